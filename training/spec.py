@@ -110,10 +110,9 @@ class MethodSpec(Spec):
     loss_type: str | list[str] = "sigmoid"
     loss_weights: list[float] | None = None
     beta: float = Field(0.1, gt=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Assumed share of flipped labels.")
     f_divergence_type: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = "reverse_kl"
     f_alpha_divergence_coef: float = 0.5
-    ld_alpha: float | None = Field(None, ge=0, le=1)
     discopop_tau: float = 0.05
     use_weighting: bool = Field(False, description="WPO: weight each pair by how on-policy it is.")
     wpo_clamp: Literal["authors", "trl"] = Field(

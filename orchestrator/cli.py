@@ -1,0 +1,49 @@
+"""What the commands share: the study's flags, and one line instead of a traceback for a user's mistake."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from orchestrator.study import CONFIGS, Study, load
+from training.errors import StudyError
+
+
+def parser(command: str, description: str) -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(
+        prog=f"python -m orchestrator.{command}", description=description, allow_abbrev=False
+    )
+    flags.add_argument(
+        "--config", type=Path, default=CONFIGS / "demo.yaml", help="study file (default: the demo study)"
+    )
+    flags.add_argument("--seeds", metavar="42,43", help="seeds instead of the study's")
+    flags.add_argument("--model", metavar="PATH", help="model instead of the study's")
+    flags.add_argument(
+        "--set", dest="overrides", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
+        help="override any key of the study file by its dotted path; also as KEY=VALUE alone or --KEY=VALUE",
+    )  # fmt: skip
+    return flags
+
+
+def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
+    """The study that a command line names, checked, and the other arguments."""
+    args, rest = flags.parse_known_args(argv)
+    overrides = [word.removeprefix("--") for word in rest]
+    for word in [*overrides, *args.overrides]:
+        if "=" not in word:
+            flags.error(f"{word!r} is neither a flag nor KEY=VALUE; see --help")
+    overrides += args.overrides
+    if args.seeds:
+        overrides.append(f"seeds=[{args.seeds}]")
+    if args.model:
+        overrides.append(f"model.path={args.model}")
+    return load(args.config, overrides), args
+
+
+def exit_with(main: Callable[[], int]) -> None:
+    """Run a command; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        sys.exit(main())
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,41 @@
+"""The Ray cluster a sweep runs on: the one that is there, or one on this machine for its own time."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+# Tune's own result files repeat what the ledger holds, and its snapshots serve a restore we never use.
+TUNE_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+}
+
+# One thread a process: lanes share the cores between them, and a sum's order stays the same.
+WORKER_ENV = {
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+}
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """Connect to the cluster of a job or of `ray start`; otherwise start one here and stop it at the end."""
+    for name, value in TUNE_QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder tells what failed, and why
+    ray.init(
+        log_to_driver=False,  # workers' output goes to the cells' log files
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": WORKER_ENV},
+        include_dashboard=None,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()

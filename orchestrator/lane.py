@@ -1,0 +1,143 @@
+"""A lane: one long-lived Ray Train worker group that takes cell after cell from the desk.
+
+Process start, imports and the process group are paid once a lane, not once a cell.
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import ray
+from ray import train
+from ray.train.torch import TorchTrainer
+
+from orchestrator.desk import Failure, Progress
+from orchestrator.study import Resources
+from orchestrator.trial import Order, Report, TrialResult
+from training.errors import StudyError
+
+RunTrial = Callable[[Order, Report], TrialResult]
+PROGRESS_EVERY_S = 0.5
+FINAL = (StudyError, FloatingPointError)  # another attempt would end the same way
+STARTS = 3  # a lane that dies so often in a row before it takes a cell stays down
+
+
+@dataclass(frozen=True)
+class LaneConfig:
+    """What the workers of a lane are told."""
+
+    lane: int
+    desk: ray.actor.ActorHandle
+    run_trial: RunTrial
+
+
+class Lane(threading.Thread):
+    """Keeps one worker group alive until the desk sends it home or it cannot be started."""
+
+    def __init__(
+        self,
+        number: int,
+        desk: ray.actor.ActorHandle,
+        resources: Resources,
+        storage: Path,
+        run_trial: RunTrial,
+    ) -> None:
+        super().__init__(name=f"lane-{number}", daemon=True)
+        self.number = number
+        self.error: str | None = None
+        self._desk = desk
+        self._resources = resources
+        self._storage = storage
+        self._run_trial = run_trial
+
+    def run(self) -> None:
+        idle_deaths = 0
+        while idle_deaths < STARTS:
+            try:
+                self._trainer().fit()
+                return
+            except Exception as error:
+                # Whatever ended the group, its cell goes back to Tune's retries and the lane starts anew.
+                self.error = "".join(traceback.format_exception_only(error)).strip()
+                worked = ray.get(self._desk.lose.remote(self.number, f"lost with its worker: {self.error}"))
+                idle_deaths = 0 if worked else idle_deaths + 1
+                time.sleep(idle_deaths)
+        ray.get(self._desk.retire.remote(self.error))
+
+    def _trainer(self) -> TorchTrainer:
+        wanted = self._resources
+        per_worker = {"CPU": wanted.cpus_per_worker}
+        if wanted.gpus_per_worker:
+            per_worker["GPU"] = wanted.gpus_per_worker
+        return TorchTrainer(
+            serve,
+            train_loop_config={"lane": LaneConfig(self.number, self._desk, self._run_trial)},
+            scaling_config=train.ScalingConfig(
+                num_workers=wanted.workers,
+                use_gpu=wanted.gpus_per_worker > 0,
+                resources_per_worker=per_worker,
+            ),
+            # A lane has no state worth resuming, so every life has a name of its own.
+            run_config=train.RunConfig(
+                name=f"lane-{self.number}-{uuid4().hex[:8]}", storage_path=str(self._storage)
+            ),
+        )
+
+
+def serve(config: dict[str, Any]) -> None:
+    """The Ray Train function: take a cell, run it, hand in what came of it, until sent home."""
+    from ray.train.collective import broadcast_from_rank_zero
+
+    lane: LaneConfig = config["lane"]
+    first = train.get_context().get_world_rank() == 0
+    visit = ray.get(lane.desk.visit.remote(lane.lane)) if first else 0
+    while True:
+        trial_id = broadcast_from_rank_zero(
+            ray.get(lane.desk.next_cell.remote(lane.lane, visit)) if first else None
+        )
+        if trial_id is None:
+            return
+        order: Order = ray.get(lane.desk.order.remote(trial_id))
+        try:
+            result = lane.run_trial(order, _reporter(lane.desk, trial_id) if first else _silent)
+        except FINAL as error:
+            if first:
+                ray.get(lane.desk.failed.remote(lane.lane, visit, Failure(str(error), retriable=False)))
+        except Exception as error:
+            if first:
+                ray.get(
+                    lane.desk.failed.remote(lane.lane, visit, Failure(_place(error, order), retriable=True))
+                )
+            # What a crash leaves behind in a process is unknown: the next cell gets a fresh one.
+            raise
+        else:
+            if first:
+                ray.get(lane.desk.done.remote(lane.lane, visit, result))
+
+
+def _place(error: Exception, order: Order) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno}; log: {order.log_path})"
+    )
+
+
+def _silent(arm: str, step: int, total: int) -> None:
+    """Only the first worker of a lane reports."""
+
+
+def _reporter(desk: ray.actor.ActorHandle, trial_id: str) -> Report:
+    said = 0.0
+
+    def report(arm: str, step: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= PROGRESS_EVERY_S or step == total:
+            said = time.monotonic()
+            desk.step.remote(trial_id, Progress(arm, step, total))
+
+    return report

@@ -1,0 +1,210 @@
+"""The record of results: the only module that reads and writes MLflow.
+
+A trial is done when its run is FINISHED, carries its `trial_id`, holds its metrics, and names the
+checksum of its `outcomes.parquet`. Everything else is unfinished, whatever it looks like.
+"""
+
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orchestrator.places import Places
+from orchestrator.trial import Trial, TrialResult
+
+METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
+OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
+IDENTITY = ["study", "method", "split", "seed", "trial_id"]
+
+
+class Ledger:
+    """One study's runs in MLflow. Only the driver writes, so workers need no credentials."""
+
+    def __init__(self, places: Places) -> None:
+        self.uri = places.tracking_uri
+        if self.uri.startswith("sqlite:///"):
+            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._client = MlflowClient(tracking_uri=self.uri)
+        self._study = places.study
+        self._experiment = self._open_experiment(places)
+
+    def _open_experiment(self, places: Places) -> str:
+        found = self._client.get_experiment_by_name(places.study)
+        if found:
+            return str(found.experiment_id)
+        root = f"{places.artifacts}/{places.study}" if places.artifacts else None
+        try:
+            return str(self._client.create_experiment(places.study, artifact_location=root))
+        except MlflowException:  # another driver was quicker
+            found = self._client.get_experiment_by_name(places.study)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    @property
+    def page(self) -> str:
+        """Where a person finds the study in the MLflow UI."""
+        return f"{self.uri} (experiment {self._study!r})"
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def finished(self) -> dict[str, Run]:
+        """Done trials: trial_id -> run. The first finished run of a trial counts, a second never does."""
+        runs = self._search("attributes.status = 'FINISHED' and tags.kind = 'cell'")
+        done: dict[str, Run] = {}
+        for run in sorted(runs, key=lambda run: run.info.end_time):
+            if run.data.metrics and "outcomes_sha256" in run.data.tags:
+                done.setdefault(run.data.tags["trial_id"], run)
+        return done
+
+    def failures(self) -> dict[str, str]:
+        """Failed trials that nothing finished since: trial_id -> error of the newest attempt."""
+        runs = self._search("attributes.status = 'FAILED' and tags.kind = 'cell'")
+        newest = sorted(runs, key=lambda run: run.info.start_time)
+        return {
+            run.data.tags["trial_id"]: run.data.tags.get("error", "no error was recorded") for run in newest
+        }
+
+    def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
+        """One row a planned cell: identity, status (finished, failed, missing), error, facts, final metrics."""
+        done, failed = self.finished(), self.failures()
+        rows: list[dict[str, Any]] = []
+        for trial in trials:
+            row: dict[str, Any] = {**_labels(trial), "status": "missing", "error": None}
+            if run := done.get(trial.trial_id):
+                tags = run.data.tags
+                row |= {"status": "finished", "geometry": tags["geometry"], "run_id": run.info.run_id}
+                row |= run.data.metrics
+            elif trial.trial_id in failed:
+                row |= {"status": "failed", "error": failed[trial.trial_id]}
+            rows.append(row | {"data_fingerprint": trial.data})
+        return pd.DataFrame(rows)
+
+    def outcomes(self, trials: Sequence[Trial]) -> pd.DataFrame:
+        """The long outcomes table of all finished trials, labelled by today's plan."""
+        return self._tables(trials, OUTCOMES)
+
+    def curves(self, trials: Sequence[Trial]) -> pd.DataFrame:
+        """Logged points of all finished trials: identity, arm, step, metric, value."""
+        return self._tables(trials, CURVES)
+
+    def _tables(self, trials: Sequence[Trial], name: str) -> pd.DataFrame:
+        done = self.finished()
+        frames = []
+        for trial in trials:
+            if run := done.get(trial.trial_id):
+                table = self._read(run, name)
+                for position, (label, value) in enumerate(_labels(trial).items()):
+                    table.insert(position, label, value)
+                frames.append(table)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=IDENTITY)
+
+    def _read(self, run: Run, name: str) -> pd.DataFrame:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(self._client.download_artifacts(run.info.run_id, name, folder))
+            content = path.read_bytes()
+            wanted = run.data.tags[f"{Path(name).stem}_sha256"]
+            if hashlib.sha256(content).hexdigest() != wanted:
+                raise RuntimeError(
+                    f"MLflow run {run.info.run_id} ({run.info.run_name}): {name} is not the file it recorded"
+                )
+            return pd.read_parquet(path)
+
+    def _search(self, query: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment], query, max_results=5000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def start(self, trial: Trial, provenance: Mapping[str, str]) -> str:
+        """Open the run of a trial that is about to be trained; returns its run id."""
+        tags = {
+            "kind": "cell",
+            **{name: str(value) for name, value in _labels(trial).items()},
+            "data_fingerprint": trial.data,
+            "model_fingerprint": trial.model,
+            **provenance,
+        }
+        run = self._client.create_run(self._experiment, tags=tags, run_name=trial.name)
+        params = [Param(key, str(value)[:6000]) for key, value in _flat(trial.identity)]
+        self._client.log_batch(run.info.run_id, params=params)
+        return str(run.info.run_id)
+
+    def finish(self, run_id: str, result: TrialResult, tags: Mapping[str, str]) -> None:
+        """Record a result; the run becomes FINISHED last, when everything else is in."""
+        bad = [name for name, value in result.metrics.items() if not math.isfinite(value)]
+        if bad:
+            raise ValueError(f"trial {result.trial_id}: metric {bad[0]} is {result.metrics[bad[0]]}")
+        now = int(time.time() * 1000)
+        points = [Metric(name, value, now, 0) for name, value in result.metrics.items()]
+        points += [
+            Metric(f"{row.metric}/{row.arm}", float(row.value), now, int(row.step))
+            for row in result.curves.itertuples(index=False)
+        ]
+        for start in range(0, len(points), METRICS_A_CALL):
+            self._client.log_batch(run_id, metrics=points[start : start + METRICS_A_CALL])
+        sums = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, table in ((OUTCOMES, result.outcomes), (CURVES, result.curves)):
+                path = Path(folder) / name
+                table.to_parquet(path, index=False)
+                sums[f"{path.stem}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+                self._client.log_artifact(run_id, str(path))
+        self._tag(run_id, {**result.facts, **tags, **sums})
+        self._client.set_terminated(run_id, "FINISHED")
+
+    def fail(self, run_id: str, error: str, tags: Mapping[str, str]) -> None:
+        self._tag(run_id, {**tags, "error": error})
+        self._client.set_terminated(run_id, "FAILED")
+
+    def close_abandoned(self) -> int:
+        """Mark runs that a dead driver left open; they never count. Returns how many there were."""
+        open_runs = list(self._search("attributes.status = 'RUNNING' and tags.kind = 'cell'"))
+        for run in open_runs:
+            self._tag(run.info.run_id, {"abandoned": "its driver ended before the trial did"})
+            self._client.set_terminated(run.info.run_id, "KILLED")
+        return len(open_runs)
+
+    def publish(self, folder: Path, tags: Mapping[str, str]) -> str:
+        """Keep a report folder as the artifacts of the study's own run; the newest one is found by its kind."""
+        found = list(self._search("tags.kind = 'study'"))
+        if found:
+            run_id = str(found[0].info.run_id)
+        else:
+            run = self._client.create_run(
+                self._experiment, tags={"kind": "study", "study": self._study}, run_name="study"
+            )
+            run_id = str(run.info.run_id)
+        self._tag(run_id, tags)
+        self._client.log_artifacts(run_id, str(folder), "report")
+        self._client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        self._client.log_batch(run_id, tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()])
+
+
+def _labels(trial: Trial) -> dict[str, Any]:
+    return {name: getattr(trial, name) for name in IDENTITY}
+
+
+def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Nested identity as dotted parameters."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value

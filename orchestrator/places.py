@@ -1,0 +1,65 @@
+"""Where a study's things lie: the MLflow store, the report, the logs, the cache."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.study import Study
+
+
+def home() -> Path:
+    """The working folder; `ORCHESTRATOR_HOME` names another.
+
+    Inside a `ray job submit` the working folder is an upload that Ray deletes, so a job's own home is
+    a folder of the user's on the head node.
+    """
+    if named := os.environ.get("ORCHESTRATOR_HOME"):
+        return Path(named).expanduser().resolve()
+    if "_ray_pkg_" in str(Path.cwd()):
+        return Path.home() / "preference-orchestrator"
+    return Path.cwd()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of one study. Ray's side (`work`, `cache`) holds nothing that a report needs."""
+
+    study: str
+    root: Path
+
+    @property
+    def out(self) -> Path:
+        return self.root / "runs" / self.study
+
+    @property
+    def report(self) -> Path:
+        return self.out / "report"
+
+    @property
+    def logs(self) -> Path:
+        return self.out / "logs"
+
+    @property
+    def work(self) -> Path:
+        return self.out / "work"
+
+    @property
+    def ray(self) -> Path:
+        return self.out / "ray"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "runs" / ".cache"
+
+    @property
+    def tracking_uri(self) -> str:
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where MLflow keeps artifacts; None leaves it to a server that was named."""
+        return None if os.environ.get("MLFLOW_TRACKING_URI") else (self.root / "mlartifacts").as_uri()
+
+
+def places(study: Study) -> Places:
+    return Places(study.study, home())

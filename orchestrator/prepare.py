@@ -1,0 +1,109 @@
+"""From a study to orders: data checked, groups assigned, pairs scored once, each cell told where things are."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import ray
+from filelock import FileLock
+
+from orchestrator.places import Places
+from orchestrator.study import BASELINE, Study, deepspeed_config
+from orchestrator.trial import Order, Trial, canonical
+from training import model as models
+from training.data.corpus import Corpus, fingerprint
+from training.data.corpus import load as load_corpus
+from training.data.splits import assign
+from training.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A study's data, checked: the corpus and, per split and for the baseline, who is in which group."""
+
+    corpus: Corpus
+    groups: dict[str, pd.DataFrame]
+
+
+def tables(study: Study) -> Tables:
+    """Load and check the data before any cluster starts.
+
+    Raises:
+        StudyError: unreadable data, a split that names no column, an empty group, or a group smaller
+            than one batch.
+    """
+    models.check(study.model)
+    corpus = load_corpus(study.data)
+    groups = {BASELINE: assign(corpus, study.held_out, None)}
+    for name, split in study.splits.items():
+        groups[name] = assign(corpus, study.held_out, split, place=f"splits.{name}")
+    for name, table in groups.items():
+        sizes = table.groupby(["group", "fold"]).size()
+        for group in sorted(table["group"].unique()):
+            training, held_out = int(sizes.get((group, "train"), 0)), int(sizes.get((group, "heldout"), 0))
+            if training < study.training.batch_size:
+                raise StudyError(
+                    f"splits.{name}: group {group} has {training} training pairs, fewer than one batch of "
+                    f"training.batch_size {study.training.batch_size}; widen the group or make the batch smaller"
+                )
+            if not held_out:
+                raise StudyError(
+                    f"splits.{name}: group {group} has no held-out pair; raise held_out.share {study.held_out.share}"
+                )
+    return Tables(corpus, groups)
+
+
+def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places) -> list[Order]:
+    """What the trials' workers need, on the connected cluster: model, scored pairs, groups, folders."""
+    model_path, scored_path = ray.get(_score.remote(study, tables.corpus, places.cache))
+    groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
+    resources = study.resources
+    micro_batch = resources.micro_batch or study.training.batch_size // resources.workers
+    return [
+        Order(
+            trial=trial,
+            model_path=model_path,
+            scored_path=scored_path,
+            groups_path=groups[trial.split],
+            work_path=str(places.work / trial.trial_id),
+            log_path=str(places.logs / f"{trial.name.replace('/', '-')}.log"),
+            micro_batch=micro_batch,
+            deepspeed=deepspeed_config(study),
+        )
+        for trial in trials
+    ]
+
+
+@ray.remote(num_cpus=1)
+def _score(study: Study, corpus: Corpus, cache: Path) -> tuple[str, str]:
+    """Build the model if it is a generated one, then score every pair once; torch stays off the driver."""
+    from training import scoring
+
+    path = models.resolve(study.model, study.data, cache)
+    scored = scoring.score(
+        corpus.pairs, path, study.training.max_length, study.training.dtype, fingerprint(study.data), cache
+    )
+    return str(path), str(scored)
+
+
+def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> str:
+    """Write a split's groups where the workers find them: content-named, so a second writer changes nothing."""
+    split = study.splits.get(name)
+    identity = canonical(
+        {
+            "data": fingerprint(study.data),
+            "held_out": study.held_out.model_dump(mode="json"),
+            "split": split.model_dump(mode="json", exclude={"predicted"}) if split else None,
+        }
+    )
+    path = cache / "groups" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            about = tables.corpus.pairs[["pair_id", "source_model", "score_gap"]]
+            unfinished = path.with_suffix(".tmp")
+            tables.groups[name].merge(about, on="pair_id", how="left").to_parquet(unfinished, index=False)
+            unfinished.rename(path)
+    return str(path)

@@ -1,0 +1,175 @@
+"""Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+
+from orchestrator import worker
+from orchestrator.desk import Failure, open_desk
+from orchestrator.lane import Lane, RunTrial
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from orchestrator.study import Study
+from orchestrator.trial import Order, Trial
+
+BOOKKEEPING_CPU = 0.01  # Tune refuses 0; a waiting trial costs no more than this
+
+
+class CellFailed(Exception):
+    """An attempt at a cell ended without a result, and another one is worth its cost."""
+
+
+class Cell(tune.Trainable):
+    """A Tune trial: hands its cell to the lanes and waits for what comes of it."""
+
+    def setup(self, config: dict[str, Any], orders: Mapping[str, Order], desk: ray.actor.ActorHandle) -> None:
+        self._orders, self._desk = orders, desk
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._order = self._orders[new_config["cell"]]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        failure: Failure | None = ray.get(self._desk.run.remote(self._order))
+        if failure and failure.retriable:
+            raise CellFailed(failure.error)
+        return {"done": True, "error": failure.error if failure else ""}
+
+
+@dataclass
+class Recorder(tune.Callback):
+    """Writes each trial's fate into the ledger, on the driver, as it happens."""
+
+    ledger: Ledger
+    orders: Mapping[str, Order]
+    desk: ray.actor.ActorHandle
+    provenance: Mapping[str, str]
+    tell: Callable[[str], None]
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._run(self._trial(trial))
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        cell = self._trial(trial)
+        self.tell(
+            f"{cell.name}: attempt {trial.num_failures} failed, trying again: {self._failures(cell)[-1]}"
+        )
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        cell = self._trial(trial)
+        if trial.last_result["error"]:
+            self._fail(cell)
+            return
+        result = ray.get(self.desk.take.remote(cell.trial_id))
+        self.ledger.finish(self._run(cell), result, self._history(cell, 1))
+        done = sum(other.status == TuneTrial.TERMINATED for other in trials)
+        self.tell(f"{cell.name}: done ({done} of {len(self.orders)})")
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._fail(self._trial(trial))
+
+    def _run(self, cell: Trial) -> str:
+        """The MLflow run of a cell, opened when the cell is first heard of."""
+        if cell.trial_id not in self.runs:
+            self.runs[cell.trial_id] = self.ledger.start(cell, self.provenance)
+            self.tell(f"{cell.name}: started")
+        return self.runs[cell.trial_id]
+
+    def _fail(self, cell: Trial) -> None:
+        error = self._failures(cell)[-1]
+        self.ledger.fail(self._run(cell), error, self._history(cell, 0))
+        self.tell(f"{cell.name}: failed: {error}")
+
+    def _history(self, cell: Trial, succeeded: int) -> dict[str, str]:
+        """Tags: how many attempts were made, and why each failed one failed."""
+        failures: list[str] = ray.get(self.desk.failures.remote(cell.trial_id))
+        tags = {f"attempt_{number}": reason for number, reason in enumerate(failures, start=1)}
+        return {"attempts": str(len(failures) + succeeded), **tags}
+
+    def _failures(self, cell: Trial) -> list[str]:
+        """Reasons of the failed attempts; a trial whose own process died may have told the desk none."""
+        reasons: list[str] = ray.get(self.desk.failures.remote(cell.trial_id))
+        return reasons or ["its Tune trial was lost before it reached a lane"]
+
+    def _trial(self, trial: TuneTrial) -> Trial:
+        return self.orders[trial.config["cell"]].trial
+
+
+def run(
+    study: Study,
+    places: Places,
+    orders: Sequence[Order],
+    ledger: Ledger,
+    provenance: Mapping[str, str],
+    tell: Callable[[str], None],
+    run_trial: RunTrial = worker.run_trial,
+) -> None:
+    """Run the orders' cells to their end on the connected Ray cluster; results are in the ledger.
+
+    A cell that runs out of attempts is recorded as failed and the others go on: whether the study is
+    complete is read from the ledger, never from Ray.
+    """
+    by_id = {order.trial.trial_id: order for order in orders}
+    with lanes(study, places, len(by_id), run_trial) as (desk, width):
+        tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(Cell, orders=by_id, desk=desk), {"cpu": BOOKKEEPING_CPU}
+            ),
+            param_space={"cell": tune.grid_search(list(by_id))},
+            tune_config=tune.TuneConfig(
+                # One trial more than lanes, so that a lane never waits for a trial to start.
+                max_concurrent_trials=width + 1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: str(trial.config["cell"]),
+                trial_dirname_creator=lambda trial: str(trial.config["cell"]),
+            ),
+            run_config=tune.RunConfig(
+                name=f"tune-{os.getpid()}",
+                storage_path=str(places.ray),
+                failure_config=tune.FailureConfig(max_failures=study.faults.max_attempts - 1),
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_at_end=False
+                ),  # the desk holds all there is
+                callbacks=[Recorder(ledger, by_id, desk, provenance, tell)],
+                verbose=0,
+            ),
+        ).fit()
+
+
+@contextmanager
+def lanes(
+    study: Study, places: Places, cells: int, run_trial: RunTrial
+) -> Iterator[tuple[ray.actor.ActorHandle, int]]:
+    """The desk, and as many lanes around it as fit; sent home at the end."""
+    width = min(cells, study.resources.lanes or fitting_lanes(study))
+    desk = open_desk(study.faults.backoff_s, width)
+    running = [Lane(number, desk, study.resources, places.ray, run_trial) for number in range(width)]
+    for lane in running:
+        lane.start()
+    try:
+        yield desk, width
+    finally:
+        ray.get(desk.close.remote())
+        for lane in running:
+            lane.join(timeout=60)
+
+
+def fitting_lanes(study: Study) -> int:
+    """How many lanes the cluster holds at once, at least one: a cluster may still be growing."""
+    wanted, have = study.resources, ray.cluster_resources()
+    share = (have.get("CPU", 0) - 10 * BOOKKEEPING_CPU) / (wanted.cpus_per_worker * wanted.workers)
+    if wanted.gpus_per_worker:
+        share = min(share, have.get("GPU", 0) / (wanted.gpus_per_worker * wanted.workers))
+    return max(1, int(share))

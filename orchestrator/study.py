@@ -1,0 +1,210 @@
+"""A study file, checked: YAML, dotted overrides and environment variables become one frozen value.
+
+Knows no ray and no mlflow, so that `--help` and `--dry-run` answer at once.
+"""
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from yaml import YAMLError
+
+from stats.verdicts import PublishedRule
+from training.errors import StudyError
+from training.spec import DataSource, HeldOut, MethodSpec, ModelSpec, Spec, SplitSpec, TrainingSpec, TwinData
+
+BASELINE = "baseline"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise ValueError(f"seed {twice[0]} stands twice; name each seed once")
+    return seeds
+
+
+Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
+
+
+class StudyMethod(MethodSpec):
+    """A method of a study: its objective, and its seeds where they differ from the study's."""
+
+    seeds: Seeds | None = Field(None, description="Seeds of this method; the study's where absent.")
+
+    @property
+    def objective(self) -> MethodSpec:
+        return MethodSpec(**self.model_dump(exclude={"seeds"}))
+
+
+class Resources(Spec):
+    """Where cells run. Not part of a trial's identity, but recorded and compared by the gates."""
+
+    lanes: int | None = Field(None, ge=1, description="Cells at the same time; as many as fit where absent.")
+    workers: int = Field(1, ge=1, description="Ray Train workers a cell; ZeRO shards over them.")
+    cpus_per_worker: float = Field(1.0, gt=0)
+    gpus_per_worker: float = Field(0.0, ge=0, description="A fraction lets several small cells share a card.")
+    micro_batch: int | None = Field(
+        None, ge=1, description="Pairs a forward pass; the whole share where absent."
+    )
+    deepspeed: Name = Field("zero2", description="A file of configs/deepspeed/, without its ending.")
+
+
+class Faults(Spec):
+    """How failures are met."""
+
+    max_attempts: int = Field(3, ge=1, description="Attempts a cell, the first included.")
+    backoff_s: float = Field(
+        2.0, ge=0, description="Wait before a second attempt; doubled with each further one."
+    )
+
+
+class Study(Spec):
+    """A line of the mission: methods x splits x seeds on one model and one data set."""
+
+    study: Name = Field(description="Name; also the MLflow experiment.")
+    data: DataSource = Field(default_factory=TwinData)
+    held_out: HeldOut = Field(default_factory=HeldOut)
+    model: ModelSpec = Field(default_factory=ModelSpec)
+    splits: dict[Name, SplitSpec] = Field(min_length=1)
+    methods: dict[Name, StudyMethod] = Field(min_length=1)
+    reference: Name = Field("dpo", description="The method that the others are compared with.")
+    seeds: Seeds
+    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    resources: Resources = Field(default_factory=Resources)
+    faults: Faults = Field(default_factory=Faults)
+    verdicts: PublishedRule = Field(
+        default_factory=PublishedRule, description="Thresholds of the published rule."
+    )
+    equivalence_margin_pp: float = Field(
+        1.0, gt=0, description="A diff inside it counts as practically null."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        if self.reference not in self.methods:
+            raise ValueError(
+                f"reference {self.reference!r} is no method of this study; {known(self.reference, self.methods)}"
+            )
+        if BASELINE in self.splits:
+            raise ValueError(
+                f"splits.{BASELINE}: the name is taken by the cells trained on all pairs; rename the split"
+            )
+        micro = self.resources.micro_batch or 1
+        if self.training.batch_size % (self.resources.workers * micro):
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} is no multiple of "
+                f"resources.workers x resources.micro_batch = {self.resources.workers} x {micro}"
+            )
+        return self
+
+    def seeds_of(self, method: str) -> list[int]:
+        return self.methods[method].seeds or self.seeds
+
+
+def known(wrong: str, valid: Sequence[str] | dict[str, Any]) -> str:
+    """The way out of a wrong name: the nearest valid one and all of them."""
+    names = sorted(valid)
+    nearest = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"{hint}valid: {', '.join(names)}"
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study of `path` with dotted `key=value` overrides applied.
+
+    Raises:
+        StudyError: unreadable file, unknown key (answered with the nearest valid one), or bad value.
+    """
+    if not path.is_file():
+        shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+        raise StudyError(f"{path}: no such study file; shipped ones in {CONFIGS}: {', '.join(shipped)}")
+    try:
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        raw = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not readable as a study: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise StudyError(
+            f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
+        )
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        raise StudyError(f"{path}: {_explain(error)}") from error
+
+
+def deepspeed_config(study: Study) -> dict[str, Any]:
+    """The DeepSpeed settings that the study names, from configs/deepspeed/."""
+    folder = CONFIGS / "deepspeed"
+    path = folder / f"{study.resources.deepspeed}.json"
+    if not path.is_file():
+        names = [file.stem for file in folder.glob("*.json")]
+        raise StudyError(
+            f"resources.deepspeed: {study.resources.deepspeed!r}; {known(study.resources.deepspeed, names)}"
+        )
+    settings: dict[str, Any] = json.loads(path.read_text())
+    return settings
+
+
+def _explain(error: ValidationError) -> str:
+    """Pydantic's first complaint in one line: key, value, way out."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "study"
+    if first["type"] == "extra_forbidden":
+        *parents, key = [part for part in first["loc"] if part not in _TAGS]
+        return f"{place}: unknown key {key!r}; {known(str(key), _fields(parents, first['loc']))}"
+    if first["type"] == "missing":
+        return f"{place}: missing; {_field_help(first['loc'])}"
+    value = first["input"]
+    shown = "" if isinstance(value, dict) else f" (found {value!r})"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{shown}"
+
+
+# Discriminator tags stand in pydantic's locations but in no study file.
+_TAGS = {"twin", "prism", "pairs", "category", "median", "random", "literal", "[key]"}
+
+
+def _fields(parents: Sequence[Any], loc: tuple[Any, ...]) -> list[str]:
+    """Names valid at a place of the study, read from pydantic's own JSON schema."""
+    schema = Study.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in loc[:-1]:
+        node = _step(schema, node, str(part))
+    return list(_resolve(schema, node).get("properties", {}))
+
+
+def _field_help(loc: tuple[Any, ...]) -> str:
+    schema = Study.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in loc:
+        node = _step(schema, node, str(part))
+    description: str = node.get("description") or _resolve(schema, node).get(
+        "description", "a value is needed here"
+    )
+    return description.splitlines()[0]
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _step(schema: dict[str, Any], node: dict[str, Any], part: str) -> dict[str, Any]:
+    node = _resolve(schema, node)
+    if "discriminator" in node and part in node["discriminator"]["mapping"]:
+        return {"$ref": node["discriminator"]["mapping"][part]}
+    if part in node.get("properties", {}):
+        found: dict[str, Any] = node["properties"][part]
+        return found
+    additional = node.get("additionalProperties") or next(
+        iter(node.get("patternProperties", {}).values()), {}
+    )
+    return additional if isinstance(additional, dict) else {}

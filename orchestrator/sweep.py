@@ -1,0 +1,41 @@
+"""Run a study of (method, split, seed) cells on Ray, to a report: python -m orchestrator.sweep."""
+
+from collections.abc import Sequence
+
+from orchestrator import cli, grid
+from orchestrator.places import places
+from orchestrator.plan import Plan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 when every planned cell is finished, 1 when one is not."""
+    flags = cli.parser("sweep", __doc__)
+    flags.add_argument("--dry-run", action="store_true", help="print the plan and what is done; run nothing")
+    study, args = cli.study_of(flags, argv)
+    trials = grid.expand(study)
+    here = places(study)
+    plan = Plan.of(study, trials, here)
+    print(plan)
+    if args.dry_run:
+        return 0
+
+    # From here on ray, mlflow and pandas' readers are needed; a plan does without them.
+    from orchestrator import prepare, report, schedule
+    from orchestrator.cluster import cluster
+    from orchestrator.ledger import Ledger
+    from orchestrator.provenance import provenance
+
+    tables = prepare.tables(study)
+    ledger = Ledger(here)
+    ledger.close_abandoned()
+    if plan.open:
+        with cluster():
+            orders = prepare.orders(study, tables, plan.open, here)
+            schedule.run(study, here, orders, ledger, provenance(), tell=print)
+    written = report.write(study, tables, trials, ledger, here)
+    print(written)
+    return 0 if written.complete else 1
+
+
+if __name__ == "__main__":
+    cli.exit_with(main)

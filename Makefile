@@ -1,0 +1,34 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: help install demo test lint ui lock clean
+
+help:            ## the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+
+install: .venv/.installed  ## the virtual environment with everything in it
+
+.venv/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+demo: install    ## run the demo study to its report
+	$(BIN)/python -m orchestrator.sweep
+
+test: install lint  ## lint, types and all tests but the long suites
+	$(BIN)/python -m pytest -m "not slow and not chaos"
+
+lint: install    ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: install      ## the MLflow UI on this machine only
+	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+
+lock: install    ## write the versions installed now as the constraints of the next install
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+
+clean:           ## forget the environment, never results
+	rm -rf .venv build dist *.egg-info

@@ -122,9 +122,7 @@ def serve(config: dict[str, Any]) -> None:
 
 def _place(error: Exception, order: Order) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno}; log: {order.log_path})"
-    )
+    return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno}; log: {order.log})"
 
 
 def _silent(arm: str, step: int, total: int) -> None:

@@ -17,6 +17,7 @@ from training.data.corpus import Corpus, fingerprint
 from training.data.corpus import load as load_corpus
 from training.data.splits import assign
 from training.errors import StudyError
+from training.scoring import Scored
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def tables(study: Study) -> Tables:
         StudyError: unreadable data, a split that names no column, an empty group, or a group smaller
             than one batch.
     """
-    models.check(study.model)
+    models.check(study.model, "model")
     corpus = load_corpus(study.data)
     groups = {BASELINE: assign(corpus, study.held_out, None)}
     for name, split in study.splits.items():
@@ -57,19 +58,19 @@ def tables(study: Study) -> Tables:
 
 def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places) -> list[Order]:
     """What the trials' workers need, on the connected cluster: model, scored pairs, groups, folders."""
-    model_path, scored_path = ray.get(_score.remote(study, tables.corpus, places.cache))
-    groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
     resources = study.resources
-    micro_batch = resources.micro_batch or study.training.batch_size // resources.workers
+    scored: Scored = ray.get(_score.remote(study, tables.corpus.pairs, places.cache))
+    files = models.resolve(study.model, study.data, places.cache)
+    groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
     return [
         Order(
             trial=trial,
-            model_path=model_path,
-            scored_path=scored_path,
-            groups_path=groups[trial.split],
-            work_path=str(places.work / trial.trial_id),
-            log_path=str(places.logs / f"{trial.name.replace('/', '-')}.log"),
-            micro_batch=micro_batch,
+            model=files,
+            scored=scored.path,
+            groups=groups[trial.split],
+            work=places.work / trial.trial_id,
+            log=places.logs / f"{trial.name.replace('/', '-')}.log",
+            micro_batch=resources.micro_batch or study.training.batch_size // resources.workers,
             deepspeed=deepspeed_config(study),
         )
         for trial in trials
@@ -77,18 +78,19 @@ def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places
 
 
 @ray.remote(num_cpus=1)
-def _score(study: Study, corpus: Corpus, cache: Path) -> tuple[str, str]:
-    """Build the model if it is a generated one, then score every pair once; torch stays off the driver."""
-    from training import scoring
+def _score(study: Study, pairs: pd.DataFrame, cache: Path) -> Scored:
+    """Score every pair once, the shards as tasks over the cluster; torch stays off the driver."""
+    from training.scoring import Shard, score, score_shard
 
-    path = models.resolve(study.model, study.data, cache)
-    scored = scoring.score(
-        corpus.pairs, path, study.training.max_length, study.training.dtype, fingerprint(study.data), cache
-    )
-    return str(path), str(scored)
+    task = ray.remote(num_cpus=1, num_gpus=min(1.0, study.resources.gpus_per_worker))(score_shard)
+
+    def over_the_cluster(shards: Sequence[Shard]) -> None:
+        ray.get([task.remote(shard) for shard in shards])
+
+    return score(pairs, study.model, study.data, study.training, cache, over_the_cluster)
 
 
-def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> str:
+def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> Path:
     """Write a split's groups where the workers find them: content-named, so a second writer changes nothing."""
     split = study.splits.get(name)
     identity = canonical(
@@ -106,4 +108,4 @@ def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> str:
             unfinished = path.with_suffix(".tmp")
             tables.groups[name].merge(about, on="pair_id", how="left").to_parquet(unfinished, index=False)
             unfinished.rename(path)
-    return str(path)
+    return path

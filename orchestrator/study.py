@@ -89,9 +89,7 @@ class Study(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         if self.reference not in self.methods:
-            raise ValueError(
-                f"reference {self.reference!r} is no method of this study; {known(self.reference, self.methods)}"
-            )
+            raise ValueError(f"no method is named {self.reference!r}; {known(self.reference, self.methods)}")
         if BASELINE in self.splits:
             raise ValueError(
                 f"splits.{BASELINE}: the name is taken by the cells trained on all pairs; rename the split"

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from training.model import ModelFiles
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
 Report = Callable[[str, int, int], None]  # arm, optimiser step, steps in all
@@ -101,7 +103,8 @@ class Geometry:
     zero_stage: int
 
     def __str__(self) -> str:
-        return f"{self.device} x{self.workers}, micro-batch {self.micro_batch}, {self.dtype}, ZeRO-{self.zero_stage}"
+        where = f"{self.device} x{self.workers}, micro-batch {self.micro_batch}"
+        return f"{where}, {self.dtype}, ZeRO-{self.zero_stage}"
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,11 @@ class Order:
     """A trial with the places it needs on the machines that run it: paths every node can reach."""
 
     trial: Trial
-    model_path: str
-    scored_path: str
-    groups_path: str
-    work_path: str
-    log_path: str
+    model: ModelFiles
+    scored: Path
+    groups: Path
+    work: Path
+    log: Path
     micro_batch: int
     deepspeed: dict[str, Any]
 

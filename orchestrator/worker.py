@@ -1,1 +1,155 @@
-"""What runs inside a Ray Train worker: one trial, from its order to its result. Knows no ray."""
+"""What runs inside a Ray Train worker: one trial, from its order to its result. Knows no ray.
+
+A trial's arms are trained one after the other and then score both groups' held-out pairs (two by two).
+A finished arm is kept in the trial's work folder, so a retry never trains it again.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.trial import Geometry, Order, Report, TrialResult
+
+ARM_FILES = ("outcomes.parquet", "curve.parquet", "summary.json")
+DIFFS = ("pref_acc_tail", "pref_acc_heldout", "margin_heldout")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A trained and evaluated arm: its summary, curve (step, metric, value) and held-out outcomes."""
+
+    summary: dict[str, float]
+    curve: pd.DataFrame
+    outcomes: pd.DataFrame
+
+
+def run_trial(order: Order, report: Report) -> TrialResult:
+    """Train and evaluate every arm of the order's trial. What the libraries print goes to its log file.
+
+    Raises:
+        StudyError: for a mistake in the study or its data, and for a loss that is not finite.
+    """
+    with _output_to(order.log):
+        arms = {arm: _arm(order, arm, report) for arm in order.trial.arms}
+        from training.hardware import device, hardware
+
+        training = order.trial.training
+        geometry = Geometry(
+            device=device(),
+            workers=int(os.environ.get("WORLD_SIZE", "1")),
+            micro_batch=order.micro_batch,
+            dtype=training.dtype,
+            zero_stage=order.deepspeed["zero_optimization"]["stage"],
+        )
+    metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
+    if order.trial.groups:
+        metrics |= {f"diff/{key}": arms["A"].summary[key] - arms["B"].summary[key] for key in DIFFS}
+    return TrialResult(
+        trial_id=order.trial.trial_id,
+        metrics=metrics,
+        curves=pd.concat([arm.curve.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
+        outcomes=pd.concat([arm.outcomes.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
+        facts={"geometry": str(geometry), "hardware": hardware()},
+    )
+
+
+def _arm(order: Order, name: str, report: Report) -> Arm:
+    folder = order.work / name
+    if (folder / ARM_FILES[-1]).exists():
+        return _load(folder)
+    from training.arm import train_arm
+    from training.evaluate import heldout
+    from training.scoring import open_scored
+
+    trial = order.trial
+    scored = open_scored(order.scored)
+    row_of = pd.Series(np.arange(len(scored)), index=scored["pair_id"], name="row")
+    # A pair whose answer the length limit cuts away was never scored: it is in no arm and no outcome.
+    pairs = pd.read_parquet(order.groups).join(row_of, on="pair_id", how="inner")
+    train = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()
+    result = train_arm(
+        scored,
+        train,
+        order.model,
+        trial.objective,
+        trial.training,
+        trial.seed,
+        name=f"{trial.name} arm {name}",
+        micro_batch=order.micro_batch,
+        deepspeed=order.deepspeed,
+        on_step=lambda step, total: report(name, step, total),
+    )
+    held = pairs[pairs["fold"] == "heldout"]
+    margins = heldout(
+        result.model, scored, held["row"].to_numpy(), trial.training.max_length, f"{trial.name} arm {name}"
+    )
+    outcomes = (
+        held.merge(margins, on="pair_id", validate="one_to_one")
+        .rename(columns={"group": "eval_group"})
+        .assign(correct=lambda table: table["margin"] > 0)
+    )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
+    arm = Arm(result.summary | _held_out_summary(outcomes, name), result.curve, outcomes)
+    if os.environ.get("RANK", "0") == "0":
+        _keep(arm, folder)
+    return arm
+
+
+def _held_out_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:
+    """Held-out accuracy and margin on the arm's own group, and its accuracy on each group."""
+    means = outcomes.groupby("eval_group")[["correct", "margin"]].mean()
+    summary = {
+        "pref_acc_heldout": float(means.loc[arm, "correct"]),
+        "margin_heldout": float(means.loc[arm, "margin"]),
+    }
+    if len(means) > 1:
+        summary |= {
+            f"pref_acc_heldout_on_{group}": float(means.loc[group, "correct"]) for group in means.index
+        }
+    return summary
+
+
+def _keep(arm: Arm, folder: Path) -> None:
+    """Write a finished arm to a temporary name, then rename: what has its name is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
+    arm.outcomes.to_parquet(unfinished / ARM_FILES[0], index=False)
+    arm.curve.to_parquet(unfinished / ARM_FILES[1], index=False)
+    (unfinished / ARM_FILES[2]).write_text(json.dumps(arm.summary))
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def _load(folder: Path) -> Arm:
+    outcomes, curve, summary = (folder / name for name in ARM_FILES)
+    return Arm(json.loads(summary.read_text()), pd.read_parquet(curve), pd.read_parquet(outcomes))
+
+
+@contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send all this process prints, compiled libraries included, to a cell's log file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    rank = os.environ.get("RANK", "0")
+    path = log if rank == "0" else log.with_suffix(f".rank{rank}.log")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with path.open("ab") as stream:
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, original in enumerate(kept, start=1):
+            os.dup2(original, number)
+            os.close(original)

@@ -1,0 +1,84 @@
+"""Identity: what can change an answer changes trial_id, and nothing else does."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.trial import Trial, canonical
+from training.spec import MethodSpec, RandomSplit, TrainingSpec
+
+TRIAL = Trial(
+    study="s",
+    method="dpo",
+    split="S1",
+    seed=42,
+    model="m",
+    data="d",
+    held_out={"share": 0.2, "seed": 0},
+    groups=RandomSplit(seed=0, predicted="A = B"),
+    objective=MethodSpec(),
+    training=TrainingSpec(),
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 43},
+        {"model": "m2"},
+        {"data": "d2"},
+        {"held_out": {"share": 0.25, "seed": 0}},
+        {"groups": RandomSplit(seed=1, predicted="A = B")},
+        {"groups": None},
+        {"objective": MethodSpec(beta=0.2)},
+        {"objective": MethodSpec(use_weighting=True)},
+        {"training": TrainingSpec(max_steps=10)},
+        {"training": TrainingSpec(dtype="float32")},
+    ],
+    ids=str,
+)
+def test_what_can_change_the_answer_changes_the_id(change: dict[str, object]) -> None:
+    assert dataclasses.replace(TRIAL, **change).trial_id != TRIAL.trial_id  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"study": "t"},
+        {"method": "my-dpo"},
+        {"split": "age"},
+        {"groups": RandomSplit(seed=0, predicted="exploratory")},
+    ],
+    ids=str,
+)
+def test_labels_and_predictions_do_not(change: dict[str, object]) -> None:
+    assert dataclasses.replace(TRIAL, **change).trial_id == TRIAL.trial_id  # type: ignore[arg-type]
+
+
+def test_the_id_is_the_same_in_every_process_and_on_every_day() -> None:
+    """Python's own hash is salted a process; an id of yesterday's ledger has to be found today."""
+    assert TRIAL.trial_id == dataclasses.replace(TRIAL).trial_id
+    assert json.loads(canonical(TRIAL.identity)) == TRIAL.identity
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=4))
+def test_canonical_json_knows_no_order_and_loses_nothing(value: dict[str, object]) -> None:
+    backwards = dict(reversed(list(value.items())))
+    assert canonical(value) == canonical(backwards)
+    assert json.loads(canonical(value)) == value
+
+
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), float("inf"), object(), {1: "a"}, b"x"], ids=repr)
+def test_what_has_no_canonical_form_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="canonical form"):
+        canonical({"key": value})

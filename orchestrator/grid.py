@@ -44,5 +44,5 @@ def _refuse_twins(trials: Iterable[Trial]) -> None:
         other = seen.setdefault(trial.trial_id, trial)
         if other is not trial:
             raise StudyError(
-                f"{trial.name} and {other.name} are the same cell under two names; take one of them out of the study"
+                f"{trial.name} and {other.name} are the same cell under two names; take one out of the study"
             )

@@ -66,7 +66,7 @@ class Ledger:
         return done
 
     def failures(self) -> dict[str, str]:
-        """Failed trials that nothing finished since: trial_id -> error of the newest attempt."""
+        """Trials with a failed run: trial_id -> error of the newest one."""
         runs = self._search("attributes.status = 'FAILED' and tags.kind = 'cell'")
         newest = sorted(runs, key=lambda run: run.info.start_time)
         return {
@@ -74,7 +74,7 @@ class Ledger:
         }
 
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
-        """One row a planned cell: identity, status (finished, failed, missing), error, facts, final metrics."""
+        """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""
         done, failed = self.finished(), self.failures()
         rows: list[dict[str, Any]] = []
         for trial in trials:
@@ -151,8 +151,8 @@ class Ledger:
         now = int(time.time() * 1000)
         points = [Metric(name, value, now, 0) for name, value in result.metrics.items()]
         points += [
-            Metric(f"{row.metric}/{row.arm}", float(row.value), now, int(row.step))
-            for row in result.curves.itertuples(index=False)
+            Metric(f"{metric}/{arm}", float(value), now, int(step))
+            for arm, step, metric, value in result.curves[["arm", "step", "metric", "value"]].to_numpy()
         ]
         for start in range(0, len(points), METRICS_A_CALL):
             self._client.log_batch(run_id, metrics=points[start : start + METRICS_A_CALL])
@@ -179,7 +179,7 @@ class Ledger:
         return len(open_runs)
 
     def publish(self, folder: Path, tags: Mapping[str, str]) -> str:
-        """Keep a report folder as the artifacts of the study's own run; the newest one is found by its kind."""
+        """Keep a report folder in the run of the study itself, of which there is one."""
         found = list(self._search("tags.kind = 'study'"))
         if found:
             run_id = str(found[0].info.run_id)

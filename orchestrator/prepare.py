@@ -1,4 +1,4 @@
-"""From a study to orders: data checked, groups assigned, pairs scored once, each cell told where things are."""
+"""From a study to orders: data checked, groups assigned, pairs scored once, cells told where things are."""
 
 import hashlib
 from collections.abc import Sequence
@@ -46,12 +46,13 @@ def tables(study: Study) -> Tables:
             training, held_out = int(sizes.get((group, "train"), 0)), int(sizes.get((group, "heldout"), 0))
             if training < study.training.batch_size:
                 raise StudyError(
-                    f"splits.{name}: group {group} has {training} training pairs, fewer than one batch of "
-                    f"training.batch_size {study.training.batch_size}; widen the group or make the batch smaller"
+                    f"splits.{name}: group {group} has {training} training pairs, fewer than one batch "
+                    f"(training.batch_size {study.training.batch_size}); widen the group or shrink the batch"
                 )
             if not held_out:
                 raise StudyError(
-                    f"splits.{name}: group {group} has no held-out pair; raise held_out.share {study.held_out.share}"
+                    f"splits.{name}: group {group} has no held-out pair at "
+                    f"held_out.share {study.held_out.share}; raise it"
                 )
     return Tables(corpus, groups)
 
@@ -91,7 +92,7 @@ def _score(study: Study, pairs: pd.DataFrame, cache: Path) -> Scored:
 
 
 def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> Path:
-    """Write a split's groups where the workers find them: content-named, so a second writer changes nothing."""
+    """Write a split's groups where the workers find them, named by their content."""
     split = study.splits.get(name)
     identity = canonical(
         {

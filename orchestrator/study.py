@@ -69,19 +69,17 @@ class Study(Spec):
     """A line of the mission: methods x splits x seeds on one model and one data set."""
 
     study: Name = Field(description="Name; also the MLflow experiment.")
-    data: DataSource = Field(default_factory=TwinData)
-    held_out: HeldOut = Field(default_factory=HeldOut)
-    model: ModelSpec = Field(default_factory=ModelSpec)
+    data: DataSource = TwinData()
+    held_out: HeldOut = HeldOut()
+    model: ModelSpec = ModelSpec()
     splits: dict[Name, SplitSpec] = Field(min_length=1)
     methods: dict[Name, StudyMethod] = Field(min_length=1)
     reference: Name = Field("dpo", description="The method that the others are compared with.")
     seeds: Seeds
-    training: TrainingSpec = Field(default_factory=TrainingSpec)
-    resources: Resources = Field(default_factory=Resources)
-    faults: Faults = Field(default_factory=Faults)
-    verdicts: PublishedRule = Field(
-        default_factory=PublishedRule, description="Thresholds of the published rule."
-    )
+    training: TrainingSpec = TrainingSpec()
+    resources: Resources = Resources()
+    faults: Faults = Faults()
+    verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")
     equivalence_margin_pp: float = Field(
         1.0, gt=0, description="A diff inside it counts as practically null."
     )
@@ -202,7 +200,6 @@ def _step(schema: dict[str, Any], node: dict[str, Any], part: str) -> dict[str, 
     if part in node.get("properties", {}):
         found: dict[str, Any] = node["properties"][part]
         return found
-    additional = node.get("additionalProperties") or next(
-        iter(node.get("patternProperties", {}).values()), {}
-    )
-    return additional if isinstance(additional, dict) else {}
+    patterns = list(node.get("patternProperties", {}).values())
+    inside: Any = node.get("additionalProperties") or (patterns[0] if patterns else {})
+    return inside if isinstance(inside, dict) else {}

@@ -105,15 +105,12 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
 
 def _held_out_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:
     """Held-out accuracy and margin on the arm's own group, and its accuracy on each group."""
-    means = outcomes.groupby("eval_group")[["correct", "margin"]].mean()
-    summary = {
-        "pref_acc_heldout": float(means.loc[arm, "correct"]),
-        "margin_heldout": float(means.loc[arm, "margin"]),
-    }
-    if len(means) > 1:
-        summary |= {
-            f"pref_acc_heldout_on_{group}": float(means.loc[group, "correct"]) for group in means.index
-        }
+    by_group = outcomes.groupby("eval_group")
+    correct: dict[str, float] = by_group["correct"].mean().to_dict()
+    margin: dict[str, float] = by_group["margin"].mean().to_dict()
+    summary = {"pref_acc_heldout": correct[arm], "margin_heldout": margin[arm]}
+    if len(correct) > 1:
+        summary |= {f"pref_acc_heldout_on_{group}": value for group, value in correct.items()}
     return summary
 
 

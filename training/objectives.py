@@ -178,5 +178,5 @@ def _refuse_ignored(method: MethodSpec, losses: list[str], place: str) -> None:
     for name in sorted(needs):
         if getattr(method, name) != MethodSpec.model_fields[name].default:
             raise StudyError(
-                f"{place}.{name}: {getattr(method, name)} is read only with {needs[name]}; drop it or set that"
+                f"{place}.{name}: {getattr(method, name)} needs {needs[name]}; set both or neither"
             )

@@ -22,7 +22,9 @@ class TwinData(Spec):
     source: Literal["twin"] = "twin"
     users: int = Field(300, ge=20, description="Generated users.")
     seed: int = Field(0, description="Seed of the generator.")
-    history: Literal["full", "none"] = Field("full", description="Conversation before the rated turn in the prompt.")
+    history: Literal["full", "none"] = Field(
+        "full", description="Conversation before the rated turn in the prompt."
+    )
     min_gap: int = Field(1, ge=1, description="Smallest score gap that makes a pair.")
 
 
@@ -96,7 +98,8 @@ class ModelSpec(Spec):
     """The model that is tuned, and by being frozen is the reference."""
 
     path: str = Field(
-        "twin", description="`twin` (tiny, pre-trained on the twin's text), a hub id, a local folder, or a .gguf file."
+        "tiny",
+        description="`tiny` (1 M parameters, trained on the study's text), hub id, folder, or .gguf file.",
     )
     revision: str = Field("main", description="Hub revision.")
 
@@ -118,7 +121,9 @@ class MethodSpec(Spec):
     wpo_clamp: Literal["authors", "trl"] = Field(
         "authors", description="authors: weight = min(w_chosen * w_rejected, 1); trl: no clamp."
     )
-    wpo_alignment: Literal["sampled", "greedy"] = Field("sampled", description="Which alignment of the WPO paper.")
+    wpo_alignment: Literal["sampled", "greedy"] = Field(
+        "sampled", description="Which alignment of the WPO paper."
+    )
 
 
 class TrainingSpec(Spec):
@@ -131,7 +136,9 @@ class TrainingSpec(Spec):
     warmup_steps: int = Field(0, ge=0)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    max_length: int = Field(1024, ge=8, description="Tokens of prompt and answer; longer pairs are truncated.")
+    max_length: int = Field(
+        1024, ge=8, description="Tokens of prompt and answer; longer pairs are truncated."
+    )
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     logging_steps: int = Field(25, ge=1, description="Every so many steps the curves get a point.")
     group_by_length: bool = Field(False, description="Batches of similar length: faster, other batches.")

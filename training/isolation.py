@@ -1,0 +1,43 @@
+"""One training run after another in a process, none feeling the one before."""
+
+import contextlib
+import gc
+import os
+import socket
+from collections.abc import Iterator
+
+import torch
+from accelerate.state import AcceleratorState, GradientState
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+
+@contextlib.contextmanager
+def isolated(deepspeed: bool) -> Iterator[None]:
+    """Libraries keep a run's settings in globals and in the environment: put them back before and after."""
+    environment = dict(os.environ)
+    if deepspeed and "RANK" not in os.environ:  # plain python: DeepSpeed wants a process group, here of one
+        os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    _reset_accelerate()
+    try:
+        yield
+    finally:
+        _reset_accelerate()
+        unset_hf_deepspeed_config()
+        os.environ.clear()
+        os.environ |= environment
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _reset_accelerate() -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,142 @@
+"""The model of a study: which files it is, what identifies it, and how it is loaded.
+
+Weights come as safetensors or GGUF only and no code is taken from a model's repository, so that loading a
+model cannot run anything. Torch is imported where a model is loaded, not before: a plan needs none.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from training.data import corpus
+from training.errors import StudyError
+from training.spec import DataSource, ModelSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TINY = "tiny"
+TINY_RECIPE = "tiny-1"  # raised with every change of what `training/tiny.py` builds
+TINY_SEED = 0
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_MODEL_FILES = {".safetensors", ".json", ".jinja", ".txt", ".model"}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where `from_pretrained` finds a model: a folder or hub id, and a GGUF file in it."""
+
+    path: str
+    revision: str | None = None
+    gguf_file: str | None = None
+
+
+def check(model: ModelSpec, place: str) -> None:
+    """Refuse a model that cannot be loaded, without torch and without the network; raises StudyError.
+
+    `place` names the key in the message, for example `configs/demo.yaml: model`.
+    """
+    path = Path(model.path)
+    if model.path == TINY or (path.suffix == ".gguf" and path.is_file()):
+        return
+    if path.is_dir():
+        present = {file.name for file in path.iterdir()}
+        if not any(name.endswith(".safetensors") for name in present):
+            raise StudyError(
+                f"{place}.path: no .safetensors weights in {path}; pickled weights are not loaded"
+            )
+        for needed in ("config.json", "tokenizer_config.json"):
+            if needed not in present:
+                raise StudyError(
+                    f"{place}.path: no {needed} in {path}; save the model with its tokenizer there"
+                )
+        return
+    if path.is_file():
+        raise StudyError(f"{place}.path: {path} is neither a folder of safetensors nor a .gguf file")
+    if path.suffix == ".gguf" or not _HUB_ID.fullmatch(model.path):
+        raise StudyError(
+            f"{place}.path: nothing at '{model.path}'; give '{TINY}', a folder, a .gguf file or a hub id "
+            "such as Qwen/Qwen2.5-0.5B-Instruct"
+        )
+
+
+def fingerprint(model: ModelSpec, data: DataSource) -> str:
+    """What the model is, as 16 hex digits: the content of local files, a hub id with its revision, or the
+    tiny model's recipe with the data it is built from."""
+    path = Path(model.path)
+    digest = hashlib.sha256()
+    if model.path == TINY:
+        digest.update(json.dumps([TINY_RECIPE, TINY_SEED, corpus.fingerprint(data)]).encode())
+    elif path.exists():
+        files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _MODEL_FILES)
+        for file in files:
+            digest.update(b"" if path.is_file() else file.name.encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    else:
+        digest.update(f"{model.path}@{model.revision}".encode())
+    return digest.hexdigest()[:16]
+
+
+def resolve(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
+    """The model's files; the tiny model is built in `cache` on first use, once, while others wait."""
+    path = Path(model.path)
+    if model.path == TINY:
+        folder = cache / f"tiny-{fingerprint(model, data)}"
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                from training import tiny
+
+                tiny.build(_conversations(corpus.load(data)), folder, TINY_SEED)
+        return ModelFiles(str(folder.resolve()))
+    if path.is_file():
+        return ModelFiles(str(path.resolve().parent), gguf_file=path.name)
+    if path.is_dir():
+        return ModelFiles(str(path.resolve()))
+    return ModelFiles(model.path, revision=model.revision)
+
+
+def _conversations(data: corpus.Corpus) -> list[list[dict[str, str]]]:
+    pairs = data.pairs
+    return [
+        [*prompt, {"role": "assistant", "content": answer}]
+        for answers in (pairs["chosen"], pairs["rejected"])
+        for prompt, answer in zip(pairs["prompt"], answers, strict=True)
+    ]
+
+
+def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
+    """The tokenizer with its chat template and a padding token; raises StudyError without a template."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(files.path, **_where(files))
+    if tokenizer.chat_template is None:
+        raise StudyError(
+            f"model {files.path}: its tokenizer has no chat template; preference pairs are chats"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
+    """The model on the CPU, in evaluation mode, its weights as `dtype` ("float32" or "bfloat16")."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return AutoModelForCausalLM.from_pretrained(
+        files.path, dtype=getattr(torch, dtype), use_safetensors=True, **_where(files)
+    )
+
+
+def _where(files: ModelFiles) -> dict[str, Any]:
+    known = {"revision": files.revision, "gguf_file": files.gguf_file}
+    return {"trust_remote_code": False} | {key: value for key, value in known.items() if value is not None}

@@ -1,0 +1,119 @@
+"""A tiny chat model of Qwen2's architecture, built from a study's own text in seconds.
+
+About one million parameters, its own byte-level BPE tokenizer and a ChatML template. It is pre-trained just
+long enough that likelihoods mean something: answers differ in how on-policy they are, so WPO weights differ
+from 1. Deterministic: one thread, explicit seeds, a fixed number of steps.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+# A change below makes another model: raise TINY_RECIPE in training/model.py, part of its fingerprint.
+VOCABULARY = 1024
+BLOCK = 128  # tokens of a pre-training sequence
+BATCH = 4  # sequences a step
+STEPS = 300
+LEARNING_RATE = 4e-3
+
+END, START_TURN, END_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def build(conversations: list[list[dict[str, str]]], out: Path, seed: int) -> Path:
+    """Train tokenizer and model on chat conversations (lists of {"role", "content"}) and save them at `out`.
+
+    Written under a temporary name beside `out` and renamed, so `out` is whole or absent. Returns `out`.
+    """
+    tokenizer = train_tokenizer(conversations)
+    rng = np.random.default_rng(seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a sum split over threads rounds differently on another machine
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = Qwen2ForCausalLM(configuration(tokenizer))
+        pretrain(model, tokenizer, conversations, rng)
+    finally:
+        torch.set_num_threads(threads)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=out.name, dir=out.parent))
+    try:
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return out
+
+
+def train_tokenizer(conversations: list[list[dict[str, str]]]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer: it can spell any text, and spells the study's in few tokens."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END, START_TURN, END_TURN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = (message["role"] + "\n" + message["content"] for talk in conversations for message in talk)
+    bpe.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token=END, eos_token=END_TURN)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def configuration(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
+    """Qwen2.5's architecture in small: grouped-query attention, SwiGLU, RMSNorm, tied embeddings."""
+    return Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def pretrain(
+    model: Qwen2ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: list[list[dict[str, str]]],
+    rng: np.random.Generator,
+) -> None:
+    """Next-token prediction on the conversations end to end, cut into blocks, `STEPS` steps of AdamW."""
+    needed = BLOCK * BATCH * STEPS
+    ids: list[int] = []
+    for k in rng.permutation(len(conversations)):  # each conversation at most once, and no more than is used
+        ids += tokenizer.apply_chat_template(conversations[k], tokenize=True, return_dict=False)
+        if len(ids) >= needed:
+            break
+    blocks = torch.tensor(ids[: len(ids) // BLOCK * BLOCK]).view(-1, BLOCK)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS, pct_start=0.1)
+    order = np.concatenate([rng.permutation(len(blocks)) for _ in range(BATCH * STEPS // len(blocks) + 1)])
+    model.train()
+    for step in range(STEPS):
+        batch = blocks[torch.from_numpy(order[step * BATCH : (step + 1) * BATCH])]
+        model(input_ids=batch, labels=batch).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+    model.eval()

@@ -1,0 +1,100 @@
+"""TRL's `DPOTrainer` on scored pairs: no reference model, the authors' WPO, and what each step looked like.
+
+The loss is TRL's own. What is added sits around its one forward pass: the WPO variants TRL lacks rewrite an
+output before TRL reads it, and the recorder keeps values that the loss has computed anyway.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from trl import DPOTrainer
+
+from training.errors import StudyError
+from training.likelihood import refuse_scaled_logits, token_statistics
+from training.recorder import Recorder
+from training.spec import MethodSpec
+
+
+class PairTrainer(DPOTrainer):  # type: ignore[misc]
+    """`DPOTrainer` for rows of a scored table (`training/scoring.py`), already tokenised and scored.
+
+    `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError).
+    """
+
+    def __init__(self, method: MethodSpec, name: str, **trl: Any) -> None:
+        self.method, self.name = method, name
+        super().__init__(**trl)
+        self.recorder = Recorder(
+            beta=method.beta,
+            every=self.args.logging_steps,
+            capped=method.wpo_clamp == "authors",
+            gather=self.accelerator.gather,
+        )
+        self.add_callback(self.recorder)
+        if method.use_weighting and method.wpo_alignment == "greedy":
+            refuse_scaled_logits(self.model)
+            self.model.base_model.register_forward_hook(self._keep_hidden)
+
+    def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        return dataset  # tokenised by training/tokenise.py
+
+    def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
+        return dataset  # ref_chosen_logps and ref_rejected_logps are columns already
+
+    def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
+        self._hidden_BTH = output.last_hidden_state.detach()
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
+        seen: dict[str, Tensor] = {}
+
+        def observed(**kwargs: Any) -> Any:
+            output = model(**kwargs)
+            if self.method.use_weighting:
+                seen["log_weights"] = self._weight(output, inputs)
+            seen["margins"] = margins(output.log_probs.detach(), inputs)
+            return output
+
+        result = super()._compute_loss(observed, inputs, return_outputs)
+        loss = (result[0] if return_outputs else result).detach()
+        if not torch.isfinite(
+            loss
+        ):  # TRL has just waited for the device several times: this costs nothing more
+            raise StudyError(
+                f"{self.name}: the loss is {loss.item()} at step {self.state.global_step}; "
+                "lower learning_rate or max_grad_norm, or look at the pairs"
+            )
+        if self.model.training:
+            self.recorder.observe(loss, **seen)
+        return result
+
+    @torch.no_grad()
+    def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:
+        """Make TRL's product of weights the method's; returns log(w_chosen * w_rejected) [B], uncapped."""
+        mask = inputs["completion_mask"][:, 1:].bool()
+        if self.method.wpo_alignment == "greedy":
+            head = self.accelerator.unwrap_model(self.model).get_output_embeddings()
+            best = token_statistics(self._hidden_BTH[:, :-1][mask], head, inputs["input_ids"][:, 1:][mask])[2]
+            output.log_sum_sq_probs = torch.zeros_like(output.log_probs).masked_scatter(mask, best)
+        aligned = (output.log_probs - output.log_sum_sq_probs) * mask
+        chosen, rejected = (aligned.sum(1) / mask.sum(1).clamp_min(1)).chunk(2)
+        log_weights: Tensor = chosen + rejected
+        if self.method.wpo_clamp == "authors":
+            # min(w_c * w_r, 1): what the product has above 1 is taken from every token of the chosen answer
+            excess = torch.cat([F.relu(log_weights), torch.zeros_like(log_weights)])
+            output.log_sum_sq_probs = output.log_sum_sq_probs + excess.unsqueeze(1)
+        return log_weights
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super(DPOTrainer, self)._save_checkpoint(model, trial)  # without TRL's model card
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:  # written last: a checkpoint that holds it is whole
+            self.recorder.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+
+
+def margins(log_probs_BT: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    """Implicit reward margins in nats, without beta, one a pair; chosen rows come first, then rejected."""
+    chosen, rejected = log_probs_BT.sum(1).chunk(2)
+    return (chosen - inputs["ref_chosen_logps"]) - (rejected - inputs["ref_rejected_logps"])

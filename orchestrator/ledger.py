@@ -65,13 +65,14 @@ class Ledger:
                 done.setdefault(run.data.tags["trial_id"], run)
         return done
 
+    def failed_runs(self) -> list[Run]:
+        """Runs of trials that ran out of attempts, oldest first."""
+        runs = self._search("attributes.status = 'FAILED' and tags.kind = 'cell'")
+        return sorted(runs, key=lambda run: run.info.start_time)
+
     def failures(self) -> dict[str, str]:
         """Trials with a failed run: trial_id -> error of the newest one."""
-        runs = self._search("attributes.status = 'FAILED' and tags.kind = 'cell'")
-        newest = sorted(runs, key=lambda run: run.info.start_time)
-        return {
-            run.data.tags["trial_id"]: run.data.tags.get("error", "no error was recorded") for run in newest
-        }
+        return {run.data.tags["trial_id"]: run.data.tags["error"] for run in self.failed_runs()}
 
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""

@@ -1,0 +1,123 @@
+"""The ledger against a real MLflow store: only whole results count, and each once."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from orchestrator.trial import Trial, TrialResult
+from training.spec import MethodSpec, RandomSplit, TrainingSpec
+
+TRIAL = Trial(
+    study="s",
+    method="dpo",
+    split="S1",
+    seed=42,
+    model="m",
+    data="d",
+    held_out={"share": 0.2, "seed": 0},
+    groups=RandomSplit(seed=0, predicted="A = B"),
+    objective=MethodSpec(),
+    training=TrainingSpec(),
+)
+OTHER = dataclasses.replace(TRIAL, seed=43)
+
+
+def result(trial: Trial, value: float = 0.5) -> TrialResult:
+    outcomes = pd.DataFrame({"arm": ["A", "B"], "pair_id": ["p1", "p1"], "margin": [value, -value]})
+    curves = pd.DataFrame({"arm": "A", "step": range(3), "metric": "loss", "value": [0.7, 0.6, value]})
+    facts = {"geometry": "cpu x1", "hardware": "cpu"}
+    return TrialResult(trial.trial_id, {"diff/pref_acc_tail": value}, curves, outcomes, facts)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ledger")
+
+
+@pytest.fixture
+def ledger(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A study of its own in one shared SQLite store (a new store's migrations take seconds)."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Ledger(Places(request.node.name.replace("[", "-").strip("]"), root))
+
+
+def test_a_result_comes_back_as_it_went_in(ledger: Ledger) -> None:
+    ledger.finish(ledger.start(TRIAL, {"git_sha": "abc"}), result(TRIAL, 0.25), {"attempts": "1"})
+    cells = ledger.cells([TRIAL, OTHER])
+    assert cells["status"].tolist() == ["finished", "missing"]
+    assert cells["diff/pref_acc_tail"].tolist()[0] == 0.25
+    assert cells["geometry"].tolist()[0] == "cpu x1"
+    outcomes = ledger.outcomes([TRIAL, OTHER])
+    assert outcomes[["method", "split", "seed"]].drop_duplicates().to_numpy().tolist() == [["dpo", "S1", 42]]
+    assert outcomes["margin"].tolist() == [0.25, -0.25]
+    assert ledger.curves([TRIAL])["value"].tolist() == [0.7, 0.6, 0.25]
+
+
+def test_the_mlflow_ui_finds_metrics_curves_params_and_tags(ledger: Ledger, root: Path) -> None:
+    run_id = ledger.start(TRIAL, {"git_sha": "abc"})
+    ledger.finish(run_id, result(TRIAL), {})
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    run = client.get_run(run_id)
+    assert run.info.run_name == "dpo/S1/42"
+    assert run.data.params["objective.beta"] == "0.1"
+    assert run.data.tags["method"] == "dpo"
+    assert [point.step for point in client.get_metric_history(run_id, "loss/A")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("ending", ["RUNNING", "KILLED", "FAILED"])
+def test_a_half_written_run_is_not_a_result(ledger: Ledger, root: Path, ending: str) -> None:
+    run_id = ledger.start(TRIAL, {})
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    client.log_metric(run_id, "diff/pref_acc_tail", 0.1)
+    if ending != "RUNNING":
+        client.set_terminated(run_id, ending)
+    assert not ledger.finished()
+
+
+def test_a_run_finished_without_its_outcomes_is_not_a_result(ledger: Ledger, root: Path) -> None:
+    run_id = ledger.start(TRIAL, {})
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    client.log_metric(run_id, "diff/pref_acc_tail", 0.1)
+    client.set_terminated(run_id, "FINISHED")
+    assert not ledger.finished()
+
+
+def test_a_dead_drivers_open_runs_are_closed_and_never_count(ledger: Ledger) -> None:
+    ledger.start(TRIAL, {})
+    assert ledger.close_abandoned() == 1
+    assert ledger.close_abandoned() == 0
+    assert ledger.cells([TRIAL])["status"].tolist() == ["missing"]
+
+
+def test_a_trial_finished_twice_counts_once_and_the_first_stands(ledger: Ledger) -> None:
+    ledger.finish(ledger.start(TRIAL, {}), result(TRIAL, 0.1), {})
+    ledger.finish(ledger.start(TRIAL, {}), result(TRIAL, 0.9), {})
+    assert ledger.outcomes([TRIAL])["margin"].tolist() == [0.1, -0.1]
+
+
+def test_a_failed_cell_shows_its_error_until_it_is_finished(ledger: Ledger) -> None:
+    ledger.fail(ledger.start(TRIAL, {}), "out of luck", {"attempts": "3"})
+    assert ledger.cells([TRIAL])[["status", "error"]].to_numpy().tolist() == [["failed", "out of luck"]]
+    ledger.finish(ledger.start(TRIAL, {}), result(TRIAL), {})
+    assert ledger.cells([TRIAL])["status"].tolist() == ["finished"]
+
+
+def test_an_artifact_that_changed_after_it_was_recorded_is_refused(ledger: Ledger, root: Path) -> None:
+    run_id = ledger.start(TRIAL, {})
+    ledger.finish(run_id, result(TRIAL), {})
+    (path,) = root.rglob(f"{run_id}/artifacts/outcomes.parquet")
+    result(TRIAL, 0.9).outcomes.to_parquet(path)
+    with pytest.raises(RuntimeError, match=run_id):
+        ledger.outcomes([TRIAL])
+
+
+def test_a_number_that_is_not_finite_never_enters(ledger: Ledger) -> None:
+    run_id = ledger.start(TRIAL, {})
+    with pytest.raises(ValueError, match="diff/pref_acc_tail"):
+        ledger.finish(run_id, result(TRIAL, float("nan")), {})
+    assert not ledger.finished()

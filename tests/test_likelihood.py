@@ -1,0 +1,69 @@
+"""Scores of answers against the WPO paper's equations, written again on raw logits."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from training import likelihood
+from training.likelihood import Answers, score_answers, score_batch
+from training.model import ModelFiles, load_model
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder):
+    return load_model(ModelFiles(str(tiny_folder)), "float32")
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    """(ids, start of the answer): long and short, among them answers of one token and prompts of one."""
+    rng = np.random.default_rng(3)
+    shapes = [(5, 9), (12, 1), (1, 1), (3, 30), (20, 2), (1, 17), (7, 7)]
+    return [(rng.integers(5, 250, prompt + answer).tolist(), prompt) for prompt, answer in shapes]
+
+
+def paper(model, ids, start):
+    """Zhou et al. 2024, section 3: sampled and greedy alignment, one unpadded sequence at a time."""
+    with torch.no_grad():
+        log_pi = model(input_ids=torch.tensor([ids])).logits[0, :-1].double().log_softmax(-1)[start - 1 :]
+    answer = torch.tensor(ids[start:])
+    logp = log_pi[torch.arange(len(answer)), answer]
+    sampled = (logp - log_pi.exp().square().sum(-1).log()).mean()
+    greedy = (logp - log_pi.amax(-1)).mean()
+    return [logp.sum().item(), sampled.item(), greedy.item()]
+
+
+def test_scores_are_the_papers(model, sequences):
+    scores = score_answers(model, Answers(*zip(*sequences, strict=True)))
+    expected = np.array([paper(model, *sequence) for sequence in sequences]).T
+    got = [scores.logp, scores.log_weight_sampled, scores.log_weight_greedy]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+    assert (scores.log_weight_greedy <= 0).all()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_on_either_side_changes_nothing(model, sequences, side):
+    def pad(rows):
+        return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_side=side)
+
+    ids = pad([ids for ids, _ in sequences])
+    attention = pad([[1] * len(ids) for ids, _ in sequences])
+    answer = pad([[0] * start + [1] * (len(ids) - start) for ids, start in sequences])
+    expected = np.array([paper(model, *sequence) for sequence in sequences]).T
+    np.testing.assert_allclose(score_batch(model, ids, attention, answer), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_batches_and_chunks_change_nothing(model, sequences, monkeypatch):
+    answers = Answers(*zip(*sequences, strict=True))
+    whole = score_answers(model, answers).logp
+    monkeypatch.setattr(likelihood, "BATCH_TOKENS", {"cpu": 1})
+    monkeypatch.setattr(likelihood, "CHUNK_LOGITS", {"cpu": 3 * model.config.vocab_size})
+    np.testing.assert_allclose(score_answers(model, answers).logp, whole, rtol=1e-5)
+
+
+def test_batches_cover_every_row_once_within_the_budget():
+    lengths = np.random.default_rng(0).integers(1, 50, 200)
+    batches = likelihood.length_batches(lengths, 128)
+    assert sorted(np.concatenate(batches)) == list(range(200))
+    assert all(len(rows) * lengths[rows].max() <= 128 for rows in batches)

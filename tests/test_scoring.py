@@ -1,0 +1,159 @@
+"""The scored table: what it holds, and that it is written once, whole, and for what it says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import MAX_LENGTH, make_pairs
+from safetensors.torch import load_file, save_file
+
+from training import scoring
+from training.errors import StudyError
+from training.model import ModelFiles, load_model
+from training.scoring import DamagedScores, open_scored, score, score_shard, serial
+from training.spec import ModelSpec, TrainingSpec, TwinData
+
+TRAINING = TrainingSpec(max_length=MAX_LENGTH, dtype="float32")
+
+
+@pytest.fixture
+def run(tiny_folder, tmp_path, monkeypatch):
+    """Score pairs in shards of ten; `scored` lists the shards that were run."""
+    monkeypatch.setattr(scoring, "SHARD_PAIRS", 10)
+
+    class Run:
+        scored: list[int] = []  # noqa: RUF012
+        cache = tmp_path
+
+        def __call__(self, pairs, training=TRAINING, model=tiny_folder, fail_at=None):
+            self.scored = []
+
+            def shards(todo):
+                for shard in todo:
+                    if shard.index == fail_at:
+                        raise ConnectionError("a node was lost")
+                    score_shard(shard)
+                    self.scored.append(shard.index)
+
+            return score(pairs, ModelSpec(path=str(model)), TwinData(), training, tmp_path, shards)
+
+    return Run()
+
+
+def test_reference_scores_are_the_models(scored, tiny_folder):
+    model = load_model(ModelFiles(str(tiny_folder)), "float32")
+    for row in scored.select(range(0, len(scored), 7)):
+        for side in ("chosen", "rejected"):
+            ids = (row["prompt_ids"] + row[f"{side}_ids"])[:MAX_LENGTH]
+            labels = [-100] * row["prompt_tokens"] + ids[row["prompt_tokens"] :]
+            with torch.no_grad():
+                mean_loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss.item()
+            assert row[f"ref_{side}_logps"] == pytest.approx(-mean_loss * row[f"{side}_tokens"], rel=1e-5)
+
+
+def test_shards_do_not_change_the_table(run, pairs, scored):
+    table = open_scored(run(pairs).path).to_pandas()
+    pd.testing.assert_frame_equal(table, scored.to_pandas(), rtol=1e-5)
+
+
+def test_a_second_pass_scores_nothing(run, pairs):
+    first = run(pairs)
+    again = run(pairs)
+    assert first.computed and not again.computed
+    assert run.scored == []
+    assert again.path == first.path
+
+
+def test_every_input_of_a_score_is_in_its_key(run, pairs, tiny_folder, tmp_path):
+    paths = {run(pairs).path}
+    paths.add(run(pairs.iloc[:-1]).path)
+    paths.add(run(pairs.assign(chosen=pairs["chosen"] + ".")).path)
+    paths.add(run(pairs, TRAINING.model_copy(update={"max_length": MAX_LENGTH - 1})).path)
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in tiny_folder.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    weights = load_file(other / "model.safetensors")
+    weights["model.norm.weight"][0] += 1e-3
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    paths.add(run(pairs, model=other).path)
+    assert len(paths) == 5
+
+
+def test_the_method_is_not_in_the_key(run, pairs):
+    faster = TRAINING.model_copy(update={"learning_rate": 1.0, "max_steps": 3, "group_by_length": True})
+    assert run(pairs, faster).path == run(pairs).path
+
+
+def test_a_pass_cut_short_goes_on_where_it_was(run, pairs):
+    with pytest.raises(ConnectionError):
+        run(pairs, fail_at=4)
+    assert run.scored == [0, 1, 2, 3]
+    cut = next(run.cache.glob("*.parts/0001*"))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    assert run(pairs).pairs == len(pairs)
+    assert run.scored == [1, 4, 5, 6]
+    assert not list(run.cache.glob("*.parts"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "changed", "about", "foreign"])
+def test_a_damaged_table_is_named_and_scored_anew(run, pairs, damage, caplog):
+    table = run(pairs)
+    good = open_scored(table.path).to_pandas()
+    arrow = next(table.path.glob("*.arrow"))
+    content = bytearray(arrow.read_bytes())
+    if damage == "truncated":
+        arrow.unlink()  # `good` still maps the old file
+        arrow.write_bytes(content[:-100])
+    elif damage == "changed":
+        content[len(content) // 2] ^= 1
+        arrow.unlink()
+        arrow.write_bytes(content)
+    elif damage == "about":
+        (table.path / scoring.ABOUT).unlink()
+    else:
+        other = run(make_pairs(20, seed=5))
+        for file in table.path.iterdir():
+            file.unlink()
+        for file in other.path.iterdir():
+            (table.path / file.name).write_bytes(file.read_bytes())
+    if damage != "foreign":
+        with pytest.raises(DamagedScores, match=table.path.name):
+            open_scored(table.path)
+    assert run(pairs).computed
+    assert table.path.name in caplog.text
+    pd.testing.assert_frame_equal(open_scored(table.path).to_pandas(), good)
+
+
+def test_pairs_a_runner_left_out_are_refused(pairs, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "SHARD_PAIRS", 10)
+    with pytest.raises(RuntimeError, match="10 pairs were never scored"):
+        score(
+            pairs,
+            ModelSpec(path=str(tiny_folder)),
+            TwinData(),
+            TRAINING,
+            tmp_path,
+            lambda shards: serial(shards[1:]),
+        )
+
+
+def test_scores_that_are_not_finite_stop_with_their_pairs(run, pairs, tiny_folder, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in tiny_folder.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][:] = np.nan
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StudyError, match=r"64 pairs are not finite, first p000, p001"):
+        run(pairs, model=broken)
+
+
+def test_pairs_without_room_for_an_answer_are_dropped_and_counted(run, pairs):
+    short = run(pairs, TRAINING.model_copy(update={"max_length": 16}))
+    assert short.pairs + len(short.dropped) == len(pairs)
+    assert 0 < len(short.dropped) < len(pairs)
+    assert not set(short.dropped) & set(open_scored(short.path)["pair_id"])
+    with pytest.raises(StudyError, match="max_length: 8"):
+        run(pairs, TRAINING.model_copy(update={"max_length": 8}))

@@ -1,0 +1,174 @@
+"""Loss and gradients: TRL's own with a live reference model, and the WPO paper's equation on raw logits."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import MAX_LENGTH
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from training.model import ModelFiles, load_model, load_tokenizer
+from training.objectives import trl_arguments
+from training.spec import MethodSpec
+from training.trainer import PairTrainer
+
+BATCH = 12
+
+
+@pytest.fixture(scope="module")
+def policy(tiny_folder):
+    """The reference model, moved off itself: at step 0 every loss of a pair is the same."""
+    model = load_model(ModelFiles(str(tiny_folder)), "float32")
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+@pytest.fixture
+def trainer(policy, scored, tiny_folder, tmp_path):
+    """Our trainer on the scored table, as a function of the method; each with a policy of its own."""
+
+    def make(method):
+        return PairTrainer(
+            method,
+            "test",
+            model=copy.deepcopy(policy),
+            args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
+            train_dataset=scored,
+            processing_class=load_tokenizer(ModelFiles(str(tiny_folder))),
+        )
+
+    return make
+
+
+def _arguments(method, folder, **more):
+    return DPOConfig(
+        **trl_arguments(method),
+        output_dir=folder,
+        max_length=MAX_LENGTH,
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        activation_checkpointing=False,
+        **more,
+    )
+
+
+def _batch(trainer, rows=None, side="right"):
+    batch = trainer.data_collator(rows or trainer.train_dataset.select(range(BATCH)).to_list())
+    if side == "left":
+        attention = batch["attention_mask"].bool()
+        padding = {
+            "input_ids": trainer.processing_class.pad_token_id,
+            "attention_mask": 0,
+            "completion_mask": 0,
+        }
+        batch |= {key: _to_left(batch[key], attention, value) for key, value in padding.items()}
+    return batch
+
+
+def _to_left(rows, attention, padding):
+    kept = [row[mask] for row, mask in zip(rows, attention, strict=True)]
+    return torch.nn.utils.rnn.pad_sequence(kept, batch_first=True, padding_value=padding, padding_side="left")
+
+
+def _loss_and_gradients(trainer, batch):
+    trainer.model.train()
+    trainer.model.zero_grad()
+    loss = trainer.compute_loss(trainer.model, batch)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in trainer.model.named_parameters()}
+
+
+def _assert_same(got, expected):
+    assert got[0] == pytest.approx(expected[0], rel=1e-5)
+    scale = max(gradient.abs().max() for gradient in expected[1].values())
+    for name, gradient in expected[1].items():
+        torch.testing.assert_close(got[1][name], gradient, rtol=1e-5, atol=1e-5 * float(scale), msg=name)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        MethodSpec(),
+        MethodSpec(use_weighting=True, wpo_clamp="trl"),
+        MethodSpec(loss_type=["sigmoid", "ipo"], loss_weights=[0.7, 0.3]),
+        MethodSpec(loss_type="apo_zero"),
+    ],
+    ids=["dpo", "wpo", "mixture", "apo_zero"],
+)
+def test_trl_with_a_live_reference_agrees(method, trainer, policy, pairs, tiny_folder, tmp_path):
+    files = ModelFiles(str(tiny_folder))
+    chats = [
+        {
+            "prompt": row.prompt,
+            "chosen": [{"role": "assistant", "content": row.chosen}],
+            "rejected": [{"role": "assistant", "content": row.rejected}],
+        }
+        for row in pairs.itertuples()
+    ]
+    stock = DPOTrainer(
+        model=copy.deepcopy(policy),
+        ref_model=load_model(files, "float32"),
+        args=_arguments(method, tmp_path),
+        train_dataset=Dataset.from_list(chats),
+        processing_class=load_tokenizer(files),
+    )
+    ours = trainer(method)
+    _assert_same(_loss_and_gradients(ours, _batch(ours)), _loss_and_gradients(stock, _batch(stock)))
+
+
+def paper_wpo(model, rows, method):
+    """Mean of min(w_c w_l, 1) * -log sigmoid(beta * margin), from the logits of one unpadded answer at a time."""
+    losses, weights = [], []
+    for row in rows:
+        logps, log_ws = [], []
+        for side in ("chosen_ids", "rejected_ids"):
+            ids = torch.tensor((row["prompt_ids"] + row[side])[:MAX_LENGTH])
+            log_pi = model(input_ids=ids[None]).logits[0, :-1].log_softmax(-1)[len(row["prompt_ids"]) - 1 :]
+            logp = log_pi.gather(-1, ids[len(row["prompt_ids"]) :, None])[:, 0]
+            sampled = (log_pi.exp() ** 2).sum(-1).log()
+            log_ws.append((logp - (sampled if method.wpo_alignment == "sampled" else log_pi.amax(-1))).mean())
+            logps.append(logp.sum())
+        weight = torch.exp(log_ws[0] + log_ws[1]).detach()
+        weights.append(weight.clamp(max=1) if method.wpo_clamp == "authors" else weight)
+        margin = (logps[0] - row["ref_chosen_logps"]) - (logps[1] - row["ref_rejected_logps"])
+        losses.append(-weights[-1] * F.logsigmoid(method.beta * margin))
+    return torch.stack(losses).mean(), torch.stack(weights)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("clamp", ["authors", "trl"])
+@pytest.mark.parametrize("alignment", ["sampled", "greedy"])
+def test_wpo_is_the_papers(alignment, clamp, side, trainer, policy, scored):
+    method = MethodSpec(use_weighting=True, wpo_alignment=alignment, wpo_clamp=clamp, beta=0.3)
+    rows = scored.select(range(24)).to_list()
+    rows[3]["chosen_ids"], rows[5]["rejected_ids"] = rows[3]["chosen_ids"][:1], rows[5]["rejected_ids"][:1]
+    assert any(row["chosen_truncated"] for row in rows)
+    ours = trainer(method)
+    got = _loss_and_gradients(ours, _batch(ours, rows, side))
+    model = copy.deepcopy(policy)
+    loss, weights = paper_wpo(model, rows, method)
+    loss.backward()
+    _assert_same(got, (loss.item(), {name: p.grad for name, p in model.named_parameters()}))
+    if alignment == "sampled" and clamp == "authors":
+        assert 0.05 < (weights == 1).float().mean() < 0.95  # the clamp has work here, and not everywhere
+
+
+def test_the_first_loss_is_log_two(scored, tiny_folder, tmp_path):
+    files = ModelFiles(str(tiny_folder))
+    method = MethodSpec(beta=5.0)
+    ours = PairTrainer(
+        method,
+        "test",
+        model=load_model(files, "float32"),
+        args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
+        train_dataset=scored,
+        processing_class=load_tokenizer(files),
+    )
+    assert _loss_and_gradients(ours, _batch(ours))[0] == pytest.approx(math.log(2), rel=1e-4)

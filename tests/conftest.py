@@ -6,29 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-WORDS = [
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "rain",
-    "sun",
-    "why",
-    "how",
-    "is",
-    "was",
-    "runs",
-    "sleeps",
-    "says",
-    "maybe",
-    "never",
-    "always",
-    "you",
-    "I",
-    "we",
-    "think",
-    "know",
-]
+WORDS = """the a cat dog rain sun why how is was runs sleeps says maybe never always you I we think know
+because if then""".split()  # noqa: SIM905
 MAX_LENGTH = 48
 
 

@@ -124,7 +124,7 @@ def test_trl_with_a_live_reference_agrees(method, trainer, policy, pairs, tiny_f
 
 
 def paper_wpo(model, rows, method):
-    """Mean of min(w_c w_l, 1) * -log sigmoid(beta * margin), from the logits of one unpadded answer at a time."""
+    """Mean of min(w_c w_l, 1) * -log sigmoid(beta * margin), from the logits of one answer at a time."""
     losses, weights = [], []
     for row in rows:
         logps, log_ws = [], []

@@ -1,0 +1,173 @@
+"""An arm: seeded, isolated, resumable, and its curve what it says."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import MAX_LENGTH
+
+from training.arm import Checkpoints, newest_checkpoint, train_arm
+from training.batches import data_order, sequence_lengths
+from training.errors import StudyError
+from training.evaluate import heldout
+from training.model import ModelFiles
+from training.objectives import LOSSES
+from training.recorder import summarise
+from training.spec import MethodSpec, TrainingSpec
+
+TRAINING = TrainingSpec(
+    max_steps=6, batch_size=4, learning_rate=1e-2, max_length=MAX_LENGTH, dtype="float32", logging_steps=2
+)
+WPO = MethodSpec(use_weighting=True)
+
+
+@pytest.fixture
+def arm(scored, tiny_folder):
+    def train(method=MethodSpec(), training=TRAINING, rows=range(32), seed=1, **more):  # noqa: B008
+        options = {"name": "wpo/age/1 arm A", "micro_batch": 4} | more
+        return train_arm(
+            scored, np.array(rows), ModelFiles(str(tiny_folder)), method, training, seed, **options
+        )
+
+    return train
+
+
+def weights_of(result):
+    return {name: p.detach().clone() for name, p in result.model.named_parameters()}
+
+
+def assert_same_arm(one, other):
+    pd.testing.assert_frame_equal(one.curve, other.curve, check_exact=True)
+    assert one.summary == other.summary
+    for name, weight in weights_of(one).items():
+        assert torch.equal(weight, weights_of(other)[name]), name
+
+
+def test_an_arm_does_not_feel_the_one_before(arm):
+    """The same arm alone, after another method and data, and with another seed."""
+    torch.manual_seed(99)
+    alone = arm(WPO)
+    arm(MethodSpec(loss_type="hinge"), rows=range(32, 60), seed=7, micro_batch=2)
+    assert_same_arm(arm(WPO), alone)
+    assert not arm(WPO, seed=2).curve.equals(alone.curve)
+
+
+def test_the_curve_starts_at_log_two_and_holds_every_logged_step(arm):
+    result = arm(WPO, TRAINING.model_copy(update={"max_steps": 7}))
+    table = result.curve.pivot(index="step", columns="metric", values="value")
+    assert list(table.index) == [0, 2, 4, 6, 7]
+    assert table.loc[0, "loss"] == pytest.approx(math.log(2), rel=1e-5)
+    assert result.summary["loss_step0"] == table.loc[0, "loss"]
+    assert result.summary["margin_final"] == table.loc[7, "margin"]
+    assert result.summary["pairs_seen"] == 7 * 4
+    assert result.summary["pairs_train"] == 32
+    assert (table["weight_max"] <= 1).all()
+    assert 0 < result.summary["weight_capped_share"] < 1
+    # (sum w)^2 / sum w^2 lies between 1 and the pairs since the last point
+    assert table["weight_ess"].between(1, 8).all()
+    assert 1 < result.summary["weight_ess"] <= 28
+
+
+def test_dpo_logs_no_weights(arm):
+    result = arm()
+    assert not [name for name in result.summary if "weight" in name]
+    assert (
+        result.curve.query("metric == 'train_loss'")["value"].tolist()
+        == pytest.approx(result.curve.query("metric == 'loss'")["value"].tolist())
+    )  # fmt: skip
+
+
+def test_micro_batches_are_one_batch(arm):
+    whole, parts = arm(WPO), arm(WPO, micro_batch=1)
+    pd.testing.assert_frame_equal(whole.curve, parts.curve, rtol=1e-3, atol=1e-4)
+    assert whole.summary["tokens_seen"] == parts.summary["tokens_seen"]
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "sigmoid"])
+def test_a_method_nobody_wrote_code_for_trains(arm, loss):
+    smoothing = {"label_smoothing": 0.01} if loss in ("exo_pair", "robust") else {}
+    result = arm(MethodSpec(loss_type=loss, **smoothing), TRAINING.model_copy(update={"max_steps": 2}))
+    assert result.summary["loss_step0"] == pytest.approx(math.log(2), rel=1e-5)
+    assert result.summary["margin_final"] != result.summary["margin_step0"]
+
+
+@pytest.mark.parametrize("kept", [2, 4], ids=["one left", "two left"])
+def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, kept):
+    whole = arm(WPO)
+
+    def cut(step, _):
+        if step == kept + 1:
+            raise ConnectionError("a node was lost")
+
+    checkpoints = Checkpoints(tmp_path, every=2)
+    with pytest.raises(ConnectionError):
+        arm(WPO, checkpoints=checkpoints, on_step=cut)
+    assert newest_checkpoint(tmp_path).name == f"checkpoint-{kept}"
+    (tmp_path / "checkpoint-5").mkdir()  # cut short while it was written
+    seen = []
+    resumed = arm(WPO, checkpoints=checkpoints, on_step=lambda step, total: seen.append((step, total)))
+    assert seen == [(step, 6) for step in range(kept + 1, 7)]
+    assert_same_arm(resumed, whole)
+
+
+def test_held_out_margins_start_at_zero_and_follow_training(arm, scored, tiny_folder):
+    from training.model import load_model
+
+    rows = np.arange(40, 60)
+    untrained = heldout(load_model(ModelFiles(str(tiny_folder)), "float32"), scored, rows, MAX_LENGTH, "x")
+    np.testing.assert_allclose(untrained["margin"], 0, atol=1e-4)
+    assert untrained["pair_id"].tolist() == scored["pair_id"][40:60]
+    trained = arm(rows=rows)
+    assert (heldout(trained.model, scored, rows, MAX_LENGTH, "x")["margin"] > 0).mean() >= 0.75
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"rows": range(3)}, "wpo/age/1 arm A: 3 training pairs, fewer than one batch of 4"),
+        ({"micro_batch": 3}, "no multiple of micro-batch 3"),
+        (
+            {"training": TRAINING.model_copy(update={"learning_rate": 1e30})},
+            "wpo/age/1 arm A: the loss is nan at step",
+        ),
+    ],
+)
+def test_a_mistake_names_trial_and_arm(arm, arguments, told):
+    with pytest.raises(StudyError) as error:
+        arm(**arguments)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_every_epoch_sees_every_pair_once(grouped, scored):
+    rows, lengths = np.arange(5, 45), sequence_lengths(scored)
+    training = TrainingSpec(max_steps=25, batch_size=4, group_by_length=grouped)
+    order = data_order(rows, lengths, training, np.random.default_rng(0))
+    assert len(order) == 100
+    counts = pd.Series(order).value_counts()
+    assert set(counts.index) == set(rows)
+    assert set(counts) == {2, 3}
+    spread = np.ptp(lengths[order].reshape(-1, 4), axis=1).mean()
+    random = data_order(
+        rows, lengths, training.model_copy(update={"group_by_length": False}), np.random.default_rng(0)
+    )
+    if grouped:
+        assert spread < np.ptp(lengths[random].reshape(-1, 4), axis=1).mean() / 3
+        means = lengths[order].reshape(-1, 4).mean(axis=1)
+        assert (np.diff(means) > 0).any()  # no run from long to short
+        assert (np.diff(means) < 0).any()
+
+
+def test_tails_are_the_last_fifth_of_the_logged_points():
+    """80 logs of 8 pairs: the published tail is the mean of the last 16."""
+    accuracies = np.arange(81) / 80
+    points = [
+        {"step": 25 * k, "accuracy": a, "loss": 1 - a, "margin": a, "train_loss": 2.0}
+        for k, a in enumerate(accuracies)
+    ]
+    summary = summarise(points)
+    assert summary["pref_acc_tail"] == pytest.approx(accuracies[-16:].mean())
+    assert summary["steps_to_60pct"] == 48 * 25
+    assert "steps_to_60pct" not in summarise(points[:40])

@@ -1,0 +1,74 @@
+"""Ready-made pairs: jsonl rows of user_id, interaction_id, prompt, chosen, rejected, kind."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from training.data.corpus import Corpus
+from training.data.pairs import EMPTY, identify
+from training.errors import StudyError
+from training.spec import PairsData
+
+
+class PairRow(BaseModel):
+    """One pair; neither model, score nor survey came with it."""
+
+    user_id: str
+    interaction_id: str
+    prompt: str
+    chosen: str
+    rejected: str
+    kind: Literal["within_model", "cross_model"]
+
+
+def load(data: PairsData) -> Corpus:
+    """Pairs of the asked kind; traits of a user are n_pairs and median_prompt_length (characters)."""
+    rows = pd.DataFrame(_rows(Path(data.path)))
+    if data.kind != "all":
+        rows = rows[rows["kind"] == data.kind]
+    answers = rows[["chosen", "rejected"]].apply(lambda column: column.str.strip())
+    empty = answers.isin(EMPTY).any(axis=1)
+    same = ~empty & (answers["chosen"] == answers["rejected"])
+    repeated = ~empty & ~same & rows.duplicated(["user_id", "interaction_id", "prompt", "chosen", "rejected"])
+    dropped = {"empty answer": empty, "identical answers": same, "the same pair again": repeated}
+    kept = rows[~(empty | same | repeated)].reset_index(drop=True)
+    if kept.empty:
+        raise StudyError(f"data.path: {data.path} holds no usable pair of kind {data.kind!r}")
+    pairs = pd.DataFrame(
+        {
+            "pair_id": identify(kept[["user_id", "interaction_id", "prompt", "chosen", "rejected"]]),
+            "user_id": kept["user_id"],
+            "source_model": pd.Series(pd.NA, index=kept.index, dtype="string"),
+            "score_gap": float("nan"),
+            "turn": (kept["kind"] == "within_model").astype(int),  # turn 0 is where models compete
+            "prompt": [[{"role": "user", "content": text}] for text in kept["prompt"]],
+            "chosen": kept["chosen"],
+            "rejected": kept["rejected"],
+        }
+    )
+    lengths = kept["prompt"].str.len().groupby(kept["user_id"])
+    users = pd.DataFrame({"n_pairs": lengths.size(), "median_prompt_length": lengths.median()}).reset_index()
+    return Corpus(pairs, users, {why: int(rows.sum()) for why, rows in dropped.items()}, generated=False)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    rows = []
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    rows.append(PairRow.model_validate(json.loads(line)).model_dump())
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    column = ".".join(map(str, first["loc"]))
+                    raise StudyError(f"{path}: line {number}, column {column}: {first['msg']}") from error
+                except ValueError as error:
+                    raise StudyError(
+                        f"{path}: line {number} is no JSON ({error}); mend or remove it"
+                    ) from error
+    except OSError as error:
+        raise StudyError(f"data.path: {path} cannot be read ({error.strerror})") from error
+    return rows

@@ -1,0 +1,131 @@
+"""The published rule: every branch by a known answer, and the published table cell for cell."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stats.errors import TableError
+from stats.published import restore
+from stats.verdicts import PublishedRule, change, changes, verdicts
+
+REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
+
+
+def label(diffs: list[float], predicted: str, rule: PublishedRule | None = None) -> str | None:
+    table = pd.DataFrame(
+        {"study": "s", "method": "m", "split": "S", "seed": range(len(diffs)), "diff_pp": diffs}
+    )
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": [predicted]})
+    return verdicts(table, predictions, rule or PublishedRule())["verdict"].tolist()[0]
+
+
+@pytest.mark.parametrize(
+    ("diffs", "predicted", "expected"),
+    [
+        ([4.99], "A = B", "OK"),
+        ([-4.99], "A = B", "OK"),
+        ([5.0], "A = B", "NOT NULL"),
+        ([-5.0], "A = B", "NOT NULL"),
+        ([0.0], "A > B", "MISMATCH"),  # a mean of zero is no sign
+        ([-1.0], "A > B", "MISMATCH"),
+        ([1.0], "A < B", "MISMATCH"),
+        ([9.0, -1.0, -1.0], "A > B", "MISMATCH"),  # right mean, one seed of three
+        ([3.0, -1.0], "A > B", "LEAN"),  # half of the seeds is not less than half
+        ([3.0, 3.0, -1.0], "A > B", "LEAN"),
+        ([3.0, 3.0, 3.0, 3.0, -1.0], "A > B", "MATCH"),  # 4/5 is not below 0.8
+        ([3.0, 3.0, 3.0, 3.0, 0.0], "A > B", "MATCH"),
+        ([3.0, 3.0, 3.0, 0.0, 0.0], "A > B", "LEAN"),  # an exact zero has no sign
+        ([0.99], "A > B", "WEAK"),
+        ([-0.78], "A < B", "WEAK"),
+        ([1.0], "A > B", "MATCH"),
+        ([0.2, 0.2], "A > B", "MATCH"),  # WEAK is for a single seed only
+        ([0.1, 0.2, -0.3], "A > B", "MISMATCH"),  # zero but for floating point
+    ],
+)
+def test_every_branch(diffs: list[float], predicted: str, expected: str) -> None:
+    assert label(diffs, predicted) == expected
+
+
+def test_exploratory_has_direction_and_count_but_no_verdict() -> None:
+    table = pd.DataFrame(
+        {"study": "s", "method": "m", "split": "S", "seed": [1, 2, 3, 4], "diff_pp": [-2.0, -1.0, 0.0, 1.0]}
+    )
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["exploratory"]})
+    row = verdicts(table, predictions).iloc[0]
+    assert row["verdict"] is None
+    assert (row["direction"], row["x_of_n"]) == ("A < B", "2/4")
+
+
+def test_thresholds_are_parameters() -> None:
+    assert label([4.0], "A = B", PublishedRule(null_pp=3.0)) == "NOT NULL"
+    assert label([3.0, 3.0, -1.0], "A > B", PublishedRule(match_share=0.6)) == "MATCH"
+    assert label([1.5], "A > B", PublishedRule(weak_pp=2.0)) == "WEAK"
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=10), st.sampled_from(["A > B", "A < B", "A = B"]))
+def test_swapping_the_arms_changes_no_verdict(eighths: list[int], predicted: str) -> None:
+    mirrored = {"A > B": "A < B", "A < B": "A > B", "A = B": "A = B"}[predicted]
+    assert label([x / 8 for x in eighths], predicted) == label([-x / 8 for x in eighths], mirrored)
+
+
+def test_the_published_table_cell_for_cell() -> None:
+    wanted = pd.read_csv(REFERENCE / "v5b_verdicts.csv").set_index("split")
+    predictions = wanted.reset_index()[["split", "predicted"]].assign(study="v3")
+    table = verdicts(restore(pd.read_csv(REFERENCE / "v5b_diffs.csv")), predictions)
+    for method in ("dpo", "wpo"):
+        rows = table[table["method"] == method].set_index("split").loc[wanted.index]
+        assert rows["verdict"].tolist() == wanted[f"{method}_verdict"].tolist()
+        printed = [f"{value:+.2f}" for value in rows["mean_pp"]]
+        assert printed == [f"{value:+.2f}" for value in wanted[f"{method}_diff_pp"]]
+    got = changes(table, "dpo")
+    assert list(got.columns) == ["split", "reference_verdict", "method_verdict", "change"]
+    assert got.set_index("split")["change"].loc[wanted.index].tolist() == wanted["change"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("MISMATCH", "MATCH", "FIXED"),
+        ("MISMATCH", "WEAK", "IMPROVED"),
+        ("MISMATCH", "LEAN", "IMPROVED"),
+        ("MISMATCH", "MISMATCH", "UNCHANGED"),
+        ("LEAN", "LEAN", "UNCHANGED"),
+        ("OK", "OK", "UNCHANGED"),
+        ("MATCH", "MATCH", "STABLE"),
+        ("MATCH", "MISMATCH", "REGRESSED"),
+        ("MATCH", "LEAN", "WEAKENED"),
+        ("MATCH", "WEAK", "WEAKENED"),
+        (None, "MATCH", "INCOMPLETE"),
+        ("MATCH", None, "INCOMPLETE"),
+    ],
+)
+def test_change_labels(before: str | None, after: str | None, expected: str) -> None:
+    assert change(before, after) == expected
+
+
+def test_a_split_that_one_side_lacks_is_incomplete_and_not_gone() -> None:
+    diffs = pd.DataFrame(
+        [("s", "dpo", "S1", 1, 2.0), ("s", "dpo", "S2", 1, 2.0), ("s", "wpo", "S1", 1, 2.0)],
+        columns=["study", "method", "split", "seed", "diff_pp"],
+    )
+    predictions = pd.DataFrame({"study": "s", "split": ["S1", "S2"], "predicted": "A > B"})
+    got = changes(verdicts(diffs, predictions), "dpo").set_index("split")["change"]
+    assert got.to_dict() == {"S1": "STABLE", "S2": "INCOMPLETE"}
+
+
+@pytest.mark.parametrize(
+    ("diffs", "message"),
+    [
+        ([("s", "m", "S", 1, 1.0), ("s", "m", "S", 1, 2.0)], "twice"),
+        ([("s", "m", "S", 1, float("nan"))], "no number"),
+        ([("s", "m", "T", 1, 1.0)], "none for split 'T'"),
+    ],
+)
+def test_a_broken_table_is_named_and_never_judged(diffs: list[tuple[object, ...]], message: str) -> None:
+    table = pd.DataFrame(diffs, columns=["study", "method", "split", "seed", "diff_pp"])
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
+    with pytest.raises(TableError, match=message):
+        verdicts(table, predictions)

@@ -83,8 +83,8 @@ def test_a_tokenizer_without_a_template_is_refused(folder):
 
 
 def test_the_tiny_model_is_built_alike_and_learns_its_text(pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiny, "STEPS", 30)
-    talks = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs.itertuples()]
+    monkeypatch.setattr(tiny, "SHARE", 1)
+    talks = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs.itertuples()] * 6
     torch.manual_seed(5)
     one = tiny.build(talks, tmp_path / "one", seed=0)
     torch.manual_seed(6)

@@ -2,9 +2,10 @@
 
 About one million parameters, its own byte-level BPE tokenizer and a ChatML template. It is pre-trained just
 long enough that likelihoods mean something: answers differ in how on-policy they are, so WPO weights differ
-from 1. Deterministic: one thread, explicit seeds, a fixed number of steps.
+from 1. Deterministic: one thread, explicit seeds.
 """
 
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,7 +19,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 VOCABULARY = 1024
 BLOCK = 128  # tokens of a pre-training sequence
 BATCH = 4  # sequences a step
-STEPS = 300
+SHARE = 1 / 8  # of the text, read once: a model that knows a study's text by heart finds every answer likely
+MAX_STEPS = 300
 LEARNING_RATE = 4e-3
 
 END, START_TURN, END_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -97,20 +99,20 @@ def pretrain(
     conversations: list[list[dict[str, str]]],
     rng: np.random.Generator,
 ) -> None:
-    """Next-token prediction on the conversations end to end, cut into blocks, `STEPS` steps of AdamW."""
-    needed = BLOCK * BATCH * STEPS
+    """Next-token prediction with AdamW on a share of the conversations, end to end and cut into blocks."""
+    share = rng.permutation(len(conversations))[: math.ceil(len(conversations) * SHARE)]
     ids: list[int] = []
-    for k in rng.permutation(len(conversations)):  # each conversation at most once, and no more than is used
+    for k in share:
         ids += tokenizer.apply_chat_template(conversations[k], tokenize=True, return_dict=False)
-        if len(ids) >= needed:
-            break
-    blocks = torch.tensor(ids[: len(ids) // BLOCK * BLOCK]).view(-1, BLOCK)
+    batches = torch.tensor(ids[: len(ids) // (BATCH * BLOCK) * BATCH * BLOCK]).view(-1, BATCH, BLOCK)[
+        :MAX_STEPS
+    ]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS, pct_start=0.1)
-    order = np.concatenate([rng.permutation(len(blocks)) for _ in range(BATCH * STEPS // len(blocks) + 1)])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=len(batches), pct_start=0.1
+    )
     model.train()
-    for step in range(STEPS):
-        batch = blocks[torch.from_numpy(order[step * BATCH : (step + 1) * BATCH])]
+    for batch in batches:
         model(input_ids=batch, labels=batch).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -16,6 +16,7 @@ from yaml import YAMLError
 
 from stats.verdicts import PublishedRule
 from training.errors import StudyError
+from training.objectives import check as check_method
 from training.spec import DataSource, HeldOut, MethodSpec, ModelSpec, Spec, SplitSpec, TrainingSpec, TwinData
 
 BASELINE = "baseline"
@@ -131,20 +132,23 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
             f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
         )
     try:
-        return Study.model_validate(raw)
+        study = Study.model_validate(raw)
     except ValidationError as error:
         raise StudyError(f"{path}: {_explain(error)}") from error
+    for name, method in study.methods.items():
+        check_method(method.objective, f"{path}: methods.{name}")
+    deepspeed_config(study, f"{path}: ")
+    return study
 
 
-def deepspeed_config(study: Study) -> dict[str, Any]:
+def deepspeed_config(study: Study, place: str = "") -> dict[str, Any]:
     """The DeepSpeed settings that the study names, from configs/deepspeed/."""
     folder = CONFIGS / "deepspeed"
     path = folder / f"{study.resources.deepspeed}.json"
     if not path.is_file():
         names = [file.stem for file in folder.glob("*.json")]
-        raise StudyError(
-            f"resources.deepspeed: {study.resources.deepspeed!r}; {known(study.resources.deepspeed, names)}"
-        )
+        wanted = study.resources.deepspeed
+        raise StudyError(f"{place}resources.deepspeed: no settings {wanted!r}; {known(wanted, names)}")
     settings: dict[str, Any] = json.loads(path.read_text())
     return settings
 

@@ -106,9 +106,11 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
 def _held_out_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:
     """Held-out accuracy and margin on the arm's own group, and its accuracy on each group."""
     by_group = outcomes.groupby("eval_group")
-    correct: dict[str, float] = by_group["correct"].mean().to_dict()
-    margin: dict[str, float] = by_group["margin"].mean().to_dict()
-    summary = {"pref_acc_heldout": correct[arm], "margin_heldout": margin[arm]}
+    correct = {str(group): float(rows.mean()) for group, rows in by_group["correct"]}
+    summary = {
+        "pref_acc_heldout": correct[arm],
+        "margin_heldout": float(by_group["margin"].get_group(arm).mean()),
+    }
     if len(correct) > 1:
         summary |= {f"pref_acc_heldout_on_{group}": value for group, value in correct.items()}
     return summary

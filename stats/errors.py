@@ -2,4 +2,4 @@
 
 
 class TableError(ValueError):
-    """A table that a statistic cannot be computed from; one line: which table, row and value, and the way out."""
+    """A table that a statistic cannot be computed from; named are table, row and value."""

@@ -33,7 +33,10 @@ class PublishedRule:
     weak_pp: float = 1.0
 
 
-def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule = PublishedRule()) -> pd.DataFrame:
+PUBLISHED = PublishedRule()
+
+
+def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule = PUBLISHED) -> pd.DataFrame:
     """Label every (study, method, split).
 
     Args:
@@ -133,17 +136,21 @@ def changes(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     judged = table[table["predicted"] != "exploratory"]
     ours = judged[judged["method"] == reference]
     if ours.empty:
-        raise TableError(f"reference: no diffs of {reference!r}; methods: {', '.join(sorted(set(table['method'])))}")
+        raise TableError(
+            f"reference: no diffs of {reference!r}; methods: {', '.join(sorted(set(table['method'])))}"
+        )
     _refuse_rows(ours, ours.duplicated("split"), "verdicts", "is a second reference for its split")
-    before: dict[str, str] = ours.set_index("split")["verdict"].to_dict()
+    before = dict(zip(ours["split"], ours["verdict"], strict=True))
     columns = ["split", "reference_verdict", "method_verdict", "change"]
     rows: list[dict[str, object]] = []
     others = judged[judged["method"] != reference].groupby(["study", "method"], sort=False)
     for (study, method), group in others:
-        after: dict[str, str] = group.set_index("split")["verdict"].to_dict()
+        after = dict(zip(group["split"], group["verdict"], strict=True))
         for split in dict.fromkeys([*group["split"], *before]):
             pair = before.get(split), after.get(split)
-            labels = dict(zip(columns, [split, *(side or INCOMPLETE for side in pair), change(*pair)], strict=True))
+            labels = dict(
+                zip(columns, [split, *(side or INCOMPLETE for side in pair), change(*pair)], strict=True)
+            )
             rows.append({"study": study, "method": method, **labels})
     return pd.DataFrame(rows, columns=columns if others.ngroups == 1 else ["study", "method", *columns])
 
@@ -155,9 +162,13 @@ def _prediction(predictions: pd.DataFrame, study: str, split: str) -> str:
     if not found:
         raise TableError(f"predictions: none for split {split!r} of {study!r}; add a row")
     if len(found) > 1:
-        raise TableError(f"predictions: split {split!r} is predicted {' and '.join(found)}; keep one for {study!r}")
+        raise TableError(
+            f"predictions: split {split!r} is predicted {' and '.join(found)}; keep one for {study!r}"
+        )
     if found[0] not in PREDICTED:
-        raise TableError(f"predictions: split {split!r} is predicted {found[0]!r}; valid: {', '.join(PREDICTED)}")
+        raise TableError(
+            f"predictions: split {split!r} is predicted {found[0]!r}; valid: {', '.join(PREDICTED)}"
+        )
     return str(found[0])
 
 

@@ -1,7 +1,6 @@
 """Real Ray Tune and Ray Train lanes with a fake trainer: each fate a cell can meet, in one sweep."""
 
 import os
-from collections.abc import Iterator
 
 import pandas as pd
 import pytest
@@ -49,7 +48,7 @@ def fake_trainer(order: Order, report: Report) -> TrialResult:
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pd.DataFrame]:
+def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The cells table after one sweep over all fates."""
     root = tmp_path_factory.mktemp("fates")
     places = Places("fates", root)
@@ -69,7 +68,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pd.DataFrame]:
         table = ledger.cells(trials)
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}
     tags = pd.DataFrame([{"trial_id": key, **run.data.tags} for key, run in runs.items()])
-    yield table.merge(tags[["trial_id", "attempts"]], on="trial_id", how="left").set_index("split")
+    return table.merge(tags[["trial_id", "attempts"]], on="trial_id", how="left").set_index("split")
 
 
 def test_every_cell_ends_finished_or_failed(cells: pd.DataFrame) -> None:

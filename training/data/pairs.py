@@ -78,7 +78,7 @@ def _join(answers: pd.DataFrame, same: list[str]) -> pd.DataFrame:
 
 
 def _prompts(kept: pd.DataFrame, answers: pd.DataFrame, full: bool) -> list[list[dict[str, str]]]:
-    """Chat messages up to the rated prompt; the conversation before it follows the answers that were chosen."""
+    """Chat messages up to the rated prompt; before it stands the conversation that led there."""
     if not full:
         return [[{"role": "user", "content": text}] for text in kept["user_prompt"]]
     # The answer that went on: the one marked chosen, the best score where several are.

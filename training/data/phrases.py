@@ -1,7 +1,8 @@
 """What the twin's people ask and its models answer: sentences by family of models and by kind."""
 
 TOPICS = (
-    "garden", "budget", "bike", "resume", "soup", "novel", "laptop", "holiday", "lease", "piano", "debate", "puppy",
+    "garden", "budget", "bike", "resume", "soup", "novel", "laptop", "holiday", "lease",
+    "piano", "debate", "puppy",
 )  # fmt: skip
 
 PROMPTS = (

@@ -140,7 +140,7 @@ def _from_hub(data: PrismData, name: str) -> list[dict[str, Any]]:
 def _checked(row: type[BaseModel], rows: list[dict[str, Any]], place: str, key: str) -> list[dict[str, Any]]:
     """Rows as plain dicts of the schema's columns; the first that does not fit is named."""
     try:
-        parsed = TypeAdapter(list[row]).validate_python(rows)  # type: ignore[valid-type]
+        parsed: list[BaseModel] = TypeAdapter(list[row]).validate_python(rows)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors()[0]
         number, *column = first["loc"]

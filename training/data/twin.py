@@ -50,11 +50,14 @@ MARGINALS: dict[str, dict[str, int]] = {
         "Some Secondary": 24, "Completed Primary School": 16, "Prefer not to say": 9, "Some Primary": 3,
     },
     "lm_familiarity": {"Somewhat familiar": 920, "Very familiar": 424, "Not familiar at all": 156},
-    "reside_region": {"Europe": 570, "Americas": 531, "Africa": 130, "Oceania": 140, "Asia": 125, "Prefer not to say": 4},
+    "reside_region": {
+        "Europe": 570, "Americas": 531, "Africa": 130, "Oceania": 140, "Asia": 125, "Prefer not to say": 4,
+    },
 }  # fmt: skip
 MOMENTS = {
     "values": (54.3, 26.3), "creativity": (69.6, 22.1), "fluency": (86.7, 16.3), "factuality": (88.7, 16.2),
-    "diversity": (75.7, 20.0), "safety": (80.2, 25.2), "personalisation": (67.9, 24.6), "helpfulness": (89.4, 14.4),
+    "diversity": (75.7, 20.0), "safety": (80.2, 25.2), "personalisation": (67.9, 24.6),
+    "helpfulness": (89.4, 14.4),
 }  # fmt: skip
 
 
@@ -147,7 +150,8 @@ def _draw(shares: npt.NDArray[np.float64], times: int, rng: np.random.Generator)
     ladder = shares.cumsum(axis=1)
     draws = rng.random((len(shares), times))
     picked: npt.NDArray[np.int64] = (draws[:, :, None] > ladder[:, None, :]).sum(axis=2)
-    return np.minimum(picked, shares.shape[1] - 1)
+    last: npt.NDArray[np.int64] = np.minimum(picked, shares.shape[1] - 1)  # a ladder may end a hair below 1
+    return last
 
 
 def _texts(

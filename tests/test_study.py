@@ -1,0 +1,87 @@
+"""What a user can get wrong in a study file, and the one line that answers it."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.study import CONFIGS, Study, load
+from training.errors import StudyError
+
+MINIMAL = """
+study: s
+splits: {S1: {by: random, predicted: A = B}}
+methods: {dpo: {}}
+seeds: [42]
+"""
+
+
+def study(tmp_path: Path, text: str = MINIMAL, *overrides: str) -> Study:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return load(path, overrides)
+
+
+MISTAKES = [
+    # what is typed, what the answer names
+    (["trainning.max_steps=5"], ["trainning", "did you mean 'training'?"]),
+    (["training.maxsteps=5"], ["training.maxsteps", "did you mean 'max_steps'?", "batch_size"]),
+    (["methods.dpo.betta=0.1"], ["methods.dpo.betta", "did you mean 'beta'?"]),
+    (["methods.dpo.beta=-1"], ["methods.dpo.beta", "-1"]),
+    (["methods.dpo.beta=high"], ["methods.dpo.beta", "'high'"]),
+    (["methods.dpo.loss_type=sigmoyd"], ["methods.dpo", "'sigmoyd'", "sigmoid"]),
+    (["seeds=[42,42]"], ["seeds", "42", "twice"]),
+    (["seeds=[]"], ["seeds"]),
+    (["reference=ppo"], ["'ppo'", "dpo"]),
+    (["splits.S1.by=mood"], ["splits.S1", "category", "median", "random"]),
+    (["splits.S1.predicted=A"], ["splits.S1.predicted", "A > B", "exploratory"]),
+    (["splits.baseline={by: random, predicted: A = B}"], ["baseline", "rename"]),
+    (["data.source=csv"], ["data", "twin", "prism", "pairs"]),
+    (["data={source: pairs}"], ["data.path", "missing"]),
+    (["training.batch_size=6", "resources.micro_batch=4"], ["training.batch_size", "6", "4"]),
+    (["resources.deepspeed=zero9"], ["resources.deepspeed", "zero9", "zero2"]),
+    (["study=../../etc"], ["study", "../../etc"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "named"), MISTAKES, ids=lambda value: str(value[0])[:40])
+def test_a_mistake_is_answered_in_one_line_with_place_value_and_way_out(
+    tmp_path: Path, overrides: list[str], named: list[str]
+) -> None:
+    with pytest.raises(StudyError) as caught:
+        study(tmp_path, MINIMAL, *overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ["study.yaml", *named]:
+        assert part in message
+
+
+def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"nowhere\.yaml.*demo"):
+        load(tmp_path / "nowhere.yaml")
+    with pytest.raises(StudyError, match=r"study\.yaml"):
+        study(tmp_path, "study: [unclosed")
+
+
+def test_yaml_that_would_run_code_does_not(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    with pytest.raises(StudyError):
+        study(tmp_path, f"study: !!python/object/apply:os.mkdir ['{mark}']")
+    assert not mark.exists()
+
+
+def test_overrides_reach_any_depth_and_a_new_method_needs_no_code(tmp_path: Path) -> None:
+    read = study(
+        tmp_path, MINIMAL, "methods.ipo={loss_type: ipo, beta: 0.2}", "training.max_steps=7", "seeds=[1,2]"
+    )
+    assert read.methods["ipo"].objective.beta == 0.2
+    assert (read.training.max_steps, read.seeds) == (7, [1, 2])
+
+
+def test_a_method_can_have_seeds_of_its_own(tmp_path: Path) -> None:
+    read = study(tmp_path, MINIMAL, "methods.wpo={use_weighting: true, seeds: [7]}")
+    assert (read.seeds_of("dpo"), read.seeds_of("wpo")) == ([42], [7])
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_study_is_valid(path: Path) -> None:
+    assert load(path).study == path.stem

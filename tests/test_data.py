@@ -226,9 +226,10 @@ def utterance_row(**change: object) -> dict[str, object]:
     return row | change
 
 
-def folder(
-    tmp_path: Path, survey: list[dict[str, object]], utterances: list[dict[str, object]]
-) -> corpus.Corpus:
+Rows = list[dict[str, object]]
+
+
+def folder(tmp_path: Path, survey: Rows, utterances: Rows) -> corpus.Corpus:
     for name, rows in (("survey", survey), ("utterances", utterances)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return corpus.load(PrismData(path=str(tmp_path)))

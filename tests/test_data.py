@@ -220,7 +220,8 @@ def survey_row(**change: object) -> dict[str, object]:
 def utterance_row(**change: object) -> dict[str, object]:
     row = {
         "utterance_id": "ut1", "interaction_id": "int1", "conversation_id": "c1", "user_id": "u1", "turn": 1,
-        "within_turn_id": 0, "model_name": "m", "user_prompt": "why ?", "model_response": "because", "score": 80,
+        "within_turn_id": 0, "model_name": "m", "user_prompt": "why ?", "model_response": "because",
+        "score": 80,
         "if_chosen": True,
     }  # fmt: skip
     return row | change

@@ -1,0 +1,179 @@
+"""The main job for real, small: Ray Tune and Train, DeepSpeed, TRL and MLflow, through its command line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = """
+study: small
+data: {source: twin, users: 40, history: none}
+held_out: {share: 0.25, seed: 0}
+splits:
+  S1_age:
+    by: category
+    column: age
+    a: [18-24 years old, 25-34 years old]
+    b: [35-44 years old, 45-54 years old, 55-64 years old, 65+ years old]
+    predicted: A > B
+methods:
+  dpo: {}
+  wpo: {use_weighting: true}
+seeds: [42]
+training: {max_steps: 4, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
+resources: {cpus_per_worker: 0.9}
+faults: {backoff_s: 0.1}
+"""
+
+
+class Sweep:
+    """A home of its own for one study, and the command run in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.config = home / "small.yaml"
+        self.config.write_text(STUDY)
+        self.environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+        self.environment |= {"ORCHESTRATOR_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.sweep", "--config", str(self.config), *words],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str, code: int = 0) -> str:
+        process = self.start(*words)
+        said, _ = process.communicate(timeout=600)
+        assert process.returncode == code, said
+        return said
+
+    def trained(self) -> dict[str, int]:
+        """How often each cell has been trained to the end, by the record."""
+        client = MlflowClient(f"sqlite:///{self.home / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("small")
+        assert experiment is not None
+        runs = client.search_runs(
+            [experiment.experiment_id], "tags.kind = 'cell' and attributes.status = 'FINISHED'"
+        )
+        return pd.Series([run.info.run_name for run in runs]).value_counts().to_dict()
+
+    @property
+    def report(self) -> Path:
+        return self.home / "runs" / "small" / "report" / "report.md"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    return Sweep(tmp_path_factory.mktemp("sweep"))
+
+
+ALL = {f"{method}/{split}/42": 1 for method in ("dpo", "wpo") for split in ("baseline", "S1_age")}
+
+
+def test_a_driver_killed_midway_and_started_again_finishes_only_what_is_missing(sweep: Sweep) -> None:
+    process = sweep.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if ": done" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # Ray notices a dead driver by itself
+    before = sweep.trained()
+    assert 0 < len(before) < len(ALL)
+    said = sweep.run()
+    assert f"{len(ALL)} of {len(ALL)} cells finished" in said
+    assert sweep.trained() == ALL
+
+
+def test_the_same_command_again_trains_nothing_and_writes_the_same_report(sweep: Sweep) -> None:
+    before = sweep.report.read_bytes()
+    started = time.monotonic()
+    sweep.run()
+    assert time.monotonic() - started < 60
+    assert sweep.report.read_bytes() == before
+    assert sweep.trained() == ALL
+
+
+def test_a_new_seed_trains_only_the_new_cells(sweep: Sweep) -> None:
+    said = sweep.run("--seeds", "42,43", "--dry-run")
+    assert "8 cells, 4 finished, 4 to train" in said
+    sweep.run("--seeds", "42,43")
+    assert sweep.trained() == ALL | {name.replace("/42", "/43"): 1 for name in ALL}
+
+
+def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
+    client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    labels = "tags.method = 'wpo' and tags.split = 'S1_age' and tags.seed = '42'"
+    query = f"{labels} and attributes.status = 'FINISHED'"
+    (run,) = client.search_runs([experiment.experiment_id], query)
+    metrics, tags = run.data.metrics, run.data.tags
+    assert metrics["A/loss_step0"] == pytest.approx(0.6931, abs=1e-3)  # policy = reference: log 2
+    assert metrics["A/pairs_seen"] == metrics["B/pairs_seen"] == 16
+    assert 0 < metrics["A/weight_min"] <= metrics["A/weight_mean"] <= 1
+    difference = metrics["A/pref_acc_heldout"] - metrics["B/pref_acc_heldout"]
+    assert metrics["diff/pref_acc_heldout"] == pytest.approx(difference)
+    for name in ("trial_id", "data_fingerprint", "source_sha256", "version.trl", "geometry", "hardware"):
+        assert tags[name]
+    folder = client.download_artifacts(run.info.run_id, "outcomes.parquet")
+    outcomes = pd.read_parquet(folder)
+    scored = outcomes.groupby(["arm", "eval_group"])["pair_id"].apply(frozenset)
+    assert scored["A", "A"] == scored["B", "A"]  # both arms score the same held-out pairs of both groups
+    assert scored["A", "B"] == scored["B", "B"]
+    own = outcomes[(outcomes["arm"] == "A") & (outcomes["eval_group"] == "A")]
+    assert own["correct"].mean() == pytest.approx(metrics["A/pref_acc_heldout"])
+
+
+def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
+    fresh = Sweep(tmp_path)
+    code = (
+        "import sys; from orchestrator import sweep; sweep.main(sys.argv[1:]);"
+        "print(sorted({'torch', 'ray', 'mlflow', 'transformers'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, "--config", str(fresh.config), "--dry-run"]
+    said = subprocess.run(
+        command, cwd=ROOT, env=fresh.environment, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert "4 cells, 0 finished, 4 to train" in said
+    assert said.rstrip().endswith("[]")
+    assert not list(tmp_path.rglob("mlflow.db"))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["splits.S1_age.column=agee"], ["splits.S1_age.column", "agee", "did you mean 'age'?"]),
+        (["training.batch_size=4000"], ["training.batch_size 4000", "splits."]),
+        (["--model", "/nowhere/model"], ["model", "/nowhere/model"]),
+        (["methods.dpo.betta=1"], ["methods.dpo.betta", "'beta'"]),
+        (["data={source: pairs, path: /nowhere.jsonl}"], ["data.path", "/nowhere.jsonl"]),
+    ],
+    ids=["column", "batch", "model", "argument", "file"],
+)
+def test_a_mistake_is_told_before_any_cluster_starts(
+    tmp_path: Path, words: list[str], named: list[str]
+) -> None:
+    said = Sweep(tmp_path).run(*words, code=2)
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    for part in named:
+        assert part in last
+    assert "Traceback" not in said
+    assert not (tmp_path / "runs" / "small" / "ray").exists()

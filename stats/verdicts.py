@@ -7,8 +7,12 @@ N seeds of a (study, method, split); mean = plain mean; k = seeds whose diff has
 4. N = 1 and |mean| < weak_pp: WEAK.
 5. MATCH.
 The rule has no notion of uncertainty: `stats/evidence.py` stands beside it.
+
+Signs, means and shares are computed as exact fractions: four seeds of five are not fewer than 0.8, and
+0.1 + 0.2 - 0.3 is zero.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,8 +23,19 @@ from stats.errors import TableError
 
 PREDICTED = ("A > B", "A < B", "A = B", "exploratory")
 CELL = ["study", "method", "split"]
+VERDICT_COLUMNS = [
+    *CELL,
+    "predicted",
+    "n_seeds",
+    "mean_pp",
+    "std_pp",
+    "direction",
+    "x_of_n",
+    "verdict",
+]
 INCOMPLETE = "INCOMPLETE"
-ZERO_PP = 1e-9  # a mean inside it is zero but for the rounding of its sum
+WITHHELD = "WITHHELD"  # a cell of the split failed a validity gate
+DECIMALS = 9  # of a diff in pp: beyond them is the rounding of floating point
 
 
 @dataclass(frozen=True)
@@ -53,17 +68,19 @@ def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule
         TableError: a missing column, a seed twice, a diff that is no number, a prediction that is unknown,
             contradictory or missing.
     """
-    _check(diffs, ["study", "method", "split", "seed", "diff_pp"], "diffs")
+    _check(diffs, [*CELL, "seed", "diff_pp"], "diffs")
     _check(predictions, ["study", "split", "predicted"], "predictions")
     _refuse_rows(diffs, diffs.duplicated([*CELL, "seed"]), "diffs", "stands twice; keep one row a seed")
     bad = ~np.isfinite(pd.to_numeric(diffs["diff_pp"], errors="coerce"))
     _refuse_rows(diffs, bad, "diffs", "has no number in diff_pp")
+    unknown = ~predictions["predicted"].isin(PREDICTED)
+    _refuse_rows(predictions, unknown, "predictions", f"has no valid `predicted`: {', '.join(PREDICTED)}")
     rows = []
     for (study, method, split), group in diffs.groupby(CELL, sort=False):
         predicted = _prediction(predictions, str(study), str(split))
-        values = group["diff_pp"].astype(float).to_numpy()
-        mean = float(values.mean())
-        sign = 0 if abs(mean) < ZERO_PP else int(np.sign(mean))
+        values = group["diff_pp"].to_numpy(dtype=float)
+        mean, signs = exact(values)
+        sign = _sign(mean)
         rows.append(
             {
                 "study": study,
@@ -71,37 +88,47 @@ def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule
                 "split": split,
                 "predicted": predicted,
                 "n_seeds": len(values),
-                "mean_pp": mean,
+                "mean_pp": float(mean),
                 "std_pp": float(values.std(ddof=0)),
                 "direction": {1: "A > B", -1: "A < B", 0: "A = B"}[sign],
-                "x_of_n": f"{int((np.sign(values) == sign).sum()) if sign else 0}/{len(values)}",
-                "verdict": _verdict(values, sign, predicted, rule),
+                "x_of_n": f"{signs.count(sign) if sign else 0}/{len(signs)}",
+                "verdict": verdict(values, predicted, rule),
             }
         )
-    columns = [*CELL, "predicted", "n_seeds", "mean_pp", "std_pp", "direction", "x_of_n", "verdict"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
-def _verdict(values: np.ndarray, sign: int, predicted: str, rule: PublishedRule) -> str | None:
-    mean, seeds = float(values.mean()), len(values)
+def verdict(values: Sequence[float] | np.ndarray, predicted: str, rule: PublishedRule) -> str | None:
+    """The label of one split from its seeds' diffs (percentage points); None where it is exploratory."""
     if predicted == "exploratory":
         return None
+    mean, signs = exact(values)
     if predicted == "A = B":
-        return "OK" if abs(mean) < rule.null_pp else "NOT NULL"
+        return "OK" if abs(mean) < _decimal(rule.null_pp) else "NOT NULL"
     expected = 1 if predicted == "A > B" else -1
-    share = Fraction(int((np.sign(values) == expected).sum()), seeds)
-    if sign != expected or share < _exact(rule.lean_share):
+    share = Fraction(signs.count(expected), len(signs))
+    if _sign(mean) != expected or share < _decimal(rule.lean_share):
         return "MISMATCH"
-    if share < _exact(rule.match_share):
+    if share < _decimal(rule.match_share):
         return "LEAN"
-    if seeds == 1 and abs(mean) < rule.weak_pp:
+    if len(signs) == 1 and abs(mean) < _decimal(rule.weak_pp):
         return "WEAK"
     return "MATCH"
 
 
-def _exact(threshold: float) -> Fraction:
-    """0.8 as 4/5: four seeds of five are not fewer than that."""
-    return Fraction(str(threshold))
+def exact(values: Sequence[float] | np.ndarray) -> tuple[Fraction, list[int]]:
+    """Mean of diffs and the sign of each, free of floating point's rounding."""
+    numbers = [_decimal(round(float(value), DECIMALS)) for value in values]
+    return sum(numbers, Fraction()) / len(numbers), [_sign(number) for number in numbers]
+
+
+def _decimal(number: float) -> Fraction:
+    """What the number says when printed: 0.8 is 4/5."""
+    return Fraction(repr(float(number)))
+
+
+def _sign(number: Fraction) -> int:
+    return (number > 0) - (number < 0)
 
 
 def change(reference: str | None, method: str | None) -> str:
@@ -110,8 +137,10 @@ def change(reference: str | None, method: str | None) -> str:
     The published notes name FIXED, IMPROVED, UNCHANGED and STABLE; REGRESSED, WEAKENED and INCOMPLETE
     (a side missing) complete them. LEAN or WEAK to MATCH is IMPROVED, to MISMATCH REGRESSED.
     """
-    if reference is None or method is None or INCOMPLETE in (reference, method):
+    if not {reference, method}.isdisjoint({None, INCOMPLETE, WITHHELD}):
         return INCOMPLETE
+    assert reference is not None
+    assert method is not None
     if reference == method:
         return "STABLE" if method == "MATCH" else "UNCHANGED"
     order = {"MISMATCH": 0, "NOT NULL": 0, "WEAK": 1, "LEAN": 1, "MATCH": 2, "OK": 2}
@@ -127,31 +156,31 @@ def changes(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     """From the reference method's verdicts to each other method's, split by split.
 
     Args:
-        table: of `verdicts`; the reference may stand in another study than the methods.
+        table: of `verdicts`. A method is compared with the reference of its own study or, where that has
+            none, with the reference of another.
 
     Returns:
         split, reference_verdict, method_verdict, change; with several methods also study and method in front.
         Exploratory splits have no verdict and are left out.
     """
     judged = table[table["predicted"] != "exploratory"]
-    ours = judged[judged["method"] == reference]
-    if ours.empty:
-        raise TableError(
-            f"reference: no diffs of {reference!r}; methods: {', '.join(sorted(set(table['method'])))}"
-        )
-    _refuse_rows(ours, ours.duplicated("split"), "verdicts", "is a second reference for its split")
-    before = dict(zip(ours["split"], ours["verdict"], strict=True))
+    references = judged[judged["method"] == reference]
+    if not (table["method"] == reference).any():
+        methods = ", ".join(sorted(set(table["method"]))) or "none"
+        raise TableError(f"reference: no diffs of {reference!r}; methods: {methods}")
     columns = ["split", "reference_verdict", "method_verdict", "change"]
     rows: list[dict[str, object]] = []
     others = judged[judged["method"] != reference].groupby(["study", "method"], sort=False)
     for (study, method), group in others:
+        own = references[references["study"] == study]
+        ours = own if len(own) else references
+        _refuse_rows(ours, ours.duplicated("split"), "verdicts", "is a second reference for its split")
+        before = dict(zip(ours["split"], ours["verdict"], strict=True))
         after = dict(zip(group["split"], group["verdict"], strict=True))
         for split in dict.fromkeys([*group["split"], *before]):
             pair = before.get(split), after.get(split)
-            labels = dict(
-                zip(columns, [split, *(side or INCOMPLETE for side in pair), change(*pair)], strict=True)
-            )
-            rows.append({"study": study, "method": method, **labels})
+            sides = [split, *(side or INCOMPLETE for side in pair), change(*pair)]
+            rows.append({"study": study, "method": method, **dict(zip(columns, sides, strict=True))})
     return pd.DataFrame(rows, columns=columns if others.ngroups == 1 else ["study", "method", *columns])
 
 
@@ -165,10 +194,6 @@ def _prediction(predictions: pd.DataFrame, study: str, split: str) -> str:
         raise TableError(
             f"predictions: split {split!r} is predicted {' and '.join(found)}; keep one for {study!r}"
         )
-    if found[0] not in PREDICTED:
-        raise TableError(
-            f"predictions: split {split!r} is predicted {found[0]!r}; valid: {', '.join(PREDICTED)}"
-        )
     return str(found[0])
 
 
@@ -176,10 +201,13 @@ def _check(table: pd.DataFrame, columns: list[str], name: str) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise TableError(f"{name}: no column {missing[0]!r}; columns are {', '.join(columns)}")
+    labels = [column for column in columns if column != "diff_pp"]
+    for column in labels:
+        _refuse_rows(table, table[column].isna(), name, f"has no {column}")
 
 
 def _refuse_rows(table: pd.DataFrame, bad: "pd.Series[bool]", name: str, why: str) -> None:
     if bad.any():
         row = table[bad].iloc[0]
-        labels = " ".join(str(row[column]) for column in [*CELL, "seed"] if column in table)
-        raise TableError(f"{name}: {labels} {why}")
+        labels = [f"{column} {row[column]}" for column in [*CELL, "seed", "predicted"] if column in table]
+        raise TableError(f"{name}: row {', '.join(labels)} {why}")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stats.crosscheck import crosscheck
 from stats.errors import TableError
 from stats.published import restore
 from stats.verdicts import PublishedRule, change, changes, verdicts
@@ -43,6 +44,8 @@ def label(diffs: list[float], predicted: str, rule: PublishedRule | None = None)
         ([1.0], "A > B", "MATCH"),
         ([0.2, 0.2], "A > B", "MATCH"),  # WEAK is for a single seed only
         ([0.1, 0.2, -0.3], "A > B", "MISMATCH"),  # zero but for floating point
+        ([100 * (0.3 - 0.1 - 0.2)], "A < B", "MISMATCH"),
+        ([4.9, 5.0, 5.1], "A = B", "NOT NULL"),  # the mean is 5 exactly
     ],
 )
 def test_every_branch(diffs: list[float], predicted: str, expected: str) -> None:
@@ -65,6 +68,7 @@ def test_thresholds_are_parameters() -> None:
     assert label([1.5], "A > B", PublishedRule(weak_pp=2.0)) == "WEAK"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-20, 20), min_size=1, max_size=10), st.sampled_from(["A > B", "A < B", "A = B"]))
 def test_swapping_the_arms_changes_no_verdict(eighths: list[int], predicted: str) -> None:
     mirrored = {"A > B": "A < B", "A < B": "A > B", "A = B": "A = B"}[predicted]
@@ -122,6 +126,8 @@ def test_a_split_that_one_side_lacks_is_incomplete_and_not_gone() -> None:
         ([("s", "m", "S", 1, 1.0), ("s", "m", "S", 1, 2.0)], "twice"),
         ([("s", "m", "S", 1, float("nan"))], "no number"),
         ([("s", "m", "T", 1, 1.0)], "none for split 'T'"),
+        ([("s", None, "S", 1, 1.0)], "has no method"),
+        ([("s", "m", "S", 1, float("inf"))], "no number"),
     ],
 )
 def test_a_broken_table_is_named_and_never_judged(diffs: list[tuple[object, ...]], message: str) -> None:
@@ -129,3 +135,52 @@ def test_a_broken_table_is_named_and_never_judged(diffs: list[tuple[object, ...]
     predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
     with pytest.raises(TableError, match=message):
         verdicts(table, predictions)
+
+
+def test_a_study_is_compared_with_its_own_reference_first() -> None:
+    rows = [
+        ("v4", "dpo", "S", 1, -2.0),
+        ("v4", "wpo", "S", 1, 2.0),
+        ("v3", "dpo", "S", 1, 2.0),
+        ("v5", "ipo", "S", 1, 2.0),
+    ]
+    diffs = pd.DataFrame(rows, columns=["study", "method", "split", "seed", "diff_pp"])
+    predictions = pd.DataFrame({"study": ["v3"], "split": ["S"], "predicted": ["A > B"]})
+    own = verdicts(diffs[diffs["method"] != "ipo"], predictions)
+    assert changes(own, "dpo")["change"].tolist() == ["FIXED"]
+    with pytest.raises(TableError, match="second reference"):
+        changes(verdicts(diffs, predictions), "dpo")
+
+
+def test_several_methods_are_told_apart() -> None:
+    rows = [("s", method, "S", 1, value) for method, value in [("dpo", 2.0), ("wpo", 3.0), ("ipo", -1.0)]]
+    diffs = pd.DataFrame(rows, columns=["study", "method", "split", "seed", "diff_pp"])
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
+    got = changes(verdicts(diffs, predictions), "dpo")
+    assert list(got.columns) == ["study", "method", "split", "reference_verdict", "method_verdict", "change"]
+    assert got.set_index("method")["change"].to_dict() == {"wpo": "STABLE", "ipo": "REGRESSED"}
+
+
+def test_crosscheck_of_the_notes_versions() -> None:
+    columns = ["split", "mean_pp", "direction", "verdict"]
+    v2 = pd.DataFrame(
+        [
+            ("personalisation", 2.34, "A > B", "MATCH"),
+            ("safety", -2.34, "A < B", "MATCH"),
+            ("age", 3.39, "A > B", "LEAN"),
+        ],
+        columns=columns,
+    )
+    v3 = pd.DataFrame(
+        [("S3", 2.34, "A > B", "MATCH"), ("S4", 0.0, "A = B", "MISMATCH"), ("S1", 3.91, "A > B", "MATCH")],
+        columns=columns,
+    )
+    got = crosscheck(
+        v2,
+        v3,
+        {"personalisation": ("personalisation", "S3"), "safety": ("safety", "S4"), "age": ("age", "S1")},
+    )
+    assert got["agree"].tolist() == [True, False, False]
+    assert got["same_direction"].tolist() == [True, False, True]
+    with pytest.raises(TableError, match="S9"):
+        crosscheck(v2, v3, {"x": ("age", "S9")})

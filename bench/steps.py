@@ -1,0 +1,142 @@
+"""Seconds a training step: DPO, WPO and length-grouped batches against a stock TRL script with its reference.
+
+Made-up chats of PRISM's lengths (prompts of 70 characters on average, answers of 565, log-normal), the same
+pairs for all; the variants take turns, so a busy machine slows all alike. Prints medians and ratios to stock.
+
+    python bench/steps.py [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5]
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback
+from trl import DPOConfig, DPOTrainer
+
+from training import tiny
+from training.arm import train_arm
+from training.batches import data_order, sequence_lengths
+from training.isolation import isolated
+from training.model import ModelFiles, load_model, load_tokenizer
+from training.scoring import open_scored, score
+from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
+
+PAIRS = 800
+CHARACTERS = {"prompt": 70, "answer": 565}
+WPO = MethodSpec(use_weighting=True)
+
+
+def make_pairs(rng: np.random.Generator) -> pd.DataFrame:
+    """PAIRS pairs of random words: columns pair_id, prompt, chosen, rejected."""
+    letters = np.array(list("etaoinshrdlu"))
+    words = np.array(["".join(rng.choice(letters, size=rng.integers(2, 9))) for _ in range(400)])
+
+    def text(mean: int) -> str:
+        length = rng.lognormal(np.log(mean) - 0.32, 0.8)
+        return " ".join(rng.choice(words, size=max(1, round(length / 6))))
+
+    return pd.DataFrame(
+        {
+            "pair_id": [str(k) for k in range(PAIRS)],
+            "prompt": [[{"role": "user", "content": text(CHARACTERS["prompt"])}] for _ in range(PAIRS)],
+            "chosen": [text(CHARACTERS["answer"]) for _ in range(PAIRS)],
+            "rejected": [text(CHARACTERS["answer"]) for _ in range(PAIRS)],
+        }
+    )
+
+
+def stock_seconds(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec) -> float:
+    """A stock TRL script on `pairs` in their order: chats, a live reference model, no checkpointing."""
+    rows = [
+        {"prompt": row.prompt}
+        | {side: [{"role": "assistant", "content": getattr(row, side)}] for side in ("chosen", "rejected")}
+        for row in pairs.itertuples()
+    ]
+    with tempfile.TemporaryDirectory() as folder, isolated(deepspeed=False):
+        trainer = DPOTrainer(
+            model=load_model(files, "float32"),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=load_tokenizer(files),
+            args=DPOConfig(
+                folder,
+                max_steps=training.max_steps,
+                per_device_train_batch_size=training.batch_size,
+                max_length=training.max_length,
+                learning_rate=training.learning_rate,
+                logging_steps=training.logging_steps,
+                bf16=training.dtype == "bfloat16",
+                use_cpu=not torch.cuda.is_available(),
+                activation_checkpointing=False,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                train_sampling_strategy="sequential",
+            ),
+        )
+        trainer.remove_callback(PrinterCallback)
+        start = time.monotonic()
+        trainer.train()
+        return time.monotonic() - start
+
+
+def main() -> None:
+    """Run the variants in turns and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", help="a model folder; default: the tiny model")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--max-length", type=int, default=1024)
+    options = parser.parse_args()
+    training = TrainingSpec(
+        max_steps=options.steps, max_length=options.max_length, dtype=options.dtype, logging_steps=10
+    )
+    grouped = training.model_copy(update={"group_by_length": True})
+    pairs = make_pairs(np.random.default_rng(0))
+    with tempfile.TemporaryDirectory() as cache:
+        folder = options.model or str(_tiny(pairs, Path(cache)))
+        files = ModelFiles(folder)
+        scored = open_scored(score(pairs, ModelSpec(path=folder), TwinData(), training, Path(cache)).path)
+
+        rows = np.arange(len(scored))
+        order = data_order(rows, sequence_lengths(scored), training, np.random.default_rng(0))
+        same = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
+
+        def ours(method: MethodSpec, how: TrainingSpec) -> float:
+            arm = train_arm(scored, rows, files, method, how, 0, name="bench", micro_batch=how.batch_size)
+            return arm.seconds
+
+        variants: dict[str, Callable[[], float]] = {
+            "stock TRL, live reference": lambda: stock_seconds(same, files, training),
+            "dpo": lambda: ours(MethodSpec(), training),
+            "wpo": lambda: ours(WPO, training),
+            "wpo greedy": lambda: ours(WPO.model_copy(update={"wpo_alignment": "greedy"}), training),
+            "dpo, grouped by length": lambda: ours(MethodSpec(), grouped),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in variants}
+        for _ in range(options.rounds + 1):
+            for name, run in variants.items():
+                seconds[name].append(run() / options.steps)
+    medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}  # the first warms up
+    stock, dpo = medians["stock TRL, live reference"], medians["dpo"]
+    print(f"{'variant':28}{'s/step':>10}{'of stock':>10}{'of dpo':>10}")
+    for name, median in medians.items():
+        print(f"{name:28}{median:10.4f}{median / stock:10.2f}{median / dpo:10.2f}")
+
+
+def _tiny(pairs: pd.DataFrame, cache: Path) -> Path:
+    talks = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs.itertuples()]
+    return tiny.build(talks, cache / "tiny", seed=0)
+
+
+if __name__ == "__main__":
+    main()

@@ -34,7 +34,7 @@ def data_order(rows: Rows, lengths: Rows, training: TrainingSpec, rng: np.random
 def sequence_lengths(scored: Dataset) -> Rows:
     """Tokens of each pair after truncation, prompt + chosen and prompt + rejected together: shape [pairs]."""
     prompt, chosen, rejected = (
-        np.array(scored[f"{part}_tokens"], dtype=np.int64) for part in ("prompt", "chosen", "rejected")
+        np.array(scored[f"{part}_tokens"][:], dtype=np.int64) for part in ("prompt", "chosen", "rejected")
     )
     lengths: Rows = 2 * prompt + chosen + rejected
     return lengths

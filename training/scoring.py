@@ -182,7 +182,7 @@ def _compute(
         if part is not None:
             rows, part_values = part
             values[:, rows], filled[rows] = part_values, True
-    pair_ids = np.array(tokenised.rows["pair_id"])
+    pair_ids = np.array(tokenised.rows["pair_id"][:])
     if not filled.all():
         raise RuntimeError(
             f"{work}: {(~filled).sum()} pairs were never scored, first {_some(pair_ids[~filled])}"
@@ -194,15 +194,17 @@ def _compute(
             f"first {_some(pair_ids[~finite])}"
         )
     scores = Dataset.from_dict(dict(zip(COLUMNS, values, strict=True)))
-    truncated = np.array(tokenised.rows["chosen_truncated"]) | np.array(tokenised.rows["rejected_truncated"])
+    truncated = np.array(tokenised.rows["chosen_truncated"][:]) | tokenised.rows["rejected_truncated"][:]
     counts = {"pairs": len(pair_ids), "dropped": list(tokenised.dropped), "truncated": int(truncated.sum())}
     _save(concatenate_datasets([tokenised.rows, scores], axis=1), folder, {"identity": identity, **counts})
     shutil.rmtree(work)
 
 
 def _longest_first(tokens: "Dataset") -> npt.NDArray[np.int64]:
-    answers = np.maximum(tokens["chosen_tokens"], tokens["rejected_tokens"])
-    order: npt.NDArray[np.int64] = np.argsort(-(np.array(tokens["prompt_tokens"]) + answers), kind="stable")
+    prompt, chosen, rejected = (
+        np.array(tokens[f"{part}_tokens"][:]) for part in ("prompt", "chosen", "rejected")
+    )
+    order: npt.NDArray[np.int64] = np.argsort(-(prompt + np.maximum(chosen, rejected)), kind="stable")
     return order
 
 

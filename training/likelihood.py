@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 
 from training.errors import StudyError
 
-CHUNK_LOGITS = {"cpu": 2**22, "cuda": 2**27}  # logits held at once, as float32: 16 MiB, 512 MiB
-BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}  # padded tokens of a forward pass
+CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**27}  # logits held at once, as float32: 8 MiB, 512 MiB
+BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # padded tokens of a forward pass
 _LOGIT_SCALES = (
     "final_logit_softcapping",
     "logit_scale",

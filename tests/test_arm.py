@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import MAX_LENGTH
+from trl import DPOConfig
 
 from training.arm import Checkpoints, newest_checkpoint, train_arm
 from training.batches import data_order, sequence_lengths
@@ -138,6 +139,18 @@ def test_a_mistake_names_trial_and_arm(arm, arguments, told):
     with pytest.raises(StudyError) as error:
         arm(**arguments)
     assert told in str(error.value)
+
+
+def test_a_step_of_another_size_than_the_studys_stops(arm, monkeypatch):
+    """A launcher that loses gradient accumulation would train on a quarter of each batch."""
+    from training import arm as module
+
+    def without_accumulation(**arguments):
+        return DPOConfig(**(arguments | {"gradient_accumulation_steps": 1}))
+
+    monkeypatch.setattr(module, "DPOConfig", without_accumulation)
+    with pytest.raises(RuntimeError, match="a step saw 1 pairs over all workers, not 4"):
+        arm(micro_batch=1)
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -53,7 +53,7 @@ def test_reference_scores_are_the_models(scored, tiny_folder):
 
 def test_shards_do_not_change_the_table(run, pairs, scored):
     table = open_scored(run(pairs).path).to_pandas()
-    pd.testing.assert_frame_equal(table, scored.to_pandas(), rtol=1e-5)
+    pd.testing.assert_frame_equal(table, scored.to_pandas(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_second_pass_scores_nothing(run, pairs):

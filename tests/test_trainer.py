@@ -37,6 +37,7 @@ def trainer(policy, scored, tiny_folder, tmp_path):
         return PairTrainer(
             method,
             "test",
+            BATCH,
             model=copy.deepcopy(policy),
             args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
             train_dataset=scored,
@@ -166,6 +167,7 @@ def test_the_first_loss_is_log_two(scored, tiny_folder, tmp_path):
     ours = PairTrainer(
         method,
         "test",
+        BATCH,
         model=load_model(files, "float32"),
         args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
         train_dataset=scored,

@@ -88,6 +88,7 @@ def train_arm(
         trainer = PairTrainer(
             method,
             name,
+            training.batch_size,
             model=load_model(files, training.dtype if deepspeed is not None else "float32"),
             processing_class=load_tokenizer(files),
             train_dataset=scored.select(order),

@@ -23,14 +23,17 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     method) and `train_loss` (the objective optimised). Under WPO also the pair weights min(w_chosen *
     w_rejected, 1) (not capped with `wpo_clamp: trl`) of *all* pairs since the last point: mean, min, max,
     quantiles, the share of products at or above 1, and the effective sample size (sum w)^2 / sum w^2.
-    Values stay on the device and are read at points only.
+    Values stay on the device and are read at points only. Raises RuntimeError if a step's global batch is not
+    `batch_size` pairs.
     """
 
-    def __init__(self, beta: float, every: int, capped: bool, gather: Callable[[Tensor], Tensor]) -> None:
-        self.beta, self.every, self.capped, self.gather = beta, every, capped, gather
+    def __init__(
+        self, beta: float, every: int, capped: bool, batch_size: int, gather: Callable[[Tensor], Tensor]
+    ) -> None:
+        self.beta, self.every, self.capped = beta, every, capped
+        self.batch_size, self.gather = batch_size, gather
         self.points: list[dict[str, float]] = []
         self.weight_sums: dict[str, float] = {}
-        self.pairs_a_step: int | None = None
         self._step: list[tuple[Tensor, Tensor]] = []
         self._window: list[Tensor] = []
 
@@ -51,7 +54,8 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     def _batch(self) -> dict[str, float]:
         margins = self.gather(torch.cat([margins for _, margins in self._step]))
         loss = self.gather(torch.stack([loss for loss, _ in self._step]))
-        self.pairs_a_step = len(margins)
+        if len(margins) != self.batch_size:  # workers, micro-batches or the launcher disagree on the batch
+            raise RuntimeError(f"a step saw {len(margins)} pairs over all workers, not {self.batch_size}")
         return {
             "margin": margins.mean().item(),
             "accuracy": (margins > 0).float().mean().item(),

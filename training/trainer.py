@@ -21,16 +21,18 @@ from training.spec import MethodSpec
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
     """`DPOTrainer` for rows of a scored table (`training/scoring.py`), already tokenised and scored.
 
-    `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError).
+    `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError);
+    `batch_size` is the pairs of a step over all workers, which each recorded step must have seen.
     """
 
-    def __init__(self, method: MethodSpec, name: str, **trl: Any) -> None:
+    def __init__(self, method: MethodSpec, name: str, batch_size: int, **trl: Any) -> None:
         self.method, self.name = method, name
         super().__init__(**trl)
         self.recorder = Recorder(
             beta=method.beta,
             every=self.args.logging_steps,
             capped=method.wpo_clamp == "authors",
+            batch_size=batch_size,
             gather=self.accelerator.gather,
         )
         self.add_callback(self.recorder)

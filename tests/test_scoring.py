@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from training import scoring
 from training.errors import StudyError
 from training.model import ModelFiles, load_model
-from training.scoring import DamagedScores, open_scored, score, score_shard, serial
+from training.scoring import open_scored, score, score_shard, serial
 from training.spec import ModelSpec, TrainingSpec, TwinData
+from training.store import ABOUT, DamagedScores
 
 TRAINING = TrainingSpec(max_length=MAX_LENGTH, dtype="float32")
 
@@ -110,7 +111,7 @@ def test_a_damaged_table_is_named_and_scored_anew(run, pairs, damage, caplog):
         arrow.unlink()
         arrow.write_bytes(content)
     elif damage == "about":
-        (table.path / scoring.ABOUT).unlink()
+        (table.path / ABOUT).unlink()
     else:
         other = run(make_pairs(20, seed=5))
         for file in table.path.iterdir():

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -24,6 +24,7 @@ from filelock import FileLock
 from training.errors import StudyError
 from training.model import ModelFiles, fingerprint, load_model, load_tokenizer, resolve
 from training.spec import DataSource, ModelSpec, TrainingSpec
+from training.store import DamagedScores, save, verify
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 RECIPE = "scores-1"  # raised with every change of what a score is
 SHARD_PAIRS = 2000
-ABOUT = "scores.json"
 COLUMNS = (
     "ref_chosen_logps",
     "ref_rejected_logps",
@@ -41,10 +41,6 @@ COLUMNS = (
     "log_weight_chosen_greedy",
     "log_weight_rejected_greedy",
 )
-
-
-class DamagedScores(Exception):
-    """A scored table on disk is not what its name says; the message names the file and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +107,7 @@ def open_scored(path: Path) -> "Dataset":
     """
     from datasets import Dataset
 
-    _verify(path)
+    verify(path)
     return Dataset.load_from_disk(str(path))
 
 
@@ -159,7 +155,7 @@ def _compute(
         raise StudyError(
             f"max_length: {training.max_length} leaves no answer of any of {len(pairs)} pairs; raise it"
         )
-    _save(tokenised.rows, work / "tokens")
+    save(tokenised.rows, work / "tokens")
     count = -(-len(tokenised.rows) // SHARD_PAIRS)
     shards = [
         Shard(
@@ -196,7 +192,7 @@ def _compute(
     scores = Dataset.from_dict(dict(zip(COLUMNS, values, strict=True)))
     truncated = np.array(tokenised.rows["chosen_truncated"][:]) | tokenised.rows["rejected_truncated"][:]
     counts = {"pairs": len(pair_ids), "dropped": list(tokenised.dropped), "truncated": int(truncated.sum())}
-    _save(concatenate_datasets([tokenised.rows, scores], axis=1), folder, {"identity": identity, **counts})
+    save(concatenate_datasets([tokenised.rows, scores], axis=1), folder, {"identity": identity, **counts})
     shutil.rmtree(work)
 
 
@@ -208,40 +204,8 @@ def _longest_first(tokens: "Dataset") -> npt.NDArray[np.int64]:
     return order
 
 
-def _save(rows: "Dataset", folder: Path, about: dict[str, object] | None = None) -> None:
-    """Write a data set folder under a temporary name with its checksum, then rename it."""
-    from datasets import disable_progress_bars
-
-    disable_progress_bars()
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
-    rows.save_to_disk(str(unfinished))
-    if about is not None:
-        about = about | {"sha256": _checksum(unfinished)}
-        (unfinished / ABOUT).write_text(json.dumps(about, indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-
-
-def _checksum(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.arrow")):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _verify(folder: Path) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
-    except (OSError, ValueError) as error:
-        raise DamagedScores(f"{folder / ABOUT}: {error}") from error
-    if about.get("sha256") != _checksum(folder):
-        raise DamagedScores(f"{folder}: its checksum is not the one written with it")
-    return about
-
-
 def _describe(folder: Path, identity: dict[str, str], computed: bool) -> Scored:
-    about = _verify(folder)
+    about = verify(folder)
     if about["identity"] != identity:
         differs = [key for key in identity if about["identity"].get(key) != identity[key]]
         raise DamagedScores(f"{folder}: scored with another {', '.join(differs)}")

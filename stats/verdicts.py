@@ -33,6 +33,7 @@ VERDICT_COLUMNS = [
     "x_of_n",
     "verdict",
 ]
+CHANGE_COLUMNS = ["study", "method", "split", "reference_verdict", "method_verdict", "change"]
 INCOMPLETE = "INCOMPLETE"
 WITHHELD = "WITHHELD"  # a cell of the split failed a validity gate
 DECIMALS = 9  # of a diff in pp: beyond them is the rounding of floating point
@@ -153,6 +154,18 @@ def change(reference: str | None, method: str | None) -> str:
 
 
 def changes(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """From the reference method's verdicts to the other method's, split by split.
+
+    Returns:
+        split, reference_verdict, method_verdict, change; with several methods also study and method in front,
+        as of `every_change`.
+    """
+    found = every_change(table, reference)
+    others = table.loc[table["method"] != reference, ["study", "method"]].drop_duplicates()
+    return found.drop(columns=["study", "method"]) if len(others) <= 1 else found
+
+
+def every_change(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     """From the reference method's verdicts to each other method's, split by split.
 
     Args:
@@ -160,18 +173,21 @@ def changes(table: pd.DataFrame, reference: str) -> pd.DataFrame:
             none, with the reference of another.
 
     Returns:
-        split, reference_verdict, method_verdict, change; with several methods also study and method in front.
-        Exploratory splits have no verdict and are left out.
+        study, method, split, reference_verdict, method_verdict, change. Exploratory splits have no verdict
+        and are left out.
+
+    Raises:
+        TableError: the reference has no verdicts, or two for a split.
     """
-    judged = table[table["predicted"] != "exploratory"]
-    references = judged[judged["method"] == reference]
     if not (table["method"] == reference).any():
         methods = ", ".join(sorted(set(table["method"]))) or "none"
         raise TableError(f"reference: no diffs of {reference!r}; methods: {methods}")
-    columns = ["split", "reference_verdict", "method_verdict", "change"]
-    rows: list[dict[str, object]] = []
-    others = judged[judged["method"] != reference].groupby(["study", "method"], sort=False)
-    for (study, method), group in others:
+    judged = table[table["predicted"] != "exploratory"]
+    references = judged[judged["method"] == reference]
+    rows = []
+    for (study, method), group in judged[judged["method"] != reference].groupby(
+        ["study", "method"], sort=False
+    ):
         own = references[references["study"] == study]
         ours = own if len(own) else references
         _refuse_rows(ours, ours.duplicated("split"), "verdicts", "is a second reference for its split")
@@ -179,9 +195,8 @@ def changes(table: pd.DataFrame, reference: str) -> pd.DataFrame:
         after = dict(zip(group["split"], group["verdict"], strict=True))
         for split in dict.fromkeys([*group["split"], *before]):
             pair = before.get(split), after.get(split)
-            sides = [split, *(side or INCOMPLETE for side in pair), change(*pair)]
-            rows.append({"study": study, "method": method, **dict(zip(columns, sides, strict=True))})
-    return pd.DataFrame(rows, columns=columns if others.ngroups == 1 else ["study", "method", *columns])
+            rows.append((study, method, split, *(side or INCOMPLETE for side in pair), change(*pair)))
+    return pd.DataFrame(rows, columns=CHANGE_COLUMNS)
 
 
 def _prediction(predictions: pd.DataFrame, study: str, split: str) -> str:

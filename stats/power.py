@@ -1,0 +1,159 @@
+"""What a design could have seen: smallest diffs, and seeds and held-out users needed.
+
+With S seeds and U users in each group, and variances (pp^2) of `stats.evidence.variances`, a diff has
+
+    V = seed_variance / S + user_variance / U + residual_variance / (S U)
+
+and, from the expected mean squares of `stats.anova`, Satterthwaite's degrees of freedom. Power is that of the
+two-sided t test with this V: the noncentral t distribution at diff / sqrt(V).
+"""
+
+from math import ceil, sqrt
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats as distributions
+from scipy.optimize import brentq
+
+Floats = npt.NDArray[np.float64]
+POWER = 0.8
+GRID = 1000  # points of the integral over the variance estimate
+MOST_SEEDS, MOST_USERS = 200, 1_000_000
+
+
+def design_variance(
+    parts: "pd.Series[float]", seeds: npt.ArrayLike, users: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """(V, degrees of freedom) of designs with `seeds` and `users` in each of two groups, broadcast."""
+    s, u = np.asarray(seeds, dtype=float), np.asarray(users, dtype=float)
+    over_seeds = (parts["seed_variance"] + parts["residual_variance"] / u) / s
+    rest = parts["residual_variance"] / (s * u)
+    over_users = parts["user_variance"] / u + rest
+    variance = over_seeds + over_users - rest
+    # Two groups, each with half of what is summed over groups.
+    squares = over_seeds**2 / (s - 1) + over_users**2 / (2 * (u - 1)) + rest**2 / (2 * (s - 1) * (u - 1))
+    return np.asarray(variance), np.asarray(variance**2 / squares)
+
+
+def power(effect: npt.ArrayLike, variance: npt.ArrayLike, df: npt.ArrayLike, alpha: float) -> Floats:
+    """Probability that the two-sided t test at `alpha` rejects zero when the truth is `effect`.
+
+    The noncentral t, integrated over the chi-square of the variance estimate (scipy's own is NaN far out).
+    """
+    freedom = np.asarray(df, dtype=float)
+    shift = np.abs(np.asarray(effect)) / np.sqrt(variance)
+    critical = distributions.t.ppf(1 - alpha / 2, freedom)
+    grid = ((np.arange(GRID) + 0.5) / GRID).reshape(-1, *([1] * freedom.ndim))
+    bounds = critical * np.sqrt(distributions.chi2.ppf(grid, freedom) / freedom)
+    tails = distributions.norm.sf(bounds - shift) + distributions.norm.cdf(-bounds - shift)
+    return np.asarray(tails.mean(axis=0))
+
+
+def smallest_effect(variance: float, df: float, alpha: float) -> float:
+    """The effect that the test sees with 80 % power."""
+    most = 10 + 3 * float(distributions.t.ppf(1 - alpha / 2, df))
+    found = brentq(lambda shift: float(power(shift, 1.0, df, alpha)) - POWER, 0.0, most)
+    return float(found) * sqrt(variance)
+
+
+def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFrame:
+    """Smallest diffs that each design could have seen with 80 % power.
+
+    Args:
+        variances: study, method, split, n_seeds, users (both groups), pairs (both), *_variance (pp^2).
+        splits: how many are tested together.
+
+    Returns:
+        study, method, split, n_seeds, pairs, seed_sd, smallest_pp (one test), smallest_adjusted_pp
+        (Bonferroni).
+    """
+    rows = []
+    for _, row in variances.iterrows():
+        variance, df = design_variance(row, row["n_seeds"], row["users"] / 2)
+        single, adjusted = (
+            smallest_effect(float(variance), float(df), level) for level in (alpha, alpha / max(1, splits))
+        )
+        identity = {name: row[name] for name in ("study", "method", "split", "n_seeds", "pairs")}
+        rows.append(
+            {
+                **identity,
+                "seed_sd": sqrt(row["seed_variance"]),
+                "smallest_pp": single,
+                "smallest_adjusted_pp": adjusted,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) -> pd.DataFrame:
+    """Seeds, or held-out pairs, with which a diff is seen with 80 % power; the other kept as it is.
+
+    Returns:
+        study, method, split, diff_pp, seeds (with the pairs there are), pairs (with the seeds there are; of
+        both groups). Infinite where no number up to 200 seeds or a million users a group is enough.
+    """
+    rows = []
+    for _, row in variances.iterrows():
+        users, a_user = row["users"] / 2, row["pairs"] / row["users"]
+        seeds = np.arange(2, MOST_SEEDS + 1)
+        sizes = np.unique(np.geomspace(2, MOST_USERS, 400).astype(int))
+        for effect in effects:
+            enough = power(effect, *design_variance(row, seeds, users), alpha) >= POWER
+            wide = power(effect, *design_variance(row, row["n_seeds"], sizes), alpha) >= POWER
+            rows.append(
+                {
+                    **{name: row[name] for name in ("study", "method", "split")},
+                    "diff_pp": effect,
+                    "seeds": float(seeds[enough][0]) if enough.any() else np.inf,
+                    "pairs": float(ceil(2 * sizes[wide][0] * a_user)) if wide.any() else np.inf,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def power_curves(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:
+    """Smallest diff (80 % power) by seeds and held-out pairs, with the median variances of a study's splits.
+
+    Returns:
+        seeds, pairs (both groups), smallest_pp.
+    """
+    middle = variances[["seed_variance", "user_variance", "residual_variance"]].median()
+    a_user = float((variances["pairs"] / variances["users"]).median())
+    rows = []
+    for users in (25, 50, 100, 200, 400, 800):
+        for count in seeds:
+            variance, df = design_variance(middle, count, users)
+            rows.append(
+                (count, round(2 * users * a_user), smallest_effect(float(variance), float(df), alpha))
+            )
+    return pd.DataFrame(rows, columns=["seeds", "pairs", "smallest_pp"])
+
+
+def seed_power(
+    diffs: pd.DataFrame, reference: str, tail_pairs: int, accuracy: float, alpha: float
+) -> pd.DataFrame:
+    """The published design: diffs of one number a seed, without held-out pairs.
+
+    Args:
+        diffs: method, split, seed, diff_pp.
+        tail_pairs, accuracy: pairs behind one accuracy and its typical value: their sampling noise alone.
+
+    Returns:
+        design, seeds, sd_pp (of one seed's diff), smallest_pp, from the pooled seed sd of the reference's
+        splits (df of the mean of one split's seeds) and from sampling noise alone, sqrt(2 p (1 - p) / pairs).
+    """
+    ours = diffs[diffs["method"] == reference].groupby("split")["diff_pp"]
+    counts = ours.size()
+    pooled = sqrt(float((ours.var(ddof=1) * (counts - 1)).sum() / (counts - 1).sum()))
+    noise = 100 * sqrt(2 * accuracy * (1 - accuracy) / tail_pairs)
+    usual = int(counts.median())
+    rows = []
+    for name, sd in (("observed between seeds", pooled), (f"noise of {tail_pairs} pairs alone", noise)):
+        for design, factor, seeds in (
+            (f"mean of {usual} seeds against zero", 1 / usual, usual),
+            (f"one seed against {usual} of the reference", 1 + 1 / usual, usual),
+            ("mean of 10 seeds against zero", 1 / 10, 10),
+        ):
+            rows.append((design, name, sd, smallest_effect(sd**2 * factor, seeds - 1, alpha)))
+    return pd.DataFrame(rows, columns=["design", "spread", "sd_pp", "smallest_pp"])

@@ -1,0 +1,66 @@
+"""Evidence from diffs by seed alone, as published tables give them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from stats.judge import judged
+from stats.options import Options
+from stats.seeds import change_estimate, mean_estimate, prediction_interval, sign_flip
+
+
+def seed_evidence(
+    diffs: pd.DataFrame, predicted: Mapping[tuple[str, str], str], reference: str, options: Options
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(diffs, changes): every method's diffs, and every other method against the reference.
+
+    Args:
+        diffs: study, method, split, seed, diff_pp.
+        predicted: (study, split) -> predicted.
+
+    Returns:
+        Two frames of `stats.judge.judged` with study, method, split, n_seeds; the first with p_sign_flip, the
+        second with reference_low, reference_high: where one more seed of the reference would lie (a
+        prediction interval at `options.level`), and inside: whether it holds the method's mean.
+    """
+    rng = np.random.default_rng(options.seed)
+    by_seed = {
+        (str(study), str(method), str(split)): dict(zip(part["seed"], part["diff_pp"], strict=True))
+        for (study, method, split), part in diffs.groupby(["study", "method", "split"], sort=False)
+    }
+    own, changed = [], []
+    for family in dict.fromkeys(key[:2] for key in by_seed):
+        mine = {key[2]: seeds for key, seeds in by_seed.items() if key[:2] == family}
+        theirs = _references(by_seed, family[0], reference)
+        rows, against = [], []
+        for split, seeds in mine.items():
+            identity: dict[str, object] = {
+                "study": family[0],
+                "method": family[1],
+                "split": split,
+                "n_seeds": len(seeds),
+            }
+            expected = predicted[family[0], split]
+            values, others = list(seeds.values()), list(theirs.get(split, {}).values())
+            flip = {"p_sign_flip": sign_flip(values, rng)}
+            rows.append(({**identity, **flip}, expected, mean_estimate(values, others)))
+            if family[1] != reference and others:
+                low, high = prediction_interval(others, options.level) or (np.nan, np.nan)
+                inside = bool(low <= float(np.mean(values)) <= high) if np.isfinite(low) else None
+                lie = {"reference_low": low, "reference_high": high, "inside": inside}
+                against.append(({**identity, **lie}, expected, change_estimate(seeds, theirs[split])))
+        own.append(judged(rows, options))
+        if against:
+            changed.append(judged(against, options))
+    empty = pd.DataFrame(columns=["study", "method", "split"])
+    return tuple(pd.concat(part, ignore_index=True) if part else empty for part in (own, changed))  # type: ignore[return-value]
+
+
+def _references(
+    by_seed: Mapping[tuple[str, str, str], dict[int, float]], study: str, reference: str
+) -> dict[str, dict[int, float]]:
+    """The reference's seeds by split: of the same study or, where that has none, of another."""
+    rows = {key: seeds for key, seeds in by_seed.items() if key[1] == reference}
+    own = {key: seeds for key, seeds in rows.items() if key[0] == study}
+    return {key[2]: seeds for key, seeds in (own or rows).items()}

@@ -1,4 +1,4 @@
-"""The Ray cluster a sweep runs on: the one that is there, or one on this machine for its own time."""
+"""The Ray cluster a sweep runs on: the one that RAY_ADDRESS names, or one here for the sweep's own time."""
 
 import logging
 import os
@@ -19,21 +19,25 @@ WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
 
 
 @contextmanager
 def cluster() -> Iterator[None]:
-    """Connect to the cluster of a job or of `ray start`; otherwise start one here and stop it at the end."""
+    """Connect to the cluster of RAY_ADDRESS, which a submitted job has; otherwise start one here.
+
+    Ray's own search for a running cluster is not used: it finds the traces of dead ones, too, and waits.
+    """
     for name, value in TUNE_QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder tells what failed, and why
     ray.init(
+        address=os.environ.get("RAY_ADDRESS", "local"),
         log_to_driver=False,  # workers' output goes to the cells' log files
         logging_level=logging.ERROR,
         runtime_env={"env_vars": WORKER_ENV},
-        include_dashboard=None,
     )
     try:
         yield

@@ -72,7 +72,7 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
 
     trial = order.trial
     scored = open_scored(order.scored)
-    row_of = pd.Series(np.arange(len(scored)), index=scored["pair_id"], name="row")
+    row_of = pd.Series(np.arange(len(scored)), index=scored["pair_id"][:], name="row")
     # A pair whose answer the length limit cuts away was never scored: it is in no arm and no outcome.
     pairs = pd.read_parquet(order.groups).join(row_of, on="pair_id", how="inner")
     train = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()

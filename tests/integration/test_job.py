@@ -1,9 +1,11 @@
 """`ray start --head`, `ray job submit`: as the README says, with token authentication on."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "ORCHESTRATOR_HOME": str(folder / "home"),
+        "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
     }
     (folder / "token").write_text(os.urandom(32).hex())
     port, dashboard = free_port(), free_port()
@@ -57,6 +60,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     finally:
         head.terminate()
         head.wait(timeout=60)
+        shutil.rmtree(environment["RAY_TMPDIR"])
 
 
 def submit(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -77,21 +81,28 @@ def submit(environment: dict[str, str], *words: str) -> subprocess.CompletedProc
     )
 
 
-SMALL = [
-    "--config", "configs/demo.yaml", "seeds=[42]", "data.users=40", "training.max_steps=2",
-    "training.batch_size=4", "methods={dpo: {}}", "splits={S1: {by: random, predicted: A = B}}",
-]  # fmt: skip
+SMALL = """
+study: job
+data: {source: twin, users: 40, history: none}
+splits: {S1: {by: random, predicted: A = B}}
+methods: {dpo: {}}
+seeds: [42]
+training: {max_steps: 2, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
+resources: {cpus_per_worker: 0.9}
+"""
 
 
-def test_a_submitted_sweep_ends_in_mlflow(cluster: dict[str, str]) -> None:
-    for _ in range(30):
-        done = submit(cluster, *SMALL)
+def test_a_submitted_sweep_ends_in_mlflow(cluster: dict[str, str], tmp_path: Path) -> None:
+    config = tmp_path / "job.yaml"
+    config.write_text(SMALL)
+    for _ in range(30):  # the head node takes a while to answer
+        done = submit(cluster, "--config", str(config))
         if "Failed to connect" not in done.stdout + done.stderr:
             break
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 2 cells finished" in done.stdout
     client = MlflowClient(f"sqlite:///{cluster['ORCHESTRATOR_HOME']}/mlflow.db")
-    experiment = client.get_experiment_by_name("demo")
+    experiment = client.get_experiment_by_name("job")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
     assert sorted(run.info.run_name for run in runs) == ["dpo/S1/42", "dpo/baseline/42"]

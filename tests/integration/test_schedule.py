@@ -1,9 +1,11 @@
 """Real Ray Tune and Ray Train lanes with a fake trainer: each fate a cell can meet, in one sweep."""
 
 import os
+import sys
 
 import pandas as pd
 import pytest
+from ray import cloudpickle
 
 from orchestrator import schedule
 from orchestrator.cluster import cluster
@@ -16,6 +18,7 @@ from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
 
 pytestmark = pytest.mark.integration
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test module
 
 STUDY = Study.model_validate(
     {

@@ -163,7 +163,10 @@ def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
         (["training.batch_size=4000"], ["training.batch_size 4000", "splits."]),
         (["--model", "/nowhere/model"], ["model", "/nowhere/model"]),
         (["methods.dpo.betta=1"], ["methods.dpo.betta", "'beta'"]),
-        (["--config", "configs/prism_text.yaml", "data.path=/nowhere.jsonl"], ["data.path", "/nowhere.jsonl"]),
+        (
+            ["--config", "configs/prism_text.yaml", "data.path=/nowhere.jsonl"],
+            ["data.path", "/nowhere.jsonl"],
+        ),
     ],
     ids=["column", "batch", "model", "argument", "file"],
 )

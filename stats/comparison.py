@@ -1,64 +1,246 @@
-"""From the cells table to what a report says: per-seed diffs, verdicts, changes."""
+"""A study's methods against their reference: the published way and the honest way, side by side."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from stats.verdicts import PUBLISHED, PublishedRule, changes, verdicts
+from stats import curves as learning
+from stats import power
+from stats.evidence import Evidence, evidence
+from stats.gates import BASELINE, gates
+from stats.judge import carried
+from stats.options import Options
+from stats.rule_errors import Nothing, rule_errors
+from stats.seed_evidence import seed_evidence
+from stats.sensitivity import leave_one_out
+from stats.verdicts import (
+    INCOMPLETE,
+    PUBLISHED,
+    VERDICT_COLUMNS,
+    WITHHELD,
+    PublishedRule,
+    every_change,
+    prediction,
+    verdicts,
+)
 
 TAIL, HELD_OUT = "pref_acc_tail", "pref_acc_heldout"
-BASELINE = "baseline"
+THERE = ("finished", "published")
+SIMULATED = 2000  # studies in which there is nothing
+SEEDS_SHOWN = (2, 3, 5, 10, 20)
+EFFECTS = (1.0, 2.5, 5.0)  # diffs (pp) that the power table asks for
+SPLIT = ["study", "method", "split"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A study's methods against their reference.
+    """What a report prints. Diffs, estimates and intervals are percentage points, A minus B.
 
     cells: one row a planned cell, with status (finished, failed, missing, published), error, metrics by name.
     diffs: study, method, split, seed, diff_pp (training tail, the published metric), heldout_pp.
-    verdicts, changes: of `stats.verdicts`, for splits all of whose planned cells are there.
-    incomplete: method, split, cells planned, cells there.
+    verdicts: of `stats.verdicts.verdicts` for every planned split; INCOMPLETE where a planned cell is
+        missing, WITHHELD where one failed a gate.
+    changes: of `stats.verdicts.every_change`.
+    incomplete: study, method, split, planned, there.
+    gates: of `stats.gates.gates`. sensitivity: of `stats.sensitivity.leave_one_out`.
+    tail, tail_changes: of `stats.seed_evidence.seed_evidence`: the published metric, seeds only.
+    heldout: of `stats.evidence.evidence`, or None without outcomes.
+    detectable, needed, grid: of `stats.power`, from the held-out variances; tail_power: of the published
+        design.
+    curves, window: of `stats.curves`, accuracy on the training batch.
+    errors: of `stats.rule_errors`, with `seeds` and `method` in front.
     """
 
     reference: str
+    options: Options
     cells: pd.DataFrame
     diffs: pd.DataFrame
     verdicts: pd.DataFrame
     changes: pd.DataFrame
     incomplete: pd.DataFrame
+    gates: pd.DataFrame
+    sensitivity: pd.DataFrame
+    tail: pd.DataFrame
+    tail_changes: pd.DataFrame
+    heldout: Evidence | None
+    detectable: pd.DataFrame
+    needed: pd.DataFrame
+    grid: pd.DataFrame
+    tail_power: pd.DataFrame
+    curves: pd.DataFrame
+    window: pd.DataFrame
+    errors: pd.DataFrame
 
     @property
     def complete(self) -> bool:
-        return bool(self.cells["status"].isin(["finished", "published"]).all())
+        return bool(self.cells["status"].isin(THERE).all())
+
+    @property
+    def labels(self) -> pd.DataFrame:
+        """Verdicts with the evidence beside them: estimate, low_adjusted, high_adjusted, evidence, carried.
+
+        The evidence is the held-out one where there are outcomes, else that of the seeds' tail diffs.
+        """
+        return _beside(self.verdicts, "verdict", self.heldout.diffs if self.heldout else self.tail)
+
+    @property
+    def change_labels(self) -> pd.DataFrame:
+        """Changes with the evidence beside them, as in `labels`."""
+        return _beside(self.changes, "change", self.heldout.changes if self.heldout else self.tail_changes)
 
 
 def compare(
-    cells: pd.DataFrame, predictions: pd.DataFrame, reference: str, rule: PublishedRule = PUBLISHED
+    cells: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference: str,
+    rule: PublishedRule = PUBLISHED,
+    *,
+    sums: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
+    options: Options | None = None,
 ) -> Comparison:
-    """Judge every split of every method whose cells are all there.
+    """Judge every split of every method.
 
     Args:
-        cells: study, method, split, seed, status, error and the metrics `diff/pref_acc_tail` and
-            `diff/pref_acc_heldout` (fractions, A minus B); baseline cells have none.
+        cells: study, method, split, seed, status, error and metrics by name (fractions):
+            `diff/pref_acc_tail`, `diff/pref_acc_heldout`, and what `stats.gates` checks; baseline cells
+            have no diffs.
         predictions: study, split, predicted.
+        sums: of `stats.sums.user_sums`; without them the evidence rests on seeds alone.
+        curves: study, method, split, seed, arm, step, metric, value.
+
+    Raises:
+        TableError: a table that cannot be judged; it names the row.
     """
-    there = cells["status"].isin(["finished", "published"])
-    planned = cells[cells["split"] != BASELINE].assign(there=there)
-    counts = (
-        planned.groupby(["method", "split"], sort=False)["there"]
-        .agg(planned="size", there="sum")
-        .reset_index()
-    )
-    incomplete = counts[counts["there"] < counts["planned"]]
-    lacking = pd.MultiIndex.from_frame(incomplete[["method", "split"]])
-    done = planned[planned["there"]]
+    options = options or Options()
+    planned = cells[cells["split"] != BASELINE]
+    done = planned[planned["status"].isin(THERE)]
     diffs = done[["study", "method", "split", "seed"]].copy()
     for column, metric in (("diff_pp", TAIL), ("heldout_pp", HELD_OUT)):
         name = f"diff/{metric}"
-        diffs[column] = 100 * done[name] if name in done else float("nan")
+        diffs[column] = 100 * done[name] if name in done else np.nan
     diffs = diffs.reset_index(drop=True)
-    whole = diffs[~pd.MultiIndex.from_frame(diffs[["method", "split"]]).isin(lacking)]
-    judged = verdicts(whole, predictions, rule)
-    has_reference = bool((judged["method"] == reference).any())
-    changed = changes(judged, reference) if has_reference else pd.DataFrame(columns=["split", "change"])
-    return Comparison(reference, cells, diffs, judged, changed, incomplete)
+    checked = gates(cells, reference, options)
+    counts = (
+        planned[SPLIT]
+        .assign(there=planned["status"].isin(THERE))
+        .groupby(SPLIT, sort=False)["there"]
+        .agg(planned="size", there="sum")
+        .reset_index()
+    )
+    incomplete = counts[counts["there"] < counts["planned"]].reset_index(drop=True)
+    failed = checked.loc[~checked["passed"].astype(bool), SPLIT].drop_duplicates()
+    judged = _verdicts(diffs, predictions, rule, counts, incomplete, failed)
+    valid = judged[~judged["verdict"].isin([INCOMPLETE, WITHHELD])]
+    kept = diffs.merge(valid[SPLIT], on=SPLIT)
+    predicted = {
+        (study, split): expected
+        for study, split, expected in judged[["study", "split", "predicted"]].itertuples(
+            index=False, name=None
+        )
+    }
+    tail, tail_changes = seed_evidence(kept, predicted, reference, options)
+    heldout = None
+    if sums is not None:
+        whole = sums.merge(valid[SPLIT], on=SPLIT)
+        heldout = evidence(
+            whole, dict(zip(valid["split"], valid["predicted"], strict=True)), reference, options
+        )
+    variances = heldout.variances if heldout else pd.DataFrame()
+    tests = int((valid.drop_duplicates("split")["predicted"] != "exploratory").sum())
+    alpha = 1 - options.level
+    return Comparison(
+        reference=reference,
+        options=options,
+        cells=cells,
+        diffs=diffs,
+        verdicts=judged,
+        changes=every_change(judged, reference) if (judged["method"] == reference).any() else NO_CHANGES,
+        incomplete=incomplete,
+        gates=checked,
+        sensitivity=leave_one_out(kept, predictions, reference, rule),
+        tail=tail,
+        tail_changes=tail_changes,
+        heldout=heldout,
+        detectable=power.detectable(variances, alpha, tests) if len(variances) else pd.DataFrame(),
+        needed=power.needed(variances, EFFECTS, alpha) if len(variances) else pd.DataFrame(),
+        grid=power.power_curves(variances, alpha, SEEDS_SHOWN) if len(variances) else pd.DataFrame(),
+        tail_power=_tail_power(kept, done, reference, options),
+        curves=learning.by_step(curves, "accuracy", options.level) if curves is not None else pd.DataFrame(),
+        window=learning.between(curves, "accuracy", options.window, options.level)
+        if curves is not None
+        else pd.DataFrame(),
+        errors=_errors(kept, done, reference, rule, options),
+    )
+
+
+NO_CHANGES = pd.DataFrame(
+    columns=["study", "method", "split", "reference_verdict", "method_verdict", "change"]
+)
+
+
+def _verdicts(
+    diffs: pd.DataFrame,
+    predictions: pd.DataFrame,
+    rule: PublishedRule,
+    counts: pd.DataFrame,
+    incomplete: pd.DataFrame,
+    failed: pd.DataFrame,
+) -> pd.DataFrame:
+    """Verdicts of every planned split, in the order of the plan."""
+    found = verdicts(diffs, predictions, rule)
+    table = counts[SPLIT].merge(found, on=SPLIT, how="left")
+    nothing = table["predicted"].isna()
+    table.loc[nothing, "predicted"] = [
+        prediction(predictions, study, split)
+        for study, split in table.loc[nothing, ["study", "split"]].itertuples(index=False, name=None)
+    ]
+    table.loc[nothing, ["direction", "x_of_n"]] = "-"
+    table["n_seeds"] = table["n_seeds"].fillna(0).astype(int)
+    table["verdict"] = table["verdict"].astype(object).where(table["verdict"].notna(), None)
+    keys = pd.MultiIndex.from_frame(table[SPLIT])
+    table.loc[keys.isin(pd.MultiIndex.from_frame(failed)), "verdict"] = WITHHELD
+    table.loc[keys.isin(pd.MultiIndex.from_frame(incomplete[SPLIT])), "verdict"] = INCOMPLETE
+    return table[VERDICT_COLUMNS]
+
+
+def _accuracy(done: pd.DataFrame) -> float | None:
+    """Typical accuracy of an arm on the tail."""
+    names = [name for name in (f"A/{TAIL}", f"B/{TAIL}") if name in done]
+    return float(done[names].to_numpy(dtype=float).mean()) if names and len(done) else None
+
+
+def _tail_power(kept: pd.DataFrame, done: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame:
+    seeds = kept[kept["method"] == reference].groupby("split").size()
+    accuracy = options.tail_accuracy or _accuracy(done)
+    if options.tail_pairs is None or accuracy is None or not (seeds > 1).any():
+        return pd.DataFrame()
+    return power.seed_power(kept, reference, options.tail_pairs, accuracy, 1 - options.level)
+
+
+def _errors(
+    kept: pd.DataFrame, done: pd.DataFrame, reference: str, rule: PublishedRule, options: Options
+) -> pd.DataFrame:
+    """What the published rule prints about nothing, for every method's number of seeds."""
+    accuracy = options.tail_accuracy or _accuracy(done)
+    seeds = kept.groupby(["method", "split"], sort=False).size().groupby("method", sort=False).median()
+    if options.tail_pairs is None or accuracy is None or reference not in seeds:
+        return pd.DataFrame()
+    rng = np.random.default_rng(options.seed)
+    frames = []
+    for method, count in zip(seeds.index, seeds, strict=True):
+        nothing = Nothing(int(count), int(seeds[reference]), options.tail_pairs, accuracy)
+        found = rule_errors(nothing, rule, SIMULATED, rng)
+        found.insert(0, "method", method)
+        found.insert(1, "seeds", int(count))
+        frames.append(found if method != reference else found[found["quantity"] != "change"])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _beside(table: pd.DataFrame, label: str, judged: pd.DataFrame) -> pd.DataFrame:
+    columns = [*SPLIT, "estimate", "low_adjusted", "high_adjusted", "evidence"]
+    found = table.merge(judged.reindex(columns=columns), on=SPLIT, how="left")
+    found["evidence"] = found["evidence"].astype(object).where(found["evidence"].notna(), "-")
+    found["carried"] = [carried(a, b) for a, b in zip(found[label], found["evidence"], strict=True)]
+    return found

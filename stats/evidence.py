@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ def evidence(
         for study, method, value in zip(table["study"], table["method"], table["estimate"], strict=True)
     ]
     every = [row for item in [*diffs, *changes] for row in item.intervals(options, rng)]
-    every += [row for item in margins for row in list(item.intervals(options, rng))[:2]]
+    every += [row for item in margins for row in islice(item.intervals(options, rng), 2)]
     return Evidence(
         diffs=table,
         changes=_families(changes, predictions, options, rng),

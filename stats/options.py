@@ -16,6 +16,7 @@ class Options:
     token_tolerance: how far two arms' counts of tokens may be apart (share).
     tail_pairs: training pairs behind one `pref_acc_tail` (logged batches of the tail x batch size); None
         where it is not known, and what the published rule says about nothing is then not simulated.
+    tail_accuracy: an arm's typical `pref_acc_tail` (share), where no cell tells it.
     """
 
     margin_pp: float = 1.0
@@ -27,3 +28,4 @@ class Options:
     moved_nats: float = 1e-3
     token_tolerance: float = 0.2
     tail_pairs: int | None = None
+    tail_accuracy: float | None = None

@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 
 Floats = npt.NDArray[np.float64]
 POWER = 0.8
-GRID = 1000  # points of the integral over the variance estimate
+GRID = 300  # points of the integral over the variance estimate
 MOST_SEEDS, MOST_USERS = 200, 1_000_000
 
 
@@ -97,7 +97,7 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
     for _, row in variances.iterrows():
         users, a_user = row["users"] / 2, row["pairs"] / row["users"]
         seeds = np.arange(2, MOST_SEEDS + 1)
-        sizes = np.unique(np.geomspace(2, MOST_USERS, 400).astype(int))
+        sizes = np.unique(np.geomspace(2, MOST_USERS, 150).astype(int))
         for effect in effects:
             enough = power(effect, *design_variance(row, seeds, users), alpha) >= POWER
             wide = power(effect, *design_variance(row, row["n_seeds"], sizes), alpha) >= POWER

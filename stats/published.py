@@ -1,10 +1,22 @@
-"""Published numbers, read back as exactly as they can be."""
+"""Published numbers: read back as exactly as they can be, and judged without any run."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from stats import report
+from stats.comparison import TAIL, Comparison, compare
+from stats.errors import TableError
+from stats.markdown import times
+from stats.options import Options
+from stats.verdicts import PUBLISHED, PublishedRule, check_diffs
+
 TAIL_PAIRS = 128  # 16 logged batches of 8 pairs: the published accuracy counts in 128ths
+TAIL_ACCURACY = 0.915  # middle of the published arms, which end at 84 to 97 %
 ROUNDING_PP = 0.0051  # published to 0.01 pp
+LABELS = ["study", "method", "split", "predicted"]
 
 
 def restore(diffs: pd.DataFrame, pairs: int = TAIL_PAIRS) -> pd.DataFrame:
@@ -13,8 +25,76 @@ def restore(diffs: pd.DataFrame, pairs: int = TAIL_PAIRS) -> pd.DataFrame:
     A published +1.56 is 2/128 = 1.5625 pp; means of the rounded values print other second decimals than the
     study did. A table with any value that is no rounded multiple is returned as it is.
     """
-    values = diffs["diff_pp"].to_numpy(dtype=float)
+    values = pd.to_numeric(diffs["diff_pp"], errors="coerce").to_numpy(dtype=float)
     exact = np.round(values * pairs / 100) * 100 / pairs
     if np.isfinite(values).all() and np.all(np.abs(values - exact) <= ROUNDING_PP):
         return diffs.assign(diff_pp=exact)
     return diffs
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A CSV of diffs or predictions; labels stay text (a split may be called 1, or NA).
+
+    Raises:
+        TableError: no such file, or not a CSV.
+    """
+    try:
+        return pd.read_csv(path, dtype=dict.fromkeys(LABELS, str), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: not readable as a CSV: {' '.join(str(error).split())}") from error
+
+
+def compare_published(
+    diffs: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference: str,
+    rule: PublishedRule = PUBLISHED,
+    options: Options | None = None,
+) -> Comparison:
+    """Judge a table of diffs that no run of this software made.
+
+    Args:
+        diffs: study, method, split, seed, diff_pp. predictions: study, split, predicted.
+
+    Raises:
+        TableError: what `stats.verdicts` refuses, an empty table, or a reference without diffs.
+    """
+    check_diffs(diffs)
+    if reference not in set(diffs["method"]):
+        methods = ", ".join(sorted(set(diffs["method"])))
+        raise TableError(f"reference: no diffs of {reference!r}; methods: {methods or 'none'}")
+    exact = restore(diffs)
+    chosen = options or Options()
+    if np.allclose(exact["diff_pp"] * TAIL_PAIRS / 100 % 1, 0) and options is None:
+        chosen = replace(chosen, tail_pairs=TAIL_PAIRS, tail_accuracy=TAIL_ACCURACY)
+    cells = exact[["study", "method", "split", "seed"]].assign(
+        status="published", error=None, **{f"diff/{TAIL}": exact["diff_pp"] / 100}
+    )
+    return compare(cells, predictions, reference, rule, options=chosen)
+
+
+def published_report(
+    diffs: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference: str,
+    out: Path,
+    rule: PublishedRule = PUBLISHED,
+    options: Options | None = None,
+) -> Path:
+    """Write report.md, verdicts.csv, changes.csv, further tables and figures; returns the report's path."""
+    comparison = compare_published(diffs, predictions, reference, rule, options)
+    found = diffs.groupby(["study", "method"], sort=False)["seed"].nunique().reset_index()
+    methods = [
+        f"{method} ({study}, {times(seeds, 'seed')})"
+        for study, method, seeds in found.itertuples(index=False, name=None)
+    ]
+    without = [split for split in dict.fromkeys(predictions["split"]) if split not in set(diffs["split"])]
+    setup = {
+        "study": " and ".join(dict.fromkeys(diffs["study"])),
+        "source": f"a table of {len(diffs)} published diffs; nothing was trained or scored here",
+        "methods": ", ".join(methods),
+        "reference": reference,
+        "metric": "accuracy of the implicit reward on the training tail, A minus B",
+        "predicted, but without any diff": ", ".join(without) or "none",
+    }
+    return report.write(comparison, setup, generated=False, out=out)

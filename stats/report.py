@@ -5,114 +5,112 @@ from pathlib import Path
 
 import pandas as pd
 
-from stats.comparison import BASELINE, HELD_OUT, TAIL, Comparison
-from stats.plots import forest
+from stats import sections, sections_evidence
+from stats.comparison import THERE, Comparison
+from stats.gates import BASELINE
+from stats.markdown import table
+from stats.plots import draw
+from stats.verdicts import changes
 
-FIGURES = {
-    "diff_pp": ("diffs_tail.png", "Accuracy on the training tail (the published metric)"),
-    "heldout_pp": ("diffs_heldout.png", "Accuracy on held-out users"),
-}
+FLOATS = "%.10g"
 
 
 def write(comparison: Comparison, setup: Mapping[str, str], generated: bool, out: Path) -> Path:
     """Write report.md, its tables as CSV and its figures into `out`; returns the report's path."""
     out.mkdir(parents=True, exist_ok=True)
-    tables = {
-        "cells": comparison.cells.drop(columns=["run_id"], errors="ignore"),
-        "diffs": comparison.diffs,
-        "verdicts": comparison.verdicts,
-        "changes": comparison.changes,
-    }
-    for name, table in tables.items():
-        table.to_csv(out / f"{name}.csv", index=False)
-    drawn = [
-        (title, forest(comparison.diffs, column, title, out / name).name)
-        for column, (name, title) in FIGURES.items()
-        if comparison.diffs[column].notna().any()
-    ]
+    for name, frame in tables(comparison).items():
+        frame.to_csv(out / f"{name}.csv", index=False, float_format=FLOATS)
+    figures = draw(comparison, out)
     report = out / "report.md"
-    report.write_text(render(comparison, setup, generated, drawn), encoding="utf-8")
+    report.write_text(render(comparison, setup, generated, figures), encoding="utf-8")
     return report
 
 
+def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """File name -> frame, of all tables that a comparison has. Empty ones are left out."""
+    found = {
+        "cells": comparison.cells.drop(columns=["run_id"], errors="ignore"),
+        "diffs": comparison.diffs,
+        "verdicts": comparison.verdicts,
+        "gates": comparison.gates,
+        "leave_one_out": comparison.sensitivity,
+        "evidence_tail": comparison.tail,
+        "evidence_tail_changes": comparison.tail_changes,
+        "power_detectable": comparison.detectable,
+        "power_needed": comparison.needed,
+        "power_tail": comparison.tail_power,
+        "curves": comparison.curves,
+        "curves_window": comparison.window,
+        "rule_errors": comparison.errors,
+    }
+    if comparison.heldout:
+        found |= {
+            "evidence": comparison.heldout.diffs,
+            "evidence_changes": comparison.heldout.changes,
+            "intervals": comparison.heldout.intervals,
+            "contrasts": comparison.heldout.contrasts,
+            "variances": comparison.heldout.variances,
+        }
+    found = {name: frame for name, frame in found.items() if len(frame)}
+    judged = comparison.verdicts
+    if (judged["method"] == comparison.reference).any():
+        found["changes"] = changes(judged, comparison.reference)
+    return {"verdicts": judged, **found}
+
+
 def render(
-    comparison: Comparison, setup: Mapping[str, str], generated: bool, figures: list[tuple[str, str]]
+    comparison: Comparison, setup: Mapping[str, str], generated: bool, figures: Mapping[str, str]
 ) -> str:
-    """The report's text."""
+    """The report's text. `figures`: of `stats.plots.draw`, name -> file in the report's folder."""
+    parts = [*_head(comparison, setup, generated), *sections.supported(comparison)]
+    parts += ["## Setup", table(pd.DataFrame(setup.items(), columns=["", "value"]))]
+    for section in (
+        sections.splits,
+        sections_evidence.evidence,
+        sections.tail,
+        sections.by_seed,
+        sections.gates,
+        sections.deciding,
+        sections_evidence.power,
+        sections_evidence.curves,
+        sections_evidence.rule,
+        sections.baselines,
+    ):
+        parts += section(comparison, figures)
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool) -> list[str]:
     cells = comparison.cells
-    there = int(cells["status"].isin(["finished", "published"]).sum())
-    parts = [f"# {setup['study']}: {there} of {len(cells)} cells finished"]
+    there = int(cells["status"].isin(THERE).sum())
+    published = int((cells["status"] == "published").sum())
+    what = "published" if published == there and there else "finished"
+    parts = [f"# {setup['study']}: {there} of {len(cells)} cells {what}"]
     if generated:
         parts.append(
             "**Generated data**: the people, their ratings and the answers in this study were generated."
         )
-    if (cells["status"] == "published").any():
+    if published:
         parts.append(
-            "**Published numbers** stand in this report: cells marked `published` were not run here."
+            f"**Published numbers** stand in this report: {published} cells marked `published` were not run "
+            "here and passed no gate."
         )
     if not comparison.complete:
-        open_cells = cells[~cells["status"].isin(["finished", "published"])]
         parts += [
             "**Incomplete.** A split with a missing cell has no verdict. Missing or failed:",
-            _open(open_cells),
+            _open(cells[~cells["status"].isin(THERE)]),
         ]
-    parts += ["## Setup", _markdown(pd.DataFrame(setup.items(), columns=["", "value"]))]
-    parts += ["## Baselines (all pairs)", _baselines(cells)]
-    parts += [
-        "## Splits: published rule on the training tail",
-        "Mean, population standard deviation and count over seeds of A minus B. The rule says nothing of "
-        "uncertainty: an accuracy over the tail's few pairs has a standard error of several points.",
-        _markdown(_points(comparison.verdicts.drop(columns=["study"]))),
-        f"### Change from {comparison.reference}",
-        _markdown(comparison.changes) if len(comparison.changes) else "No other method has a complete split.",
-        "## Diffs by seed (percentage points, A minus B)",
-    ]
-    for column, title in (("diff_pp", "Training tail"), ("heldout_pp", "Held-out users")):
-        wide = comparison.diffs.pivot_table(
-            index=["split", "method"], columns="seed", values=column, sort=False
-        )
-        parts += [f"### {title}", _markdown(_signed(wide).reset_index())]
-    parts += [f"![{title}]({name})" for title, name in figures]
-    return "\n\n".join(parts) + "\n"
+    failed = comparison.gates[~comparison.gates["passed"].astype(bool)]
+    if len(failed):
+        names = ", ".join(f"{row.method}/{row.split}/{row.seed}" for row in failed.itertuples())
+        parts.append(f"**Verdicts withheld**: {len(failed)} cells failed a validity gate: {names}.")
+    return parts
 
 
 def _open(cells: pd.DataFrame) -> str:
     lines = []
     for cell in cells.itertuples():
         why = f": {cell.error}" if isinstance(cell.error, str) else ""
-        lines.append(f"- {cell.method}/{cell.split}/{cell.seed} {cell.status}{why}")
+        kind = " (all pairs)" if cell.split == BASELINE else ""
+        lines.append(f"- {cell.method}/{cell.split}/{cell.seed}{kind} {cell.status}{why}")
     return "\n".join(lines)
-
-
-def _baselines(cells: pd.DataFrame) -> str:
-    rows = cells[(cells["split"] == BASELINE) & cells["status"].isin(["finished", "published"])]
-    wanted = {f"all/{TAIL}": "tail accuracy %", f"all/{HELD_OUT}": "held-out accuracy %"}
-    have = {name: title for name, title in wanted.items() if name in rows}
-    if rows.empty or not have:
-        return "No baseline cell is finished."
-    table = rows[["method", "seed"]].assign(
-        **{title: [f"{100 * value:.2f}" for value in rows[name]] for name, title in have.items()}
-    )
-    return _markdown(table)
-
-
-def _points(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(
-        mean_pp=[f"{value:+.2f}" for value in table["mean_pp"]],
-        std_pp=[f"{value:.2f}" for value in table["std_pp"]],
-        verdict=table["verdict"].fillna("-"),
-    )
-
-
-def _signed(table: pd.DataFrame) -> pd.DataFrame:
-    return table.map(lambda value: "-" if pd.isna(value) else f"{value:+.2f}")
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    """A pipe table; a `|` inside a cell is escaped."""
-    rows = [
-        list(map(str, table.columns)),
-        ["---"] * len(table.columns),
-        *table.astype(str).to_numpy().tolist(),
-    ]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -69,16 +69,13 @@ def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule
         TableError: a missing column, a seed twice, a diff that is no number, a prediction that is unknown,
             contradictory or missing.
     """
-    _check(diffs, [*CELL, "seed", "diff_pp"], "diffs")
+    check_diffs(diffs)
     _check(predictions, ["study", "split", "predicted"], "predictions")
-    _refuse_rows(diffs, diffs.duplicated([*CELL, "seed"]), "diffs", "stands twice; keep one row a seed")
-    bad = ~np.isfinite(pd.to_numeric(diffs["diff_pp"], errors="coerce"))
-    _refuse_rows(diffs, bad, "diffs", "has no number in diff_pp")
     unknown = ~predictions["predicted"].isin(PREDICTED)
     _refuse_rows(predictions, unknown, "predictions", f"has no valid `predicted`: {', '.join(PREDICTED)}")
     rows = []
     for (study, method, split), group in diffs.groupby(CELL, sort=False):
-        predicted = _prediction(predictions, str(study), str(split))
+        predicted = prediction(predictions, str(study), str(split))
         values = group["diff_pp"].to_numpy(dtype=float)
         mean, signs = exact(values)
         sign = _sign(mean)
@@ -97,6 +94,14 @@ def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule
             }
         )
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+
+
+def check_diffs(diffs: pd.DataFrame) -> None:
+    """Raises TableError for a missing column or label, a seed twice, or a diff that is no number."""
+    _check(diffs, [*CELL, "seed", "diff_pp"], "diffs")
+    _refuse_rows(diffs, diffs.duplicated([*CELL, "seed"]), "diffs", "stands twice; keep one row a seed")
+    bad = ~np.isfinite(pd.to_numeric(diffs["diff_pp"], errors="coerce"))
+    _refuse_rows(diffs, bad, "diffs", "has no number in diff_pp")
 
 
 def verdict(values: Sequence[float] | np.ndarray, predicted: str, rule: PublishedRule) -> str | None:
@@ -199,7 +204,12 @@ def every_change(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CHANGE_COLUMNS)
 
 
-def _prediction(predictions: pd.DataFrame, study: str, split: str) -> str:
+def prediction(predictions: pd.DataFrame, study: str, split: str) -> str:
+    """What a study predicts of a split; of another study where its own has no row and all others agree.
+
+    Raises:
+        TableError: no row, or rows that contradict each other.
+    """
     rows = predictions[predictions["split"] == split]
     own = rows[rows["study"] == study]
     found = sorted(set((own if len(own) else rows)["predicted"]))

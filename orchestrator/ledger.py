@@ -42,7 +42,9 @@ class Ledger:
             return str(found.experiment_id)
         root = f"{places.artifacts}/{places.study}" if places.artifacts else None
         try:
-            return str(self._client.create_experiment(places.study, artifact_location=root))
+            # The kind opens the UI on runs and charts, not on its pages for chat applications.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self._client.create_experiment(places.study, artifact_location=root, tags=kind))
         except MlflowException:  # another driver was quicker
             found = self._client.get_experiment_by_name(places.study)
             if found is None:

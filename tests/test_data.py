@@ -194,6 +194,17 @@ def test_unusable_pairs_are_dropped_and_counted(tmp_path: Path) -> None:
     assert got.dropped == {"empty answer": 2, "identical answers": 1, "the same pair again": 1}
 
 
+def test_a_sample_of_users_keeps_all_their_pairs_and_asks_for_no_more_than_there_are(tmp_path: Path) -> None:
+    rows = [
+        ROW | {"user_id": f"u{user}", "prompt": f"why {pair} ?"} for user in range(9) for pair in range(3)
+    ]
+    ready(tmp_path, *rows)
+    some = corpus.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
+    assert some.pairs.groupby("user_id").size().tolist() == [3] * 4
+    with pytest.raises(StudyError, match="data.users: 10"):
+        corpus.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

@@ -45,6 +45,8 @@ class PairsData(Spec):
     source: Literal["pairs"] = "pairs"
     path: str = Field(description="The jsonl file.")
     kind: Literal["within_model", "cross_model", "all"] = "within_model"
+    users: int | None = Field(None, ge=4, description="Only so many users, drawn by `seed`: for a short run.")
+    seed: int = Field(0, description="Seed of that draw.")
 
 
 DataSource = Annotated[TwinData | PrismData | PairsData, Field(discriminator="source")]

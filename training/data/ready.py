@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
@@ -29,6 +30,7 @@ def load(data: PairsData) -> Corpus:
     rows = pd.DataFrame(_rows(Path(data.path)))
     if data.kind != "all":
         rows = rows[rows["kind"] == data.kind]
+    rows = _sample(rows, data)
     answers = rows[["chosen", "rejected"]].apply(lambda column: column.str.strip())
     empty = answers.isin(EMPTY).any(axis=1)
     same = ~empty & (answers["chosen"] == answers["rejected"])
@@ -52,6 +54,19 @@ def load(data: PairsData) -> Corpus:
     lengths = kept["prompt"].str.len().groupby(kept["user_id"])
     users = pd.DataFrame({"n_pairs": lengths.size(), "median_prompt_length": lengths.median()}).reset_index()
     return Corpus(pairs, users, {why: int(rows.sum()) for why, rows in dropped.items()}, generated=False)
+
+
+def _sample(rows: pd.DataFrame, data: PairsData) -> pd.DataFrame:
+    """Rows of the drawn users; of all where no number is asked for."""
+    ids = np.sort(rows["user_id"].unique().astype(str))
+    if data.users is None:
+        return rows
+    if data.users > len(ids):
+        raise StudyError(
+            f"data.users: {data.users} are asked for and {data.path} has {len(ids)}; ask for fewer"
+        )
+    drawn = np.random.default_rng(data.seed).permutation(ids)[: data.users]
+    return rows[rows["user_id"].isin(drawn)]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -201,7 +201,7 @@ def test_a_sample_of_users_keeps_all_their_pairs_and_asks_for_no_more_than_there
     ready(tmp_path, *rows)
     some = corpus.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
     assert some.pairs.groupby("user_id").size().tolist() == [3] * 4
-    with pytest.raises(StudyError, match="data.users: 10"):
+    with pytest.raises(StudyError, match=r"data\.users: 10"):
         corpus.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
 
 

@@ -91,24 +91,22 @@ class Ledger:
             rows.append(row | {"data_fingerprint": trial.data})
         return pd.DataFrame(rows)
 
-    def outcomes(self, trials: Sequence[Trial]) -> pd.DataFrame:
-        """The long outcomes table of all finished trials, labelled by today's plan."""
+    def outcomes(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
+        """The outcomes table of each finished trial, labelled by the plan; one at a time, as they are long."""
         return self._tables(trials, OUTCOMES)
 
-    def curves(self, trials: Sequence[Trial]) -> pd.DataFrame:
-        """Logged points of all finished trials: identity, arm, step, metric, value."""
+    def curves(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
+        """The logged points of each finished trial: identity, arm, step, metric, value."""
         return self._tables(trials, CURVES)
 
-    def _tables(self, trials: Sequence[Trial], name: str) -> pd.DataFrame:
+    def _tables(self, trials: Sequence[Trial], name: str) -> Iterator[pd.DataFrame]:
         done = self.finished()
-        frames = []
         for trial in trials:
             if run := done.get(trial.trial_id):
                 table = self._read(run, name)
                 for position, (label, value) in enumerate(_labels(trial).items()):
                     table.insert(position, label, value)
-                frames.append(table)
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=IDENTITY)
+                yield table
 
     def _read(self, run: Run, name: str) -> pd.DataFrame:
         with tempfile.TemporaryDirectory() as folder:

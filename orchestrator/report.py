@@ -1,6 +1,7 @@
 """The report of a study, from what the ledger holds: python -m orchestrator.report."""
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from orchestrator.study import Study
 from orchestrator.trial import Trial
 from stats import report
 from stats.comparison import compare
+from stats.errors import TableError
+from stats.options import Options
+from stats.published import published_report, read
+from stats.sums import user_sums
+from training.errors import StudyError
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,16 @@ class Written:
 def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger, here: Places) -> Written:
     """Compare what is finished with the reference; the report goes to disk and into MLflow."""
     cells = ledger.cells(trials)
-    comparison = compare(cells, predictions(study), study.reference, study.verdicts)
+    compared = [trial for trial in trials if trial.groups]
+    comparison = compare(
+        cells,
+        predictions(study),
+        study.reference,
+        study.verdicts,
+        sums=_joined(map(user_sums, ledger.outcomes(compared))),
+        curves=_joined(ledger.curves(compared)),
+        options=options(study),
+    )
     path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report)
     finished = cells["status"] == "finished"
     ledger.publish(here.report, {"cells": str(len(cells)), "finished": str(int(finished.sum()))})
@@ -48,10 +63,28 @@ def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger,
     return Written(path, ledger.page, len(cells), int(finished.sum()), names)
 
 
+def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
+    """One table of many; None of none."""
+    found = list(frames)
+    return pd.concat(found, ignore_index=True) if found else None
+
+
 def predictions(study: Study) -> pd.DataFrame:
     """study, split, predicted: what the study file expects of each split."""
     rows = [(study.study, name, split.predicted) for name, split in study.splits.items()]
     return pd.DataFrame(rows, columns=["study", "split", "predicted"])
+
+
+def options(study: Study) -> Options:
+    """Margins and tolerances that follow from the study."""
+    training = study.training
+    logged = -(-training.max_steps // training.logging_steps)
+    return Options(
+        margin_pp=study.equivalence_margin_pp,
+        # bfloat16 keeps 8 bits: policy and reference differ in the last ones before any training
+        loss_tolerance=1e-3 if training.dtype == "float32" else 5e-3,
+        tail_pairs=max(1, logged // 5) * training.batch_size,
+    )
 
 
 def setup(study: Study, tables: Tables) -> dict[str, str]:
@@ -74,11 +107,30 @@ def setup(study: Study, tables: Tables) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 when every planned cell is finished, 1 when one is not."""
-    study, _ = cli.study_of(cli.parser("report", __doc__), argv)
+    flags = cli.parser("report", __doc__)
+    published = flags.add_argument_group("published numbers, without a study or its record")
+    published.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
+    published.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
+    published.add_argument("--reference", default="dpo", help="method the others are compared with")
+    published.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
+    if flags.parse_known_args(argv)[0].diffs:
+        return _published(flags.parse_args(argv))
+    study, _ = cli.study_of(flags, argv)
     here = places(study)
     written = write(study, tables(study), grid.expand(study), Ledger(here), here)
     print(written)
     return 0 if written.complete else 1
+
+
+def _published(args: argparse.Namespace) -> int:
+    if not args.predictions:
+        raise StudyError("--predictions: a CSV of study, split, predicted is needed beside --diffs")
+    try:
+        diffs, predicted = (read(path) for path in (args.diffs, args.predictions))
+        print(published_report(diffs, predicted, args.reference, args.out))
+    except TableError as error:
+        raise StudyError(str(error)) from error
+    return 0
 
 
 if __name__ == "__main__":

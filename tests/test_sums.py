@@ -1,0 +1,95 @@
+"""Sums by user: they lose nothing that the estimates need, and refuse what cannot be summed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stats.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed, difference
+from stats.errors import TableError
+from stats.simulate import Truth, outcomes
+from stats.sums import user_sums
+
+TRUTH = Truth(seeds=3, users=8, pairs_per_user=4.0, accuracy_a=0.8, accuracy_b=0.6)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return outcomes(TRUTH, np.random.default_rng(0))
+
+
+def own_accuracy(table: pd.DataFrame, seed: int) -> float:
+    rows = table[table["seed"] == seed]
+    a, b = (
+        rows.loc[(rows["arm"] == group) & (rows["eval_group"] == group), "correct"].mean() for group in "AB"
+    )
+    return float(100 * (a - b))
+
+
+def test_the_diff_is_the_difference_of_mean_accuracies_over_pairs(table: pd.DataFrame) -> None:
+    diff = crossed(user_sums(table))
+    assert diff.seeds == (0, 1, 2)
+    assert diff.values == pytest.approx([own_accuracy(table, seed) for seed in diff.seeds])
+
+
+def test_linearised_contributions_have_the_pair_weighted_means(table: pd.DataFrame) -> None:
+    for group in crossed(user_sums(table)).groups:
+        assert group.contributions.mean(axis=1) == pytest.approx(group.means)
+
+
+def test_neither_the_order_of_rows_nor_reading_cell_by_cell_matters(table: pd.DataFrame) -> None:
+    whole = crossed(user_sums(table))
+    shuffled = crossed(user_sums(table.sample(frac=1, random_state=1)))
+    parts = crossed(pd.concat([user_sums(part) for _, part in table.groupby(["seed", "arm"])]))
+    for other in (shuffled, parts):
+        assert other.values == pytest.approx(whole.values)
+
+
+def test_two_by_two_parts_add_up_to_the_own_group_diff(table: pd.DataFrame) -> None:
+    sums = user_sums(table)
+    own, arms, pairs = (crossed(sums, contrast).values for contrast in (OWN, ARMS, PAIRS))
+    assert own == pytest.approx(arms + pairs)
+    assert set(CONTRASTS) >= {"own groups", "own-group advantage"}
+
+
+def test_a_change_pairs_by_seed_and_pair(table: pd.DataFrame) -> None:
+    other = table.assign(method="wpo", margin=table["margin"] + 0.3)
+    other["correct"] = other["margin"] > 0
+    change = difference(crossed(user_sums(other[other["seed"] > 0])), crossed(user_sums(table)))
+    assert change.seeds == (1, 2)
+    assert change.values == pytest.approx([own_accuracy(other, s) - own_accuracy(table, s) for s in (1, 2)])
+    # A constant added to every margin cancels between the groups.
+    margins = difference(crossed(user_sums(other), OWN, MARGIN), crossed(user_sums(table), OWN, MARGIN))
+    assert margins.values == pytest.approx(np.zeros(3), abs=1e-9)
+
+
+def test_what_cannot_be_summed_is_named(table: pd.DataFrame) -> None:
+    with pytest.raises(TableError, match="scored its pair twice"):
+        user_sums(pd.concat([table, table.tail(1)]))
+    broken = table.copy()
+    broken.loc[5, "margin"] = np.nan
+    with pytest.raises(TableError, match=r"user_id A\d.*no number as its margin"):
+        user_sums(broken)
+    with pytest.raises(TableError, match="against its margin"):
+        user_sums(table.assign(correct=~table["correct"]))
+    with pytest.raises(TableError, match="no column 'margin'"):
+        user_sums(table.drop(columns="margin"))
+    with pytest.raises(TableError, match="has no user_id"):
+        user_sums(table.assign(user_id=table["user_id"].where(table.index != 3)))
+
+
+def test_seeds_that_scored_other_pairs_are_not_compared(table: pd.DataFrame) -> None:
+    fewer = table[~((table["seed"] == 1) & (table["pair_id"] == "Ap0"))]
+    with pytest.raises(TableError, match="did not score the same pairs"):
+        crossed(user_sums(fewer))
+    renamed = table.assign(pair_id=table["pair_id"].where(table["seed"] != 1, table["pair_id"] + "x"))
+    with pytest.raises(TableError, match="did not score the same pairs"):
+        crossed(user_sums(renamed))
+    other = crossed(user_sums(table.assign(pair_id="z" + table["pair_id"])))
+    with pytest.raises(TableError, match="same held-out pairs"):
+        difference(crossed(user_sums(table)), other)
+    with pytest.raises(TableError, match="no seed in common"):
+        difference(crossed(user_sums(table.assign(seed=table["seed"] + 9))), crossed(user_sums(table)))
+
+
+def test_no_outcomes_are_no_sums() -> None:
+    assert user_sums(pd.DataFrame(columns=outcomes(TRUTH, np.random.default_rng(0)).columns)).empty

@@ -5,7 +5,9 @@ checksum of its `outcomes.parquet`. Everything else is unfinished, whatever it l
 """
 
 import hashlib
+import logging
 import math
+import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ from mlflow.tracking import MlflowClient
 from orchestrator.places import Places
 from orchestrator.trial import Trial, TrialResult
 
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store's migrations are no news
 METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
 OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
 IDENTITY = ["study", "method", "split", "seed", "trial_id"]
@@ -92,7 +96,7 @@ class Ledger:
         return pd.DataFrame(rows)
 
     def outcomes(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
-        """The outcomes table of each finished trial, labelled by the plan; one at a time, as they are long."""
+        """The outcomes table of each finished trial, labelled by the plan; one at a time: they are long."""
         return self._tables(trials, OUTCOMES)
 
     def curves(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:

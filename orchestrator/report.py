@@ -1,6 +1,7 @@
 """The report of a study, from what the ledger holds: python -m orchestrator.report."""
 
 import argparse
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger,
         curves=_joined(ledger.curves(compared)),
         options=options(study),
     )
+    shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
     path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report)
     finished = cells["status"] == "finished"
     ledger.publish(here.report, {"cells": str(len(cells)), "finished": str(int(finished.sum()))})

@@ -1,0 +1,49 @@
+"""Learning curves: A minus B by step and between two steps."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stats.curves import between, by_step
+
+
+def curves(values: dict[tuple[int, str, int], float], metric: str = "accuracy") -> pd.DataFrame:
+    rows = [("s", "dpo", "S", seed, arm, step, metric, value) for (seed, arm, step), value in values.items()]
+    return pd.DataFrame(rows, columns=["study", "method", "split", "seed", "arm", "step", "metric", "value"])
+
+
+TABLE = curves(
+    {
+        (seed, arm, step): 0.5 + (arm == "A") * (0.1 * step / 100 + 0.01 * seed)
+        for seed in (1, 2, 3)
+        for arm in "AB"
+        for step in (0, 100, 200, 300)
+    }
+)
+
+
+def test_by_step_is_the_mean_over_seeds_in_percentage_points() -> None:
+    found = by_step(TABLE, "accuracy", 0.95).set_index("step")
+    assert found["mean"].to_dict() == pytest.approx({0: 2.0, 100: 12.0, 200: 22.0, 300: 32.0})
+    assert (found["n_seeds"] == 3).all()
+    assert ((found["low"] < found["mean"]) & (found["mean"] < found["high"])).all()
+
+
+def test_between_averages_each_seed_first_and_includes_both_ends() -> None:
+    found = between(TABLE, "accuracy", (100, 200), 0.95).iloc[0]
+    assert (found["points"], found["n_seeds"]) == (2, 3)
+    assert found["mean"] == pytest.approx(17.0)
+    # The three seeds differ by 1 pp: t with two degrees of freedom.
+    assert found["high"] - found["mean"] == pytest.approx(4.3027 / np.sqrt(3), rel=1e-3)
+
+
+def test_a_window_without_points_says_so() -> None:
+    found = between(TABLE, "accuracy", (2000, 3000), 0.95).iloc[0]
+    assert np.isnan(found["mean"])
+    assert found["note"] == "no logged step between 2000 and 3000"
+
+
+def test_steps_that_one_arm_lacks_are_left_out() -> None:
+    partial = TABLE[~((TABLE["arm"] == "B") & (TABLE["step"] == 300))]
+    assert by_step(partial, "accuracy", 0.95)["step"].max() == 200
+    assert by_step(TABLE[TABLE["arm"] == "A"], "accuracy", 0.95).empty

@@ -1,0 +1,252 @@
+"""Comparison and report: complete, partial, failing and tiny studies; published tables; the same bytes twice."""
+
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stats import report
+from stats.comparison import Comparison, compare
+from stats.errors import TableError
+from stats.options import Options
+from stats.published import published_report, read, restore
+from stats.simulate import Truth, outcomes
+from stats.sums import user_sums
+
+REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
+PREDICTIONS = pd.DataFrame(
+    [("s", "S1", "A > B"), ("s", "S2", "A = B"), ("s", "S3", "exploratory")],
+    columns=["study", "split", "predicted"],
+)
+OPTIONS = Options(draws=200, tail_pairs=128, window=(10, 30))
+ACCURACY = {"S1": (0.85, 0.6), "S2": (0.7, 0.7), "S3": (0.7, 0.65)}
+
+
+def study(seeds: int = 3, methods: tuple[str, ...] = ("dpo", "wpo")) -> tuple[pd.DataFrame, ...]:
+    """Cells, outcomes and curves of a finished study."""
+    rng = np.random.default_rng(0)
+    tables, cells, curves = [], [], []
+    for method in methods:
+        for seed in range(seeds):
+            cells.append({**_identity(method, "baseline", seed), "all/pref_acc_tail": 0.7})
+        for split, (a, b) in ACCURACY.items():
+            truth = Truth(seeds, 25, 4, accuracy_a=a, accuracy_b=b)
+            table = outcomes(truth, np.random.default_rng(len(split) + ord(split[1])), method, split)
+            tables.append(table.assign(study="s"))
+            for seed in range(seeds):
+                cells.append({**_identity(method, split, seed), **_metrics(a, b, rng)})
+                for step in (10, 20, 30):
+                    for arm, value in (("A", a), ("B", b)):
+                        curves.append(
+                            ("s", method, split, seed, arm, step, "accuracy", value + rng.normal(0, 0.02))
+                        )
+    names = ["study", "method", "split", "seed", "arm", "step", "metric", "value"]
+    return pd.DataFrame(cells), pd.concat(tables, ignore_index=True), pd.DataFrame(curves, columns=names)
+
+
+def _identity(method: str, split: str, seed: int) -> dict[str, Any]:
+    return {
+        "study": "s",
+        "method": method,
+        "split": split,
+        "seed": seed,
+        "trial_id": f"{method}{split}{seed}",
+        "status": "finished",
+        "error": None,
+        "geometry": "cpu x1",
+        "data_fingerprint": "abc",
+    }
+
+
+def _metrics(a: float, b: float, rng: np.random.Generator) -> dict[str, float]:
+    a, b = (rng.binomial(128, share) / 128 for share in (a, b))
+    arms = {"loss_step0": log(2), "margin_tail": 0.5, "pairs_seen": 480.0, "tokens_seen": 5000.0}
+    both = {f"{arm}/{name}": value for arm in "AB" for name, value in arms.items()}
+    accuracies = {"A/pref_acc_tail": a, "B/pref_acc_tail": b, "A/steps_to_60pct": 20.0}
+    return {**both, **accuracies, "diff/pref_acc_tail": a - b, "diff/pref_acc_heldout": a - b}
+
+
+def compared(cells: pd.DataFrame, table: pd.DataFrame, curves: pd.DataFrame) -> Comparison:
+    return compare(cells, PREDICTIONS, "dpo", sums=user_sums(table), curves=curves, options=OPTIONS)
+
+
+def text(comparison: Comparison, out: Path, generated: bool = False) -> str:
+    return report.write(comparison, {"study": "s"}, generated, out).read_text()
+
+
+def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path) -> None:
+    comparison = compared(*study())
+    labels = comparison.labels.set_index(["method", "split"])
+    assert labels.loc[("dpo", "S1"), ["verdict", "evidence", "carried"]].tolist() == [
+        "MATCH",
+        "supported",
+        "yes",
+    ]
+    assert labels.loc[("dpo", "S2"), "carried"] == "no"  # OK is printed, but 3 seeds cannot show a null
+    assert labels.loc[("dpo", "S3"), "verdict"] is None
+    page = text(comparison, tmp_path, generated=True)
+    head = page.splitlines()[:3]
+    assert head[0] == "# s: 24 of 24 cells finished"
+    assert head[2].startswith("**Generated data**")
+    for figure in ("forest", "changes", "seeds", "curves", "power", "rule"):
+        assert f"({figure}.png)" in page
+        assert (tmp_path / f"{figure}.png").stat().st_size > 5000
+    assert "new seeds and new users" in page
+    assert list(pd.read_csv(tmp_path / "changes.csv")) == [
+        "split",
+        "reference_verdict",
+        "method_verdict",
+        "change",
+    ]
+    intervals = pd.read_csv(tmp_path / "intervals.csv")
+    assert intervals["captures"].notna().all()
+    silent = intervals[intervals["low"].isna() & intervals["note"].isna()]
+    assert silent.empty
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
+    tables = study(seeds=2)
+    for name in ("one", "two"):
+        report.write(compared(*tables), {"study": "s"}, True, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "two").iterdir())
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_a_missing_cell_is_named_and_its_split_has_no_verdict(tmp_path: Path) -> None:
+    cells, table, curves = study()
+    lost = (cells["method"] == "wpo") & (cells["split"] == "S1") & (cells["seed"] == 2)
+    cells.loc[lost, "status"] = "failed"
+    cells.loc[lost, "error"] = "OutOfMemoryError: arm B"
+    cells.loc[lost, [name for name in cells if "/" in name]] = np.nan
+    there = ~((table["method"] == "wpo") & (table["split"] == "S1") & (table["seed"] == 2))
+    comparison = compared(cells, table[there], curves)
+    verdicts = comparison.verdicts.set_index(["method", "split"])["verdict"]
+    assert verdicts["wpo", "S1"] == "INCOMPLETE"
+    assert comparison.changes.set_index("split").loc["S1", "change"] == "INCOMPLETE"
+    assert not comparison.complete
+    page = text(comparison, tmp_path)
+    assert page.startswith("# s: 23 of 24 cells finished")
+    assert "- wpo/S1/2 failed: OutOfMemoryError: arm B" in page
+
+
+def test_a_split_of_which_nothing_is_there_is_still_shown(tmp_path: Path) -> None:
+    cells, table, curves = study(methods=("dpo",))
+    cells.loc[cells["split"] == "S2", "status"] = "missing"
+    comparison = compared(cells, table[table["split"] != "S2"], curves)
+    row = comparison.verdicts.set_index("split").loc["S2"]
+    assert (row["verdict"], row["predicted"], row["n_seeds"]) == ("INCOMPLETE", "A = B", 0)
+    assert "- dpo/S2/0 missing" in text(comparison, tmp_path)
+
+
+def test_a_failed_gate_withholds_the_verdict_and_says_why(tmp_path: Path) -> None:
+    cells, table, curves = study()
+    dead = (cells["method"] == "wpo") & (cells["split"] == "S1") & (cells["seed"] == 1)
+    cells.loc[dead, "B/margin_tail"] = 0.0
+    comparison = compared(cells, table, curves)
+    assert comparison.verdicts.set_index(["method", "split"]).loc[("wpo", "S1"), "verdict"] == "WITHHELD"
+    assert comparison.changes.set_index("split").loc["S1", "change"] == "INCOMPLETE"
+    assert comparison.heldout is not None
+    assert "S1" not in set(comparison.heldout.changes["split"])
+    page = text(comparison, tmp_path)
+    assert "**Verdicts withheld**: 1 cells failed a validity gate: wpo/S1/1" in page
+    assert "arm B did not move" in page
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_tiny_studies_are_answered(seeds: int, tmp_path: Path) -> None:
+    page = text(compared(*study(seeds=seeds)), tmp_path)
+    assert "nan" not in page.lower().replace("finance", "")
+    if seeds == 1:
+        assert "nothing about other seeds" in page
+
+
+def test_nothing_finished_yet_is_a_report_too(tmp_path: Path) -> None:
+    cells, table, curves = study()
+    cells["status"] = "missing"
+    comparison = compare(cells, PREDICTIONS, "dpo", sums=user_sums(table.head(0)), curves=curves.head(0))
+    assert text(comparison, tmp_path).startswith("# s: 0 of 24 cells finished")
+    assert set(comparison.verdicts["verdict"]) == {"INCOMPLETE"}
+
+
+def test_all_correct_and_all_wrong_have_a_defined_answer(tmp_path: Path) -> None:
+    cells, table, curves = study(seeds=2)
+    for margin in (1.0, -1.0):
+        flat = table.assign(margin=margin, correct=margin > 0)
+        comparison = compared(cells, flat, curves)
+        assert comparison.heldout is not None
+        found = comparison.heldout.diffs
+        assert (found["estimate"] == 0).all()
+        assert set(found["evidence"]) == {"undecided"}
+        assert found["note"].str.contains("no outcome varies").all()
+        assert "nan" not in text(comparison, tmp_path / str(margin)).lower()
+
+
+def test_unbalanced_seeds_are_compared_on_what_they_share() -> None:
+    cells, table, curves = study()
+    keep = ~((cells["method"] == "wpo") & (cells["seed"] > 0))
+    rows = ~((table["method"] == "wpo") & (table["seed"] > 0))
+    comparison = compared(cells[keep], table[rows], curves)
+    assert comparison.heldout is not None
+    changes = comparison.heldout.changes
+    assert changes["captures"].str.contains("the method has one seed").all()
+    assert changes["p"].notna().all()
+
+
+def test_the_published_report_reproduces_the_published_table(tmp_path: Path) -> None:
+    wanted = pd.read_csv(REFERENCE / "v5b_verdicts.csv").set_index("split")
+    predictions = wanted.reset_index()[["split", "predicted"]].assign(study="v3")
+    published_report(read(REFERENCE / "v5b_diffs.csv"), predictions, "dpo", tmp_path)
+    verdicts = pd.read_csv(tmp_path / "verdicts.csv")
+    assert list(verdicts) == [
+        "study",
+        "method",
+        "split",
+        "predicted",
+        "n_seeds",
+        "mean_pp",
+        "std_pp",
+        "direction",
+        "x_of_n",
+        "verdict",
+    ]
+    for method in ("dpo", "wpo"):
+        rows = verdicts[verdicts["method"] == method].set_index("split").loc[wanted.index]
+        assert rows["verdict"].tolist() == wanted[f"{method}_verdict"].tolist()
+        assert [f"{x:+.2f}" for x in rows["mean_pp"]] == [f"{x:+.2f}" for x in wanted[f"{method}_diff_pp"]]
+    changes = pd.read_csv(tmp_path / "changes.csv")
+    assert list(changes) == ["split", "reference_verdict", "method_verdict", "change"]
+    assert changes.set_index("split")["change"].loc[wanted.index].tolist() == wanted["change"].tolist()
+    page = (tmp_path / "report.md").read_text()
+    assert page.splitlines()[2].startswith("**Published numbers**")
+    assert "seed holds the method's mean in 7 of 7 splits" in page
+    assert "| wpo | changes | 7 | none |" in page  # FIXED is printed twice, and supported never
+
+
+def test_published_tables_are_restored_only_if_they_are_what_was_published() -> None:
+    diffs = pd.DataFrame({"diff_pp": [1.56, -5.47, 0.0]})
+    assert restore(diffs)["diff_pp"].tolist() == [1.5625, -5.46875, 0.0]
+    assert restore(pd.DataFrame({"diff_pp": [1.56, 1.0]}))["diff_pp"].tolist() == [1.56, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reference", "message"),
+    [
+        ([("v", "dpo", "S1", 1, "x")], "dpo", "no number in diff_pp"),
+        ([("v", "dpo", "S1", 1, 1.0)], "ipo", "no diffs of 'ipo'; methods: dpo"),
+        ([], "dpo", "methods: none"),
+        ([("v", "dpo", "S9", 1, 1.0)], "dpo", "none for split 'S9'"),
+    ],
+)
+def test_a_published_table_that_cannot_be_judged_is_refused(
+    rows: list[tuple[object, ...]], reference: str, message: str, tmp_path: Path
+) -> None:
+    diffs = pd.DataFrame(rows, columns=["study", "method", "split", "seed", "diff_pp"])
+    with pytest.raises(TableError, match=message):
+        published_report(diffs, PREDICTIONS, reference, tmp_path)
+    with pytest.raises(TableError, match="not readable as a CSV"):
+        read(tmp_path / "absent.csv")

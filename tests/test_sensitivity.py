@@ -1,0 +1,48 @@
+"""Which cell decides."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stats.published import restore
+from stats.sensitivity import leave_one_out
+from stats.verdicts import PUBLISHED
+
+REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
+
+
+def published() -> tuple[pd.DataFrame, pd.DataFrame]:
+    predictions = pd.read_csv(REFERENCE / "v5b_verdicts.csv")[["split", "predicted"]].assign(study="v3")
+    return restore(pd.read_csv(REFERENCE / "v5b_diffs.csv")), predictions
+
+
+def test_the_published_seed_that_made_age_fixed() -> None:
+    """Without DPO seed 123 age is LEAN (two of four), so WPO would have IMPROVED it, not FIXED it."""
+    found = leave_one_out(*published(), "dpo", PUBLISHED)
+    lost = found[(found["lost"] == "cell dpo/S1_age/123") & (found["method"] == "wpo")].iloc[0]
+    assert (lost["change"], lost["change_without"]) == ("FIXED", "IMPROVED")
+    assert lost["counts"] == "2 FIXED, 1 IMPROVED, 1 STABLE, 3 UNCHANGED"
+    assert lost["counts_without"] == "1 FIXED, 2 IMPROVED, 1 STABLE, 3 UNCHANGED"
+
+
+def test_a_split_or_method_that_is_gone_is_incomplete_and_counted() -> None:
+    found = leave_one_out(*published(), "dpo", PUBLISHED)
+    seed = found[(found["lost"] == "seed 42") & (found["method"] == "wpo")]
+    assert set(seed["change_without"]) == {"INCOMPLETE"}
+    assert set(seed["counts_without"]) == {"7 INCOMPLETE"}
+    split = found[found["lost"] == "split S7_diversity"]
+    assert split["verdict_without"].tolist() == ["INCOMPLETE", "INCOMPLETE"]
+
+
+def test_a_study_of_one_cell_rests_on_it() -> None:
+    diffs = pd.DataFrame([("s", "dpo", "S", 1, 2.0)], columns=["study", "method", "split", "seed", "diff_pp"])
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
+    found = leave_one_out(diffs, predictions, "dpo", PUBLISHED)
+    assert found["verdict_without"].tolist() == ["INCOMPLETE"] * 3  # as cell, as split, as seed
+
+
+def test_what_no_loss_changes_is_not_listed() -> None:
+    rows = [("s", "dpo", "S", seed, 3.0) for seed in range(6)]
+    diffs = pd.DataFrame(rows, columns=["study", "method", "split", "seed", "diff_pp"])
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
+    assert leave_one_out(diffs, predictions, "dpo", PUBLISHED)["lost"].tolist() == ["split S"]

@@ -18,7 +18,7 @@ class Plan:
     study: Study
     trials: tuple[Trial, ...]
     status: Mapping[str, str]  # trial_id -> finished | failed | missing
-    store: str
+    places: Places
 
     @classmethod
     def of(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
@@ -31,7 +31,7 @@ class Plan:
             else "missing"
             for trial in trials
         }
-        return cls(study, tuple(trials), status, places.tracking_uri)
+        return cls(study, tuple(trials), status, places)
 
     @property
     def open(self) -> list[Trial]:
@@ -49,7 +49,8 @@ class Plan:
             f"  a cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{resources.gpus_per_worker:g} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
-            f"  record {self.store}",
+            f"  record {self.places.tracking_uri}",
+            f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
         for method in study.methods:
             lines.append(f"  {method}, seeds {', '.join(map(str, study.seeds_of(method)))}")

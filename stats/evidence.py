@@ -124,11 +124,11 @@ def _contrasts(
 
 
 def variances(diffs: Iterable[Quantity]) -> pd.DataFrame:
-    """Variance components of every diff with two seeds or more."""
+    """Variance components of every diff with two seeds or more whose outcomes vary."""
     rows = []
     for item in diffs:
         parts = squares(item.legs[0][1])
-        if parts.seeds > 1:
+        if parts.seeds > 1 and item.estimate.se is not None:
             rows.append(
                 {
                     **item.identity,

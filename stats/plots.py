@@ -73,8 +73,8 @@ def changes(comparison: Comparison) -> Figure | None:
     source = comparison.heldout.changes if comparison.heldout else comparison.tail_changes
     if source.empty:
         return None
-    splits = list(dict.fromkeys(found["split"]))
-    methods = list(dict.fromkeys(found["method"]))
+    splits = list(dict.fromkeys([*found["split"], *source["split"]]))
+    methods = list(dict.fromkeys(source["method"]))
     figure, (ax,) = _figure(len(splits) * len(methods), 1)
     for number, method in enumerate(methods):
         place = _places(splits, number, len(methods))

@@ -11,7 +11,7 @@ from stats.sections import Figures, picture
 
 def evidence(comparison: Comparison, figures: Figures) -> list[str]:
     found = comparison.heldout
-    if found is None:
+    if found is None or found.diffs.empty:
         return []
     level = f"{comparison.options.level:.0%}"
     parts = [

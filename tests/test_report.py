@@ -1,4 +1,4 @@
-"""Comparison and report: complete, partial, failing and tiny studies; published tables; the same bytes twice."""
+"""Comparison and report: whole, partial, failing and tiny studies; published tables; the same bytes twice."""
 
 from math import log
 from pathlib import Path

@@ -183,8 +183,8 @@ class Ledger:
             self._client.set_terminated(run.info.run_id, "KILLED")
         return len(open_runs)
 
-    def publish(self, folder: Path, tags: Mapping[str, str]) -> str:
-        """Keep a report folder in the run of the study itself, of which there is one."""
+    def publish(self, folder: Path, name: str, tags: Mapping[str, str]) -> str:
+        """Keep a folder as `name` in the run of the study itself, of which there is one."""
         found = list(self._search("tags.kind = 'study'"))
         if found:
             run_id = str(found[0].info.run_id)
@@ -194,7 +194,7 @@ class Ledger:
             )
             run_id = str(run.info.run_id)
         self._tag(run_id, tags)
-        self._client.log_artifacts(run_id, str(folder), "report")
+        self._client.log_artifacts(run_id, str(folder), name)
         self._client.set_terminated(run_id, "FINISHED")
         return run_id
 

@@ -36,6 +36,10 @@ class Places:
         return self.out / "report"
 
     @property
+    def weights(self) -> Path:
+        return self.out / "weights"
+
+    @property
     def logs(self) -> Path:
         return self.out / "logs"
 

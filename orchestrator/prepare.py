@@ -60,7 +60,7 @@ def tables(study: Study) -> Tables:
 def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places) -> list[Order]:
     """What the trials' workers need, on the connected cluster: model, scored pairs, groups, folders."""
     resources = study.resources
-    scored: Scored = ray.get(_score.remote(study, tables.corpus.pairs, places.cache))
+    scored = score(study, tables, places)
     files = models.resolve(study.model, study.data, places.cache)
     groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
     return [
@@ -76,6 +76,12 @@ def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places
         )
         for trial in trials
     ]
+
+
+def score(study: Study, tables: Tables, places: Places) -> Scored:
+    """The study's scored pairs, computed on the connected cluster unless they are there already."""
+    scored: Scored = ray.get(_score.remote(study, tables.corpus.pairs, places.cache))
+    return scored
 
 
 @ray.remote(num_cpus=1)

@@ -60,7 +60,7 @@ def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger,
     shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
     path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report)
     finished = cells["status"] == "finished"
-    ledger.publish(here.report, {"cells": str(len(cells)), "finished": str(int(finished.sum()))})
+    ledger.publish(here.report, "report", {"cells": str(len(cells)), "finished": str(int(finished.sum()))})
     names = tuple(trial.name for trial, done in zip(trials, finished, strict=True) if not done)
     return Written(path, ledger.page, len(cells), int(finished.sum()), names)
 

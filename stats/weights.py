@@ -1,0 +1,200 @@
+"""What decides a pair's WPO weight: source model, score gap, answer length, user.
+
+log weight = log w(x, chosen) + log w(x, rejected) under the reference model, before any training and before
+the clamp at 1 (Zhou et al. 2024, arXiv 2406.11827). A share is the part of its variance that a linear model
+explains. All intervals are percentile bootstraps over users (2.5 to 97.5 %), the unit that was sampled.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from stats.errors import TableError
+
+COLUMNS = ["pair_id", "user_id", "source_model", "score_gap", "log_weight", "answer_tokens"]
+LEVELS = (2.5, 97.5)
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """The linear model's columns by term, each pair a row: an intercept first, then the terms' columns."""
+
+    matrix: Floats
+    terms: dict[str, list[int]]
+
+
+def explained(pairs: pd.DataFrame, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Shares of the variance of log weight, by term.
+
+    Args:
+        pairs: pair_id, user_id, source_model, score_gap, log_weight (nats), answer_tokens (mean of the two
+            answers). A column without any value (no source model, no score) makes no term.
+
+    Returns:
+        term, alone, alone_low, alone_high (R^2 of the term by itself), beyond, beyond_low, beyond_high (R^2
+        lost when the term is taken out of the full model). For `user` both are the share of the full model's
+        residual variance that lies between users, times 1 - R^2 (one-way random effects, ANOVA estimator).
+
+    Raises:
+        TableError: a missing column, fewer than two users, or weights that do not vary.
+    """
+    _check(pairs)
+    y = pairs["log_weight"].to_numpy(dtype=float)
+    users, count = pd.factorize(pairs["user_id"])[0], pairs["user_id"].nunique()
+    design = _design(pairs)
+    rng = np.random.default_rng(seed)
+    weights = np.vstack([np.ones(count), rng.multinomial(count, np.full(count, 1 / count), size=draws)])
+    r2 = _r2_by_terms(design, y, users, weights)
+    full = r2[frozenset(design.terms)]
+    rows = []
+    for term in design.terms:
+        alone, rest = r2[frozenset([term])], r2[frozenset(design.terms) - {term}]
+        rows.append({"term": term, **_interval("alone", alone), **_interval("beyond", full - rest)})
+    between = _between_users(design, y, users, weights) * (1 - full)
+    rows.append({"term": "user", **_interval("alone", between), **_interval("beyond", between)})
+    return pd.DataFrame(rows)
+
+
+def by_source_model(pairs: pd.DataFrame, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Mean weight of each source model, largest first: source_model, pairs, mean, low, high.
+
+    The weight is min(exp(log_weight), 1); the interval resamples users.
+    """
+    known = pairs[pairs["source_model"].notna()]
+    table = _means(known, "source_model", draws, seed)
+    return table.sort_values("mean", ascending=False, ignore_index=True)
+
+
+def by_score_gap(pairs: pd.DataFrame, bins: int = 10, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Mean weight in bins of score gap with about as many pairs each: score_gap (mean), pairs, mean, low, high."""
+    known = pairs[pairs["score_gap"].notna()]
+    bin_of = pd.qcut(known["score_gap"], bins, duplicates="drop").cat.codes
+    binned = known.assign(bin=bin_of)
+    table = _means(binned, "bin", draws, seed)
+    middle = binned.groupby("bin")["score_gap"].mean()
+    return table.assign(score_gap=table["bin"].map(middle)).drop(columns="bin").sort_values("score_gap")
+
+
+def by_split(pairs: pd.DataFrame, groups: pd.DataFrame, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Mean weight of A and of B in every split: split, group, pairs, mean, low, high.
+
+    Args:
+        groups: split, pair_id, group.
+    """
+    frames = []
+    for split, rows in groups.groupby("split", sort=False):
+        table = _means(pairs.merge(rows[["pair_id", "group"]], on="pair_id"), "group", draws, seed)
+        frames.append(table.assign(split=split))
+    return pd.concat(frames, ignore_index=True)[["split", "group", "pairs", "mean", "low", "high"]]
+
+
+def weight(pairs: pd.DataFrame) -> Floats:
+    """min(exp(log_weight), 1), a pair."""
+    clamped: Floats = np.exp(np.minimum(pairs["log_weight"].to_numpy(dtype=float), 0.0))
+    return clamped
+
+
+def _check(pairs: pd.DataFrame) -> None:
+    missing = [column for column in COLUMNS if column not in pairs]
+    if missing:
+        raise TableError(f"pairs: no column {missing[0]!r}; columns are {', '.join(COLUMNS)}")
+    values = pairs["log_weight"].to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        raise TableError(
+            f"pairs: {pairs['pair_id'][~np.isfinite(values)].iloc[0]} has no number in log_weight"
+        )
+    if pairs["user_id"].nunique() < 2:
+        raise TableError("pairs: of a single user; users are what is resampled, two are the least")
+    if np.ptp(values) == 0:
+        raise TableError("pairs: every log_weight is the same; there is no variance to share out")
+
+
+def _design(pairs: pd.DataFrame) -> Design:
+    columns: list[Floats] = [np.ones(len(pairs))]
+    terms: dict[str, list[int]] = {}
+    models = pairs["source_model"]
+    if models.notna().all() and models.nunique() > 1:
+        dummies = pd.get_dummies(models, drop_first=True, dtype=float).to_numpy()
+        terms["source_model"] = list(range(1, 1 + dummies.shape[1]))
+        columns += list(dummies.T)
+    for name, values in (
+        ("score_gap", pairs["score_gap"]),
+        ("answer_tokens", np.log(pairs["answer_tokens"])),
+    ):
+        numbers = values.to_numpy(dtype=float)
+        if np.isfinite(numbers).all() and np.ptp(numbers) > 0:
+            centred = (numbers - numbers.mean()) / numbers.std()
+            terms[name] = [len(columns), len(columns) + 1]  # a line and a bend
+            columns += [centred, centred**2]
+    return Design(np.column_stack(columns), terms)
+
+
+def _r2_by_terms(
+    design: Design, y: Floats, users: npt.NDArray[np.int64], weights: Floats
+) -> dict[frozenset[str], Floats]:
+    """R^2 of each term alone, of all, and of all but one, per draw of users: arrays of shape [draws + 1]."""
+    count, width = weights.shape[1], design.matrix.shape[1]
+    joint = np.column_stack([design.matrix, y])
+    order = np.argsort(users, kind="stable")
+    starts = np.searchsorted(users[order], np.arange(count))
+    squares = np.empty((count, (width + 1) ** 2))  # each user's cross products, all that a draw needs
+    for user, rows in enumerate(np.split(order, starts[1:])):
+        part = joint[rows]
+        squares[user] = (part.T @ part).ravel()
+    moments = (weights @ squares).reshape(len(weights), width + 1, width + 1)
+    total = moments[:, -1, -1] - moments[:, 0, -1] ** 2 / moments[:, 0, 0]
+    wanted = {frozenset([term]) for term in design.terms} | {frozenset(design.terms)}
+    wanted |= {frozenset(design.terms) - {term} for term in design.terms}
+    found = {}
+    for terms in wanted:
+        kept = [0, *(column for term in design.terms if term in terms for column in design.terms[term])]
+        xx, xy = moments[:, kept][:, :, kept], moments[:, kept, -1]
+        beta = (np.linalg.pinv(xx, hermitian=True) @ xy[:, :, None])[
+            :, :, 0
+        ]  # a drawn sample may lack a model
+        residual = moments[:, -1, -1] - (beta * xy).sum(axis=1)
+        found[terms] = 1 - residual / total
+    return found
+
+
+def _between_users(design: Design, y: Floats, users: npt.NDArray[np.int64], weights: Floats) -> Floats:
+    """Share of the residual variance between users (ANOVA estimator, unbalanced), per draw of users."""
+    residual = y - design.matrix @ np.linalg.lstsq(design.matrix, y, rcond=None)[0]
+    n = np.bincount(users).astype(float)
+    sums, squares = np.bincount(users, residual), np.bincount(users, residual**2)
+    pairs, people = weights @ n, weights.sum(axis=1)
+    within = (weights @ (squares - sums**2 / n)) / (pairs - people)
+    between = (weights @ (sums**2 / n) - (weights @ sums) ** 2 / pairs) / (people - 1)
+    size = (pairs - (weights @ n**2) / pairs) / (people - 1)
+    component = np.maximum(0.0, (between - within) / size)
+    share: Floats = component / (component + within)
+    return share
+
+
+def _means(pairs: pd.DataFrame, key: str, draws: int, seed: int) -> pd.DataFrame:
+    """Mean weight by `key` with an interval over users: key, pairs, mean, low, high."""
+    users, people = pd.factorize(pairs["user_id"])
+    places, labels = pd.factorize(pairs[key], sort=True)
+    shape = (len(people), len(labels))
+    cell = np.ravel_multi_index((users, places), shape)
+    sums = np.bincount(cell, weight(pairs), minlength=np.prod(shape)).reshape(shape)
+    counts = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(people), np.full(len(people), 1 / len(people)), size=draws
+    )
+    number = (drawn @ counts).astype(float)
+    number[number == 0] = np.nan  # a label that no drawn user has
+    low, high = np.nanpercentile((drawn @ sums) / number, LEVELS, axis=0)
+    total = counts.sum(axis=0)
+    return pd.DataFrame(
+        {key: labels, "pairs": total, "mean": sums.sum(axis=0) / total, "low": low, "high": high}
+    )
+
+
+def _interval(name: str, values: Floats) -> dict[str, float]:
+    """The estimate (first value) and the percentile interval of the draws."""
+    low, high = np.percentile(values[1:], LEVELS)
+    return {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}

@@ -69,7 +69,7 @@ def by_source_model(pairs: pd.DataFrame, draws: int = 1000, seed: int = 0) -> pd
 
 
 def by_score_gap(pairs: pd.DataFrame, bins: int = 10, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Mean weight in bins of score gap, about as many pairs each: score_gap (mean), pairs, mean, low, high."""
+    """Mean weight in bins of score gap, as many pairs each: score_gap (mean), pairs, mean, low, high."""
     known = pairs[pairs["score_gap"].notna()]
     bin_of = pd.qcut(known["score_gap"], bins, duplicates="drop").cat.codes
     binned = known.assign(bin=bin_of)

@@ -14,12 +14,24 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from yaml import YAMLError
 
+from stats.cuts import CUTS, W2_CUT
 from stats.verdicts import PublishedRule
 from training.errors import StudyError
 from training.objectives import check as check_method
 from training.spec import DataSource, HeldOut, MethodSpec, ModelSpec, Spec, SplitSpec, TrainingSpec, TwinData
 
 BASELINE = "baseline"
+# The survey's traits with the reference levels that coefficients are measured from.
+TRAITS: dict[str, str | None] = {
+    "age": "18-24 years old",
+    "gender": "Male",
+    "education": "University Bachelors Degree",
+    "lm_familiarity": "Somewhat familiar",
+    "reside_region": "Europe",
+    **dict.fromkeys(
+        f"prefs_{name}" for name in ("factuality", "diversity", "safety", "personalisation", "helpfulness")
+    ),
+}
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
@@ -66,6 +78,21 @@ class Faults(Spec):
     )
 
 
+class SurveyModel(Spec):
+    """How `orchestrator.predict` models the survey."""
+
+    traits: dict[str, str | None] = Field(
+        default_factory=lambda: dict(TRAITS),
+        description="Trait to its reference level; null for a numeric one.",
+    )
+    cuts: tuple[float, ...] = Field(
+        CUTS, min_length=1, description="Cut points of the score gap's categories."
+    )
+    alpha: float = Field(0.05, gt=0, lt=1, description="A trait with a smaller p becomes a split.")
+    w2_cut: float = Field(W2_CUT, description="W2: gaps above it count as large.")
+    w2_alpha: float = Field(0.1, gt=0, lt=1)
+
+
 class Study(Spec):
     """A line of the mission: methods x splits x seeds on one model and one data set."""
 
@@ -80,6 +107,7 @@ class Study(Spec):
     training: TrainingSpec = TrainingSpec()
     resources: Resources = Resources()
     faults: Faults = Faults()
+    survey: SurveyModel = SurveyModel()
     verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")
     equivalence_margin_pp: float = Field(
         1.0, gt=0, description="A diff inside it counts as practically null."

@@ -1,0 +1,81 @@
+"""Which traits of the survey predict how strongly people discriminate: python -m orchestrator.predict."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from orchestrator import cli
+from orchestrator.places import places
+from orchestrator.study import Study
+from stats.errors import TableError
+from stats.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
+from training.data.corpus import Corpus, load
+from training.errors import StudyError
+
+UNSAID = "Prefer not to say"  # no level of a trait, but a trait that is not known
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fit both survey models, print and write their tables, and the splits that follow from them."""
+    flags = cli.parser("predict", __doc__)
+    flags.add_argument("--write", type=Path, metavar="FILE", help="write the splits: block of a study file")
+    study, args = cli.study_of(flags, argv)
+    corpus = load(study.data)
+    ordered, binary = _fits(study, corpus)
+    out = places(study).out / "prediction"
+    out.mkdir(parents=True, exist_ok=True)
+    for name, fit, alpha in (
+        ("ordered", ordered, study.survey.alpha),
+        ("binary", binary, study.survey.w2_alpha),
+    ):
+        fit.table.to_csv(out / f"{name}_logit.csv", index=False)
+        splits = predicted_splits(fit, alpha)
+        print(f"{fit.model}: {fit.pairs} pairs of {fit.users} users; {fit.left_out} lack a trait, left out")
+        print(fit.table.round(4).to_string(index=False, na_rep=""))
+        found = ", ".join(f"{row.trait} ({row.predicted})" for row in splits.itertuples())
+        print(f"p < {alpha:g}: {found or 'none'}\n")
+    if corpus.generated:
+        print("These people and their ratings were generated.")
+    print(f"tables: {out}")
+    if args.write:
+        args.write.write_text(splits_block(predicted_splits(ordered, study.survey.alpha)), encoding="utf-8")
+        print(f"splits: {args.write}")
+    return 0
+
+
+def splits_block(splits: pd.DataFrame) -> str:
+    """The `splits:` block of a study file, one split a predicted trait."""
+    block: dict[str, dict[str, object]] = {}
+    for number, split in enumerate(splits.itertuples(), start=1):
+        entry: dict[str, object] = {"by": "median" if split.a is None else "category", "column": split.trait}
+        if split.a is not None:
+            entry |= {"a": split.a, "b": split.b}
+        block[f"S{number}_{str(split.trait).removeprefix('prefs_')}"] = entry | {"predicted": split.predicted}
+    return yaml.safe_dump({"splits": block}, sort_keys=False, allow_unicode=True)
+
+
+def _fits(study: Study, corpus: Corpus) -> tuple[Fit, Fit]:
+    survey = study.survey
+    missing = [trait for trait in survey.traits if trait not in corpus.users]
+    if missing or corpus.pairs["score_gap"].isna().all():
+        what = f"survey.traits: no trait {missing[0]!r}" if missing else "data: no pair has a score"
+        raise StudyError(
+            f"{what} in data of source {study.data.source!r}; a survey model needs PRISM's tables"
+        )
+    users = corpus.users.assign(
+        **{trait: corpus.users[trait].where(corpus.users[trait] != UNSAID) for trait in survey.traits}
+    )
+    pairs = corpus.pairs[["user_id", "score_gap"]]
+    try:
+        return (
+            ordered_logit(pairs, users, survey.traits, survey.cuts),
+            binary_logit(pairs, users, survey.traits, survey.w2_cut),
+        )
+    except TableError as error:
+        raise StudyError(f"survey: {error}") from error
+
+
+if __name__ == "__main__":
+    cli.exit_with(main)

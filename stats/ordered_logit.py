@@ -90,8 +90,7 @@ def predicted_splits(fit: Fit, alpha: float) -> pd.DataFrame:
     """Splits of the traits with p < alpha: trait, p (smallest of its terms), beta, predicted, a, b.
 
     A numeric trait is split at its median, A above: a positive beta predicts larger gaps there, "A > B".
-    Levels of a category are put into A and B by the side of their mean coefficient (the reference's is 0) they
-    lie on, A the upper: such a split predicts "A > B" by construction.
+    Levels of a category go to A above, to B below their mean coefficient, the reference's being 0: such a split predicts "A > B" by construction.
     """
     rows: list[dict[str, object]] = []
     for trait, terms in fit.table.groupby("trait", sort=False):
@@ -154,7 +153,7 @@ def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str |
         for level in levels:
             values = rows[trait] if level is None else (rows[trait] == level)
             terms.append((trait, level, reference))
-            columns.append(values.to_numpy(dtype=np.float64))
+            columns.append(np.asarray(values, dtype=np.float64))
             if np.ptp(columns[-1]) == 0:
                 raise TableError(f"traits.{trait}: the same for every pair; leave it out")
     matrix = np.column_stack(columns)

@@ -90,7 +90,8 @@ def predicted_splits(fit: Fit, alpha: float) -> pd.DataFrame:
     """Splits of the traits with p < alpha: trait, p (smallest of its terms), beta, predicted, a, b.
 
     A numeric trait is split at its median, A above: a positive beta predicts larger gaps there, "A > B".
-    Levels of a category go to A above, to B below their mean coefficient, the reference's being 0: such a split predicts "A > B" by construction.
+    Levels of a category go to A above, to B below their mean coefficient, the reference's being 0: such a
+    split predicts "A > B" by construction.
     """
     rows: list[dict[str, object]] = []
     for trait, terms in fit.table.groupby("trait", sort=False):

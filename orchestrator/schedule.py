@@ -1,6 +1,7 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Recorder(tune.Callback):
     provenance: Mapping[str, str]
     tell: Callable[[str], None]
     runs: dict[str, str] = field(default_factory=dict)
+    done: int = 0
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._run(self._trial(trial))
@@ -74,8 +76,9 @@ class Recorder(tune.Callback):
             return
         result = ray.get(self.desk.take.remote(cell.trial_id))
         self.ledger.finish(self._run(cell), result, self._history(cell, 1))
-        done = sum(other.status == TuneTrial.TERMINATED for other in trials)
-        self.tell(f"{cell.name}: done ({done} of {len(self.orders)})")
+        shutil.rmtree(self.orders[cell.trial_id].work, ignore_errors=True)  # the record holds it now
+        self.done += 1
+        self.tell(f"{cell.name}: done ({self.done} of {len(self.orders)})")
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._fail(self._trial(trial))

@@ -32,7 +32,7 @@ def expand(study: Study) -> list[Trial]:
         )
         for method in study.methods
         for seed in study.seeds_of(method)
-        for split, groups in [(BASELINE, None), *study.splits.items()]
+        for split, groups in [(BASELINE, None), *study.grid_splits.items()]
     ]
     _refuse_twins(trials)
     return trials

@@ -41,7 +41,7 @@ class Plan:
         study, arms = self.study, sum(len(trial.arms) for trial in self.open)
         finished = len(self.trials) - len(self.open)
         resources = study.resources
-        width = max(len(name) for name in [BASELINE, *study.splits])
+        width = max(len(name) for name in [BASELINE, *study.grid_splits])
         lines = [
             f"study {study.study}: {len(self.trials)} cells, {finished} finished, {len(self.open)} to train "
             f"({arms} arms x {study.training.max_steps} steps of {study.training.batch_size} pairs)",
@@ -54,7 +54,7 @@ class Plan:
         ]
         for method in study.methods:
             lines.append(f"  {method}, seeds {', '.join(map(str, study.seeds_of(method)))}")
-            for split in [BASELINE, *study.splits]:
+            for split in [BASELINE, *study.grid_splits]:
                 marks = "".join(
                     MARKS[self.status[trial.trial_id]]
                     for trial in self.trials

@@ -38,7 +38,7 @@ def tables(study: Study) -> Tables:
     models.check(study.model, "model")
     corpus = load_corpus(study.data)
     groups = {BASELINE: assign(corpus, study.held_out, None)}
-    for name, split in study.splits.items():
+    for name, split in study.grid_splits.items():
         groups[name] = assign(corpus, study.held_out, split, place=f"splits.{name}")
     for name, table in groups.items():
         sizes = table.groupby(["group", "fold"]).size()
@@ -99,7 +99,7 @@ def _score(study: Study, pairs: pd.DataFrame, cache: Path) -> Scored:
 
 def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> Path:
     """Write a split's groups where the workers find them, named by their content."""
-    split = study.splits.get(name)
+    split = study.grid_splits.get(name)
     identity = canonical(
         {
             "data": fingerprint(study.data),

@@ -73,7 +73,7 @@ def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
 
 def predictions(study: Study) -> pd.DataFrame:
     """study, split, predicted: what the study file expects of each split."""
-    rows = [(study.study, name, split.predicted) for name, split in study.splits.items()]
+    rows = [(study.study, name, split.predicted) for name, split in study.grid_splits.items()]
     return pd.DataFrame(rows, columns=["study", "split", "predicted"])
 
 

@@ -18,7 +18,17 @@ from stats.cuts import CUTS, W2_CUT
 from stats.verdicts import PublishedRule
 from training.errors import StudyError
 from training.objectives import check as check_method
-from training.spec import DataSource, HeldOut, MethodSpec, ModelSpec, Spec, SplitSpec, TrainingSpec, TwinData
+from training.spec import (
+    Condition,
+    DataSource,
+    HeldOut,
+    MethodSpec,
+    ModelSpec,
+    Spec,
+    SplitSpec,
+    TrainingSpec,
+    TwinData,
+)
 
 BASELINE = "baseline"
 # The survey's traits with the reference levels that coefficients are measured from.
@@ -101,6 +111,9 @@ class Study(Spec):
     held_out: HeldOut = HeldOut()
     model: ModelSpec = ModelSpec()
     splits: dict[Name, SplitSpec] = Field(min_length=1)
+    conditions: dict[Name, Condition] = Field(
+        {}, description="Every split again under each of these; its name is then split@condition."
+    )
     methods: dict[Name, StudyMethod] = Field(min_length=1)
     reference: Name = Field("dpo", description="The method that the others are compared with.")
     seeds: Seeds
@@ -128,6 +141,16 @@ class Study(Spec):
                 f"resources.workers x resources.micro_batch = {self.resources.workers} x {micro}"
             )
         return self
+
+    @property
+    def grid_splits(self) -> dict[str, SplitSpec]:
+        """The splits, and each of them under every condition."""
+        conditioned = {
+            f"{name}@{condition}": split.model_copy(update=setting.model_dump())
+            for condition, setting in self.conditions.items()
+            for name, split in self.splits.items()
+        }
+        return {**self.splits, **conditioned}
 
     def seeds_of(self, method: str) -> list[int]:
         return self.methods[method].seeds or self.seeds

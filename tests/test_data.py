@@ -121,6 +121,20 @@ def test_match_pairs_balances_training_and_leaves_the_held_out_alone(data: corpu
     assert held[0] == held[1]
 
 
+def test_a_condition_holds_the_source_model_fixed_or_alike(data: corpus.Corpus) -> None:
+    models = data.pairs.set_index("pair_id")["source_model"]
+    one = str(models.value_counts().index[0])
+    fixed = assign(data, HeldOut(), AGE.model_copy(update={"source_models": [one]}))
+    assert set(fixed["pair_id"].map(models)) == {one}
+    alike = assign(data, HeldOut(), AGE.model_copy(update={"match_source_models": True}))
+    train = alike[alike["fold"] == "train"]
+    counts = train.groupby([train["pair_id"].map(models), "group"]).size().unstack("group")
+    assert (counts["A"] == counts["B"]).all()
+    assert len(counts) > 10
+    with pytest.raises(StudyError, match=r"splits\.S\.source_models.*'gpt-x'"):
+        assign(data, HeldOut(), AGE.model_copy(update={"source_models": ["gpt-x"]}), place="splits.S")
+
+
 @pytest.mark.parametrize(
     ("split", "named"),
     [

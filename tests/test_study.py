@@ -82,6 +82,13 @@ def test_a_method_can_have_seeds_of_its_own(tmp_path: Path) -> None:
     assert (read.seeds_of("dpo"), read.seeds_of("wpo")) == ([42], [7])
 
 
+def test_a_condition_repeats_every_split_under_a_name_of_its_own(tmp_path: Path) -> None:
+    read = study(tmp_path, MINIMAL, "conditions.one={source_models: [plain-0]}")
+    assert list(read.grid_splits) == ["S1", "S1@one"]
+    assert read.grid_splits["S1@one"].source_models == ["plain-0"]
+    assert read.grid_splits["S1"].source_models is None
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_study_is_valid(path: Path) -> None:
     assert load(path).study == path.stem

@@ -62,7 +62,16 @@ class HeldOut(Spec):
 # --- splits: how users fall into A and B ------------------------------------------------------------
 
 
-class _Split(Spec):
+class Condition(Spec):
+    """Which pairs of a group count: the source model held fixed, or alike in both groups."""
+
+    source_models: list[str] | None = Field(None, description="Only pairs whose answers these models wrote.")
+    match_source_models: bool = Field(
+        False, description="Of every source model as many training pairs in A as in B."
+    )
+
+
+class _Split(Condition):
     predicted: Predicted = Field(description="What the survey model predicts of A minus B.")
     match_pairs: bool = Field(False, description="Balance A and B to the same number of training pairs.")
 

@@ -25,9 +25,28 @@ def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: st
     table["group"] = "all" if split is None else table["user_id"].map(_groups(users, split, place))
     table["fold"] = np.where(table["user_id"].isin(_held_out(users["user_id"], held_out)), "heldout", "train")
     table = table[table["group"].notna()]
+    if split is not None:
+        table = _condition(corpus, table, split, held_out.seed, place)
     if split is not None and split.match_pairs:
-        table = _match(table, held_out.seed)
+        table = _match(table, None, held_out.seed)
     return table.reset_index(drop=True)
+
+
+def _condition(corpus: Corpus, table: pd.DataFrame, split: SplitSpec, seed: int, place: str) -> pd.DataFrame:
+    """The pairs that a split's source models leave."""
+    models = corpus.pairs.set_index("pair_id")["source_model"]
+    if (split.source_models or split.match_source_models) and models.isna().all():
+        raise StudyError(f"{place}: these pairs came without source models; take the condition out")
+    if split.source_models:
+        present = set(models.dropna().unique())
+        for name in split.source_models:
+            if name not in present:
+                raise StudyError(f"{place}.source_models: no pair is of {name!r}; {_known(name, present)}")
+        table = table[table["pair_id"].map(models).isin(split.source_models)]
+    if split.match_source_models:
+        known = table.assign(source_model=table["pair_id"].map(models)).dropna(subset="source_model")
+        table = _match(known, "source_model", seed).drop(columns="source_model")
+    return table
 
 
 def _groups(users: pd.DataFrame, split: SplitSpec, place: str) -> pd.Series:
@@ -79,13 +98,16 @@ def _held_out(user_ids: pd.Series, held_out: HeldOut) -> set[str]:
     return set(drawn)
 
 
-def _match(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Drop training pairs of the larger group at random until both groups have as many."""
+def _match(table: pd.DataFrame, within: str | None, seed: int) -> pd.DataFrame:
+    """Drop training pairs at random until A has as many as B, in every stratum of the column `within`."""
     train = table[table["fold"] == "train"].sort_values("pair_id")
-    size = int(train.groupby("group").size().min())
-    rng = np.random.default_rng(seed)
-    kept = [
-        rng.choice(ids.to_numpy(dtype=str), size, replace=False)
-        for _, ids in train.groupby("group")["pair_id"]
-    ]
-    return table[(table["fold"] == "heldout") | table["pair_id"].isin(np.concatenate(kept))]
+    shuffled = train.sample(frac=1, random_state=np.random.default_rng(seed))
+    keys = [within, "group"] if within else ["group"]
+    place = shuffled.groupby(keys).cumcount()
+    if within:
+        counts = train.groupby(keys).size().unstack("group", fill_value=0)
+        size = shuffled[within].map(counts.min(axis=1))
+    else:
+        size = pd.Series(train.groupby("group").size().min(), index=shuffled.index)
+    kept = set(shuffled.loc[place < size, "pair_id"])
+    return table[(table["fold"] == "heldout") | table["pair_id"].isin(kept)]

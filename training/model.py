@@ -7,6 +7,7 @@ model cannot run anything. Torch is imported where a model is loaded, not before
 import hashlib
 import json
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,10 +97,27 @@ def resolve(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
                 tiny.build(_conversations(corpus.load(data)), folder, TINY_SEED)
         return ModelFiles(str(folder.resolve()))
     if path.is_file():
-        return ModelFiles(str(path.resolve().parent), gguf_file=path.name)
+        return _unpacked(path, cache / f"gguf-{fingerprint(model, data)}")
     if path.is_dir():
         return ModelFiles(str(path.resolve()))
     return ModelFiles(model.path, revision=model.revision)
+
+
+def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
+    """A GGUF file as safetensors, unpacked once: that takes long, and a model read straight from it counts as
+    quantised, which transformers' Trainer refuses to tune."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            packed = ModelFiles(str(gguf.resolve().parent), gguf_file=gguf.name)
+            model, tokenizer = load_model(packed, "float32"), load_tokenizer(packed)
+            model.hf_quantizer, model.is_quantized = None, False
+            del model.config.quantization_config
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
+            model.save_pretrained(unfinished)
+            tokenizer.save_pretrained(unfinished)
+            unfinished.rename(folder)
+    return ModelFiles(str(folder.resolve()))
 
 
 def _conversations(data: corpus.Corpus) -> list[list[dict[str, str]]]:

@@ -32,6 +32,11 @@ def restore(diffs: pd.DataFrame, pairs: int = TAIL_PAIRS) -> pd.DataFrame:
     return diffs
 
 
+def counted(diffs: pd.DataFrame) -> bool:
+    """Whether every diff is a multiple of 1/128, as the published ones are."""
+    return bool(np.all(diffs["diff_pp"].to_numpy(dtype=float) * TAIL_PAIRS / 100 % 1 == 0))
+
+
 def read(path: Path) -> pd.DataFrame:
     """A CSV of diffs or predictions; labels stay text (a split may be called 1, or NA).
 
@@ -65,7 +70,7 @@ def compare_published(
         raise TableError(f"reference: no diffs of {reference!r}; methods: {methods or 'none'}")
     exact = restore(diffs)
     chosen = options or Options()
-    if np.allclose(exact["diff_pp"] * TAIL_PAIRS / 100 % 1, 0) and options is None:
+    if counted(exact) and chosen.tail_pairs is None:
         chosen = replace(chosen, tail_pairs=TAIL_PAIRS, tail_accuracy=TAIL_ACCURACY)
     cells = exact[["study", "method", "split", "seed"]].assign(
         status="published", error=None, **{f"diff/{TAIL}": exact["diff_pp"] / 100}
@@ -94,7 +99,8 @@ def published_report(
         "source": f"a table of {len(diffs)} published diffs; nothing was trained or scored here",
         "methods": ", ".join(methods),
         "reference": reference,
-        "metric": "accuracy of the implicit reward on the training tail, A minus B",
+        "metric": "accuracy of the implicit reward on the training tail, A minus B"
+        + (", read as multiples of 1/128" if counted(restore(diffs)) else ""),
         "predicted, but without any diff": ", ".join(without) or "none",
     }
     return report.write(comparison, setup, generated=False, out=out)

@@ -46,17 +46,23 @@ class Truth:
 
 def study(truth: Truth, rng: np.random.Generator) -> Crossed:
     """Arm A on group A's pairs minus arm B on group B's, percentage points of accuracy."""
-    groups = []
+    return methods(truth, rng, 1)[0]
+
+
+def methods(truth: Truth, rng: np.random.Generator, count: int) -> list[Crossed]:
+    """The same contrast of several equal methods: same users and pairs, seeds of their own."""
+    groups: list[list[Group]] = [[] for _ in range(count)]
     for accuracy, sign in ((truth.accuracy_a, 100.0), (truth.accuracy_b, -100.0)):
         counts = 1 + rng.poisson(truth.pairs_per_user - 1, truth.users)
-        margins = _margins(truth, accuracy, counts, rng)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        sums = np.add.reduceat(margins > 0, starts, axis=1, dtype=float)
+        persons = _persons(truth, counts, rng)
         names = tuple(map(str, range(truth.users)))
-        groups.append(
-            Group(sign * sums, counts.astype(float), names, np.arange(truth.users, dtype=np.uint64))
-        )
-    return Crossed(tuple(range(truth.seeds)), tuple(groups))
+        for method in groups:
+            margins = _margins(truth, accuracy, persons, rng)
+            sums = np.add.reduceat(margins > 0, starts, axis=1, dtype=float)
+            keys = np.arange(truth.users, dtype=np.uint64)
+            method.append(Group(sign * sums, counts.astype(float), names, keys))
+    return [Crossed(tuple(range(truth.seeds)), tuple(method)) for method in groups]
 
 
 def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split: str = "S") -> pd.DataFrame:
@@ -70,7 +76,7 @@ def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split:
         users = np.repeat([f"{group}{user}" for user in range(truth.users)], counts)
         effects = _persons(truth, counts, rng)
         for arm in ("A", "B"):
-            margins = _margins(truth, accuracy, counts, rng, effects)
+            margins = _margins(truth, accuracy, effects, rng)
             for seed in range(truth.seeds):
                 frames.append(
                     pd.DataFrame(
@@ -100,11 +106,8 @@ def _persons(truth: Truth, counts: np.ndarray, rng: np.random.Generator) -> Floa
     return np.asarray(users + rng.normal(0, truth.sd_pair, len(users)))
 
 
-def _margins(
-    truth: Truth, accuracy: float, counts: np.ndarray, rng: np.random.Generator, effects: Floats | None = None
-) -> Floats:
+def _margins(truth: Truth, accuracy: float, persons: Floats, rng: np.random.Generator) -> Floats:
     """Margins [seeds, pairs] of one arm."""
-    persons = _persons(truth, counts, rng) if effects is None else effects
     seeds = rng.normal(0, truth.sd_seed, (truth.seeds, 1))
     noise = rng.normal(0, truth.sd_noise, (truth.seeds, len(persons)))
     return np.asarray(truth.level(accuracy) + seeds + persons + noise)

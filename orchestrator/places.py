@@ -1,10 +1,15 @@
 """Where a study's things lie: the MLflow store, the report, the logs, the cache."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from orchestrator.study import Study
+from training.errors import StudyError
 
 
 def home() -> Path:
@@ -63,6 +68,24 @@ class Places:
     def artifacts(self) -> str | None:
         """Where MLflow keeps artifacts; None leaves it to a server that was named."""
         return None if os.environ.get("MLFLOW_TRACKING_URI") else (self.root / "mlartifacts").as_uri()
+
+
+@contextmanager
+def sole_driver(here: Places) -> Iterator[None]:
+    """One sweep a study and home at a time: the lock goes with its process, however that ends.
+
+    Raises:
+        StudyError: another sweep of the study is at work.
+    """
+    here.out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(here.out / "sweep.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StudyError(
+            f"study {here.study}: another sweep of it is at work in {here.out}; "
+            "wait for it, or see what it does with python -m orchestrator.status"
+        ) from error
 
 
 def places(study: Study) -> Places:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator import cli, grid
-from orchestrator.places import places
+from orchestrator.places import places, sole_driver
 from orchestrator.plan import Plan
 
 
@@ -26,13 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from orchestrator.provenance import provenance
 
     tables = prepare.tables(study)
-    ledger = Ledger(here)
-    ledger.close_abandoned()
-    if plan.open:
-        with cluster():
-            orders = prepare.orders(study, tables, plan.open, here)
-            schedule.run(study, here, orders, ledger, provenance(), tell=print)
-    written = report.write(study, tables, trials, ledger, here)
+    with sole_driver(here):
+        ledger = Ledger(here)
+        ledger.close_abandoned()
+        missing = Plan.of(study, trials, here).open  # another sweep may have ended just now
+        if missing:
+            with cluster():
+                orders = prepare.orders(study, tables, missing, here)
+                schedule.run(study, here, orders, ledger, provenance(), tell=print)
+        written = report.write(study, tables, trials, ledger, here)
     print(written)
     return 0 if written.complete else 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -154,6 +155,15 @@ def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
     assert "4 cells, 0 finished, 4 to train" in said
     assert said.rstrip().endswith("[]")
     assert not list(tmp_path.rglob("mlflow.db"))
+
+
+def test_a_second_sweep_of_a_study_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    fresh = Sweep(tmp_path)
+    lock = tmp_path / "runs" / "small" / "sweep.lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        said = fresh.run(code=2)
+    assert "another sweep of it is at work" in said.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

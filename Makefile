@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test lint ui lock clean
+.PHONY: help install demo test lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -29,6 +29,9 @@ ui: install      ## the MLflow UI on this machine only
 
 lock: install    ## write the versions installed now as the constraints of the next install
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+
+schema: install  ## write the study file's JSON schema, which editors complete from
+	$(BIN)/python -m orchestrator.schema
 
 clean:           ## forget the environment, never results
 	rm -rf .venv build dist *.egg-info

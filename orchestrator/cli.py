@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import yaml
+
 from orchestrator.study import CONFIGS, Study, load
 from training.errors import StudyError
 
@@ -22,6 +24,7 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
         "--set", dest="overrides", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
         help="override any key of the study file by its dotted path; also as KEY=VALUE alone or --KEY=VALUE",
     )  # fmt: skip
+    flags.add_argument("--print-config", action="store_true", help="print the resolved study and stop")
     return flags
 
 
@@ -37,7 +40,11 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
         overrides.append(f"seeds=[{args.seeds}]")
     if args.model:
         overrides.append(f"model.path={args.model}")
-    return load(args.config, overrides), args
+    study = load(args.config, overrides)
+    if args.print_config:
+        print(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+        sys.exit(0)
+    return study, args
 
 
 def exit_with(main: Callable[[], int]) -> None:

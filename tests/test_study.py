@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.schema import PATH, schema
 from orchestrator.study import CONFIGS, Study, load
 from training.errors import StudyError
 
@@ -87,6 +88,11 @@ def test_a_condition_repeats_every_split_under_a_name_of_its_own(tmp_path: Path)
     assert list(read.grid_splits) == ["S1", "S1@one"]
     assert read.grid_splits["S1@one"].source_models == ["plain-0"]
     assert read.grid_splits["S1"].source_models is None
+
+
+def test_the_shipped_schema_is_todays() -> None:
+    """Mended by `make schema`."""
+    assert PATH.read_text() == schema()
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -45,7 +45,8 @@ def test_pairs_by_an_independent_count(data: corpus.Corpus) -> None:
         if turn == 0:
             continue
         first, second = rows.to_dict("records")
-        if first["score"] != second["score"] and first["model_response"] != second["model_response"]:
+        said = {first["model_response"], second["model_response"]}
+        if first["score"] != second["score"] and len(said) == 2 and "EMPTY STRING" not in said:
             better, worse = sorted([first, second], key=lambda row: -row["score"])
             gap = better["score"] - worse["score"]
             expected.add((better["user_id"], better["model_response"], worse["model_response"], gap))

@@ -22,6 +22,7 @@ class TwinData(Spec):
     source: Literal["twin"] = "twin"
     users: int = Field(300, ge=20, description="Generated users.")
     seed: int = Field(0, description="Seed of the generator.")
+    strength: float = Field(1.0, ge=0, description="Planted effects times this; 0 plants none.")
     history: Literal["full", "none"] = Field(
         "full", description="Conversation before the rated turn in the prompt."
     )

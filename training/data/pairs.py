@@ -45,6 +45,8 @@ def corpus(tables: Tables, data: PrismData | TwinData) -> Corpus:
             "pair_id": identify(pd.DataFrame({"c": chosen["utterance_id"], "r": rejected["utterance_id"]})),
             "user_id": kept["user_id"],
             "source_model": chosen["model_name"].where(chosen["model_name"] == rejected["model_name"]),
+            "chosen_model": chosen["model_name"],
+            "rejected_model": rejected["model_name"],
             "score_gap": (kept["score_x"] - kept["score_y"]).abs().astype(float),
             "turn": kept["turn"],
             "prompt": _prompts(kept, answers, full=data.history == "full"),

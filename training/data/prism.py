@@ -114,6 +114,16 @@ def flatten(survey: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([survey.drop(columns=["stated_prefs", "location"]), prefs, location], axis=1)
 
 
+def nested(survey: pd.DataFrame) -> pd.DataFrame:
+    """The survey as PRISM stores it: the inverse of `flatten`."""
+    prefs = survey[[f"prefs_{name}" for name in SLIDERS]].set_axis(list(SLIDERS), axis=1)
+    location = survey[["birth_region", "reside_region"]]
+    rest = survey.drop(columns=[*prefs.add_prefix("prefs_").columns, *location.columns])
+    inside = {"stated_prefs": prefs, "location": location}
+    columns = {name: pd.Series(part.to_dict(orient="records")) for name, part in inside.items()}
+    return rest.reset_index(drop=True).assign(**columns)
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8") as stream:

@@ -39,11 +39,12 @@ def load(data: PairsData) -> Corpus:
     kept = rows[~(empty | same | repeated)].reset_index(drop=True)
     if kept.empty:
         raise StudyError(f"data.path: {data.path} holds no usable pair of kind {data.kind!r}")
+    unknown = pd.Series(pd.NA, index=kept.index, dtype="string")
     pairs = pd.DataFrame(
         {
             "pair_id": identify(kept[["user_id", "interaction_id", "prompt", "chosen", "rejected"]]),
             "user_id": kept["user_id"],
-            "source_model": pd.Series(pd.NA, index=kept.index, dtype="string"),
+            **dict.fromkeys(("source_model", "chosen_model", "rejected_model"), unknown),
             "score_gap": float("nan"),
             "turn": (kept["kind"] == "within_model").astype(int),  # turn 0 is where models compete
             "prompt": [[{"role": "user", "content": text}] for text in kept["prompt"]],

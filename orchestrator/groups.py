@@ -1,0 +1,113 @@
+"""Who is in a study's groups, and how much they differ: python -m orchestrator.groups."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from orchestrator import cli
+from orchestrator.ledger import Ledger
+from orchestrator.places import places
+from stats import group_report
+from stats.errors import TableError
+from stats.heterogeneity import heterogeneity
+from stats.markdown import table
+from training.data.corpus import Corpus, load
+from training.data.features import differences
+from training.data.splits import assign
+from training.errors import StudyError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the sizes; page, tables and figure go to disk and into MLflow."""
+    flags = cli.parser("groups", __doc__)
+    flags.add_argument(
+        "--published", type=Path, metavar="CSV", help="sizes to compare with, as configs/reference/splits.csv"
+    )
+    study, args = cli.study_of(flags, argv)
+    corpus = load(study.data)
+    groups = {
+        name: assign(corpus, study.held_out, split, place=f"splits.{name}")
+        for name, split in study.grid_splits.items()
+    }
+    sizes = _sizes(groups, None if args.published is None else _published(args.published))
+    print(table(sizes.astype(object).where(sizes.notna(), "-")))
+    measures, features, left_out = _differences(corpus, groups)
+    here = places(study)
+    out = here.out / "groups"
+    shutil.rmtree(out, ignore_errors=True)
+    page = group_report.write(sizes, measures, features, left_out, study.study, corpus.generated, out)
+    ledger = Ledger(here)
+    ledger.publish(out, "groups", {"splits": str(len(groups))})
+    print(f"groups: {page}\nMLflow: {ledger.page}")
+    return 0
+
+
+def _sizes(groups: dict[str, pd.DataFrame], published: pd.DataFrame | None) -> pd.DataFrame:
+    """split, group, users, pairs, train, heldout; beside them the published numbers where there are any."""
+    rows = [
+        {
+            "split": name,
+            "group": group,
+            "users": inside["user_id"].nunique(),
+            "pairs": len(inside),
+            "train": int((inside["fold"] == "train").sum()),
+            "heldout": int((inside["fold"] == "heldout").sum()),
+        }
+        for name, assigned in groups.items()
+        for group, inside in assigned.groupby("group")
+    ]
+    sizes = pd.DataFrame(rows)
+    return sizes if published is None else sizes.merge(published, on=["split", "group"], how="left")
+
+
+def _published(path: Path) -> pd.DataFrame:
+    """split, group, published_users, published_pairs from a table of one row a split."""
+    columns = ["split", "users_a", "users_b", "pairs_a", "pairs_b"]
+    try:
+        wide = pd.read_csv(path, usecols=columns)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"--published: {path}: {error}; columns needed: {', '.join(columns)}") from error
+    sides = [
+        pd.DataFrame(
+            {
+                "split": wide["split"],
+                "group": group,
+                "published_users": wide[f"users_{group.lower()}"].astype("Int64"),
+                "published_pairs": wide[f"pairs_{group.lower()}"].astype("Int64"),
+            }
+        )
+        for group in "AB"
+    ]
+    return pd.concat(sides)
+
+
+def _differences(
+    corpus: Corpus, groups: dict[str, pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """Measures and features by split, and why a split has none."""
+    pairs = corpus.pairs.set_index("pair_id")
+    text = differences(pairs)
+    measures, features, left_out = [], [], {}
+    for name, assigned in groups.items():
+        chosen = assigned.set_index("pair_id").join(pairs[["score_gap"]])
+        try:
+            found = heterogeneity(chosen, text.loc[chosen.index])
+        except TableError as error:
+            left_out[name] = str(error)
+            continue
+        measures.append(found.measures.assign(split=name))
+        features.append(found.features.assign(split=name))
+    return _joined(measures), _joined(features), left_out
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    if not frames:
+        return pd.DataFrame()
+    table = pd.concat(frames, ignore_index=True)
+    return table[["split", *(name for name in table if name != "split")]]
+
+
+if __name__ == "__main__":
+    cli.exit_with(main)

@@ -1,0 +1,106 @@
+"""Who is in the groups of a study's splits and how much they differ, as a page with tables and a figure."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from stats.markdown import plain, table
+
+COLUMN_INCHES = 6.5
+TITLES = {
+    "gap_icc": "Between-user share of\nscore-gap variance",
+    "consistency": "Consistency of\ndirections",
+}
+STYLES = {"A": ("o", "black", +0.16), "B": ("s", "white", -0.16)}  # marker, its face, place beside the other
+
+
+def write(
+    sizes: pd.DataFrame,
+    measures: pd.DataFrame,
+    features: pd.DataFrame,
+    left_out: dict[str, str],
+    study: str,
+    generated: bool,
+    out: Path,
+) -> Path:
+    """Write groups.md, its tables as CSV and its figure into `out`; returns the page's path.
+
+    Args:
+        sizes: split, group, users, pairs, train, heldout; with published numbers also published_users,
+            published_pairs. measures, features: of `stats.heterogeneity`, with a column split.
+        left_out: split -> why its heterogeneity is not known.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for name, frame in (("sizes", sizes), ("measures", measures), ("features", features)):
+        frame.to_csv(out / f"{name}.csv", index=False)
+    parts = [f"# {study}: groups"]
+    if generated:
+        parts.append("**Generated data**: the people, their ratings and the answers were generated.")
+    parts += ["## Sizes", table(sizes.astype(object).where(sizes.notna(), "-")), "## How much users differ"]
+    parts += [f"{split} is left out: {why}." for split, why in left_out.items()]
+    if not measures.empty:
+        draw(measures).savefig(out / "heterogeneity.png", dpi=150, metadata={"Software": None})
+        parts += [
+            "gap_icc: between-user share of the variance of logit(score gap / 100). consistency: two users' "
+            "preferred directions against one user's with itself; 1: all want the same, 0: each their own. "
+            "Intervals are 95 %. p of a group: that its users differ; p of A - B: that the groups do.",
+            "![heterogeneity](heterogeneity.png)",
+            table(_printed(measures)),
+            "## What they prefer",
+            "preferred: of the pairs that differ in a feature, the share whose chosen answer has more of it. "
+            "user_sd: how far users spread about that beyond chance, p that they do.",
+            table(features.assign(**{name: features[name].map(plain) for name in ("preferred", "user_sd")})
+                  .assign(differing=features["differing"].map(plain), p=features["p"].map(_p))),
+        ]  # fmt: skip
+    page = out / "groups.md"
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return page
+
+
+def draw(measures: pd.DataFrame) -> Figure:
+    """Both measures by split, A (dot) above B (open square), with intervals; an interval without an upper end
+    leaves the panel at the right."""
+    splits = list(dict.fromkeys(measures["split"]))
+    names = [name for name in TITLES if name in set(measures["measure"])]
+    figure = Figure(figsize=(COLUMN_INCHES, 1.3 + 0.42 * len(splits)), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for ax, name in zip(panels, names, strict=True):
+        for group, (marker, face, beside) in STYLES.items():
+            rows = measures[(measures["measure"] == name) & (measures["group"] == group)]
+            rows = rows[rows["estimate"].notna()]
+            place = [len(splits) - 1 - splits.index(split) + beside for split in rows["split"]]
+            ax.hlines(place, rows["low"], rows["high"].clip(upper=5), color="0.4", linewidth=1)
+            ax.plot(rows["estimate"], place, marker, color="black", markerfacecolor=face, label=group)
+        ax.set_title(TITLES[name], fontsize=9)
+        ax.set_yticks(range(len(splits)), splits[::-1], fontsize=8)
+        ax.set_ylim(-0.6, len(splits) - 0.4)
+        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]), right=max(1.0, min(2.0, ax.get_xlim()[1])))
+        ax.grid(axis="x", color="0.9")
+        ax.set_axisbelow(True)
+    panels[-1].legend(title="group", fontsize=8, title_fontsize=8, frameon=False, loc="upper left",
+                      bbox_to_anchor=(1.0, 1.0))  # fmt: skip
+    return figure
+
+
+def _printed(measures: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "split": measures["split"],
+            "measure": measures["measure"],
+            "group": measures["group"],
+            "estimate": [
+                f"{plain(row.estimate, 3)} [{plain(row.low, 3)}, {plain(row.high, 3)}]"
+                for row in measures.itertuples()
+            ],
+            "p": measures["p"].map(_p),
+            "users": measures["users"],
+            "pairs": measures["pairs"],
+        }
+    )
+
+
+def _p(value: float) -> str:
+    return "-" if pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -14,6 +14,8 @@ TUNE_QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
 }
 
+STARTS = 3  # of a cluster here
+
 # One thread a process: lanes share the cores between them, and a sum's order stays the same.
 WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
@@ -33,13 +35,25 @@ def cluster() -> Iterator[None]:
     for name, value in TUNE_QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder tells what failed, and why
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        log_to_driver=False,  # workers' output goes to the cells' log files
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": WORKER_ENV},
-    )
+    _start()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start() -> None:
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(
+                address=os.environ.get("RAY_ADDRESS", "local"),
+                log_to_driver=False,  # workers' output goes to the cells' log files
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": WORKER_ENV},
+            )
+            return
+        except Exception as error:
+            # Ray gives a node 30 s to start, whatever else the machine does, and has no type for that.
+            if "timed out during startup" not in str(error) or attempt == STARTS:
+                raise
+            ray.shutdown()

@@ -1,6 +1,8 @@
 """Pairs, splits and the twin: nobody in two groups or folds, nothing lost or doubled, planted truth found."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,18 +170,75 @@ def test_a_twin_is_its_spec_and_nothing_else() -> None:
 
 
 def test_a_twin_of_prisms_size_has_its_shape_and_its_planted_truth() -> None:
-    data = corpus.load(TwinData(users=1500, history="none"))
-    gaps = data.pairs["score_gap"]
-    assert 16_000 < len(data.pairs) < 22_000
-    assert gaps.quantile([0.25, 0.5, 0.75]).to_numpy() == pytest.approx([6, 14, 29], abs=4)
-    assert data.pairs["source_model"].nunique() == 21
-    mean = data.users.groupby(data.users["age"].isin(AGE.a))["mean_score_gap"].mean()
-    assert mean[True] > 1.3 * mean[False]
-    safety = data.users["prefs_safety"] >= data.users["prefs_safety"].median()
-    mean = data.users.groupby(safety)["mean_score_gap"].mean()
-    assert mean[False] > 1.3 * mean[True]
-    region = data.users.groupby("reside_region")["mean_score_gap"].mean()
-    assert region["Europe"] == pytest.approx(region["Americas"], rel=0.12)
+    """Published moments: Kirk et al. 2024, and the ordered logit's cut points."""
+    spec = TwinData(users=1500, history="none")
+    tables, data = twin.tables(spec), corpus.load(spec)
+    said = tables.utterances
+    assert len(said) == pytest.approx(68_371, rel=0.03)
+    assert said["conversation_id"].nunique() == pytest.approx(8_011, rel=0.03)
+    assert said["interaction_id"].nunique() == pytest.approx(27_172, rel=0.03)
+    assert said["score"].agg(["mean", "std"]).to_numpy() == pytest.approx([65.1, 29.3], abs=1.5)
+    assert said["model_name"].nunique() == 21
+    assert len(data.pairs) == pytest.approx(18_064, rel=0.05)
+    assert len(data.users) == pytest.approx(1_393, rel=0.02)
+    assert data.pairs["score_gap"].quantile([0.25, 0.5, 0.75]).to_numpy() == pytest.approx([6, 14, 29], abs=1)
+    slider = tables.survey["prefs_helpfulness"]
+    assert (slider.mean(), slider.std()) == pytest.approx((89.4, 14.4), abs=1)
+    assert set(data.dropped) == {"empty answer", "identical answers", "tie"}
+
+    gap = data.users.set_index("user_id")["mean_score_gap"]
+    for effect in twin.truth(spec).effects.itertuples():
+        value = data.users.set_index("user_id")[effect.trait]
+        a = value.isin(effect.levels) if effect.levels else value >= value.median()
+        ratio = gap[a].mean() / gap[~a].mean()
+        if effect.predicted == "A = B":
+            assert ratio == pytest.approx(1, abs=0.1)
+        else:
+            assert (ratio > 1.1) == (effect.predicted == "A > B")
+            assert (ratio < 1 / 1.1) == (effect.predicted == "A < B")
+
+
+def test_a_twin_without_effects_has_none() -> None:
+    users = corpus.load(TwinData(users=1500, history="none", strength=0)).users
+    young = users["age"].isin(AGE.a)
+    means = users.groupby(young)["mean_score_gap"].mean()
+    assert means[True] == pytest.approx(means[False], rel=0.1)
+    truth = twin.truth(TwinData(users=1500, strength=0)).effects
+    assert truth["log_odds_population"].abs().max() < 1e-3
+
+
+def test_a_twin_on_disk_is_prism_to_its_reader_and_its_truth_lies_beside(tmp_path: Path) -> None:
+    twin.main(["--users", "40", "--seed", "7", "--out", str(tmp_path)])
+    read = corpus.load(PrismData(path=str(tmp_path), history="full"))
+    made = corpus.load(TwinData(users=40, seed=7, history="full"))
+    pd.testing.assert_frame_equal(read.pairs, made.pairs)
+    pd.testing.assert_frame_equal(read.users, made.users[read.users.columns], check_dtype=False)
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert {effect["trait"] for effect in truth["effects"]} == {
+        "age", "education", "prefs_safety", "reside_region",
+    }  # fmt: skip
+    assert len(truth["models"]) == 21
+
+
+def test_prisms_size_is_read_and_paired_in_five_seconds_and_a_gigabyte(tmp_path: Path) -> None:
+    """Processor time, since the machine may be busy; in a process of its own, whose memory is its own."""
+    twin.write(TwinData(users=1500), tmp_path)
+    script = (
+        "import resource, sys, time\n"
+        "from training.data import corpus\n"
+        "from training.spec import PrismData\n"
+        "start = time.process_time()\n"
+        "pairs = corpus.load(PrismData(path=sys.argv[1])).pairs\n"
+        "spent = time.process_time() - start\n"
+        "print(len(pairs), spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    pairs, seconds, memory = map(float, told.stdout.split())
+    assert pairs > 18_000
+    assert seconds < 5
+    assert memory < 1e9
 
 
 ROW = {

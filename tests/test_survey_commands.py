@@ -1,0 +1,77 @@
+"""From the survey to splits, and who is then in the groups: the two commands, on planted truth."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from orchestrator import groups, predict
+from orchestrator.study import CONFIGS, load
+from training.data import twin
+from training.errors import StudyError
+from training.spec import TwinData
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_the_planted_traits_become_splits_of_a_study_file(home: Path) -> None:
+    written = home / "splits.yaml"
+    assert predict.main(["--set", "data.users=1500", "--write", str(written)]) == 0
+    found = yaml.safe_load(written.read_text())["splits"]
+    by_trait = {split["column"]: split for split in found.values()}
+    for effect in twin.truth(TwinData(users=1500)).effects.itertuples():
+        if effect.predicted == "A = B":
+            continue
+        split = by_trait[effect.trait]
+        if effect.levels:  # a category's A is the side with the larger gaps, whatever it is called
+            assert set(effect.levels) <= set(split["a"])
+            assert not set(effect.levels) & set(split["b"])
+        assert split["predicted"] == effect.predicted
+    table = pd.read_csv(home / "runs/demo/prediction/ordered_logit.csv")
+    safety = table[table["trait"] == "prefs_safety"].iloc[0]
+    assert safety["low"] < -0.041 < safety["high"]  # the population-averaged effect of the planted -0.045
+
+    study = yaml.safe_load((CONFIGS / "demo.yaml").read_text()) | {"splits": found}
+    file = home / "study.yaml"
+    file.write_text(yaml.safe_dump(study))
+    assert set(load(file, []).splits) == set(found)
+
+
+def test_group_sizes_stand_beside_the_published_ones(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    published = CONFIGS / "reference" / "splits.csv"
+    twin.write(TwinData(users=200), home / "prism")
+    arguments = ["--config", str(CONFIGS / "v5.yaml"), f"data.path={home / 'prism'}"]
+    assert groups.main([*arguments, "--published", str(published)]) == 0
+    sizes = pd.read_csv(home / "runs/v5/groups/sizes.csv").set_index(["split", "group"])
+    assert sizes.loc[("S1_age", "A"), "published_users"] == 706
+    assert sizes.loc[("S5_behavioral", "B"), "published_pairs"] == 9991
+    assert (sizes["pairs"] == sizes["train"] + sizes["heldout"]).all()
+    assert sizes.loc[("S3_safety", "A"), "users"] > 60
+    assert "| S6_region | B |" in capsys.readouterr().out
+    measures = pd.read_csv(home / "runs/v5/groups/measures.csv")
+    assert set(measures["split"]) == set(load(CONFIGS / "v5.yaml", []).splits)
+
+
+def test_a_table_without_published_sizes_is_named(home: Path) -> None:
+    wrong = home / "wrong.csv"
+    wrong.write_text("split,users\nS1_age,3\n")
+    with pytest.raises(StudyError, match=r"--published: .*wrong\.csv.*pairs_a"):
+        groups.main(["--published", str(wrong)])
+
+
+@pytest.mark.parametrize("name", ["v5", "v5b"])
+def test_the_published_studies_split_as_their_notes_say(name: str) -> None:
+    study = load(CONFIGS / f"{name}.yaml", [])
+    splits = {
+        "v5": ["S1_age", "S2_personalisation", "S3_safety", "S4_familiarity", "S5_behavioral", "S6_region"],
+        "v5b": ["S1_age", "S2_education", "S3_personalisation", "S4_safety", "S5_factuality",
+                "S6_helpfulness", "S7_diversity", "S8_region"],
+    }  # fmt: skip
+    assert list(study.splits) == splits[name]
+    assert [split.predicted for split in study.splits.values()][-1] == "A = B"

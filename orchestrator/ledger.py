@@ -5,6 +5,7 @@ checksum of its `outcomes.parquet`. Everything else is unfinished, whatever it l
 """
 
 import hashlib
+import json
 import logging
 import math
 import os
@@ -26,6 +27,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store's migrations are no news
 METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
 OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
+TABLES = "mlflow.loggedArtifacts"  # MLflow's own list of the tables of a run
 IDENTITY = ["study", "method", "split", "seed", "trial_id"]
 
 
@@ -184,17 +186,28 @@ class Ledger:
         return len(open_runs)
 
     def publish(self, folder: Path, name: str, tags: Mapping[str, str]) -> str:
-        """Keep a folder as `name` in the run of the study itself, of which there is one."""
+        """Keep a folder as `name` in the run of the study itself, of which there is one; its CSV files are
+        MLflow tables, too."""
         found = list(self._search("tags.kind = 'study'"))
+        kept: set[str] = set()
         if found:
             run_id = str(found[0].info.run_id)
+            kept = {entry["path"] for entry in json.loads(found[0].data.tags.get(TABLES, "[]"))}
         else:
             run = self._client.create_run(
                 self._experiment, tags={"kind": "study", "study": self._study}, run_name="study"
             )
             run_id = str(run.info.run_id)
-        self._tag(run_id, tags)
         self._client.log_artifacts(run_id, str(folder), name)
+        # Not log_table: it appends to the table of an earlier call.
+        with tempfile.TemporaryDirectory() as made:
+            for file in sorted(folder.glob("*.csv")):
+                frame = pd.read_csv(file)
+                frame.to_json(Path(made) / f"{file.stem}.json", orient="split", index=False)
+                kept.add(f"{name}/tables/{file.stem}.json")
+            self._client.log_artifacts(run_id, made, f"{name}/tables")
+        listed = json.dumps([{"path": path, "type": "table"} for path in sorted(kept)])
+        self._tag(run_id, {**tags, TABLES: listed})
         self._client.set_terminated(run_id, "FINISHED")
         return run_id
 

@@ -121,3 +121,23 @@ def test_a_number_that_is_not_finite_never_enters(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="diff/pref_acc_tail"):
         ledger.finish(run_id, result(TRIAL, float("nan")), {})
     assert not ledger.finished()
+
+
+def test_a_published_folders_csv_files_are_tables_and_stay_so_when_it_is_published_again(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.md").write_text("# report")
+    for content in ("split,pp\nS1,1.5\n", "split,pp\nS1,2.5\nS2,3.5\n"):
+        (tmp_path / "verdicts.csv").write_text(content)
+        run_id = ledger.publish(tmp_path, "report", {"cells": "2"})
+    ledger.publish(tmp_path, "weights", {})
+    client = MlflowClient(ledger.uri)
+    run = client.get_run(run_id)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ledger.uri)  # load_table searches there
+    table = client.load_table(run.info.experiment_id, "report/tables/verdicts.json", run_ids=[run_id])
+    assert table[["split", "pp"]].to_numpy().tolist() == [["S1", 2.5], ["S2", 3.5]]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["cells"] == "2"
+    listed = run.data.tags["mlflow.loggedArtifacts"]
+    assert "report/tables/verdicts.json" in listed
+    assert "weights/tables/verdicts.json" in listed

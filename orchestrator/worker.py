@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,17 +20,20 @@ import pandas as pd
 
 from orchestrator.trial import Geometry, Order, Report, TrialResult
 
-ARM_FILES = ("outcomes.parquet", "curve.parquet", "summary.json")
+ARM_FILES = ("outcomes.parquet", "curve.parquet", "numbers.json")
+TIMES = ("steps", "heldout")
 DIFFS = ("pref_acc_tail", "pref_acc_heldout", "margin_heldout")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A trained and evaluated arm: its summary, curve (step, metric, value) and held-out outcomes."""
+    """A trained and evaluated arm: its summary, curve (step, metric, value), held-out outcomes, and where its
+    time went (seconds in training steps, seconds in held-out scoring)."""
 
     summary: dict[str, float]
     curve: pd.DataFrame
     outcomes: pd.DataFrame
+    seconds: dict[str, float]
 
 
 def run_trial(order: Order, report: Report) -> TrialResult:
@@ -38,6 +42,7 @@ def run_trial(order: Order, report: Report) -> TrialResult:
     Raises:
         StudyError: for a mistake in the study or its data, and for a loss that is not finite.
     """
+    start = time.monotonic()
     with _output_to(order.log):
         arms = {arm: _arm(order, arm, report) for arm in order.trial.arms}
         from training.hardware import device, hardware
@@ -58,7 +63,12 @@ def run_trial(order: Order, report: Report) -> TrialResult:
         metrics=metrics,
         curves=pd.concat([arm.curve.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
         outcomes=pd.concat([arm.outcomes.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
-        facts={"geometry": str(geometry), "hardware": hardware()},
+        facts={
+            "geometry": str(geometry),
+            "hardware": hardware(),
+            **{f"seconds_{key}": f"{sum(arm.seconds[key] for arm in arms.values()):.3f}" for key in TIMES},
+            "seconds_cell": f"{time.monotonic() - start:.3f}",
+        },
     )
 
 
@@ -89,6 +99,7 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         on_step=lambda step, total: report(name, step, total),
     )
     held = pairs[pairs["fold"] == "heldout"]
+    start = time.monotonic()
     margins = heldout(
         result.model, scored, held["row"].to_numpy(), trial.training.max_length, f"{trial.name} arm {name}"
     )
@@ -97,7 +108,8 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         .rename(columns={"group": "eval_group"})
         .assign(correct=lambda table: table["margin"] > 0)
     )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
-    arm = Arm(result.summary | _held_out_summary(outcomes, name), result.curve, outcomes)
+    seconds = {"steps": result.seconds, "heldout": time.monotonic() - start}
+    arm = Arm(result.summary | _held_out_summary(outcomes, name), result.curve, outcomes, seconds)
     if os.environ.get("RANK", "0") == "0":
         _keep(arm, folder)
     return arm
@@ -122,14 +134,16 @@ def _keep(arm: Arm, folder: Path) -> None:
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
     arm.outcomes.to_parquet(unfinished / ARM_FILES[0], index=False)
     arm.curve.to_parquet(unfinished / ARM_FILES[1], index=False)
-    (unfinished / ARM_FILES[2]).write_text(json.dumps(arm.summary))
+    (unfinished / ARM_FILES[2]).write_text(json.dumps({"summary": arm.summary, "seconds": arm.seconds}))
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
 
 def _load(folder: Path) -> Arm:
-    outcomes, curve, summary = (folder / name for name in ARM_FILES)
-    return Arm(json.loads(summary.read_text()), pd.read_parquet(curve), pd.read_parquet(outcomes))
+    outcomes, curve, numbers = (folder / name for name in ARM_FILES)
+    return Arm(
+        curve=pd.read_parquet(curve), outcomes=pd.read_parquet(outcomes), **json.loads(numbers.read_text())
+    )
 
 
 @contextmanager

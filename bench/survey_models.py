@@ -1,14 +1,16 @@
 """Are the survey models right about twins whose truth is planted?
 
-    python -m bench.survey_models [--twins 400] [--users 500]
+    python -m bench.survey_models [--users 1400] [--twins 600] [--mixed 300]
 
 Every twin is a new draw of people and ratings (numbers only, no text). The ordered logit is fitted with the
 planted traits beside traits that do nothing, with errors clustered by user and with naive ones; the
-heterogeneity measures compare the very familiar with the others. Prints Markdown tables for docs/data.md.
+heterogeneity measures (of `--mixed` twins) compare the very familiar with the others. Prints Markdown tables
+for docs/data.md.
 """
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -131,20 +133,23 @@ def summary(found: pd.DataFrame, keys: list[str], estimate: str) -> pd.DataFrame
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--twins", type=int, default=400)
-    parser.add_argument("--users", type=int, default=500)
+    parser.add_argument("--users", type=int, default=1400)
+    parser.add_argument("--twins", type=int, default=600)
+    parser.add_argument("--mixed", type=int, default=300)
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    users, seeds = [args.users] * args.twins, range(args.twins)
     with ProcessPoolExecutor(args.processes) as pool:
-        logit = pd.concat(pool.map(logit_of, users, seeds, chunksize=5))
+        logit = pd.concat(pool.map(partial(logit_of, args.users), range(args.twins), chunksize=5))
         print(f"Ordered logit, {args.twins} generated twins of {args.users} people.\n")
         print(table(summary(logit, ["trait"], "beta")))
         nothing = logit[logit["own"] == 0]
         shares = nothing[["rejected clustered", "rejected naive"]].mean()
-        print(f"\nTraits that do nothing, together: {shares.round(4).to_dict()} of {len(nothing)} tests.\n")
-        measures = pd.concat(pool.map(measures_of, users, seeds, chunksize=5))
-        print(f"Heterogeneity, {args.twins} generated twins of {args.users} people.\n")
+        print(
+            f"\nTraits that do nothing, together: {shares.round(4).to_dict()} of {len(nothing)} tests.\n",
+            flush=True,
+        )
+        measures = pd.concat(pool.map(partial(measures_of, args.users), range(args.mixed), chunksize=5))
+        print(f"Heterogeneity, {args.mixed} generated twins of {args.users} people.\n")
         print(table(summary(measures, ["split", "measure", "group"], "estimate")))
 
 

@@ -1,0 +1,51 @@
+"""Seconds to score every pair of a twin of PRISM's size once, on a cluster here, and to find it done.
+
+    python -m bench.scoring [--users 1500] [--model tiny]
+
+Prints a Markdown row: pairs, seconds to build or load nothing but the scores, pairs/s, and the warm answer.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+import ray
+
+from orchestrator.cluster import cluster
+from orchestrator.places import Places
+from orchestrator.prepare import score, tables
+from orchestrator.study import CONFIGS, load
+from stats.markdown import table
+from training import model as models
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, default=1500)
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--max-length", type=int, default=256)
+    args = parser.parse_args()
+    overrides = [
+        f"data.users={args.users}", f"model.path={args.model}", f"training.max_length={args.max_length}",
+    ]  # fmt: skip
+    study = load(CONFIGS / "demo.yaml", overrides)
+    with tempfile.TemporaryDirectory() as root, cluster():
+        here = Places(study.study, Path(root))
+        data = tables(study)
+        models.resolve(study.model, study.data, here.cache)  # the tiny model is built: no part of scoring
+        seconds = []
+        for _ in ("cold", "warm"):
+            start = time.monotonic()
+            score(study, data, here)
+            seconds.append(time.monotonic() - start)
+        cold, warm = seconds
+        pairs = len(data.corpus.pairs)
+        cores = ray.cluster_resources()["CPU"]
+    row = {"pairs": pairs, "cores": cores, "cold s": cold, "pairs/s": pairs / cold, "warm s": warm}
+    print(table(pd.DataFrame([row]).round(2)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The sweep against the loop it replaces, and against a stock Ray Tune + Ray Train program.
+
+    python -m bench.throughput [--rounds 3] [--config configs/demo.yaml] [KEY=VALUE ...] [--out DIR]
+
+Same pairs, model, steps and held-out pairs, as many processes at once as the sweep has lanes; every arm is a
+process of its own in the loop (`plain_run.py`), a cell is a Tune trial with its own TorchTrainer in the stock
+program (`stock_ray.py`). The variants take turns. Writes throughput.json and throughput.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from mlflow.tracking import MlflowClient
+
+from orchestrator import grid
+from orchestrator.prepare import tables
+from orchestrator.study import CONFIGS, Study, load
+from stats.markdown import table
+from training import model as models
+
+BENCH = Path(__file__).parent
+ENV = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def jobs(study: Study, folder: Path, model: str) -> list[list[list[str]]]:
+    """Cells as lists of arms, an arm as the arguments of plain_run.py; pairs as jsonl files beside them."""
+    data = tables(study)
+    text = data.corpus.pairs.set_index("pair_id")[["prompt", "chosen", "rejected"]]
+    cells = []
+    for trial in grid.expand(study):
+        groups = data.groups[trial.split]
+        heldout = folder / f"{trial.split}-heldout.jsonl"
+        _write(text.loc[groups.loc[groups["fold"] == "heldout", "pair_id"]], heldout)
+        arms = []
+        for arm in trial.arms:
+            rows = (groups["fold"] == "train") & (groups["group"] == arm)
+            train = folder / f"{trial.split}-{arm}.jsonl"
+            _write(text.loc[groups.loc[rows, "pair_id"]], train)
+            out = folder / f"{trial.name.replace('/', '-')}-{arm}.json"
+            how = trial.training
+            words = {
+                "--train": train, "--heldout": heldout, "--model": model, "--out": out,
+                "--deepspeed": CONFIGS / "deepspeed" / "zero2.json", "--seed": trial.seed,
+                "--steps": how.max_steps, "--batch-size": how.batch_size, "--max-length": how.max_length,
+                "--learning-rate": how.learning_rate,
+            }  # fmt: skip
+            flags = ["--cpu", *(["--wpo"] if trial.objective.use_weighting else [])]
+            arms.append([str(word) for pair in words.items() for word in pair] + flags)
+        cells.append(arms)
+    return cells
+
+
+def _write(pairs: pd.DataFrame, path: Path) -> None:
+    if path.exists():
+        return
+    answers = {
+        side: [[{"role": "assistant", "content": text}] for text in pairs[side]]
+        for side in ("chosen", "rejected")
+    }
+    pairs.assign(**answers).to_json(path, orient="records", lines=True)
+
+
+def loop(cells: list[list[list[str]]], processes: int) -> None:
+    """Every arm in a process of its own, so many at once, as a job array runs them."""
+
+    def one(number: int, words: list[str]) -> None:
+        ports = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+        env = {**os.environ, **ENV, **ports, "MASTER_PORT": str(29600 + number)}
+        command = [sys.executable, str(BENCH / "plain_run.py"), *words]
+        subprocess.run(command, env=env, check=True, capture_output=True)
+
+    arms = [arm for cell in cells for arm in cell]
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(one, range(len(arms)), arms))
+
+
+def stock(cells: list[list[list[str]]], folder: Path) -> None:
+    path = folder / "jobs.json"
+    path.write_text(json.dumps(cells))
+    command = [sys.executable, str(BENCH / "stock_ray.py"), str(path)]
+    subprocess.run(command, env={**os.environ, **ENV}, check=True, capture_output=True)
+
+
+def sweep(arguments: list[str], home: Path, model: str) -> None:
+    command = [sys.executable, "-m", "orchestrator.sweep", *arguments, "--model", model]
+    env = {**os.environ, "ORCHESTRATOR_HOME": str(home)}
+    subprocess.run(command, env=env, check=True, capture_output=True)
+
+
+def overhead(study: Study, home: Path) -> pd.Series:
+    """Seconds a cell outside its training steps and its held-out scoring, a lane's first cell left out."""
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study.study)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'", order_by=["start_time"])
+    tags = [run.data.tags for run in runs]
+    seconds = pd.DataFrame(
+        {name: [float(tag[f"seconds_{name}"]) for tag in tags] for name in ("cell", "steps", "heldout")}
+    )
+    return (seconds["cell"] - seconds["steps"] - seconds["heldout"]).sort_values().iloc[: -2 or None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--config", type=Path, default=CONFIGS / "demo.yaml")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    args = parser.parse_args()
+    study = load(args.config, args.overrides)
+    arguments = ["--config", str(args.config), *args.overrides]
+    seconds: dict[str, list[float]] = {"loop": [], "stock Tune + Train": [], "sweep": []}
+    outside: list[float] = []
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        model = models.resolve(study.model, study.data, folder / "cache").path  # for all three alike
+        cells = jobs(study, folder, model)
+        for number in range(args.rounds):
+            home = folder / f"home{number}"
+            variants: dict[str, Callable[[], None]] = {
+                "loop": lambda: loop(cells, args.processes),
+                "stock Tune + Train": lambda: stock(cells, folder),
+                "sweep": lambda home=home: sweep(arguments, home, model),  # type: ignore[misc]
+            }
+            for name, run in variants.items():
+                start = time.monotonic()
+                run()
+                seconds[name].append(time.monotonic() - start)
+                print(f"round {number + 1}, {name}: {seconds[name][-1]:.1f} s", flush=True)
+            outside += overhead(study, home).tolist()
+    write(args.out, study, len(cells), seconds, outside)
+
+
+def write(out: Path, study: Study, cells: int, seconds: dict[str, list[float]], outside: list[float]) -> None:
+    """throughput.json with every time, throughput.md with medians, spread and ratios."""
+    out.mkdir(parents=True, exist_ok=True)
+    hardware = f"{os.cpu_count()} cores, {platform.machine()}"
+    rows = []
+    for name, values in seconds.items():
+        ratios = [mine / other for mine, other in zip(seconds["sweep"], values, strict=True)]
+        rows.append(
+            {
+                "variant": name,
+                "median s": f"{statistics.median(values):.1f}",
+                "range s": f"{min(values):.1f} to {max(values):.1f}",
+                "sweep over it": f"{statistics.median(ratios):.2f}",
+            }
+        )
+    found = {"hardware": hardware, "cells": cells, "seconds": seconds, "overhead_s": outside}
+    (out / "throughput.json").write_text(json.dumps(found, indent=2) + "\n")
+    page = (
+        f"{study.study}: {cells} cells, {study.training.max_steps} steps an arm, {hardware}, "
+        f"{len(seconds['sweep'])} rounds.\n\n{table(pd.DataFrame(rows))}\n\n"
+        f"Overhead a warm cell (outside steps and held-out scoring): median "
+        f"{statistics.median(outside):.2f} s, {min(outside):.2f} to {max(outside):.2f}.\n"
+    )
+    (out / "throughput.md").write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from stats import html
 from stats.markdown import plain, table
 
 COLUMN_INCHES = 6.5
@@ -56,6 +57,7 @@ def write(
         ]  # fmt: skip
     page = out / "groups.md"
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    html.write(page, f"{study}: groups")
     return page
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stats import sections, sections_evidence
+from stats import html, sections, sections_evidence
 from stats.comparison import THERE, Comparison
 from stats.gates import BASELINE
 from stats.markdown import table
@@ -16,13 +16,15 @@ FLOATS = "%.10g"
 
 
 def write(comparison: Comparison, setup: Mapping[str, str], generated: bool, out: Path) -> Path:
-    """Write report.md, its tables as CSV and its figures into `out`; returns the report's path."""
+    """Write report.md, the same as one HTML file, its tables as CSV and its figures into `out`; returns the
+    path of report.md."""
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in tables(comparison).items():
         frame.to_csv(out / f"{name}.csv", index=False, float_format=FLOATS)
     figures = draw(comparison, out)
     report = out / "report.md"
     report.write_text(render(comparison, setup, generated, figures), encoding="utf-8")
+    html.write(report, setup["study"])
     return report
 
 

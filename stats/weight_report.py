@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from stats import html, weights
 from stats import weight_plots as plots
-from stats import weights
 from stats.markdown import table
 
 TERMS = {
@@ -64,6 +64,7 @@ def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool
     ]
     page = out / "weights.md"
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    html.write(page, f"{study}: weights")
     return page
 
 

@@ -1,0 +1,39 @@
+"""A report as one HTML page that needs nothing beside it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from stats import html
+
+
+class Seen(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [str(value) for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data.strip())
+
+
+def test_tables_and_figures_are_inside_and_nothing_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "forest.png").write_bytes(b"\x89PNG content")
+    page = tmp_path / "report.md"
+    page.write_text(
+        "---\ntags: [a]\n---\n\n# A < B & more\n\n| split | pp |\n| --- | --- |\n| S1 | +1.5 |\n\n"
+        "![f](forest.png)\n"
+    )
+    path = html.write(page, "study <x>")
+    (tmp_path / "forest.png").unlink()
+    text = path.read_text(encoding="utf-8")
+    seen = Seen()
+    seen.feed(text)
+    assert {"A < B & more", "split", "S1", "+1.5", "study <x>"} <= set(seen.text)
+    assert "tags" not in "".join(seen.text)
+    assert len(seen.sources) == 1
+    assert seen.sources[0].startswith("data:image/png;base64,")
+    assert not re.search(r"https?://", text)

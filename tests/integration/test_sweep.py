@@ -142,6 +142,24 @@ def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
     assert own["correct"].mean() == pytest.approx(metrics["A/pref_acc_heldout"])
 
 
+def test_the_weight_analysis_reads_the_sweeps_scores_and_lands_in_the_study_run(sweep: Sweep) -> None:
+    (scores,) = (sweep.home / "runs" / ".cache").glob("scores-*/")
+    before = {path: path.stat().st_mtime_ns for path in scores.rglob("*")}
+    command = [sys.executable, "-m", "orchestrator.weights", "--config", str(sweep.config)]
+    subprocess.run(command, cwd=ROOT, env=sweep.environment, check=True, timeout=300)
+    assert {path: path.stat().st_mtime_ns for path in scores.rglob("*")} == before  # nothing was scored again
+    client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'study'")
+    kept = {file.path for file in client.list_artifacts(run.info.run_id, "weights")}
+    pictures = {f"weights/{name}.png" for name in ("histogram", "score_gap", "source_model", "splits")}
+    assert pictures | {"weights/weights.md"} <= kept
+    shares = pd.read_csv(client.download_artifacts(run.info.run_id, "weights/shares.csv")).set_index("term")
+    # Planted: three families of models with words of their own, and gaps that no text decides.
+    assert shares.loc["source_model", "alone_low"] > shares.loc["score_gap", "alone_high"]
+
+
 def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
     fresh = Sweep(tmp_path)
     code = (

@@ -1,0 +1,70 @@
+"""A study file from flags: it loads, says what was asked, and never overwrites."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator import new
+from orchestrator.study import load
+from training.errors import StudyError
+from training.spec import MedianSplit, PairsData, PrismData
+
+
+def test_what_is_asked_is_in_the_file(tmp_path: Path) -> None:
+    out = tmp_path / "studies" / "x.yaml"
+    words = ["--study", "x", "--data", "some/folder", "--model", "Qwen/Qwen2.5-0.5B-Instruct"]
+    assert (
+        new.main([*words, "--methods", "wpo_greedy,dpo,ipo,robust", "--seeds", "1,2", "--out", str(out)]) == 0
+    )
+    study = load(out)
+    assert study.study == "x"
+    assert isinstance(study.data, PrismData)
+    assert study.data.path == "some/folder"
+    assert study.reference == "wpo_greedy"
+    assert study.methods["wpo_greedy"].wpo_alignment == "greedy"
+    assert study.methods["ipo"].loss_type == "ipo"
+    assert study.seeds == [1, 2]
+    assert study.training.max_steps == 2000
+    assert study.resources.gpus_per_worker == 1
+    schema = out.read_text().splitlines()[0].split("$schema=")[1]
+    assert (out.parent / schema).exists()
+
+
+def test_without_answers_the_defaults_are_a_study_that_runs_here(tmp_path: Path) -> None:
+    out = tmp_path / "study.yaml"
+    assert new.main(["--out", str(out)]) == 0
+    study = load(out)
+    assert (study.model.path, study.resources.gpus_per_worker) == ("tiny", 0)
+    assert set(study.methods) == {"dpo", "wpo"}
+
+
+def test_pairs_and_splits_of_a_file(tmp_path: Path) -> None:
+    out, splits = tmp_path / "study.yaml", tmp_path / "splits.yaml"
+    splits.write_text("splits:\n  P1: {by: median, column: n_pairs, predicted: A < B}\n")
+    assert new.main(["--data", "rows.jsonl", "--splits", str(splits), "--out", str(out)]) == 0
+    study = load(out)
+    assert isinstance(study.data, PairsData)
+    assert study.splits == {"P1": MedianSplit(column="n_pairs", predicted="A < B")}
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--methods", "dpo,wpp"], "wpp"),
+        (["--seeds", "1,1"], "seeds"),
+        (["--splits", "nowhere.yaml"], "--splits: nowhere.yaml"),
+    ],
+)
+def test_a_mistake_is_named_and_leaves_no_file(tmp_path: Path, words: list[str], named: str) -> None:
+    out = tmp_path / "study.yaml"
+    with pytest.raises(StudyError, match=named):
+        new.main([*words, "--out", str(out)])
+    assert not out.exists()
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "study.yaml"
+    out.write_text("mine")
+    with pytest.raises(StudyError, match="exists"):
+        new.main(["--out", str(out)])
+    assert out.read_text() == "mine"

@@ -16,7 +16,10 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
         prog=f"python -m orchestrator.{command}", description=description, allow_abbrev=False
     )
     flags.add_argument(
-        "--config", type=Path, default=CONFIGS / "demo.yaml", help="study file (default: the demo study)"
+        "--config",
+        type=Path,
+        default=CONFIGS / "demo.yaml",
+        help="study file, or the name of a shipped one (default: demo)",
     )
     flags.add_argument("--seeds", metavar="42,43", help="seeds instead of the study's")
     flags.add_argument("--model", metavar="PATH", help="model instead of the study's")

@@ -42,7 +42,8 @@ TRAITS: dict[str, str | None] = {
         f"prefs_{name}" for name in ("factuality", "diversity", "safety", "personalisation", "helpfulness")
     ),
 }
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+_HERE = Path(__file__).resolve().parent
+CONFIGS = next(folder / "configs" for folder in (_HERE, _HERE.parent) if (folder / "configs").is_dir())
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -165,14 +166,16 @@ def known(wrong: str, valid: Sequence[str] | dict[str, Any]) -> str:
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """The study of `path` with dotted `key=value` overrides applied.
+    """The study of `path`, or the shipped one of that name, with dotted `key=value` overrides applied.
 
     Raises:
         StudyError: unreadable file, unknown key (answered with the nearest valid one), or bad value.
     """
+    if not path.is_file() and not path.suffix:
+        path = CONFIGS / f"{path.name}.yaml"
     if not path.is_file():
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-        raise StudyError(f"{path}: no such study file; shipped ones in {CONFIGS}: {', '.join(shipped)}")
+        raise StudyError(f"{path}: no such study file; shipped ones: {', '.join(shipped)}")
     try:
         merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
         raw = OmegaConf.to_container(merged, resolve=True)

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test lint ui lock schema clean
+.PHONY: help install demo test slurm bench calibration lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -17,7 +17,19 @@ demo: install    ## run the demo study to its report
 	$(BIN)/python -m orchestrator.sweep
 
 test: install lint  ## lint, types and all tests but the long suites
-	$(BIN)/python -m pytest -m "not slow and not chaos"
+	$(BIN)/python -m pytest
+
+slurm: install   ## the SLURM script against a real slurmctld (root; apt-get install slurm-wlm munge)
+	$(BIN)/python -m pytest -m slurm tests/integration/test_slurm.py
+
+bench: install   ## the sweep against the loop and a stock Tune + Train program; seconds a step; scoring
+	$(BIN)/python -m bench.throughput
+	$(BIN)/python -m bench.steps
+	$(BIN)/python -m bench.scoring
+
+calibration: install  ## survey models, evidence and the published rule on simulated studies (an hour)
+	$(BIN)/python -m bench.survey_models
+	$(BIN)/python -m bench.calibration
 
 lint: install    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,7 +1,9 @@
-"""Cluster files that people start from: valid by Ray's own schema."""
+"""Cluster files that people start from: valid by Ray's own schema, and whole."""
 
+import subprocess
 from pathlib import Path
 
+import ray
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -15,3 +17,22 @@ def test_ray_accepts_the_cluster_file() -> None:
     assert config["head_node_type"] == "head"
     assert worker["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
     assert "InstanceMarketOptions" not in head["node_config"]  # the driver lives there
+
+
+def test_the_kubernetes_manifest_runs_this_ray_with_a_token_and_a_shared_volume() -> None:
+    spec = yaml.safe_load((ROOT / "configs" / "clusters" / "kuberay.yaml").read_text())["spec"]
+    cluster = spec["rayClusterSpec"]
+    assert cluster["rayVersion"] == ray.__version__
+    assert cluster["authOptions"]["mode"] == "token"
+    home = yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"]["ORCHESTRATOR_HOME"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts["studies"] == home
+        assert {volume["name"] for volume in pod["volumes"]} == set(mounts)
+
+
+def test_the_slurm_script_is_bash() -> None:
+    script = ROOT / "configs" / "clusters" / "slurm.sbatch"
+    subprocess.run(["bash", "-n", str(script)], check=True)

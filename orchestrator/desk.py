@@ -6,7 +6,9 @@ and whether a failure is tried again is Tune's business.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import ray
 
@@ -15,10 +17,22 @@ from orchestrator.trial import Order, TrialResult
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt ended without a result. `retriable` is False for the user's own mistakes."""
+    """Why an attempt ended without a result. `retriable` is False for the user's own mistakes; `halve` asks
+    for half the micro-batch in the next attempt. `logs`: where Ray keeps what the worker printed."""
 
     error: str
     retriable: bool
+    traceback: str = ""
+    logs: str = ""
+    halve: bool = False
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The first worker of a lane: its actor, and where Ray keeps what it prints."""
+
+    actor: Any
+    logs: str
 
 
 @dataclass(frozen=True)
@@ -33,13 +47,25 @@ class Progress:
 class Desk:
     """See the module. A lane's *visit* is one life of its worker group: a dead visit can take no cell."""
 
-    def __init__(self, backoff_s: float, lanes: int) -> None:
+    def __init__(
+        self,
+        backoff_s: float,
+        lanes: int,
+        stall_timeout_s: float | None = None,
+        kill: Callable[[Any], None] = ray.kill,
+    ) -> None:
         self._backoff_s = backoff_s
+        self._stall_timeout_s = stall_timeout_s
+        self._kill = kill
+        self._watch: asyncio.Task[None] | None = None
+        self._workers: dict[int, Worker] = {}
+        self._heard: dict[int, float] = {}
+        self._micro_batches: dict[str, int] = {}
         self._lanes = lanes
         self._line: deque[Order] = deque()
         self._changed = asyncio.Condition()
         self._open, self._closed_for = True, ""
-        self._failures: dict[str, list[str]] = {}
+        self._failures: dict[str, list[Failure]] = {}
         self._outcomes: dict[str, asyncio.Future[Failure | None]] = {}
         self._results: dict[str, TrialResult] = {}
         self._progress: dict[str, Progress] = {}
@@ -62,7 +88,9 @@ class Desk:
         return await asyncio.shield(self._outcomes[trial_id])
 
     async def _enqueue(self, order: Order) -> None:
-        failures = len(await self.failures(order.trial.trial_id))
+        trial_id = order.trial.trial_id
+        order = replace(order, micro_batch=self._micro_batches.get(trial_id, order.micro_batch))
+        failures = len(await self.failures(trial_id))
         if failures:
             await asyncio.sleep(self._backoff_s * 2 ** (failures - 1))
         async with self._changed:
@@ -70,14 +98,14 @@ class Desk:
                 self._line.append(order)
                 self._changed.notify()
             else:
-                self._settle(order.trial.trial_id, Failure(self._closed_for, retriable=False))
+                self._settle(trial_id, Failure(self._closed_for, retriable=False))
 
     async def take(self, trial_id: str) -> TrialResult:
         """A finished cell's result, once."""
         return self._results.pop(trial_id)
 
-    async def failures(self, trial_id: str) -> list[str]:
-        """Why each failed attempt at a cell failed, oldest first."""
+    async def failures(self, trial_id: str) -> list[Failure]:
+        """The failed attempts at a cell, oldest first."""
         return self._failures.get(trial_id, [])
 
     async def progress(self) -> dict[str, Progress]:
@@ -90,9 +118,12 @@ class Desk:
 
     # --- the lanes' side ----------------------------------------------------------------------------
 
-    async def visit(self, lane: int) -> int:
+    async def visit(self, lane: int, worker: Worker) -> int:
         """A lane's worker group has started; its number for this life."""
         await self.lose(lane, "its lane was started anew")
+        self._workers[lane] = worker
+        if self._stall_timeout_s and not self._watch:
+            self._watch = asyncio.create_task(self._end_stalled(self._stall_timeout_s))
         return self._visits[lane]
 
     async def next_cell(self, lane: int, visit: int) -> str | None:
@@ -104,6 +135,7 @@ class Desk:
             order = self._line.popleft()
             self._held[lane] = order.trial.trial_id
             self._worked.add(lane)
+            self._heard[lane] = asyncio.get_running_loop().time()
             self._orders[order.trial.trial_id] = order
             return order.trial.trial_id
 
@@ -111,8 +143,10 @@ class Desk:
         """The order of a cell that a lane holds, for each of its workers."""
         return self._orders[trial_id]
 
-    async def step(self, trial_id: str, progress: Progress) -> None:
-        self._progress[trial_id] = progress
+    async def step(self, lane: int, visit: int, progress: Progress) -> None:
+        if self._visits[lane] == visit and lane in self._held:
+            self._progress[self._held[lane]] = progress
+            self._heard[lane] = asyncio.get_running_loop().time()
 
     async def done(self, lane: int, visit: int, result: TrialResult) -> None:
         if self._release(lane, visit) == result.trial_id:
@@ -121,20 +155,38 @@ class Desk:
 
     async def failed(self, lane: int, visit: int, failure: Failure) -> None:
         trial_id = self._release(lane, visit)
-        if trial_id:
-            self._settle(trial_id, failure)
+        if not trial_id:
+            return
+        if failure.halve:
+            now = self._orders[trial_id].micro_batch
+            then = max((part for part in range(1, now // 2 + 1) if now % part == 0), default=now)
+            self._micro_batches[trial_id] = then
+            failure = replace(failure, error=f"{failure.error}; the next attempt's micro-batch is {then}")
+        self._settle(trial_id, replace(failure, logs=self._workers[lane].logs))
 
     async def lose(self, lane: int, reason: str) -> bool:
         """A lane's worker group has ended. True if it ever got as far as taking a cell."""
-        held = self._release(lane, self._visits.get(lane, 0))
+        await self._end_visit(lane, reason)
         worked = lane in self._worked
         self._worked.discard(lane)
+        return worked
+
+    async def _end_visit(self, lane: int, reason: str) -> None:
+        held = self._release(lane, self._visits.get(lane, 0))
         async with self._changed:
             self._visits[lane] = self._visits.get(lane, 0) + 1
             self._changed.notify_all()
         if held:
-            self._settle(held, Failure(reason, retriable=True))
-        return worked
+            self._settle(held, Failure(reason, retriable=True, logs=self._workers[lane].logs))
+
+    async def _end_stalled(self, timeout_s: float) -> None:
+        """Give back the cells of workers that make no step, and end those workers."""
+        while True:
+            await asyncio.sleep(timeout_s / 10)
+            oldest = asyncio.get_running_loop().time() - timeout_s
+            for lane in [lane for lane in self._held if self._heard[lane] < oldest]:
+                await self._end_visit(lane, f"stalled: no step for {timeout_s:g} s")
+                self._kill(self._workers[lane].actor)
 
     async def retire(self, reason: str) -> None:
         """A lane gives up for good; with the last one, the cells in line have nobody to run them."""
@@ -156,12 +208,12 @@ class Desk:
     def _settle(self, trial_id: str, failure: Failure | None) -> None:
         self._outcomes.pop(trial_id).set_result(failure)
         if failure:
-            self._failures.setdefault(trial_id, []).append(failure.error)
+            self._failures.setdefault(trial_id, []).append(failure)
         self._progress.pop(trial_id, None)
         self._orders.pop(trial_id, None)
 
 
-def open_desk(backoff_s: float, lanes: int) -> ray.actor.ActorHandle:
+def open_desk(backoff_s: float, lanes: int, stall_timeout_s: float | None) -> ray.actor.ActorHandle:
     """The desk, on the driver's own node, which is the safe one."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
@@ -169,5 +221,5 @@ def open_desk(backoff_s: float, lanes: int) -> ray.actor.ActorHandle:
     return (
         ray.remote(Desk)
         .options(num_cpus=0, scheduling_strategy=here, max_concurrency=10_000)
-        .remote(backoff_s, lanes)
+        .remote(backoff_s, lanes, stall_timeout_s)
     )

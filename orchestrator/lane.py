@@ -3,6 +3,7 @@
 Process start, imports and the process group are paid once a lane, not once a cell.
 """
 
+import os
 import threading
 import time
 import traceback
@@ -16,10 +17,11 @@ import ray
 from ray import train
 from ray.train.torch import TorchTrainer
 
-from orchestrator.desk import Failure, Progress
+from orchestrator import preemption
+from orchestrator.desk import Failure, Progress, Worker
 from orchestrator.study import Resources
 from orchestrator.trial import Order, Report, TrialResult
-from training.errors import StudyError
+from training.errors import OutOfMemory, StudyError
 
 RunTrial = Callable[[Order, Report], TrialResult]
 PROGRESS_EVERY_S = 0.5
@@ -77,6 +79,7 @@ class Lane(threading.Thread):
         return TorchTrainer(
             serve,
             train_loop_config={"lane": LaneConfig(self.number, self._desk, self._run_trial)},
+            torch_config=preemption.ListeningTorch(),
             scaling_config=train.ScalingConfig(
                 num_workers=wanted.workers,
                 use_gpu=wanted.gpus_per_worker > 0,
@@ -95,7 +98,7 @@ def serve(config: dict[str, Any]) -> None:
 
     lane: LaneConfig = config["lane"]
     first = train.get_context().get_world_rank() == 0
-    visit = ray.get(lane.desk.visit.remote(lane.lane)) if first else 0
+    visit = ray.get(lane.desk.visit.remote(lane.lane, _worker())) if first else 0
     while True:
         trial_id = broadcast_from_rank_zero(
             ray.get(lane.desk.next_cell.remote(lane.lane, visit)) if first else None
@@ -104,15 +107,14 @@ def serve(config: dict[str, Any]) -> None:
             return
         order: Order = ray.get(lane.desk.order.remote(trial_id))
         try:
-            result = lane.run_trial(order, _reporter(lane.desk, trial_id) if first else _silent)
+            with preemption.at_work():
+                result = lane.run_trial(order, _reporter(lane, visit) if first else _silent)
         except FINAL as error:
             if first:
                 ray.get(lane.desk.failed.remote(lane.lane, visit, Failure(str(error), retriable=False)))
         except Exception as error:
             if first:
-                ray.get(
-                    lane.desk.failed.remote(lane.lane, visit, Failure(_place(error, order), retriable=True))
-                )
+                ray.get(lane.desk.failed.remote(lane.lane, visit, _failure(error, order)))
             # What a crash leaves behind in a process is unknown: the next cell gets a fresh one.
             raise
         else:
@@ -120,22 +122,37 @@ def serve(config: dict[str, Any]) -> None:
                 ray.get(lane.desk.done.remote(lane.lane, visit, result))
 
 
-def _place(error: Exception, order: Order) -> str:
+def _worker() -> Worker:
+    """This worker: how to end it, and where Ray keeps what it printed."""
+    printed = os.path.realpath("/proc/self/fd/2")  # Ray tells no worker its log file
+    actor = ray.get_runtime_context().current_actor
+    return Worker(actor, f"{ray.util.get_node_ip_address()}:{printed}")
+
+
+def _failure(error: Exception, order: Order) -> Failure:
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno}; log: {order.log})"
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return Failure(
+        f"{type(error).__name__}: {error} ({place}; log: {order.log})",
+        retriable=True,
+        traceback="".join(traceback.format_exception(error)),
+        halve=isinstance(error, OutOfMemory),
+    )
 
 
-def _silent(arm: str, step: int, total: int) -> None:
-    """Only the first worker of a lane reports."""
+def _silent(arm: str, step: int, total: int) -> bool:
+    """Only the first worker of a lane reports; each can be asked to go."""
+    return preemption.asked()
 
 
-def _reporter(desk: ray.actor.ActorHandle, trial_id: str) -> Report:
+def _reporter(lane: LaneConfig, visit: int) -> Report:
     said = 0.0
 
-    def report(arm: str, step: int, total: int) -> None:
+    def report(arm: str, step: int, total: int) -> bool:
         nonlocal said
         if time.monotonic() - said >= PROGRESS_EVERY_S or step == total:
             said = time.monotonic()
-            desk.step.remote(trial_id, Progress(arm, step, total))
+            lane.desk.step.remote(lane.lane, visit, Progress(arm, step, total))
+        return preemption.asked()
 
     return report

@@ -49,8 +49,14 @@ class Places:
         return self.out / "logs"
 
     @property
-    def work(self) -> Path:
-        return self.out / "work"
+    def work(self) -> str:
+        """Unfinished cells: a folder all nodes reach, or a URI. `ORCHESTRATOR_STORAGE` names another one; a
+        study file names none, so that it can write nowhere but under its own name."""
+        storage = os.environ.get("ORCHESTRATOR_STORAGE")
+        if not storage:
+            return str(self.out / "work")
+        root = storage if "://" in storage else str(Path(storage).expanduser().resolve())
+        return f"{root.rstrip('/')}/{self.study}"
 
     @property
     def ray(self) -> Path:

@@ -69,10 +69,11 @@ def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places
             model=files,
             scored=scored.path,
             groups=groups[trial.split],
-            work=places.work / trial.trial_id,
+            work=f"{places.work}/{trial.trial_id}",
             log=places.logs / f"{trial.name.replace('/', '-')}.log",
             micro_batch=resources.micro_batch or study.training.batch_size // resources.workers,
             deepspeed=deepspeed_config(study),
+            checkpoint_every=study.faults.checkpoint_every,
         )
         for trial in trials
     ]

@@ -1,7 +1,6 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,9 @@ from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.study import Study
 from orchestrator.trial import Order, Trial
+from training.shelf import Shelf
 
+TAG = 4500  # characters of a traceback that are kept: its end, where the error is
 BOOKKEEPING_CPU = 0.01  # Tune refuses 0; a waiting trial costs no more than this
 
 
@@ -63,9 +64,8 @@ class Recorder(tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         cell = self._trial(trial)
-        self.tell(
-            f"{cell.name}: attempt {trial.num_failures} failed, trying again: {self._failures(cell)[-1]}"
-        )
+        why = self._failures(cell)[-1].error
+        self.tell(f"{cell.name}: attempt {trial.num_failures} failed, trying again: {why}")
 
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
@@ -76,7 +76,7 @@ class Recorder(tune.Callback):
             return
         result = ray.get(self.desk.take.remote(cell.trial_id))
         self.ledger.finish(self._run(cell), result, self._history(cell, 1))
-        shutil.rmtree(self.orders[cell.trial_id].work, ignore_errors=True)  # the record holds it now
+        Shelf(self.orders[cell.trial_id].work).clear()  # the record holds it now
         self.done += 1
         self.tell(f"{cell.name}: done ({self.done} of {len(self.orders)})")
 
@@ -91,20 +91,25 @@ class Recorder(tune.Callback):
         return self.runs[cell.trial_id]
 
     def _fail(self, cell: Trial) -> None:
-        error = self._failures(cell)[-1]
-        self.ledger.fail(self._run(cell), error, self._history(cell, 0))
-        self.tell(f"{cell.name}: failed: {error}")
+        last = self._failures(cell)[-1]
+        tags = {
+            "traceback": last.traceback[-TAG:],
+            "log_cell": str(self.orders[cell.trial_id].log),
+            "log_ray": last.logs,
+        }
+        self.ledger.fail(self._run(cell), last.error, self._history(cell, 0) | tags)
+        self.tell(f"{cell.name}: failed: {last.error}")
 
     def _history(self, cell: Trial, succeeded: int) -> dict[str, str]:
         """Tags: how many attempts were made, and why each failed one failed."""
-        failures: list[str] = ray.get(self.desk.failures.remote(cell.trial_id))
-        tags = {f"attempt_{number}": reason for number, reason in enumerate(failures, start=1)}
+        failures: list[Failure] = ray.get(self.desk.failures.remote(cell.trial_id))
+        tags = {f"attempt_{number}": failure.error for number, failure in enumerate(failures, start=1)}
         return {"attempts": str(len(failures) + succeeded), **tags}
 
-    def _failures(self, cell: Trial) -> list[str]:
-        """Reasons of the failed attempts; a trial whose own process died may have told the desk none."""
-        reasons: list[str] = ray.get(self.desk.failures.remote(cell.trial_id))
-        return reasons or ["its Tune trial was lost before it reached a lane"]
+    def _failures(self, cell: Trial) -> list[Failure]:
+        """The failed attempts; a trial whose own process died may have told the desk of none."""
+        failures: list[Failure] = ray.get(self.desk.failures.remote(cell.trial_id))
+        return failures or [Failure("its Tune trial was lost before it reached a lane", retriable=True)]
 
     def _trial(self, trial: TuneTrial) -> Trial:
         return self.orders[trial.config["cell"]].trial
@@ -157,7 +162,7 @@ def lanes(
 ) -> Iterator[tuple[ray.actor.ActorHandle, int]]:
     """The desk, and as many lanes around it as fit; sent home at the end."""
     width = min(cells, study.resources.lanes or fitting_lanes(study))
-    desk = open_desk(study.faults.backoff_s, width)
+    desk = open_desk(study.faults.backoff_s, width, study.faults.stall_timeout_s)
     running = [Lane(number, desk, study.resources, places.ray, run_trial) for number in range(width)]
     for lane in running:
         lane.start()

@@ -87,6 +87,16 @@ class Faults(Spec):
     backoff_s: float = Field(
         2.0, ge=0, description="Wait before a second attempt; doubled with each further one."
     )
+    stall_timeout_s: float | None = Field(
+        1800.0,
+        gt=0,
+        description="A worker that makes no step for so long is ended, its cell tried again; null waits on.",
+    )
+    checkpoint_every: int | None = Field(
+        500,
+        ge=1,
+        description="Optimiser steps between two checkpoints of an arm; null saves only where it is stopped.",
+    )
 
 
 class SurveyModel(Spec):

@@ -24,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from orchestrator.cluster import cluster
     from orchestrator.ledger import Ledger
     from orchestrator.provenance import provenance
+    from training.shelf import Shelf
 
     tables = prepare.tables(study)
+    Shelf(here.work).open()
     with sole_driver(here):
         ledger = Ledger(here)
         ledger.close_abandoned()

@@ -14,7 +14,8 @@ import pandas as pd
 from training.model import ModelFiles
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
-Report = Callable[[str, int, int], None]  # arm, optimiser step, steps in all
+# Told of each arm, optimiser step and steps in all; the answer True asks it to save itself and stop.
+Report = Callable[[str, int, int], bool | None]
 
 # Raised when the training code changes so that the same trial would give other numbers.
 RECIPE = 1
@@ -109,16 +110,21 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Order:
-    """A trial with the places it needs on the machines that run it: paths every node can reach."""
+    """A trial with the places it needs on the machines that run it: paths every node can reach.
+
+    `work`: where it keeps finished arms and checkpoints until it is recorded, a path or a URI.
+    `checkpoint_every`: optimiser steps between two checkpoints; None keeps one only where it is stopped.
+    """
 
     trial: Trial
     model: ModelFiles
     scored: Path
     groups: Path
-    work: Path
+    work: str
     log: Path
     micro_batch: int
     deepspeed: dict[str, Any]
+    checkpoint_every: int | None = None
 
 
 @dataclass(frozen=True)

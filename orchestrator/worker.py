@@ -1,12 +1,12 @@
 """What runs inside a Ray Train worker: one trial, from its order to its result. Knows no ray.
 
 A trial's arms are trained one after the other and then score both groups' held-out pairs (two by two).
-A finished arm is kept in the trial's work folder, so a retry never trains it again.
+A finished arm is kept on the trial's shelf, so a retry never trains it again; an unfinished one saves itself
+there every so many steps, and a retry goes on from where it was.
 """
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.trial import Geometry, Order, Report, TrialResult
+from training.shelf import Damaged, Shelf
 
-ARM_FILES = ("outcomes.parquet", "curve.parquet", "numbers.json")
+ARM, ARM_FILES = "arm", ("outcomes.parquet", "curve.parquet", "numbers.json")
 TIMES = ("steps", "heldout")
 DIFFS = ("pref_acc_tail", "pref_acc_heldout", "margin_heldout")
 
@@ -28,12 +29,13 @@ DIFFS = ("pref_acc_tail", "pref_acc_heldout", "margin_heldout")
 @dataclass(frozen=True)
 class Arm:
     """A trained and evaluated arm: its summary, curve (step, metric, value), held-out outcomes, and where its
-    time went (seconds in training steps, seconds in held-out scoring)."""
+    time went (seconds in training steps, seconds in held-out scoring). `notes`: what befell it on the way."""
 
     summary: dict[str, float]
     curve: pd.DataFrame
     outcomes: pd.DataFrame
     seconds: dict[str, float]
+    notes: list[str]
 
 
 def run_trial(order: Order, report: Report) -> TrialResult:
@@ -68,15 +70,18 @@ def run_trial(order: Order, report: Report) -> TrialResult:
             "hardware": hardware(),
             **{f"seconds_{key}": f"{sum(arm.seconds[key] for arm in arms.values()):.3f}" for key in TIMES},
             "seconds_cell": f"{time.monotonic() - start:.3f}",
+            **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
     )
 
 
 def _arm(order: Order, name: str, report: Report) -> Arm:
-    folder = order.work / name
-    if (folder / ARM_FILES[-1]).exists():
-        return _load(folder)
+    finished = Shelf(f"{order.work}/{name}")
+    arm = _finished(finished)
+    if arm:
+        return arm
     from training.arm import train_arm
+    from training.checkpoints import Checkpoints
     from training.evaluate import heldout
     from training.scoring import open_scored
 
@@ -86,6 +91,7 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
     # A pair whose answer the length limit cuts away was never scored: it is in no arm and no outcome.
     pairs = pd.read_parquet(order.groups).join(row_of, on="pair_id", how="inner")
     train = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()
+    unfinished = Shelf(f"{order.work}/{name}-unfinished")
     result = train_arm(
         scored,
         train,
@@ -97,6 +103,7 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         micro_batch=order.micro_batch,
         deepspeed=order.deepspeed,
         on_step=lambda step, total: report(name, step, total),
+        checkpoints=Checkpoints(unfinished, order.checkpoint_every),
     )
     held = pairs[pairs["fold"] == "heldout"]
     start = time.monotonic()
@@ -109,9 +116,10 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         .assign(correct=lambda table: table["margin"] > 0)
     )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
     seconds = {"steps": result.seconds, "heldout": time.monotonic() - start}
-    arm = Arm(result.summary | _held_out_summary(outcomes, name), result.curve, outcomes, seconds)
+    summary = result.summary | _held_out_summary(outcomes, name)
+    arm = Arm(summary, result.curve, outcomes, seconds, list(result.notes))
     if os.environ.get("RANK", "0") == "0":
-        _keep(arm, folder)
+        _keep(arm, finished, unfinished)
     return arm
 
 
@@ -128,22 +136,34 @@ def _held_out_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:
     return summary
 
 
-def _keep(arm: Arm, folder: Path) -> None:
-    """Write a finished arm to a temporary name, then rename: what has its name is whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
-    arm.outcomes.to_parquet(unfinished / ARM_FILES[0], index=False)
-    arm.curve.to_parquet(unfinished / ARM_FILES[1], index=False)
-    (unfinished / ARM_FILES[2]).write_text(json.dumps({"summary": arm.summary, "seconds": arm.seconds}))
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+def _keep(arm: Arm, shelf: Shelf, checkpoints: Shelf) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        arm.outcomes.to_parquet(folder / ARM_FILES[0], index=False)
+        arm.curve.to_parquet(folder / ARM_FILES[1], index=False)
+        (folder / ARM_FILES[2]).write_text(
+            json.dumps({"summary": arm.summary, "seconds": arm.seconds, "notes": arm.notes})
+        )
+        try:
+            shelf.put(folder, ARM)
+            checkpoints.clear()
+        except OSError as error:  # a full disk costs what a retry would redo, not the arm
+            arm.notes.append(f"not kept until the cell is recorded: {error}")
 
 
-def _load(folder: Path) -> Arm:
-    outcomes, curve, numbers = (folder / name for name in ARM_FILES)
-    return Arm(
-        curve=pd.read_parquet(curve), outcomes=pd.read_parquet(outcomes), **json.loads(numbers.read_text())
-    )
+def _finished(shelf: Shelf) -> Arm | None:
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            shelf.fetch(ARM, Path(scratch) / ARM)
+        except Damaged as damage:  # or not there
+            print(f"{shelf.uri}: {damage}; the arm is to be trained", flush=True)
+            return None
+        outcomes, curve, numbers = (Path(scratch) / ARM / name for name in ARM_FILES)
+        return Arm(
+            curve=pd.read_parquet(curve),
+            outcomes=pd.read_parquet(outcomes),
+            **json.loads(numbers.read_text()),
+        )
 
 
 @contextmanager

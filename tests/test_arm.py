@@ -9,13 +9,15 @@ import torch
 from conftest import MAX_LENGTH
 from trl import DPOConfig
 
-from training.arm import Checkpoints, newest_checkpoint, train_arm
+from training.arm import train_arm
 from training.batches import data_order, sequence_lengths
-from training.errors import StudyError
+from training.checkpoints import Checkpoints
+from training.errors import OutOfMemory, Preempted, StudyError
 from training.evaluate import heldout
 from training.model import ModelFiles
 from training.objectives import LOSSES
 from training.recorder import summarise
+from training.shelf import Shelf
 from training.spec import MethodSpec, TrainingSpec
 
 TRAINING = TrainingSpec(
@@ -94,23 +96,78 @@ def test_a_method_nobody_wrote_code_for_trains(arm, loss):
     assert result.summary["margin_final"] != result.summary["margin_step0"]
 
 
-@pytest.mark.parametrize("kept", [2, 4], ids=["one left", "two left"])
-def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, kept):
-    whole = arm(WPO)
-
-    def cut(step, _):
-        if step == kept + 1:
+def cut_at(cut):
+    def on_step(step, _):
+        if step == cut:
             raise ConnectionError("a node was lost")
 
-    checkpoints = Checkpoints(tmp_path, every=2)
+    return on_step
+
+
+@pytest.mark.parametrize(("every", "cut", "kept"), [(2, 3, [2]), (2, 5, [2, 4]), (3, 5, [3]), (1, 6, [4, 5])])
+def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, every, cut, kept):
+    """Also from checkpoints between two points of the curve (a point every 2 steps)."""
+    whole = arm(WPO)
+    shelf = Shelf(str(tmp_path))
     with pytest.raises(ConnectionError):
-        arm(WPO, checkpoints=checkpoints, on_step=cut)
-    assert newest_checkpoint(tmp_path).name == f"checkpoint-{kept}"
-    (tmp_path / "checkpoint-5").mkdir()  # cut short while it was written
+        arm(WPO, checkpoints=Checkpoints(shelf, every), on_step=cut_at(cut))
+    assert shelf.names() == [f"checkpoint-{step}" for step in kept]
     seen = []
-    resumed = arm(WPO, checkpoints=checkpoints, on_step=lambda step, total: seen.append((step, total)))
-    assert seen == [(step, 6) for step in range(kept + 1, 7)]
+    resumed = arm(WPO, checkpoints=Checkpoints(shelf, every), on_step=lambda *at: seen.append(at))
+    assert seen == [(step, 6) for step in range(kept[-1] + 1, 7)]
+    assert resumed.notes == (f"went on from checkpoint-{kept[-1]}",)
     assert_same_arm(resumed, whole)
+
+
+@pytest.mark.parametrize("damaged", [1, 2], ids=["the one before", "the start"])
+def test_a_damaged_checkpoint_is_passed_over_and_said(arm, tmp_path, damaged):
+    whole = arm(WPO)
+    checkpoints = Checkpoints(Shelf(str(tmp_path)), 2)
+    with pytest.raises(ConnectionError):
+        arm(WPO, checkpoints=checkpoints, on_step=cut_at(5))
+    for step in (4, 2)[:damaged]:
+        path = tmp_path / f"checkpoint-{step}" / "optimizer.pt"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1  # one bit of a disk
+        path.write_bytes(content)
+    seen = []
+    resumed = arm(WPO, checkpoints=checkpoints, on_step=lambda step, _: seen.append(step))
+    assert seen[0] == (3 if damaged == 1 else 1)
+    said = "checkpoint-4: optimizer.pt is not the file that was put there"
+    assert resumed.notes[0] == f"passed over {said}"
+    assert_same_arm(resumed, whole)
+
+
+def test_an_arm_asked_to_stop_saves_itself_at_that_step(arm, tmp_path):
+    whole = arm(WPO)
+    shelf = Shelf(str(tmp_path))
+    with pytest.raises(Preempted, match="saved at step 3"):
+        arm(WPO, checkpoints=Checkpoints(shelf, None), on_step=lambda step, _: step == 3)
+    assert shelf.names() == ["checkpoint-3"]
+    assert_same_arm(arm(WPO, checkpoints=Checkpoints(shelf, None)), whole)
+
+
+def test_a_store_that_is_full_costs_the_arm_its_checkpoints_only(arm, tmp_path, monkeypatch):
+    whole = arm(WPO)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Shelf, "put", full)
+    result = arm(WPO, checkpoints=Checkpoints(Shelf(str(tmp_path)), 3))
+    assert [note.split(":")[0] for note in result.notes] == ["kept no checkpoint at step 3"]
+    assert_same_arm(result, whole)
+
+
+def test_memory_that_is_too_small_is_told_apart(arm, monkeypatch):
+    from training.trainer import PairTrainer
+
+    def too_large(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(PairTrainer, "_compute_loss", too_large)
+    with pytest.raises(OutOfMemory, match="a micro-batch of 4 does not fit: CUDA out of memory"):
+        arm()
 
 
 def test_held_out_margins_start_at_zero_and_follow_training(arm, scored, tiny_folder):

@@ -2,22 +2,25 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from orchestrator.desk import Desk, Failure
+from orchestrator.desk import Desk, Failure, Progress, Worker
 from orchestrator.trial import Order, Trial, TrialResult
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
+
+WORKER = Worker(actor="its actor", logs="here")
 
 
 def order(seed: int) -> Order:
     trial = Trial("s", "dpo", "baseline", seed, "m", "d", {}, None, MethodSpec(), TrainingSpec())
     here = Path("/nowhere")
-    return Order(trial, ModelFiles("m"), here, here, here, here, 8, {})
+    return Order(trial, ModelFiles("m"), here, here, "/nowhere", here, 8, {})
 
 
 def result(cell: Order) -> TrialResult:
@@ -32,7 +35,7 @@ def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
         desk, cell = Desk(backoff_s=0, lanes=1), order(1)
         waiting = asyncio.create_task(desk.run(cell))
-        visit = await desk.visit(0)
+        visit = await desk.visit(0, WORKER)
         assert await desk.next_cell(0, visit) == cell.trial.trial_id
         await desk.done(0, visit, result(cell))
         assert await waiting is None
@@ -47,15 +50,15 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
     async def story() -> None:
         desk, cell = Desk(backoff_s=0, lanes=1), order(1)
         attempt = asyncio.create_task(desk.run(cell))
-        await desk.next_cell(0, await desk.visit(0))
+        await desk.next_cell(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
-        assert await attempt == Failure("node died", retriable=True)
+        assert await attempt == Failure("node died", retriable=True, logs="here")
         again = asyncio.create_task(desk.run(cell))
-        visit = await desk.visit(0)
+        visit = await desk.visit(0, WORKER)
         await desk.next_cell(0, visit)
         await desk.done(0, visit, result(cell))
         assert await again is None
-        assert await desk.failures(cell.trial.trial_id) == ["node died"]
+        assert [failure.error for failure in await desk.failures(cell.trial.trial_id)] == ["node died"]
 
     run(story())
 
@@ -63,13 +66,13 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
 def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
         desk, cell = Desk(backoff_s=0, lanes=1), order(1)
-        old = await desk.visit(0)
+        old = await desk.visit(0, WORKER)
         hanging = asyncio.create_task(desk.next_cell(0, old))  # asked by a worker that dies now
         await asyncio.sleep(0)
         await desk.lose(0, "killed")
         attempt = asyncio.create_task(desk.run(cell))
         assert await hanging is None
-        visit = await desk.visit(0)
+        visit = await desk.visit(0, WORKER)
         assert await desk.next_cell(0, visit) == cell.trial.trial_id
         await desk.done(0, old, result(cell))  # a late word of the dead
         assert not attempt.done()
@@ -83,7 +86,7 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     async def story() -> None:
         desk, cell = Desk(backoff_s=0, lanes=1), order(1)
         first = asyncio.create_task(desk.run(cell))
-        visit = await desk.visit(0)
+        visit = await desk.visit(0, WORKER)
         await desk.next_cell(0, visit)
         second = asyncio.create_task(desk.run(cell))
         await asyncio.sleep(0)
@@ -118,11 +121,52 @@ def test_a_second_attempt_waits_longer_each_time() -> None:
         for _ in range(3):
             asked = loop.time()
             attempt = asyncio.create_task(desk.run(cell))
-            visit = await desk.visit(0)
+            visit = await desk.visit(0, WORKER)
             await desk.next_cell(0, visit)
             waits.append(loop.time() - asked)
             await desk.failed(0, visit, Failure("x", retriable=True))
             await attempt
         assert waits[0] < 0.05 <= waits[1] < 0.1 <= waits[2]
+
+    run(story())
+
+
+def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None:
+    async def story() -> None:
+        ended: list[Any] = []
+        desk, slow, hung = Desk(0, 2, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
+        attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
+        visits = [await desk.visit(0, WORKER), await desk.visit(1, Worker("hung actor", "there"))]
+        for lane, visit in enumerate(visits):
+            await desk.next_cell(lane, visit)
+        for step in range(6):  # slower than the timeout in all, but it moves
+            await asyncio.sleep(0.1)
+            await desk.step(0, visits[0], Progress("A", step, 9))
+        assert ended == ["hung actor"]
+        assert await attempts[1] == Failure("stalled: no step for 0.2 s", retriable=True, logs="there")
+        assert not attempts[0].done()
+        assert await desk.lose(1, "its worker was ended")  # the lane's own word, later: it did work
+        await desk.done(0, visits[0], result(slow))
+        assert await attempts[0] is None
+
+    run(story())
+
+
+@pytest.mark.parametrize(("micro_batch", "then"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
+def test_after_each_lack_of_memory_half_the_micro_batch_is_tried(micro_batch: int, then: list[int]) -> None:
+    async def story() -> None:
+        desk, cell = Desk(0, 1), replace(order(1), micro_batch=micro_batch)
+        visit = await desk.visit(0, WORKER)
+        seen = []
+        for _ in [micro_batch, *then]:
+            attempt = asyncio.create_task(desk.run(cell))
+            trial_id = await desk.next_cell(0, visit)
+            assert trial_id
+            seen.append((await desk.order(trial_id)).micro_batch)
+            await desk.failed(0, visit, Failure("does not fit", retriable=True, halve=True))
+            await attempt
+        assert seen == [micro_batch, *then]
+        said = [failure.error for failure in await desk.failures(cell.trial.trial_id)]
+        assert said[0] == f"does not fit; the next attempt's micro-batch is {then[0]}"
 
     run(story())

@@ -4,6 +4,7 @@ Runs under plain python, torchrun or a Ray Train worker, with or without DeepSpe
 behind in its process: a trial trains two, and the second must not feel the first.
 """
 
+import contextlib
 import os
 import tempfile
 import time
@@ -15,37 +16,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import DPOConfig
 
 from training.batches import Rows, data_order, sequence_lengths
-from training.errors import StudyError
+from training.checkpoints import Checkpoints, nothing_unpickled
+from training.errors import OutOfMemory, Preempted, StudyError
 from training.isolation import isolated
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import trl_arguments
-from training.recorder import FILE, curve, summarise
+from training.recorder import curve, summarise
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 
 
 @dataclass(frozen=True)
-class Checkpoints:
-    """Where an arm saves itself, and resumes from, and how often (steps, a multiple of `logging_steps`)."""
-
-    folder: Path
-    every: int
-
-
-@dataclass(frozen=True)
 class ArmResult:
     """`curve`: columns step, metric, value (`training/recorder.py`). `summary`: final metrics by name.
-    `model`: the tuned model, on its device. `seconds`: wall time of the training loop."""
+    `model`: the tuned model, on its device. `seconds`: wall time of the training loop. `notes`: what a reader
+    of the record should know: where it went on from, checkpoints passed over or not kept."""
 
     curve: pd.DataFrame
     summary: dict[str, float]
     model: PreTrainedModel
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def train_arm(
@@ -59,14 +56,15 @@ def train_arm(
     name: str,
     micro_batch: int,
     deepspeed: dict[str, Any] | None = None,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: Callable[[int, int], bool | None] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> ArmResult:
     """Tune the model on `rows` of a scored table (`training.scoring.open_scored`).
 
     `name` is the trial and arm in messages; `micro_batch` the pairs of one forward pass of one worker;
-    `on_step(step, total)` is called after every optimiser step. Raises StudyError for a group smaller than a
-    batch and for a loss that is not finite.
+    `on_step(step, total)` is called after every optimiser step; True asks the arm to save itself and stop.
+    Raises StudyError for a group smaller than a batch and for a loss that is not finite, OutOfMemory where
+    the accelerator's memory is too small, Preempted where it was asked to stop.
     """
     workers = int(os.environ.get("WORLD_SIZE", 1))
     accumulation, rest = divmod(training.batch_size, micro_batch * workers)
@@ -77,27 +75,23 @@ def train_arm(
         )
     if len(rows) < training.batch_size:
         raise StudyError(f"{name}: {len(rows)} training pairs, fewer than one batch of {training.batch_size}")
-    if checkpoints is not None and checkpoints.every % training.logging_steps:
-        raise StudyError(
-            f"{name}: a checkpoint every {checkpoints.every} steps is no multiple of logging_steps "
-            f"{training.logging_steps}"
-        )
     lengths = sequence_lengths(scored)
     order = data_order(rows, lengths, training, np.random.default_rng(seed))
-    with isolated(deepspeed is not None), tempfile.TemporaryDirectory() as scratch:
+    safely = contextlib.nullcontext() if deepspeed is None else nothing_unpickled()
+    with isolated(deepspeed is not None), safely, tempfile.TemporaryDirectory() as scratch:
         trainer = PairTrainer(
             method,
             name,
             training.batch_size,
+            checkpoints,
             model=load_model(files, training.dtype if deepspeed is not None else "float32"),
             processing_class=load_tokenizer(files),
             train_dataset=scored.select(order),
             args=DPOConfig(
                 **trl_arguments(method),
-                output_dir=str(checkpoints.folder if checkpoints else scratch),
-                save_strategy="steps" if checkpoints else "no",
-                save_steps=checkpoints.every if checkpoints else 500,
-                save_total_limit=2,
+                output_dir=scratch,
+                save_strategy="steps" if checkpoints and checkpoints.every else "no",
+                save_steps=(checkpoints.every if checkpoints else None) or training.max_steps,
                 per_device_train_batch_size=micro_batch,
                 gradient_accumulation_steps=accumulation,
                 max_steps=training.max_steps,
@@ -124,12 +118,20 @@ def train_arm(
         )
         trainer.remove_callback(PrinterCallback)
         if on_step is not None:
-            trainer.add_callback(_Progress(on_step))
-        resume = newest_checkpoint(checkpoints.folder) if checkpoints else None
+            trainer.add_callback(_Progress(on_step, training.logging_steps, name))
+        resume, notes = checkpoints.newest(Path(scratch) / "resume") if checkpoints else (None, [])
         if resume is not None:
-            trainer.recorder.restore(resume)
+            trainer.recorder.restore(resume, trainer.args.process_index, trainer.args.device)
+            notes.append(f"went on from {resume.name}")
+        for note in notes:
+            print(f"{name}: {note}", flush=True)
         start = time.monotonic()
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{name}: a micro-batch of {micro_batch} does not fit: {' '.join(str(error).split())}"
+            ) from error
         seconds = time.monotonic() - start
         model = trainer.accelerator.unwrap_model(trainer.model)
         recorder = trainer.recorder
@@ -141,18 +143,27 @@ def train_arm(
         "tokens_seen": float(lengths[order].sum()),
     }
     summary = summarise(recorder.points) | recorder.weight_summary() | counts
-    return ArmResult(curve(recorder.points), summary, model, seconds)
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a folder, or None; one cut short lacks its curve, written last."""
-    whole = [file.parent for file in folder.glob(f"checkpoint-*/{FILE}")]
-    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
+    return ArmResult(curve(recorder.points), summary, model, seconds, (*notes, *trainer.notes))
 
 
 class _Progress(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, on_step: Callable[[int, int], None]) -> None:
-        self.on_step = on_step
+    """Tells of every step, and where the answer is to stop, saves and stops.
+
+    Workers agree on the step to stop at: they ask one another every `agree` steps, since each asking makes
+    them wait for their devices. A worker alone stops at once.
+    """
+
+    def __init__(self, on_step: Callable[[int, int], bool | None], agree: int, name: str) -> None:
+        self.on_step, self.agree, self.name = on_step, agree, name
+        self.asked = self.stopping = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.on_step(state.global_step, state.max_steps)
+        self.asked |= bool(self.on_step(state.global_step, state.max_steps))
+        if args.world_size == 1 or state.global_step % self.agree == 0:
+            self.stopping = any(gather_object([self.asked]))
+        if self.stopping and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.stopping:
+            raise Preempted(f"{self.name}: asked to stop, saved at step {state.global_step}")

@@ -1,4 +1,4 @@
-"""The user's own mistakes."""
+"""What ends an arm: the user's own mistakes, and what another attempt can mend."""
 
 
 class StudyError(Exception):
@@ -7,3 +7,11 @@ class StudyError(Exception):
     The message names the place (file and key), the value found there and the way out. Picklable, so
     that it crosses Ray's process borders as itself.
     """
+
+
+class OutOfMemory(Exception):
+    """The accelerator's memory did not hold the micro-batch: half of it may fit."""
+
+
+class Preempted(Exception):
+    """The arm was asked to stop, and has saved itself: another attempt goes on from there."""

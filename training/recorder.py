@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import TrainerCallback
 
-FILE = "curve.json"
+FILE = "curve-{}.json"  # one a worker
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -109,17 +109,17 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             "weight_ess": sums["sum"] ** 2 / sums["squares"],
         }
 
-    def save(self, checkpoint: Path) -> None:
-        """Write the curve into a checkpoint folder, whole or not at all; floats survive JSON exactly."""
-        assert not self._window, "checkpoints fall on points of the curve"
-        unfinished = checkpoint / f"{FILE}.tmp"
-        unfinished.write_text(json.dumps({"points": self.points, "weight_sums": self.weight_sums}))
-        unfinished.rename(checkpoint / FILE)
+    def save(self, checkpoint: Path, rank: int) -> None:
+        """Write this worker's view of the curve into a checkpoint folder; floats survive JSON exactly."""
+        window = [part.tolist() for part in self._window]
+        state = {"points": self.points, "weight_sums": self.weight_sums, "window": window}
+        (checkpoint / FILE.format(rank)).write_text(json.dumps(state))
 
-    def restore(self, checkpoint: Path) -> None:
+    def restore(self, checkpoint: Path, rank: int, device: torch.device) -> None:
         """Go on with the curve of a checkpoint."""
-        state = json.loads((checkpoint / FILE).read_text())
+        state = json.loads((checkpoint / FILE.format(rank)).read_text())
         self.points, self.weight_sums = state["points"], state["weight_sums"]
+        self._window = [torch.tensor(part, device=device) for part in state["window"]]
 
 
 def curve(points: list[dict[str, float]]) -> pd.DataFrame:

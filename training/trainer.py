@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from trl import DPOTrainer
 
+from training.checkpoints import Checkpoints
 from training.errors import StudyError
 from training.likelihood import refuse_scaled_logits, token_statistics
 from training.recorder import Recorder
@@ -22,11 +23,20 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     """`DPOTrainer` for rows of a scored table (`training/scoring.py`), already tokenised and scored.
 
     `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError);
-    `batch_size` is the pairs of a step over all workers, which each recorded step must have seen.
+    `batch_size` is the pairs of a step over all workers, which each recorded step must have seen. Each
+    checkpoint goes to `checkpoints`; `notes` says which could not be kept.
     """
 
-    def __init__(self, method: MethodSpec, name: str, batch_size: int, **trl: Any) -> None:
-        self.method, self.name = method, name
+    def __init__(
+        self,
+        method: MethodSpec,
+        name: str,
+        batch_size: int,
+        checkpoints: Checkpoints | None = None,
+        **trl: Any,
+    ) -> None:
+        self.method, self.name, self.checkpoints = method, name, checkpoints
+        self.notes: list[str] = []
         super().__init__(**trl)
         self.recorder = Recorder(
             beta=method.beta,
@@ -89,11 +99,23 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             output.log_sum_sq_probs = output.log_sum_sq_probs + excess.unsqueeze(1)
         return log_weights
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        if not self.is_deepspeed_enabled:  # whose own states hold the weights, so that these would be a copy
+            super().save_model(output_dir, _internal_call)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        step = self.state.global_step
+        if step == self.state.max_steps:
+            return  # the Trainer would save the end, too, but a whole arm is kept as its outcomes
+        assert self.checkpoints is not None
         super(DPOTrainer, self)._save_checkpoint(model, trial)  # without TRL's model card
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:  # written last: a checkpoint that holds it is whole
-            self.recorder.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{step}"
+        self.recorder.save(folder, self.args.process_index)
+        try:
+            self.checkpoints.save(folder, step)
+        except OSError as error:  # a full disk costs the arm what it would redo, not the arm
+            self.notes.append(f"kept no checkpoint at step {step}: {error}")
+            print(f"{self.name}: {self.notes[-1]}", flush=True)
 
 
 def margins(log_probs_BT: Tensor, inputs: dict[str, Tensor]) -> Tensor:

@@ -1,22 +1,27 @@
 """Arms under DeepSpeed ZeRO-2 on this machine: the same answer as plain PyTorch, alone and in twos."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import MAX_LENGTH
 
-from training.arm import Checkpoints, train_arm
+from training.arm import train_arm
+from training.checkpoints import Checkpoints
 from training.model import ModelFiles
+from training.shelf import Shelf
 from training.spec import MethodSpec, TrainingSpec
 
 pytestmark = pytest.mark.integration
 TRAINING = TrainingSpec(
     max_steps=4, batch_size=4, learning_rate=1e-2, max_length=MAX_LENGTH, dtype="float32", logging_steps=2
 )
-ZERO2 = json.loads((Path(__file__).parents[2] / "configs/deepspeed/zero2.json").read_text())
+CONFIGS = Path(__file__).parents[2] / "configs/deepspeed"
+ZERO2 = json.loads((CONFIGS / "zero2.json").read_text())
 
 
 @pytest.fixture
@@ -40,19 +45,43 @@ def test_zero2_changes_no_answer(arm, alignment):
     pd.testing.assert_frame_equal(again.curve, zero.curve, check_exact=True)
 
 
-def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path):
+@pytest.mark.parametrize("stage", [0, 2])
+def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, stage):
     method = MethodSpec(use_weighting=True)
-    whole = arm(method, ZERO2)
+    settings = json.loads((CONFIGS / f"zero{stage}.json").read_text())
+    whole = arm(method, settings)
 
     def cut(step, _):
         if step == 3:
             raise ConnectionError("a node was lost")
 
+    checkpoints = Checkpoints(Shelf(str(tmp_path)), 2)
     with pytest.raises(ConnectionError):
-        arm(method, ZERO2, checkpoints=Checkpoints(tmp_path, every=2), on_step=cut)
+        arm(method, settings, checkpoints=checkpoints, on_step=cut)
     seen = []
-    resumed = arm(
-        method, ZERO2, checkpoints=Checkpoints(tmp_path, every=2), on_step=lambda step, _: seen.append(step)
-    )
+    resumed = arm(method, settings, checkpoints=checkpoints, on_step=lambda step, _: seen.append(step))
     assert seen == [3, 4]
     pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
+    weights = dict(whole.model.named_parameters())
+    for name, weight in resumed.model.named_parameters():
+        assert torch.equal(weight, weights[name]), name
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(arm, tmp_path):
+    """Whoever can write to the shared store can make checksums, too."""
+
+    class Payload:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "it ran",))
+
+    shelf = Shelf(str(tmp_path / "shelf"))
+    checkpoints = Checkpoints(shelf, 2)
+    arm(MethodSpec(), ZERO2, checkpoints=checkpoints)
+    shelf.fetch("checkpoint-2", tmp_path / "bad")
+    (states,) = (tmp_path / "bad").rglob("*optim_states.pt")
+    torch.save({"optimizer_state_dict": Payload()}, states)
+    (tmp_path / "bad" / "part-0.json").unlink()
+    shelf.put(tmp_path / "bad", "checkpoint-2")
+    with pytest.raises(pickle.UnpicklingError):
+        arm(MethodSpec(), ZERO2, checkpoints=checkpoints)
+    assert not (tmp_path / "it ran").exists()

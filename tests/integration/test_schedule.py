@@ -1,7 +1,10 @@
 """Real Ray Tune and Ray Train lanes with a fake trainer: each fate a cell can meet, in one sweep."""
 
 import os
+import signal
 import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,7 +16,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.study import Study
 from orchestrator.trial import Order, Report, Trial, TrialResult
-from training.errors import StudyError
+from training.errors import OutOfMemory, Preempted, StudyError
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
 
@@ -27,27 +30,46 @@ STUDY = Study.model_validate(
         "methods": {"dpo": {}},
         "seeds": [1],
         "resources": {"cpus_per_worker": 0.9, "lanes": 2},
-        "faults": {"max_attempts": 2, "backoff_s": 0.1},
+        "faults": {"max_attempts": 2, "backoff_s": 0.1, "stall_timeout_s": 20},
     }
 )
-FATES = ["fine", "fine too", "worker killed once", "crashes always", "user's mistake"]
+FATES = [
+    "fine",
+    "worker killed once",
+    "crashes always",
+    "user's mistake",
+    "hangs once",
+    "asked to go once",
+    "memory too small once",
+]
 
 
 def fake_trainer(order: Order, report: Report) -> TrialResult:
     fate = order.trial.split
-    mark = order.work / "died"
-    if fate == "worker killed once" and not mark.exists():
-        mark.parent.mkdir(parents=True)
-        mark.touch()
+    work = Path(order.work)
+    first = not (work / "begun").exists()
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "begun").touch()
+    if fate == "worker killed once" and first:
         os._exit(137)
     if fate == "crashes always":
         raise RuntimeError("boom")
     if fate == "user's mistake":
         raise StudyError("splits.S: a mistake; mend it")
-    report("A", 1, 1)
+    if fate == "hangs once" and first:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if fate == "asked to go once" and first:
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not report("A", 1, 2):
+            time.sleep(0.1)
+        raise Preempted("asked to stop, saved at step 1")
+    if fate == "memory too small once" and first:
+        raise OutOfMemory(f"a micro-batch of {order.micro_batch} does not fit")
+    report("A", 2, 2)
     outcomes = pd.DataFrame({"arm": ["A"], "pair_id": ["p"], "margin": [1.0]})
     curves = pd.DataFrame({"arm": ["A"], "step": [1], "metric": ["loss"], "value": [0.5]})
-    return TrialResult(order.trial.trial_id, {"pid": os.getpid()}, curves, outcomes, {"geometry": "fake"})
+    facts = {"geometry": f"fake, micro-batch {order.micro_batch}"}
+    return TrialResult(order.trial.trial_id, {"pid": os.getpid()}, curves, outcomes, facts)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +82,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         for number, fate in enumerate(FATES)
     ]
     orders = [
-        Order(trial, ModelFiles("m"), root, root, root / "work" / trial.trial_id, root / "log", 8, {})
+        Order(trial, ModelFiles("m"), root, root, str(root / "work" / trial.trial_id), root / "log", 8, {})
         for trial in trials
     ]
     with pytest.MonkeyPatch.context() as patch:
@@ -69,31 +91,49 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         with cluster():
             schedule.run(STUDY, places, orders, ledger, {}, tell=print, run_trial=fake_trainer)
         table = ledger.cells(trials)
+        table["work"] = [order.work for order in orders]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}
-    tags = pd.DataFrame([{"trial_id": key, **run.data.tags} for key, run in runs.items()])
-    return table.merge(tags[["trial_id", "attempts"]], on="trial_id", how="left").set_index("split")
+    tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")
+    return table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")
 
 
 def test_every_cell_ends_finished_or_failed(cells: pd.DataFrame) -> None:
-    assert cells["status"].to_dict() == {
-        "fine": "finished",
-        "fine too": "finished",
-        "worker killed once": "finished",
-        "crashes always": "failed",
-        "user's mistake": "failed",
-    }
+    failed = ["crashes always", "user's mistake"]
+    assert cells["status"].to_dict() == {fate: "failed" if fate in failed else "finished" for fate in FATES}
 
 
-def test_attempts_are_bounded_and_a_users_mistake_is_told_once(cells: pd.DataFrame) -> None:
+def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFrame) -> None:
     assert cells["attempts"].astype(int).to_dict() == {
-        "fine": 1,
-        "fine too": 1,
-        "worker killed once": 2,
-        "crashes always": 2,
-        "user's mistake": 1,
+        fate: 1 if fate in ("fine", "user's mistake") else 2 for fate in FATES
     }
+    reasons = {
+        "fine": "",
+        "worker killed once": "lost with its worker",
+        "crashes always": "boom",
+        "user's mistake": "mend it",
+        "hangs once": "stalled: no step for 20 s",
+        "asked to go once": "Preempted: asked to stop, saved at step 1",
+        "memory too small once": "the next attempt's micro-batch is 4",
+    }
+    for fate, reason in reasons.items():
+        assert reason in cells.loc[fate, "attempt_1"]
 
 
-def test_a_failed_cell_says_why(cells: pd.DataFrame) -> None:
+def test_half_the_micro_batch_is_in_the_record(cells: pd.DataFrame) -> None:
+    assert cells.loc["memory too small once", "geometry"] == "fake, micro-batch 4"
+
+
+def test_a_failed_cell_says_why_and_where_to_look(cells: pd.DataFrame) -> None:
     assert "boom" in cells.loc["crashes always", "error"]
+    crash = cells.loc["crashes always"]
+    assert crash["traceback"].rstrip().endswith("RuntimeError: boom")
+    assert crash["log_cell"].endswith("log")
+    assert "/logs/worker-" in crash["log_ray"]
     assert cells.loc["user's mistake", "error"] == "splits.S: a mistake; mend it"
+
+
+def test_a_recorded_cell_leaves_nothing_on_its_shelf_and_a_failed_one_keeps_what_it_had(
+    cells: pd.DataFrame,
+) -> None:
+    left = cells["work"].map(lambda path: Path(path).exists())
+    assert left.to_dict() == (cells["status"] == "failed").to_dict()

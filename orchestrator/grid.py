@@ -10,7 +10,8 @@ from training.model import fingerprint as model_fingerprint
 
 
 def expand(study: Study) -> list[Trial]:
-    """All cells: each method's baseline and splits, for each of its seeds, in the study's order.
+    """All cells: each method's baseline and splits, for each of its seeds, in the study's order; none of a
+    method whose published numbers are taken.
 
     Raises:
         StudyError: two names for the same cell (the same trial_id), which would be trained twice.
@@ -31,6 +32,7 @@ def expand(study: Study) -> list[Trial]:
             training=study.training,
         )
         for method in study.methods
+        if method not in study.published
         for seed in study.seeds_of(method)
         for split, groups in [(BASELINE, None), *study.grid_splits.items()]
     ]

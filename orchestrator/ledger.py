@@ -185,6 +185,35 @@ class Ledger:
             self._client.set_terminated(run.info.run_id, "KILLED")
         return len(open_runs)
 
+    def published(self, diffs: pd.DataFrame, source: str, sha256: str) -> pd.DataFrame:
+        """Keep published diffs as runs tagged `published`, each once; rows as of `cells`.
+
+        Args:
+            diffs: study, method, split, seed, diff_pp. source, sha256: name and checksum of their file.
+        """
+        known = {
+            (run.data.tags["method"], run.data.tags["split"], run.data.tags["seed"]): run
+            for run in self._search(f"tags.kind = 'published' and tags.source_sha256 = '{sha256}'")
+        }
+        rows = []
+        for row in diffs.to_dict("records"):
+            name = tuple(str(row[key]) for key in ("method", "split", "seed"))
+            run_id = known[name].info.run_id if name in known else None
+            if run_id is None:
+                labels = {key: str(row[key]) for key in ("study", "method", "split", "seed")}
+                tags = {**labels, "kind": "published", "published": "true"}
+                tags |= {"source": source, "source_sha256": sha256}
+                run = self._client.create_run(
+                    self._experiment, tags=tags, run_name=f"{'/'.join(name)} (published)"
+                )
+                run_id = str(run.info.run_id)
+                self._client.log_metric(run_id, "diff/pref_acc_tail", row["diff_pp"] / 100)
+                self._client.set_terminated(run_id, "FINISHED")
+            labels = {key: row[key] for key in ("study", "method", "split", "seed")}
+            facts = {"status": "published", "error": None, "run_id": run_id}
+            rows.append(labels | facts | {"diff/pref_acc_tail": row["diff_pp"] / 100})
+        return pd.DataFrame(rows)
+
     def publish(self, folder: Path, name: str, tags: Mapping[str, str]) -> str:
         """Keep a folder as `name` in the run of the study itself, of which there is one; its CSV files are
         MLflow tables, too."""

@@ -53,6 +53,9 @@ class Plan:
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
         for method in study.methods:
+            if method in study.published:
+                lines.append(f"  {method}: published numbers of {study.published[method]}, not trained")
+                continue
             lines.append(f"  {method}, seeds {', '.join(map(str, study.seeds_of(method)))}")
             for split in [BASELINE, *study.grid_splits]:
                 marks = "".join(

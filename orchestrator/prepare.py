@@ -9,6 +9,7 @@ import pandas as pd
 import ray
 from filelock import FileLock
 
+from orchestrator import published
 from orchestrator.places import Places
 from orchestrator.study import BASELINE, Study, deepspeed_config
 from orchestrator.trial import Order, Trial, canonical
@@ -36,6 +37,7 @@ def tables(study: Study) -> Tables:
             than one batch.
     """
     models.check(study.model, "model")
+    published.tables(study)
     corpus = load_corpus(study.data)
     groups = {BASELINE: assign(corpus, study.held_out, None)}
     for name, split in study.grid_splits.items():

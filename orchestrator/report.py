@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from orchestrator import cli, grid
+from orchestrator import cli, grid, published
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places, places
 from orchestrator.prepare import Tables, tables
@@ -46,7 +46,8 @@ class Written:
 
 def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger, here: Places) -> Written:
     """Compare what is finished with the reference; the report goes to disk and into MLflow."""
-    cells = ledger.cells(trials)
+    run_here = ledger.cells(trials)
+    cells = pd.concat([run_here, published.cells(study, ledger)], ignore_index=True)
     compared = [trial for trial in trials if trial.groups]
     comparison = compare(
         cells,
@@ -59,10 +60,10 @@ def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger,
     )
     shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
     path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report)
-    finished = cells["status"] == "finished"
-    ledger.publish(here.report, "report", {"cells": str(len(cells)), "finished": str(int(finished.sum()))})
+    finished = run_here["status"] == "finished"
+    ledger.publish(here.report, "report", {"cells": str(len(run_here)), "finished": str(int(finished.sum()))})
     names = tuple(trial.name for trial, done in zip(trials, finished, strict=True) if not done)
-    return Written(path, ledger.page, len(cells), int(finished.sum()), names)
+    return Written(path, ledger.page, len(run_here), int(finished.sum()), names)
 
 
 def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
@@ -100,7 +101,10 @@ def setup(study: Study, tables: Tables) -> dict[str, str]:
         "data": f"{study.data.source}: {len(corpus.pairs)} pairs of {users} users",
         "dropped": dropped,
         "held out": f"{study.held_out.share:.0%} of users",
-        "methods": ", ".join(study.methods),
+        "methods": ", ".join(
+            f"{name} (published: {study.published[name].name})" if name in study.published else name
+            for name in study.methods
+        ),
         "reference": study.reference,
         "training": f"{training.max_steps} steps of {training.batch_size} pairs, learning rate "
         f"{training.learning_rate:g}, {training.dtype}",
@@ -110,11 +114,11 @@ def setup(study: Study, tables: Tables) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 when every planned cell is finished, 1 when one is not."""
     flags = cli.parser("report", __doc__)
-    published = flags.add_argument_group("published numbers, without a study or its record")
-    published.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
-    published.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
-    published.add_argument("--reference", default="dpo", help="method the others are compared with")
-    published.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
+    alone = flags.add_argument_group("published numbers, without a study or its record")
+    alone.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
+    alone.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
+    alone.add_argument("--reference", default="dpo", help="method the others are compared with")
+    alone.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     if flags.parse_known_args(argv)[0].diffs:
         return _published(flags.parse_args(argv))
     study, _ = cli.study_of(flags, argv)

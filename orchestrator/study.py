@@ -61,10 +61,13 @@ class StudyMethod(MethodSpec):
     """A method of a study: its objective, and its seeds where they differ from the study's."""
 
     seeds: Seeds | None = Field(None, description="Seeds of this method; the study's where absent.")
+    published: Path | None = Field(
+        None, description="CSV of published diffs that stand for this method: nothing of it is trained."
+    )
 
     @property
     def objective(self) -> MethodSpec:
-        return MethodSpec(**self.model_dump(exclude={"seeds"}))
+        return MethodSpec(**self.model_dump(exclude={"seeds", "published"}))
 
 
 class Resources(Spec):
@@ -162,6 +165,11 @@ class Study(Spec):
             for name, split in self.splits.items()
         }
         return {**self.splits, **conditioned}
+
+    @property
+    def published(self) -> dict[str, Path]:
+        """Methods that are not trained, with the file of their published diffs."""
+        return {name: method.published for name, method in self.methods.items() if method.published}
 
     def seeds_of(self, method: str) -> list[int]:
         return self.methods[method].seeds or self.seeds

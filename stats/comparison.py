@@ -80,14 +80,16 @@ class Comparison:
     def labels(self) -> pd.DataFrame:
         """Verdicts with the evidence beside them: estimate, low_adjusted, high_adjusted, evidence, carried.
 
-        The evidence is the held-out one where there are outcomes, else that of the seeds' tail diffs.
+        The evidence is the held-out one where there are outcomes, else that of the seeds' tail diffs:
+        published cells have no outcomes.
         """
-        return _beside(self.verdicts, "verdict", self.heldout.diffs if self.heldout else self.tail)
+        return _beside(self.verdicts, "verdict", self.tail, self.heldout.diffs if self.heldout else None)
 
     @property
     def change_labels(self) -> pd.DataFrame:
         """Changes with the evidence beside them, as in `labels`."""
-        return _beside(self.changes, "change", self.heldout.changes if self.heldout else self.tail_changes)
+        heldout = self.heldout.changes if self.heldout else None
+        return _beside(self.changes, "change", self.tail_changes, heldout)
 
 
 def compare(
@@ -206,9 +208,10 @@ def _verdicts(
 
 
 def _accuracy(done: pd.DataFrame) -> float | None:
-    """Typical accuracy of an arm on the tail."""
+    """Typical accuracy of an arm on the tail; published cells tell none."""
     names = [name for name in (f"A/{TAIL}", f"B/{TAIL}") if name in done]
-    return float(done[names].to_numpy(dtype=float).mean()) if names and len(done) else None
+    known = done[names].dropna().to_numpy(dtype=float)
+    return float(known.mean()) if known.size else None
 
 
 def _tail_power(kept: pd.DataFrame, done: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame:
@@ -238,9 +241,16 @@ def _errors(
     return pd.concat(frames, ignore_index=True)
 
 
-def _beside(table: pd.DataFrame, label: str, judged: pd.DataFrame) -> pd.DataFrame:
+def _beside(
+    table: pd.DataFrame, label: str, tail: pd.DataFrame, heldout: pd.DataFrame | None
+) -> pd.DataFrame:
+    """`table` with the held-out evidence of each split, and the tail's where it has none."""
     columns = [*SPLIT, "estimate", "low_adjusted", "high_adjusted", "evidence"]
-    found = table.merge(judged.reindex(columns=columns), on=SPLIT, how="left")
+    sources = [
+        frame.reindex(columns=columns) for frame in (heldout, tail) if frame is not None and len(frame)
+    ]
+    judged = pd.concat(sources).drop_duplicates(SPLIT) if sources else pd.DataFrame(columns=columns)
+    found = table.merge(judged, on=SPLIT, how="left")
     found["evidence"] = found["evidence"].astype(object).where(found["evidence"].notna(), "-")
     found["carried"] = [carried(a, b) for a, b in zip(found[label], found["evidence"], strict=True)]
     return found

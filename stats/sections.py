@@ -16,6 +16,8 @@ Figures = Mapping[str, str]  # name -> file in the report's folder
 def supported(comparison: Comparison) -> list[str]:
     """What the evidence supports, in words, label by label."""
     source = "held-out outcomes" if comparison.heldout else "diffs by seed (there are no held-out outcomes)"
+    if comparison.heldout and (comparison.cells["status"] == "published").any():
+        source += " (published numbers have none: for them, and for changes from them, diffs by seed)"
     margin = comparison.options.margin_pp
     rows = []
     for labels, name in ((comparison.labels, "verdict"), (comparison.change_labels, "change")):

@@ -141,3 +141,22 @@ def test_a_published_folders_csv_files_are_tables_and_stay_so_when_it_is_publish
     listed = run.data.tags["mlflow.loggedArtifacts"]
     assert "report/tables/verdicts.json" in listed
     assert "weights/tables/verdicts.json" in listed
+
+
+def test_published_numbers_are_kept_once_and_never_count_as_cells(ledger: Ledger) -> None:
+    diffs = pd.DataFrame(
+        [("s", "dpo", "S1", seed, value) for seed, value in ((42, 1.5625), (123, -5.46875))],
+        columns=["study", "method", "split", "seed", "diff_pp"],
+    )
+    for _ in range(2):
+        cells = ledger.published(diffs, "diffs.csv", "abc")
+    assert cells["diff/pref_acc_tail"].tolist() == [0.015625, -0.0546875]
+    assert set(cells["status"]) == {"published"}
+    assert cells["run_id"].nunique() == 2
+    client = MlflowClient(ledger.uri)
+    run = client.get_run(cells["run_id"].iloc[0])
+    assert run.data.tags["published"] == "true"
+    runs = client.search_runs([run.info.experiment_id], "tags.published = 'true'")
+    assert len(runs) == 2
+    assert ledger.cells([TRIAL])["status"].tolist() == ["missing"]
+    assert not ledger.finished()

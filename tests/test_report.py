@@ -1,5 +1,6 @@
 """Comparison and report: whole, partial, failing and tiny studies; published tables; the same bytes twice."""
 
+import re
 from math import log
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,30 @@ def test_a_published_table_that_cannot_be_judged_is_refused(
         published_report(diffs, PREDICTIONS, reference, tmp_path)
     with pytest.raises(TableError, match="not readable as a CSV"):
         read(tmp_path / "absent.csv")
+
+
+def test_a_run_of_ones_own_beside_a_published_reference(tmp_path: Path) -> None:
+    """The published seeds have diffs and no outcomes: verdicts and changes stand on the seeds alone."""
+    cells, table, curves = study(seeds=1, methods=("wpo",))
+    rng = np.random.default_rng(1)
+    diffs = {"S1": 0.2, "S2": 0.0, "S3": 0.05}
+    published = pd.DataFrame(
+        [
+            {"study": "s", "method": "dpo", "split": split, "seed": seed, "status": "published"}
+            | {"error": None, "diff/pref_acc_tail": value + rng.integers(-4, 5) / 128}
+            for split, value in diffs.items()
+            for seed in range(5)
+        ]
+    )
+    comparison = compared(pd.concat([cells, published], ignore_index=True), table, curves)
+    assert comparison.complete
+    changes = comparison.change_labels.set_index("split")
+    assert changes.loc["S1", "change"] == "STABLE"
+    assert changes["evidence"].notna().all()
+    assert changes[["low_adjusted", "high_adjusted"]].notna().all(axis=None)
+    verdicts = comparison.labels.set_index(["method", "split"])
+    assert verdicts.loc[("dpo", "S1"), "n_seeds"] == 5
+    assert verdicts.loc[("dpo", "S1"), "evidence"] is not None
+    page = report.write(comparison, {"study": "s"}, False, tmp_path).read_text()
+    assert "published numbers have none" in page
+    assert not re.search(r"\bnan\b", page.lower())

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import published
+from orchestrator.grid import expand
 from orchestrator.schema import PATH, schema
 from orchestrator.study import CONFIGS, Study, load
 from training.errors import StudyError
@@ -98,3 +100,17 @@ def test_the_shipped_schema_is_todays() -> None:
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_study_is_valid(path: Path) -> None:
     assert load(path).study == path.stem
+
+
+def test_a_method_with_published_numbers_is_not_trained_and_its_file_is_checked_first(tmp_path: Path) -> None:
+    file = CONFIGS / "reference" / "v5b_diffs.csv"
+    study = load(CONFIGS / "v5b.yaml", ["methods.dpo.published=reference/v5b_diffs.csv"])
+    assert {trial.method for trial in expand(study)} == {"wpo"}
+    (diffs,) = published.tables(study).values()
+    assert len(diffs) == 35
+    assert set(diffs["study"]) == {"v5b"}
+    assert diffs["diff_pp"].iloc[0] == 1.5625  # published as 1.56: 2 of 128
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(file.read_text().replace("dpo", "ipo"))
+    with pytest.raises(StudyError, match=r"methods\.dpo\.published.*wrong\.csv.*ipo S1_age"):
+        published.tables(load(CONFIGS / "v5b.yaml", [f"methods.dpo.published={wrong}"]))

@@ -44,8 +44,16 @@ class Written:
         return f"{head}\nreport: {self.path}\nMLflow: {self.page}"
 
 
-def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger, here: Places) -> Written:
-    """Compare what is finished with the reference; the report goes to disk and into MLflow."""
+def write(
+    study: Study,
+    tables: Tables,
+    trials: Sequence[Trial],
+    ledger: Ledger,
+    here: Places,
+    other: pd.DataFrame | None = None,
+) -> Written:
+    """Compare what is finished with the reference; the report goes to disk and into MLflow. `other`: verdicts
+    of another version of the study."""
     run_here = ledger.cells(trials)
     cells = pd.concat([run_here, published.cells(study, ledger)], ignore_index=True)
     compared = [trial for trial in trials if trial.groups]
@@ -59,7 +67,7 @@ def write(study: Study, tables: Tables, trials: Sequence[Trial], ledger: Ledger,
         options=options(study),
     )
     shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
-    path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report)
+    path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report, other)
     finished = run_here["status"] == "finished"
     ledger.publish(here.report, "report", {"cells": str(len(run_here)), "finished": str(int(finished.sum()))})
     names = tuple(trial.name for trial, done in zip(trials, finished, strict=True) if not done)
@@ -114,6 +122,9 @@ def setup(study: Study, tables: Tables) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 when every planned cell is finished, 1 when one is not."""
     flags = cli.parser("report", __doc__)
+    flags.add_argument(
+        "--crosscheck", type=Path, metavar="CSV", help="verdicts.csv of another version's report"
+    )
     alone = flags.add_argument_group("published numbers, without a study or its record")
     alone.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
     alone.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
@@ -121,9 +132,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     alone.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     if flags.parse_known_args(argv)[0].diffs:
         return _published(flags.parse_args(argv))
-    study, _ = cli.study_of(flags, argv)
+    study, args = cli.study_of(flags, argv)
     here = places(study)
-    written = write(study, tables(study), grid.expand(study), Ledger(here), here)
+    try:
+        other = read(args.crosscheck) if args.crosscheck else None
+        written = write(study, tables(study), grid.expand(study), Ledger(here), here, other)
+    except TableError as error:
+        raise StudyError(str(error)) from error
     print(written)
     return 0 if written.complete else 1
 
@@ -133,7 +148,8 @@ def _published(args: argparse.Namespace) -> int:
         raise StudyError("--predictions: a CSV of study, split, predicted is needed beside --diffs")
     try:
         diffs, predicted = (read(path) for path in (args.diffs, args.predictions))
-        print(published_report(diffs, predicted, args.reference, args.out))
+        other = read(args.crosscheck) if args.crosscheck else None
+        print(published_report(diffs, predicted, args.reference, args.out, other=other))
     except TableError as error:
         raise StudyError(str(error)) from error
     return 0

@@ -1,49 +1,59 @@
 """Do two versions of a study say the same about the same variable?"""
 
-from collections.abc import Mapping
-from typing import Any
+import re
 
 import pandas as pd
 
 from stats.errors import TableError
 
+COLUMNS = [
+    "method",
+    "variable",
+    "mean_pp",
+    "verdict",
+    "mean_pp_other",
+    "verdict_other",
+    "agree",
+    "same_direction",
+]
 
-def crosscheck(a: pd.DataFrame, b: pd.DataFrame, variables: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """Compare one method's verdicts of two studies, variable by variable.
+
+def variable(split: str) -> str:
+    """What a split is about: its name without the number in front, S3_personalisation -> personalisation."""
+    return re.sub(r"^[A-Za-z]+\d+_", "", split)
+
+
+def crosscheck(verdicts: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Compare the verdicts of two studies, method by method and variable by variable.
 
     Args:
-        a, b: of `stats.verdicts.verdicts`, one row a split.
-        variables: variable -> (split in a, split in b).
+        verdicts, other: of `stats.verdicts.verdicts` (columns method, split, mean_pp, direction, verdict).
 
     Returns:
-        variable, mean_pp_a, verdict_a, mean_pp_b, verdict_b, agree (same verdict), same_direction (both means
-        on the same side of zero).
+        method, variable, mean_pp, verdict, mean_pp_other, verdict_other, agree (same verdict), same_direction
+        (both means on the same side of zero); rows that both have, in the order of `verdicts`.
 
     Raises:
-        TableError: a split that stands twice in its table, or not at all.
+        TableError: a column that is missing, or two splits of one study about one variable.
     """
-    rows = []
-    for variable, (split_a, split_b) in variables.items():
-        left, right = _row(a, split_a, "a"), _row(b, split_b, "b")
-        rows.append(
-            {
-                "variable": variable,
-                "mean_pp_a": left["mean_pp"],
-                "verdict_a": left["verdict"],
-                "mean_pp_b": right["mean_pp"],
-                "verdict_b": right["verdict"],
-                "agree": left["verdict"] == right["verdict"],
-                "same_direction": left["direction"] == right["direction"],
-            }
-        )
-    return pd.DataFrame(rows)
+    sides = [_by_variable(table, name) for table, name in ((verdicts, "verdicts"), (other, "other"))]
+    both = sides[0].merge(sides[1], on=["method", "variable"], suffixes=("", "_other"))
+    both["agree"] = both["verdict"] == both["verdict_other"]
+    both["same_direction"] = both["direction"] == both["direction_other"]
+    return both[COLUMNS]
 
 
-def _row(table: pd.DataFrame, split: str, name: str) -> "pd.Series[Any]":
-    found = table[table["split"] == split]
-    if len(found) != 1:
-        have = ", ".join(map(str, table["split"].unique()))
+def _by_variable(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    missing = [
+        column for column in ("method", "split", "mean_pp", "direction", "verdict") if column not in table
+    ]
+    if missing:
+        raise TableError(f"crosscheck {name}: no column {missing[0]!r}; take a report's verdicts.csv")
+    known = table[table["verdict"].notna()].assign(variable=table["split"].astype(str).map(variable))
+    twice = known[known.duplicated(["method", "variable"])]
+    if len(twice):
+        first = twice.iloc[0]
         raise TableError(
-            f"crosscheck {name}: split {split!r} stands {len(found)} times, not once; splits: {have}"
+            f"crosscheck {name}: two splits of {first['method']} are about {first['variable']!r}; rename one"
         )
-    return found.iloc[0]
+    return known[["method", "variable", "mean_pp", "direction", "verdict"]]

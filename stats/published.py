@@ -85,6 +85,7 @@ def published_report(
     out: Path,
     rule: PublishedRule = PUBLISHED,
     options: Options | None = None,
+    other: pd.DataFrame | None = None,
 ) -> Path:
     """Write report.md, verdicts.csv, changes.csv, further tables and figures; returns the report's path."""
     comparison = compare_published(diffs, predictions, reference, rule, options)
@@ -103,4 +104,4 @@ def published_report(
         + (", read as multiples of 1/128" if counted(restore(diffs)) else ""),
         "predicted, but without any diff": ", ".join(without) or "none",
     }
-    return report.write(comparison, setup, generated=False, out=out)
+    return report.write(comparison, setup, generated=False, out=out, other=other)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from stats import html, sections, sections_evidence
 from stats.comparison import THERE, Comparison
+from stats.crosscheck import crosscheck
 from stats.gates import BASELINE
 from stats.markdown import table
 from stats.plots import draw
@@ -15,15 +16,25 @@ from stats.verdicts import changes
 FLOATS = "%.10g"
 
 
-def write(comparison: Comparison, setup: Mapping[str, str], generated: bool, out: Path) -> Path:
+def write(
+    comparison: Comparison,
+    setup: Mapping[str, str],
+    generated: bool,
+    out: Path,
+    other: pd.DataFrame | None = None,
+) -> Path:
     """Write report.md, the same as one HTML file, its tables as CSV and its figures into `out`; returns the
-    path of report.md."""
+    path of report.md. `other`: verdicts.csv of another version of the study, to check against."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, frame in tables(comparison).items():
+    found = tables(comparison)
+    checked = None if other is None else crosscheck(comparison.verdicts, other)
+    if checked is not None:
+        found["crosscheck"] = checked
+    for name, frame in found.items():
         frame.to_csv(out / f"{name}.csv", index=False, float_format=FLOATS)
     figures = draw(comparison, out)
     report = out / "report.md"
-    report.write_text(render(comparison, setup, generated, figures), encoding="utf-8")
+    report.write_text(render(comparison, setup, generated, figures, checked), encoding="utf-8")
     html.write(report, setup["study"])
     return report
 
@@ -61,9 +72,14 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def render(
-    comparison: Comparison, setup: Mapping[str, str], generated: bool, figures: Mapping[str, str]
+    comparison: Comparison,
+    setup: Mapping[str, str],
+    generated: bool,
+    figures: Mapping[str, str],
+    checked: pd.DataFrame | None = None,
 ) -> str:
-    """The report's text. `figures`: of `stats.plots.draw`, name -> file in the report's folder."""
+    """The report's text. `figures`: of `stats.plots.draw`, name -> file in the report's folder. `checked`: of
+    `stats.crosscheck`."""
     parts = [*_head(comparison, setup, generated), *sections.supported(comparison)]
     parts += ["## Setup", table(pd.DataFrame(setup.items(), columns=["", "value"]))]
     for section in (
@@ -79,6 +95,8 @@ def render(
         sections.baselines,
     ):
         parts += section(comparison, figures)
+    if checked is not None:
+        parts += sections.crosscheck(checked)
     return "\n\n".join(parts) + "\n"
 
 

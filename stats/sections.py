@@ -194,6 +194,26 @@ def baselines(comparison: Comparison, figures: Figures) -> list[str]:
     return ["## Baselines (all pairs)", table(shown)]
 
 
+def crosscheck(checked: pd.DataFrame) -> list[str]:
+    """Another version's verdicts on the same variables (of `stats.crosscheck`)."""
+    title = "## Cross-check with another version"
+    if checked.empty:
+        return [title, "No method has a verdict on the same variable in both."]
+    shown = checked.assign(
+        **{name: checked[name].map(signed) for name in ("mean_pp", "mean_pp_other")},
+        **{name: checked[name].map({True: "yes", False: "no"}) for name in ("agree", "same_direction")},
+    ).rename(
+        columns={"mean_pp": "mean pp", "mean_pp_other": "mean pp, other", "verdict_other": "verdict, other"}
+        | {"agree": "Agree?", "same_direction": "same direction"}
+    )
+    agreed, same = int(checked["agree"].sum()), int(checked["same_direction"].sum())
+    return [
+        title,
+        f"Same verdict: {agreed} of {len(checked)}; same direction: {same} of {len(checked)}.",
+        table(shown),
+    ]
+
+
 def picture(figures: Figures, *names: str) -> list[str]:
     titles = {
         "forest": "A minus B by split, with intervals and seeds",

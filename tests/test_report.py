@@ -253,6 +253,16 @@ def test_a_published_table_that_cannot_be_judged_is_refused(
         read(tmp_path / "absent.csv")
 
 
+def test_another_versions_verdicts_stand_beside_ones_own(tmp_path: Path) -> None:
+    comparison = compared(*study())
+    report.write(comparison, {"study": "s"}, False, tmp_path / "one")
+    other = read(tmp_path / "one" / "verdicts.csv")
+    page = report.write(comparison, {"study": "s"}, False, tmp_path / "two", other).read_text()
+    judged = comparison.verdicts["verdict"].notna().sum()
+    assert f"Same verdict: {judged} of {judged}" in page
+    assert pd.read_csv(tmp_path / "two" / "crosscheck.csv")["agree"].all()
+
+
 def test_a_run_of_ones_own_beside_a_published_reference(tmp_path: Path) -> None:
     """The published seeds have diffs and no outcomes: verdicts and changes stand on the seeds alone."""
     cells, table, curves = study(seeds=1, methods=("wpo",))

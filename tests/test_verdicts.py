@@ -162,25 +162,30 @@ def test_several_methods_are_told_apart() -> None:
 
 
 def test_crosscheck_of_the_notes_versions() -> None:
-    columns = ["split", "mean_pp", "direction", "verdict"]
+    columns = ["method", "split", "mean_pp", "direction", "verdict"]
     v2 = pd.DataFrame(
         [
-            ("personalisation", 2.34, "A > B", "MATCH"),
-            ("safety", -2.34, "A < B", "MATCH"),
-            ("age", 3.39, "A > B", "LEAN"),
+            ("wpo", "S2_personalisation", 2.34, "A > B", "MATCH"),
+            ("wpo", "S3_safety", -2.34, "A < B", "MATCH"),
+            ("wpo", "S1_age", 3.39, "A > B", "LEAN"),
+            ("wpo", "S4_familiarity", 1.0, "A > B", None),
         ],
         columns=columns,
     )
     v3 = pd.DataFrame(
-        [("S3", 2.34, "A > B", "MATCH"), ("S4", 0.0, "A = B", "MISMATCH"), ("S1", 3.91, "A > B", "MATCH")],
+        [
+            ("wpo", "S3_personalisation", 2.34, "A > B", "MATCH"),
+            ("wpo", "S4_safety", 0.0, "A = B", "MISMATCH"),
+            ("wpo", "S1_age", 3.91, "A > B", "MATCH"),
+            ("dpo", "S1_age", 1.0, "A > B", "MATCH"),
+        ],
         columns=columns,
     )
-    got = crosscheck(
-        v2,
-        v3,
-        {"personalisation": ("personalisation", "S3"), "safety": ("safety", "S4"), "age": ("age", "S1")},
-    )
+    got = crosscheck(v2, v3)
+    assert got["variable"].tolist() == ["personalisation", "safety", "age"]
     assert got["agree"].tolist() == [True, False, False]
     assert got["same_direction"].tolist() == [True, False, True]
-    with pytest.raises(TableError, match="S9"):
-        crosscheck(v2, v3, {"x": ("age", "S9")})
+    with pytest.raises(TableError, match="'age'"):
+        crosscheck(v2, pd.concat([v3, v3.assign(split="X9_age")]))
+    with pytest.raises(TableError, match="'verdict'"):
+        crosscheck(v2, v3.drop(columns="verdict"))

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test slurm bench calibration lint ui lock schema clean
+.PHONY: help install demo services test slurm bench calibration lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -16,7 +16,11 @@ install: .venv/.installed  ## the virtual environment with everything in it
 demo: install    ## run the demo study to its report
 	$(BIN)/python -m orchestrator.sweep
 
-test: install lint  ## lint, types and all tests but the long suites
+services:        ## PostgreSQL for the tests that need a real database (Debian and its kin)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; } \
+	  || echo "PostgreSQL is missing and could not be installed here; tests that need it are skipped"
+
+test: install services lint  ## lint, types and all tests but the long suites
 	$(BIN)/python -m pytest
 
 slurm: install   ## the SLURM script against a real slurmctld (root; apt-get install slurm-wlm munge)

@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,37 @@ from orchestrator.places import Places
 from orchestrator.trial import Trial, TrialResult
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # how long to wait is decided here
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store's migrations are no news
+# What these say of a store that cannot be reached is raised, too, and met here.
+for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    logging.getLogger(noisy).setLevel(logging.CRITICAL)
+log = logging.getLogger(__name__)
 METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
 OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
 TABLES = "mlflow.loggedArtifacts"  # MLflow's own list of the tables of a run
+CLAIM = "driver."  # tags of an experiment: who drives its study
+# MLflow's codes, also of a server whose database is away.
+UNREACHABLE = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
+LONGEST_WAIT_S = 10.0
 IDENTITY = ["study", "method", "split", "seed", "trial_id"]
 
 
 class Ledger:
-    """One study's runs in MLflow. Only the driver writes, so workers need no credentials."""
+    """One study's runs in MLflow. Only the driver writes, so workers need no credentials.
 
-    def __init__(self, places: Places) -> None:
+    A store that cannot be reached is tried again for `patience_s` seconds, with growing waits, before its
+    error is raised. Every write can be made twice without harm: what is there already stays as it is.
+    `guard` is called before each write of a cell, and raises where this driver may write no more.
+    """
+
+    def __init__(self, places: Places, patience_s: float = 0.0) -> None:
+        self.guard: Callable[[], None] = lambda: None
         self.uri = places.tracking_uri
         if self.uri.startswith("sqlite:///"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self._client = MlflowClient(tracking_uri=self.uri)
-        self._study = places.study
+        self._client: Any = _Patient(MlflowClient(tracking_uri=self.uri), self.uri, patience_s)
+        self.study = places.study
         self._experiment = self._open_experiment(places)
 
     def _open_experiment(self, places: Places) -> str:
@@ -60,7 +75,7 @@ class Ledger:
     @property
     def page(self) -> str:
         """Where a person finds the study in the MLflow UI."""
-        return f"{self.uri} (experiment {self._study!r})"
+        return f"{self.uri} (experiment {self.study!r})"
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -68,7 +83,7 @@ class Ledger:
         """Done trials: trial_id -> run. The first finished run of a trial counts, a second never does."""
         runs = self._search("attributes.status = 'FINISHED' and tags.kind = 'cell'")
         done: dict[str, Run] = {}
-        for run in sorted(runs, key=lambda run: run.info.end_time):
+        for run in sorted(runs, key=lambda run: (run.info.end_time, run.info.run_id)):
             if run.data.metrics and "outcomes_sha256" in run.data.tags:
                 done.setdefault(run.data.tags["trial_id"], run)
         return done
@@ -138,6 +153,7 @@ class Ledger:
 
     def start(self, trial: Trial, provenance: Mapping[str, str]) -> str:
         """Open the run of a trial that is about to be trained; returns its run id."""
+        self.guard()
         tags = {
             "kind": "cell",
             **{name: str(value) for name, value in _labels(trial).items()},
@@ -152,6 +168,7 @@ class Ledger:
 
     def finish(self, run_id: str, result: TrialResult, tags: Mapping[str, str]) -> None:
         """Record a result; the run becomes FINISHED last, when everything else is in."""
+        self.guard()
         bad = [name for name, value in result.metrics.items() if not math.isfinite(value)]
         if bad:
             raise ValueError(f"trial {result.trial_id}: metric {bad[0]} is {result.metrics[bad[0]]}")
@@ -174,6 +191,7 @@ class Ledger:
         self._client.set_terminated(run_id, "FINISHED")
 
     def fail(self, run_id: str, error: str, tags: Mapping[str, str]) -> None:
+        self.guard()
         self._tag(run_id, {**tags, "error": error})
         self._client.set_terminated(run_id, "FAILED")
 
@@ -224,7 +242,7 @@ class Ledger:
             kept = {entry["path"] for entry in json.loads(found[0].data.tags.get(TABLES, "[]"))}
         else:
             run = self._client.create_run(
-                self._experiment, tags={"kind": "study", "study": self._study}, run_name="study"
+                self._experiment, tags={"kind": "study", "study": self.study}, run_name="study"
             )
             run_id = str(run.info.run_id)
         self._client.log_artifacts(run_id, str(folder), name)
@@ -240,8 +258,57 @@ class Ledger:
         self._client.set_terminated(run_id, "FINISHED")
         return run_id
 
+    # --- who drives -----------------------------------------------------------------------------------
+
+    def claims(self) -> dict[str, str]:
+        """Drivers that claim the study: driver -> what it last said."""
+        tags = self._client.get_experiment(self._experiment).tags
+        return {key.removeprefix(CLAIM): value for key, value in tags.items() if key.startswith(CLAIM)}
+
+    def claim(self, driver: str, word: str) -> None:
+        """Say that a driver claims the study, or still does."""
+        self._client.set_experiment_tag(self._experiment, f"{CLAIM}{driver}", word)
+
+    def unclaim(self, driver: str) -> None:
+        """Take a driver's claim away, if it is there."""
+        if driver in self.claims():
+            self._client.delete_experiment_tag(self._experiment, f"{CLAIM}{driver}")
+
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._client.log_batch(run_id, tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()])
+
+
+class _Patient:
+    """An MLflow client each of whose calls waits for a store that cannot be reached."""
+
+    def __init__(self, client: MlflowClient, uri: str, patience_s: float) -> None:
+        self._client, self._uri, self._patience_s = client, uri, patience_s
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def patient(*args: Any, **kwargs: Any) -> Any:
+            until, wait = time.monotonic() + self._patience_s, 0.5
+            while True:
+                try:
+                    return call(*args, **kwargs)
+                except Exception as error:
+                    left = until - time.monotonic()
+                    if left <= 0 or not _unreachable(error):
+                        raise
+                    log.warning("MLflow at %s cannot be reached; trying for %.0f s more", self._uri, left)
+                    time.sleep(min(wait, left))
+                    wait = min(2 * wait, LONGEST_WAIT_S)
+
+        return patient
+
+
+def _unreachable(error: Exception) -> bool:
+    """Whether a store, its server, its database or its artifacts, may answer if asked again."""
+    if isinstance(error, MlflowException):
+        return error.error_code in UNREACHABLE
+    # requests' errors are OSErrors; those of S3 come from a library that need not be installed
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("boto3", "botocore")
 
 
 def _labels(trial: Trial) -> dict[str, Any]:

@@ -90,6 +90,9 @@ class Faults(Spec):
     backoff_s: float = Field(
         2.0, ge=0, description="Wait before a second attempt; doubled with each further one."
     )
+    record_timeout_s: float = Field(
+        600.0, ge=0, description="How long an MLflow that cannot be reached is waited for."
+    )
     stall_timeout_s: float | None = Field(
         1800.0,
         gt=0,

@@ -22,14 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # From here on ray, mlflow and pandas' readers are needed; a plan does without them.
     from orchestrator import prepare, report, schedule
     from orchestrator.cluster import cluster
+    from orchestrator.lease import lease
     from orchestrator.ledger import Ledger
     from orchestrator.provenance import provenance
     from training.shelf import Shelf
 
     tables = prepare.tables(study)
     Shelf(here.work).open()
-    with sole_driver(here):
-        ledger = Ledger(here)
+    with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
         ledger.close_abandoned()
         missing = Plan.of(study, trials, here).open  # another sweep may have ended just now
         if missing:

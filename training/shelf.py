@@ -108,7 +108,9 @@ class Shelf:
     def _store(self) -> tuple[fs.FileSystem, str]:
         try:
             store, root = fs.FileSystem.from_uri(self.uri)
-        except pa.ArrowInvalid:  # a protocol that fsspec has and pyarrow has not
+        except pa.ArrowInvalid as error:
+            if "Unrecognized filesystem type" not in str(error):
+                raise
             found, root = fsspec.core.url_to_fs(self.uri)
             store = fs.PyFileSystem(fs.FSSpecHandler(found))
         return store, root.rstrip("/")

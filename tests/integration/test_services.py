@@ -1,0 +1,136 @@
+"""The record and the shelf on the stores that clusters have: PostgreSQL, `mlflow server`, S3."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from services import S3, MlflowServer, Postgres, Service
+from test_ledger import OTHER, TRIAL, result
+
+from orchestrator.lease import lease
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from training.errors import StudyError
+from training.shelf import Damaged, Shelf
+
+pytestmark = pytest.mark.integration
+AWAY_S = 4.0
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with S3(tmp_path_factory.mktemp("s3")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def server(postgres: Postgres, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    with MlflowServer(postgres.uri, f"s3://{s3.BUCKET}/artifacts", folder, s3.environment) as service:
+        yield service
+
+
+@pytest.fixture(params=["server", "postgres"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A study's record behind `mlflow server`, and in the database itself."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue(request.param).uri)
+    monkeypatch.chdir(tmp_path)  # without a server, artifacts go to the working folder
+    return Ledger(Places(request.node.name.replace("[", "-").strip("]"), tmp_path), patience_s=60)
+
+
+def test_a_result_comes_back_as_it_went_in(ledger: Ledger) -> None:
+    ledger.finish(ledger.start(TRIAL, {"git_sha": "abc"}), result(TRIAL, 0.25), {"attempts": "1"})
+    assert ledger.cells([TRIAL, OTHER])["status"].tolist() == ["finished", "missing"]
+    (outcomes,) = ledger.outcomes([TRIAL, OTHER])
+    assert outcomes["margin"].tolist() == [0.25, -0.25]
+
+
+def away(service: Service, seconds: float) -> threading.Thread:
+    """Kill a service now and start it again after a while."""
+    service.kill()
+    coming_back = threading.Timer(seconds, service.start)
+    coming_back.start()
+    return coming_back
+
+
+@pytest.mark.parametrize("name", ["postgres", "server"])
+def test_what_is_written_while_the_record_is_away_is_in_it_once(
+    ledger: Ledger, request: pytest.FixtureRequest, name: str
+) -> None:
+    run_id = ledger.start(TRIAL, {})
+    coming_back = away(request.getfixturevalue(name), AWAY_S)
+    began = time.monotonic()
+    ledger.finish(run_id, result(TRIAL), {})
+    ledger.fail(ledger.start(OTHER, {}), "out of luck", {})
+    coming_back.join()
+    if (name, request.node.callspec.params["ledger"]) != ("server", "postgres"):
+        assert time.monotonic() - began > AWAY_S / 2  # it was away indeed
+    assert ledger.cells([TRIAL, OTHER])["status"].tolist() == ["finished", "failed"]
+    history = MlflowClient(ledger.uri).get_metric_history(run_id, "loss/A")
+    assert [point.step for point in history] == [0, 1, 2]
+
+
+def test_the_wait_for_a_record_is_bounded(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.uri)
+    ledger = Ledger(Places("bounded", tmp_path), patience_s=1)
+    coming_back = away(postgres, AWAY_S)
+    began = time.monotonic()
+    with pytest.raises(MlflowException):
+        ledger.finished()
+    assert 1 <= time.monotonic() - began < AWAY_S
+    coming_back.join()
+
+
+def test_a_mistake_is_not_waited_on(ledger: Ledger) -> None:
+    began = time.monotonic()
+    with pytest.raises(MlflowException, match="not found"):
+        ledger.fail("0" * 32, "no such run", {})
+    assert time.monotonic() - began < 10
+
+
+def test_a_second_driver_elsewhere_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    other = Ledger(Places(ledger.study, tmp_path / "another machine"))
+    with lease(ledger, 0.5, 10):
+        with pytest.raises(StudyError, match="another sweep of it is at work"), lease(other, 0.5, 10):
+            pass
+        ledger.guard()
+
+
+def test_a_shelf_on_s3(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    shelf = Shelf(f"s3://{s3.BUCKET}/unfinished/a-cell")
+    shelf.open()
+    made = tmp_path / "made"
+    (made / "deep").mkdir(parents=True)
+    (made / "deep" / "x").write_bytes(bytes(range(256)) * 100)
+    shelf.put(made, "checkpoint-1")
+    shelf.put(made, "checkpoint-2")
+    assert shelf.names() == ["checkpoint-1", "checkpoint-2"]
+    shelf.fetch("checkpoint-2", tmp_path / "back")
+    assert (tmp_path / "back" / "deep" / "x").read_bytes() == (made / "deep" / "x").read_bytes()
+    shelf.drop("checkpoint-2")
+    with pytest.raises(Damaged, match="nothing there"):
+        shelf.fetch("checkpoint-2", tmp_path / "gone")
+    shelf.clear()
+    assert shelf.names() == []
+
+
+def test_a_bucket_that_is_not_there_is_a_mistake_of_one_line(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StudyError, match="s3://no-such-bucket/x") as caught:
+        Shelf("s3://no-such-bucket/x").open()
+    assert "\n" not in str(caught.value)

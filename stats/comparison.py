@@ -46,8 +46,8 @@ class Comparison:
     gates: of `stats.gates.gates`. sensitivity: of `stats.sensitivity.leave_one_out`.
     tail, tail_changes: of `stats.seed_evidence.seed_evidence`: the published metric, seeds only.
     heldout: of `stats.evidence.evidence`, or None without outcomes.
-    detectable, needed, grid: of `stats.power`, from the held-out variances; tail_power: of the published
-        design.
+    detectable, needed, grid: of `stats.power`, from the held-out variances; tail_power, tail_seeds: of the
+        published design.
     curves, window: of `stats.curves`, accuracy on the training batch.
     errors: of `stats.rule_errors`, with `seeds` and `method` in front.
     """
@@ -68,6 +68,7 @@ class Comparison:
     needed: pd.DataFrame
     grid: pd.DataFrame
     tail_power: pd.DataFrame
+    tail_seeds: pd.DataFrame
     curves: pd.DataFrame
     window: pd.DataFrame
     errors: pd.DataFrame
@@ -152,6 +153,7 @@ def compare(
     variances = heldout.variances if heldout else pd.DataFrame()
     tests = int((valid.drop_duplicates("split")["predicted"] != "exploratory").sum())
     alpha = 1 - options.level
+    tail_power = _tail_power(kept, done, reference, options)
     return Comparison(
         reference=reference,
         options=options,
@@ -168,7 +170,10 @@ def compare(
         detectable=power.detectable(variances, alpha, tests) if len(variances) else pd.DataFrame(),
         needed=power.needed(variances, EFFECTS, alpha) if len(variances) else pd.DataFrame(),
         grid=power.power_curves(variances, alpha, SEEDS_SHOWN) if len(variances) else pd.DataFrame(),
-        tail_power=_tail_power(kept, done, reference, options),
+        tail_power=tail_power,
+        tail_seeds=power.by_seeds(float(tail_power["sd_pp"].iloc[0]), alpha, max(1, tests))
+        if len(tail_power)
+        else pd.DataFrame(),
         curves=learning.by_step(curves, "accuracy", options.level) if curves is not None else pd.DataFrame(),
         window=learning.between(curves, "accuracy", options.window, options.level)
         if curves is not None

@@ -152,10 +152,11 @@ def curves(comparison: Comparison) -> Figure | None:
 
 
 def power(comparison: Comparison) -> Figure | None:
-    """Smallest diff seen with 80 % power by held-out pairs, a line a number of seeds."""
+    """Smallest diff seen with 80 % power: by held-out pairs, a line a number of seeds; by seeds where there
+    are no held-out pairs."""
     grid = comparison.grid
     if grid.empty:
-        return None
+        return _power_of_seeds(comparison)
     figure, (ax,) = _figure(6, 1)
     for number, (count, part) in enumerate(grid.groupby("seeds")):
         style = f"{MARKERS[number % len(MARKERS)]}{LINES[number % len(LINES)]}"
@@ -169,6 +170,30 @@ def power(comparison: Comparison) -> Figure | None:
     ax.set_title("One test at 5 %, variances as found in this study", fontsize=9)
     ax.grid(color="0.9")
     ax.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _power_of_seeds(comparison: Comparison) -> Figure | None:
+    found = comparison.tail_seeds
+    if found.empty:
+        return None
+    figure, (ax,) = _figure(6, 1)
+    for number, (name, label) in enumerate(
+        (("smallest_pp", "one test at 5 %"), ("smallest_adjusted_pp", "after Holm over the splits"))
+    ):
+        ax.plot(found["seeds"], found[name], LINES[number], color="black", label=label, linewidth=1.2)
+    design = comparison.tail_power
+    for row in design[design["spread"] == design["spread"].iloc[0]].to_dict("records"):
+        ax.axhline(row["smallest_pp"], color="0.6", linewidth=0.8)
+        ax.annotate(
+            row["design"], (found["seeds"].max(), row["smallest_pp"]), fontsize=7, ha="right", va="bottom"
+        )
+    ax.set_ylim(0, 1.15 * float(design["smallest_pp"].max()))
+    ax.set_xlabel("seeds")
+    ax.set_ylabel("smallest diff (pp), 80 % power")
+    ax.set_title("Mean over seeds against zero, at the observed spread between seeds", fontsize=9)
+    ax.grid(color="0.9")
+    ax.legend(frameon=False, fontsize=8, loc="upper center")
     return figure
 
 

@@ -157,3 +157,13 @@ def seed_power(
         ):
             rows.append((design, name, sd, smallest_effect(sd**2 * factor, seeds - 1, alpha)))
     return pd.DataFrame(rows, columns=["design", "spread", "sd_pp", "smallest_pp"])
+
+
+def by_seeds(sd_pp: float, alpha: float, splits: int, most: int = 60) -> pd.DataFrame:
+    """What the mean of so many seeds against zero sees with 80 % power: seeds, smallest_pp (one test at
+    `alpha`), smallest_adjusted_pp (at alpha / splits, Holm's first step). `sd_pp`: of one seed's diff."""
+    rows = [
+        (seeds, *(smallest_effect(sd_pp**2 / seeds, seeds - 1, level) for level in (alpha, alpha / splits)))
+        for seeds in range(2, most + 1)
+    ]
+    return pd.DataFrame(rows, columns=["seeds", "smallest_pp", "smallest_adjusted_pp"])

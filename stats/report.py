@@ -52,6 +52,7 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "power_detectable": comparison.detectable,
         "power_needed": comparison.needed,
         "power_tail": comparison.tail_power,
+        "power_tail_seeds": comparison.tail_seeds,
         "curves": comparison.curves,
         "curves_window": comparison.window,
         "rule_errors": comparison.errors,

@@ -6,7 +6,16 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from stats.anova import estimate, squares
-from stats.power import design_variance, detectable, needed, power, power_curves, seed_power, smallest_effect
+from stats.power import (
+    by_seeds,
+    design_variance,
+    detectable,
+    needed,
+    power,
+    power_curves,
+    seed_power,
+    smallest_effect,
+)
 from stats.simulate import Truth, study
 
 
@@ -76,3 +85,6 @@ def test_the_published_design_could_not_have_seen_its_own_diffs() -> None:
     assert found["sd_pp"].round(1).unique().tolist() == [3.5]
     one = found[found["design"].str.startswith("one seed") & found["spread"].str.startswith("observed")]
     assert one["smallest_pp"].iloc[0] > diffs["diff_pp"].abs().max()
+    table = by_seeds(float(found["sd_pp"].iloc[0]), 0.05, splits=7).set_index("seeds")
+    assert table.loc[18, "smallest_pp"] <= 2.5 < table.loc[17, "smallest_pp"]
+    assert table.loc[29, "smallest_adjusted_pp"] <= 2.5 < table.loc[28, "smallest_adjusted_pp"]

@@ -193,7 +193,7 @@ def _power_of_seeds(comparison: Comparison) -> Figure | None:
     ax.set_ylabel("smallest diff (pp), 80 % power")
     ax.set_title("Mean over seeds against zero, at the observed spread between seeds", fontsize=9)
     ax.grid(color="0.9")
-    ax.legend(frameon=False, fontsize=8, loc="upper center")
+    ax.legend(frameon=False, fontsize=8, loc="center")
     return figure
 
 

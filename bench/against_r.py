@@ -1,0 +1,99 @@
+"""The same data in R: lme4 and MASS beside this project's estimates.
+
+    python -m bench.against_r          (Debian: r-base-core r-cran-lme4 r-cran-mass)
+
+Balanced crossed data (seeds x users, an equal number of pairs a user), where the crossed ANOVA and REML must
+agree; score gaps of a generated twin, for the intraclass correlation and for the ordered logit. Prints a Markdown table: both numbers and their largest relative difference.
+"""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from bench.survey_models import traits, twin
+from stats.anova import estimate
+from stats.crossed import Crossed, Group
+from stats.heterogeneity import heterogeneity
+from stats.markdown import table
+from stats.ordered_logit import gap_quartile, ordered_logit
+
+SCRIPT = """
+suppressMessages({library(lme4); library(MASS)})
+crossed <- read.csv("crossed.csv", colClasses = c(seed = "factor", user = "factor"))
+fit <- lmer(x ~ 1 + (1 | seed) + (1 | user), crossed)
+gaps <- read.csv("gaps.csv", colClasses = c(user = "factor"))
+icc <- lmer(y ~ 1 + (1 | user), gaps)
+variances <- as.data.frame(VarCorr(icc))$vcov
+gaps$quartile <- factor(gaps$quartile, ordered = TRUE)
+names <- setdiff(colnames(gaps), c("user", "y", "quartile"))
+logit <- polr(reformulate(names, "quartile"), gaps, method = "logistic")
+cat(sprintf('{"mean": %.12g, "se": %.12g, "icc": %.12g, "beta": [%s]}',
+    fixef(fit), sqrt(as.numeric(vcov(fit))), variances[1] / sum(variances),
+    paste(sprintf("%.12g", coef(logit)), collapse = ", ")))
+"""
+
+
+def crossed(rng: np.random.Generator, seeds: int = 8, users: int = 60, pairs: int = 10) -> Group:
+    """Means of seeds x users with a seed, a user and a residual effect; large enough for REML's interior."""
+    mean = 0.1 + rng.normal(0, 0.05, (seeds, 1)) + rng.normal(0, 0.1, users)
+    sums = pairs * (mean + rng.normal(0, 0.1, (seeds, users)))
+    return Group(
+        sums, np.full(users, float(pairs)), tuple(map(str, range(users))), np.zeros(users, np.uint64)
+    )
+
+
+def main() -> None:
+    group = crossed(np.random.default_rng(0))
+    ours = estimate(Crossed(tuple(range(len(group.sums))), (group,)))
+    survey, pairs, kinds = twin(300, 0)
+    columns = traits(survey)
+    names = [name for name in columns if name != "user_id"]
+    fit = ordered_logit(pairs, columns, dict.fromkeys(names)).table
+    halves = np.where(pairs["user_id"].str[4:].astype(int) % 2 == 0, "A", "B")
+    measures = heterogeneity(pairs.assign(group=halves), kinds, draws=20).measures
+    icc = measures[(measures["measure"] == "gap_icc") & (measures["group"] == "A")].iloc[0]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        means = pd.DataFrame(group.sums / group.pairs).melt(
+            ignore_index=False, var_name="user", value_name="x"
+        )
+        means.rename_axis("seed").reset_index().to_csv(folder / "crossed.csv", index=False)
+        rows = pairs.merge(columns, on="user_id")
+        exported = rows[names].assign(
+            user=rows["user_id"], y=logit(rows["score_gap"] / 100), quartile=gap_quartile(rows["score_gap"])
+        )
+        exported.to_csv(folder / "gaps.csv", index=False)
+        both = _run(folder)
+        exported[halves == "A"].to_csv(folder / "gaps.csv", index=False)
+        half = _run(folder)
+    found = {
+        "mean of crossed seeds and users": ([ours.value], [both["mean"]]),
+        "its standard error": ([ours.se], [both["se"]]),
+        "gap_icc": ([icc["estimate"]], [half["icc"]]),
+        "ordered logit, coefficients": (fit["beta"].tolist(), both["beta"]),
+    }
+    lines = [
+        {
+            "estimate": name,
+            "here": ", ".join(f"{value:.6g}" for value in mine),
+            "R": ", ".join(f"{value:.6g}" for value in theirs),
+            "largest relative difference": f"{np.max(np.abs(np.array(mine) / np.array(theirs) - 1)):.1e}",
+        }
+        for name, (mine, theirs) in found.items()
+    ]
+    print(table(pd.DataFrame(lines)))
+
+
+def _run(folder: Path) -> dict[str, list[float]]:
+    done = subprocess.run(["Rscript", "-e", SCRIPT], cwd=folder, check=True, capture_output=True, text=True)
+    numbers: dict[str, list[float]] = json.loads(done.stdout)
+    return numbers
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,8 @@
     python -m bench.against_r          (Debian: r-base-core r-cran-lme4 r-cran-mass)
 
 Balanced crossed data (seeds x users, an equal number of pairs a user), where the crossed ANOVA and REML must
-agree; score gaps of a generated twin, for the intraclass correlation and for the ordered logit. Prints a Markdown table: both numbers and their largest relative difference.
+agree; score gaps of a generated twin, for the intraclass correlation and for the ordered logit.
+Prints a Markdown table: both numbers and their largest relative difference.
 """
 
 import json

@@ -57,6 +57,10 @@ class Recorder(tune.Callback):
     runs: dict[str, str] = field(default_factory=dict)
     done: int = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune keeps its callbacks for a restore, and a sweep resumes from the record instead."""
+        return {}
+
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._run(self._trial(trial))
 

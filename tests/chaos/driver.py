@@ -1,0 +1,31 @@
+"""The driver of a chaos study: `sweep.main` less what reads study files and data."""
+
+import sys
+from pathlib import Path
+
+import harness
+from ray import cloudpickle
+
+from orchestrator import schedule
+from orchestrator.cluster import cluster
+from orchestrator.lease import lease
+from orchestrator.ledger import Ledger
+from orchestrator.places import sole_driver
+
+cloudpickle.register_pickle_by_value(harness)  # workers cannot import it
+
+
+def main(setting: harness.Setting) -> int:
+    here, study, trials = setting.places, setting.study, setting.trials
+    with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
+        ledger.close_abandoned()
+        done = ledger.finished()
+        orders = [setting.order(trial) for trial in trials if trial.trial_id not in done]
+        if orders:
+            with cluster():
+                schedule.run(study, here, orders, ledger, {}, tell=print, run_trial=harness.trainer(setting))
+        return 0 if len(ledger.finished()) == len(trials) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(harness.Setting.load(Path(sys.argv[1]))))

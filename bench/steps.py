@@ -1,9 +1,11 @@
 """Seconds a training step: DPO, WPO and length-grouped batches against a stock TRL script with its reference.
 
 Made-up chats of PRISM's lengths (prompts of 70 characters on average, answers of 565, log-normal), the same
-pairs for all; the variants take turns, so a busy machine slows all alike. Prints medians and ratios to stock.
+pairs for all; the variants take turns. A variant's time in a round is the mean over its steps after the
+first, on the wall and, for a CPU that others use, too, in processor seconds. Prints medians over rounds, and
+medians of the rounds' ratios with their range.
 
-    python bench/steps.py [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5]
+    python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5]
 """
 
 import argparse
@@ -17,9 +19,10 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
+from stats.markdown import table
 from training import tiny
 from training.arm import train_arm
 from training.batches import data_order, sequence_lengths
@@ -31,6 +34,7 @@ from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
 PAIRS = 800
 CHARACTERS = {"prompt": 70, "answer": 565}
 WPO = MethodSpec(use_weighting=True)
+STOCK = "stock TRL, live reference"
 
 
 def make_pairs(rng: np.random.Generator) -> pd.DataFrame:
@@ -52,7 +56,28 @@ def make_pairs(rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def stock_seconds(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec) -> float:
+class Clock(TrainerCallback):
+    """Seconds a step: wall and processor time from the end of the first step to the end of the last."""
+
+    def __init__(self) -> None:
+        self.at: list[tuple[float, float]] = []
+
+    def on_step_end(self, *args: object, **kwargs: object) -> None:
+        self.tick()
+
+    def tick(self, *_: object) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.at.append((time.monotonic(), time.process_time()))
+
+    @property
+    def step(self) -> tuple[float, float]:
+        (wall, cpu), (last_wall, last_cpu) = self.at[0], self.at[-1]
+        steps = len(self.at) - 1
+        return (last_wall - wall) / steps, (last_cpu - cpu) / steps
+
+
+def stock(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec, clock: Clock) -> None:
     """A stock TRL script on `pairs` in their order: chats, a live reference model, no checkpointing."""
     rows = [
         {"prompt": row.prompt}
@@ -81,9 +106,8 @@ def stock_seconds(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec
             ),
         )
         trainer.remove_callback(PrinterCallback)
-        start = time.monotonic()
+        trainer.add_callback(clock)
         trainer.train()
-        return time.monotonic() - start
 
 
 def main() -> None:
@@ -111,26 +135,41 @@ def main() -> None:
         order = data_order(rows, sequence_lengths(scored), training, np.random.default_rng(0))
         same = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
 
-        def ours(method: MethodSpec, how: TrainingSpec) -> float:
-            arm = train_arm(scored, rows, files, method, how, 0, name="bench", micro_batch=how.batch_size)
-            return arm.seconds
+        def ours(method: MethodSpec, how: TrainingSpec, clock: Clock) -> None:
+            size = how.batch_size
+            train_arm(scored, rows, files, method, how, 0, name="bench", micro_batch=size, on_step=clock.tick)
 
-        variants: dict[str, Callable[[], float]] = {
-            "stock TRL, live reference": lambda: stock_seconds(same, files, training),
-            "dpo": lambda: ours(MethodSpec(), training),
-            "wpo": lambda: ours(WPO, training),
-            "wpo greedy": lambda: ours(WPO.model_copy(update={"wpo_alignment": "greedy"}), training),
-            "dpo, grouped by length": lambda: ours(MethodSpec(), grouped),
+        greedy = WPO.model_copy(update={"wpo_alignment": "greedy"})
+        variants: dict[str, Callable[[Clock], None]] = {
+            STOCK: lambda clock: stock(same, files, training, clock),
+            "dpo": lambda clock: ours(MethodSpec(), training, clock),
+            "wpo": lambda clock: ours(WPO, training, clock),
+            "wpo greedy": lambda clock: ours(greedy, training, clock),
+            "dpo, grouped by length": lambda clock: ours(MethodSpec(), grouped, clock),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in variants}
+        seconds: list[dict[str, tuple[float, float]]] = []
         for _ in range(options.rounds + 1):
+            found = {}
             for name, run in variants.items():
-                seconds[name].append(run() / options.steps)
-    medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}  # the first warms up
-    stock, dpo = medians["stock TRL, live reference"], medians["dpo"]
-    print(f"{'variant':28}{'s/step':>10}{'of stock':>10}{'of dpo':>10}")
-    for name, median in medians.items():
-        print(f"{name:28}{median:10.4f}{median / stock:10.2f}{median / dpo:10.2f}")
+                clock = Clock()
+                run(clock)
+                found[name] = clock.step
+            seconds.append(found)
+    write(seconds[1:])  # the first round warms up
+
+
+def write(rounds: list[dict[str, tuple[float, float]]]) -> None:
+    """A Markdown table for each clock."""
+    for place, clock in enumerate(("wall", "processor")):
+        lines = []
+        for name in rounds[0]:
+            line = {f"{clock} s/step": f"{statistics.median(found[name][place] for found in rounds):.4f}"}
+            for other in (STOCK, "dpo"):
+                ratios = [found[name][place] / found[other][place] for found in rounds]
+                middle = statistics.median(ratios)
+                line[f"of {other}"] = f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            lines.append({"variant": name, **line})
+        print(f"\n{table(pd.DataFrame(lines))}")
 
 
 def _tiny(pairs: pd.DataFrame, cache: Path) -> Path:

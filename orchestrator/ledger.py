@@ -12,13 +12,19 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlRun, SqlTag
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service.utils import _get_store
+from sqlalchemy import exists
+from sqlalchemy.orm import aliased
 
 from orchestrator.places import Places
 from orchestrator.trial import Trial, TrialResult
@@ -32,6 +38,7 @@ for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):
 log = logging.getLogger(__name__)
 METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
 OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
+OUTCOMES_SUM = "outcomes_sha256"
 TABLES = "mlflow.loggedArtifacts"  # MLflow's own list of the tables of a run
 CLAIM = "driver."  # tags of an experiment: who drives its study
 # MLflow's codes, also of a server whose database is away.
@@ -84,9 +91,14 @@ class Ledger:
         runs = self._search("attributes.status = 'FINISHED' and tags.kind = 'cell'")
         done: dict[str, Run] = {}
         for run in sorted(runs, key=lambda run: (run.info.end_time, run.info.run_id)):
-            if run.data.metrics and "outcomes_sha256" in run.data.tags:
+            if run.data.metrics and OUTCOMES_SUM in run.data.tags:
                 done.setdefault(run.data.tags["trial_id"], run)
         return done
+
+    def doubled(self) -> int:
+        """Finished runs beyond the first of their trial: work done twice, which no report counts."""
+        runs = self._search("attributes.status = 'FINISHED' and tags.kind = 'cell'")
+        return max(0, sum(1 for run in runs if OUTCOMES_SUM in run.data.tags) - len(self.finished()))
 
     def failed_runs(self) -> list[Run]:
         """Runs of trials that ran out of attempts, oldest first."""
@@ -96,6 +108,17 @@ class Ledger:
     def failures(self) -> dict[str, str]:
         """Trials with a failed run: trial_id -> error of the newest one."""
         return {run.data.tags["trial_id"]: run.data.tags["error"] for run in self.failed_runs()}
+
+    def status(self) -> dict[str, str]:
+        """trial_id -> finished or failed: what `finished` and `failures` say, less all that a plan can do
+        without. A database is asked for just that, thousands of runs a second; a server sends whole runs."""
+        store = _get_store(self.uri)
+        if not isinstance(store, SqlAlchemyStore):
+            return {**dict.fromkeys(self.failures(), "failed"), **dict.fromkeys(self.finished(), "finished")}
+        rows = self._client.patiently(_ended_cells, store, self._experiment)
+        done = {trial_id for trial_id, status, whole in rows if status == "FINISHED" and whole}
+        failed = {trial_id for trial_id, status, _ in rows if status == "FAILED"}
+        return {**dict.fromkeys(failed, "failed"), **dict.fromkeys(done, "finished")}
 
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""
@@ -285,22 +308,37 @@ class _Patient:
         self._client, self._uri, self._patience_s = client, uri, patience_s
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        call = getattr(self._client, name)
+        return partial(self.patiently, getattr(self._client, name))
 
-        def patient(*args: Any, **kwargs: Any) -> Any:
-            until, wait = time.monotonic() + self._patience_s, 0.5
-            while True:
-                try:
-                    return call(*args, **kwargs)
-                except Exception as error:
-                    left = until - time.monotonic()
-                    if left <= 0 or not _unreachable(error):
-                        raise
-                    log.warning("MLflow at %s cannot be reached; trying for %.0f s more", self._uri, left)
-                    time.sleep(min(wait, left))
-                    wait = min(2 * wait, LONGEST_WAIT_S)
+    def patiently(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        until, wait = time.monotonic() + self._patience_s, 0.5
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:
+                left = until - time.monotonic()
+                if left <= 0 or not _unreachable(error):
+                    raise
+                log.warning("MLflow at %s cannot be reached; trying for %.0f s more", self._uri, left)
+                time.sleep(min(wait, left))
+                wait = min(2 * wait, LONGEST_WAIT_S)
 
-        return patient
+
+def _ended_cells(store: SqlAlchemyStore, experiment: str) -> list[tuple[str, str, bool]]:
+    """Of each ended run of a cell: trial_id, status, whether its result is whole."""
+    kind, trial, outcomes = aliased(SqlTag), aliased(SqlTag), aliased(SqlTag)
+    metrics = exists().where(SqlLatestMetric.run_uuid == SqlRun.run_uuid)
+    with store.ManagedSessionMaker() as session:
+        query = (
+            session.query(trial.value, SqlRun.status, outcomes.value.is_not(None) & metrics)
+            .select_from(SqlRun)
+            .join(kind, (kind.run_uuid == SqlRun.run_uuid) & (kind.key == "kind") & (kind.value == "cell"))
+            .join(trial, (trial.run_uuid == SqlRun.run_uuid) & (trial.key == "trial_id"))
+            .outerjoin(outcomes, (outcomes.run_uuid == SqlRun.run_uuid) & (outcomes.key == OUTCOMES_SUM))
+            .where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
+            .where(SqlRun.status.in_(["FINISHED", "FAILED"]))
+        )
+        return [(str(trial_id), str(status), bool(whole)) for trial_id, status, whole in query]
 
 
 def _unreachable(error: Exception) -> bool:

@@ -22,15 +22,8 @@ class Plan:
 
     @classmethod
     def of(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
-        done, failed = _record(places)
-        status = {
-            trial.trial_id: "finished"
-            if trial.trial_id in done
-            else "failed"
-            if trial.trial_id in failed
-            else "missing"
-            for trial in trials
-        }
+        known = _record(places)
+        status = {trial.trial_id: known.get(trial.trial_id, "missing") for trial in trials}
         return cls(study, tuple(trials), status, places)
 
     @property
@@ -68,14 +61,13 @@ class Plan:
         return "\n".join(lines)
 
 
-def _record(places: Places) -> tuple[set[str], set[str]]:
-    """Trial ids finished and failed. A store that does not exist yet is not made just to be asked."""
+def _record(places: Places) -> dict[str, str]:
+    """trial_id -> finished or failed. A store that does not exist yet is not made just to be asked."""
     if places.tracking_uri.startswith("sqlite:///"):
         path = Path(places.tracking_uri.removeprefix("sqlite:///"))
         if not path.exists():
-            return set(), set()
+            return {}
 
     from orchestrator.ledger import Ledger
 
-    ledger = Ledger(places)
-    return set(ledger.finished()), set(ledger.failures())
+    return Ledger(places).status()

@@ -107,6 +107,26 @@ def test_a_failed_cell_shows_its_error_until_it_is_finished(ledger: Ledger) -> N
     assert ledger.cells([TRIAL])["status"].tolist() == ["finished"]
 
 
+def test_the_short_answer_says_what_the_long_one_says(ledger: Ledger, root: Path) -> None:
+    trials = [dataclasses.replace(TRIAL, seed=seed) for seed in range(6)]
+    runs = [ledger.start(trial, {}) for trial in trials]
+    ledger.finish(runs[0], result(trials[0]), {})
+    ledger.fail(runs[1], "out of luck", {})
+    ledger.fail(runs[2], "out of luck once", {})
+    ledger.finish(ledger.start(trials[2], {}), result(trials[2]), {})
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    client.set_terminated(runs[3], "FINISHED")  # without a result
+    ledger.finish(runs[4], result(trials[4]), {})
+    client.delete_run(runs[4])
+    assert ledger.status() == {
+        trials[0].trial_id: "finished",
+        trials[1].trial_id: "failed",
+        trials[2].trial_id: "finished",
+    }
+    long = ledger.cells(trials).set_index("trial_id")["status"]
+    assert long[long != "missing"].to_dict() == ledger.status()
+
+
 def test_an_artifact_that_changed_after_it_was_recorded_is_refused(ledger: Ledger, root: Path) -> None:
     run_id = ledger.start(TRIAL, {})
     ledger.finish(run_id, result(TRIAL), {})

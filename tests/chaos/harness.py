@@ -8,13 +8,12 @@ and writes every step it makes into a journal.
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pandas as pd
 import psutil
 from mlflow.tracking import MlflowClient
 
+from orchestrator.drill import Row
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.study import Study
@@ -271,17 +271,6 @@ def steps(setting: Setting) -> list[tuple[int, str, int, int]]:
     return [(int(cell), arm, int(step), int(pid)) for cell, arm, step, pid in rows]
 
 
-@dataclass(frozen=True)
-class Row:
-    """A line of the table. `extra`: steps trained beyond those of an undisturbed study, as a share."""
-
-    fault: str
-    injections: int
-    lost: int
-    doubled: int
-    extra: float
-
-
 def judge(fault: str, injections: int, setting: Setting, failed: Sequence[int] = ()) -> Row:
     """Hold a study against the undisturbed one; `failed` are the cells that had to fail."""
     if setting.tracking:
@@ -316,16 +305,3 @@ def judge(fault: str, injections: int, setting: Setting, failed: Sequence[int] =
     assert not lost, f"lost cells: {cells['status']}"
     assert not doubled
     return Row(fault, injections, lost, doubled, len(made) / needed - 1)
-
-
-def table(rows: Iterable[Row]) -> list[str]:
-    lines = ["| fault | injections | cells lost | cells doubled | extra steps |", "|---|---|---|---|---|"]
-    return lines + [
-        f"| {row.fault} | {row.injections} | {row.lost} | {row.doubled} | {row.extra:.1%} |" for row in rows
-    ]
-
-
-def fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness import STEPS, Driver, Row, Setting, judge, steps, table
+from harness import STEPS, Driver, Setting, judge, steps
 from services import MlflowServer, Postgres
 
+from orchestrator.drill import Row, table
 from orchestrator.ledger import Ledger
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
@@ -26,7 +27,7 @@ def record(request: pytest.FixtureRequest) -> Iterator[Record]:
     rows: list[Row] = []
     yield rows.append
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print("", *table(rows), sep="\n")
+        print(f"\n{table(rows)}")
 
 
 @pytest.fixture(autouse=True)

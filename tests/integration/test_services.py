@@ -51,6 +51,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 def test_a_result_comes_back_as_it_went_in(ledger: Ledger) -> None:
     ledger.finish(ledger.start(TRIAL, {"git_sha": "abc"}), result(TRIAL, 0.25), {"attempts": "1"})
     assert ledger.cells([TRIAL, OTHER])["status"].tolist() == ["finished", "missing"]
+    assert ledger.status() == {TRIAL.trial_id: "finished"}
     (outcomes,) = ledger.outcomes([TRIAL, OTHER])
     assert outcomes["margin"].tolist() == [0.25, -0.25]
 

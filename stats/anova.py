@@ -5,7 +5,7 @@ layout, the grand mean has variance (MS_seed + MS_user - MS_res) / (S U), both f
 Casella & McCulloch 1992, ch. 4). A contrast of disjoint user groups g that share their seeds has, with d[s]
 its value by seed,
 
-    V = var_s(d) / S + sum_g max(0, (MS_user,g - MS_res,g) / (S U_g)),
+    V = var_s(d) / S + max(0, sum_g (MS_user,g - MS_res,g) / (S U_g)),
 
 and Satterthwaite's (1946) degrees of freedom V^2 / sum_i (V_i^2 / df_i) over the mean squares V_i that it is
 made of, not fewer than the fewest of them.
@@ -58,8 +58,8 @@ class Squares:
 
     @property
     def user_variance(self) -> float:
-        """Sum over groups of the variance over users with infinitely many seeds; not below 0 each."""
-        return sum(max(0.0, group.between - group.residual / self.seeds) for group in self.groups)
+        """Sum over groups of the variance over users with infinitely many seeds; not below 0."""
+        return max(0.0, sum(group.between - group.residual / self.seeds for group in self.groups))
 
 
 @dataclass(frozen=True)
@@ -151,24 +151,34 @@ def _estimate(
     value: float, legs: list[tuple[Squares, float]], between: list[tuple[int, float]], captures: str
 ) -> Estimate:
     """Add up the variance of seeds over legs (mean squares and their share) and of users over groups."""
-    terms = [(leg.over_seeds * share, leg.seeds - 1) for leg, share in legs]
-    variance = sum(part for part, _ in terms)
-    for position, (users, over_users) in enumerate(between):
+    over_seeds = [(leg.over_seeds * share, leg.seeds - 1) for leg, share in legs]
+    over_users, residuals = [], []
+    for position, (users, variance) in enumerate(between):
         if users < 2:
             return Estimate(value, None, inf, captures, "a group has one held-out user: no interval")
-        rest = [
+        over_users.append((variance / users, users - 1))
+        residuals += [
             (leg.groups[position].residual * share / users, (leg.seeds - 1) * (users - 1))
             for leg, share in legs
         ]
-        of_users = over_users / users - sum(part for part, _ in rest)
-        if of_users > 0:
-            variance += of_users
-            terms += [(over_users / users, users - 1), *rest]
+    terms = over_seeds
+    variance = _total(over_seeds)
+    # Truncated once, not group by group: where users do not differ at all (two equal methods) each further
+    # truncation would only add to the variance.
+    of_users = _total(over_users) - _total(residuals)
+    if of_users > 0:
+        variance += of_users
+        terms = [*over_seeds, *over_users, *residuals]
     if variance <= NOTHING:
         return Estimate(value, None, inf, captures, "no outcome varies: no interval")
     df = variance**2 / sum(part**2 / df for part, df in terms)
     fewest = min(df for _, df in terms)  # with subtracted mean squares the formula can fall below it
     return Estimate(value, sqrt(variance), max(df, fewest), captures)
+
+
+def _total(terms: list[tuple[float, int]]) -> float:
+    """Sum of the variances of (variance, degrees of freedom)."""
+    return sum(variance for variance, _ in terms)
 
 
 def _variance(values: Floats) -> float:

@@ -8,7 +8,7 @@ so that a group's true accuracy, over all seeds and users, is Phi(level / total 
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 import pandas as pd
@@ -44,25 +44,48 @@ class Truth:
         return float(norm.ppf(accuracy)) * sqrt(sum(part**2 for part in parts))
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A simulated contrast, and what it would be with part of its chance averaged away (percentage points).
+
+    over_seeds: these users and pairs under infinitely many seeds: what a t interval on seed means is about.
+    over_users: these seeds on infinitely many users: what a model with fixed seeds is about.
+    """
+
+    contrast: Crossed
+    over_seeds: float
+    over_users: float
+
+
 def study(truth: Truth, rng: np.random.Generator) -> Crossed:
     """Arm A on group A's pairs minus arm B on group B's, percentage points of accuracy."""
-    return methods(truth, rng, 1)[0]
+    return methods(truth, rng, 1)[0].contrast
 
 
-def methods(truth: Truth, rng: np.random.Generator, count: int) -> list[Crossed]:
+def methods(truth: Truth, rng: np.random.Generator, count: int) -> list[Drawn]:
     """The same contrast of several equal methods: same users and pairs, seeds of their own."""
     groups: list[list[Group]] = [[] for _ in range(count)]
+    values = np.zeros((count, 2))
     for accuracy, sign in ((truth.accuracy_a, 100.0), (truth.accuracy_b, -100.0)):
         counts = 1 + rng.poisson(truth.pairs_per_user - 1, truth.users)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         persons = _persons(truth, counts, rng)
         names = tuple(map(str, range(truth.users)))
-        for method in groups:
-            margins = _margins(truth, accuracy, persons, rng)
+        for number, method in enumerate(groups):
+            seeds = _seeds(truth, rng)
+            margins = _margins(truth, accuracy, seeds, persons, rng)
             sums = np.add.reduceat(margins > 0, starts, axis=1, dtype=float)
             keys = np.arange(truth.users, dtype=np.uint64)
             method.append(Group(sign * sums, counts.astype(float), names, keys))
-    return [Crossed(tuple(range(truth.seeds)), tuple(method)) for method in groups]
+            level, by_seed = truth.level(accuracy), hypot(truth.sd_seed, truth.sd_noise)
+            by_pair = hypot(truth.sd_user, truth.sd_pair, truth.sd_noise)
+            values[number] += sign * np.array(
+                [norm.cdf((level + persons) / by_seed).mean(), norm.cdf((level + seeds) / by_pair).mean()]
+            )
+    return [
+        Drawn(Crossed(tuple(range(truth.seeds)), tuple(method)), float(a), float(b))
+        for method, (a, b) in zip(groups, values, strict=True)
+    ]
 
 
 def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split: str = "S") -> pd.DataFrame:
@@ -76,7 +99,7 @@ def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split:
         users = np.repeat([f"{group}{user}" for user in range(truth.users)], counts)
         effects = _persons(truth, counts, rng)
         for arm in ("A", "B"):
-            margins = _margins(truth, accuracy, effects, rng)
+            margins = _margins(truth, accuracy, _seeds(truth, rng), effects, rng)
             for seed in range(truth.seeds):
                 frames.append(
                     pd.DataFrame(
@@ -106,8 +129,14 @@ def _persons(truth: Truth, counts: np.ndarray, rng: np.random.Generator) -> Floa
     return np.asarray(users + rng.normal(0, truth.sd_pair, len(users)))
 
 
-def _margins(truth: Truth, accuracy: float, persons: Floats, rng: np.random.Generator) -> Floats:
+def _seeds(truth: Truth, rng: np.random.Generator) -> Floats:
+    """Seed effects of one arm [seeds, 1]."""
+    return np.asarray(rng.normal(0, truth.sd_seed, (truth.seeds, 1)))
+
+
+def _margins(
+    truth: Truth, accuracy: float, seeds: Floats, persons: Floats, rng: np.random.Generator
+) -> Floats:
     """Margins [seeds, pairs] of one arm."""
-    seeds = rng.normal(0, truth.sd_seed, (truth.seeds, 1))
     noise = rng.normal(0, truth.sd_noise, (truth.seeds, len(persons)))
     return np.asarray(truth.level(accuracy) + seeds + persons + noise)

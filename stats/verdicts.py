@@ -104,7 +104,9 @@ def check_diffs(diffs: pd.DataFrame) -> None:
     _refuse_rows(diffs, bad, "diffs", "has no number in diff_pp")
 
 
-def verdict(values: Sequence[float] | np.ndarray, predicted: str, rule: PublishedRule) -> str | None:
+def verdict(
+    values: Sequence[float] | np.ndarray, predicted: str, rule: PublishedRule = PUBLISHED
+) -> str | None:
     """The label of one split from its seeds' diffs (percentage points); None where it is exploratory."""
     if predicted == "exploratory":
         return None

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo services test slurm bench calibration lint ui lock schema clean
+.PHONY: help install demo services test chaos load slurm bench calibration lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -22,6 +22,13 @@ services:        ## PostgreSQL for the tests that need a real database (Debian a
 
 test: install services lint  ## lint, types and all tests but the long suites
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m chaos tests/chaos -k "mid-arm or (drivers and not 20)"
+
+chaos: install services  ## every fault injected into real sweeps, a table at the end (half an hour)
+	$(BIN)/python -m pytest -m chaos tests/chaos
+
+load: install services  ## 10,000 cells against the record, 2,000 fake cells through Ray Tune
+	$(BIN)/python -m bench.load
 
 slurm: install   ## the SLURM script against a real slurmctld (root; apt-get install slurm-wlm munge)
 	$(BIN)/python -m pytest -m slurm tests/integration/test_slurm.py

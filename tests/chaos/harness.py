@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import psutil
@@ -189,6 +190,8 @@ def undisturbed(trial: Trial) -> TrialResult:
 class Driver:
     """The sweep of a setting as a process of its own, in a session of its own."""
 
+    made: ClassVar[list["Driver"]] = []
+
     def __init__(self, setting: Setting, **environment: str) -> None:
         self.setting = setting
         setting.faults.mkdir(parents=True, exist_ok=True)
@@ -197,6 +200,7 @@ class Driver:
         if setting.tracking:
             self.environment["MLFLOW_TRACKING_URI"] = setting.tracking
         self.process: subprocess.Popen[str] | None = None
+        Driver.made.append(self)
 
     def start(self) -> "Driver":
         with (self.setting.root / "said").open("a") as said:
@@ -211,7 +215,7 @@ class Driver:
             )
         return self
 
-    def finish(self, timeout_s: float = 300) -> int:
+    def finish(self, timeout_s: float = 900) -> int:
         """Wait for the sweep's own end; its exit code."""
         assert self.process is not None
         try:
@@ -246,7 +250,7 @@ class Driver:
     def said(self) -> str:
         return (self.setting.root / "said").read_text()
 
-    def until(self, seen: Callable[[], object], timeout_s: float = 120) -> None:
+    def until(self, seen: Callable[[], object], timeout_s: float = 400) -> None:
         """Wait until something is to be seen, while the driver lives."""
         assert self.process is not None
         deadline = time.monotonic() + timeout_s
@@ -271,8 +275,9 @@ def steps(setting: Setting) -> list[tuple[int, str, int, int]]:
     return [(int(cell), arm, int(step), int(pid)) for cell, arm, step, pid in rows]
 
 
-def judge(fault: str, injections: int, setting: Setting, failed: Sequence[int] = ()) -> Row:
-    """Hold a study against the undisturbed one; `failed` are the cells that had to fail."""
+def judge(fault: str, injections: int, setting: Setting, failed: Sequence[int] = (), hits: int = 0) -> Row:
+    """Hold a study against the undisturbed one. `failed`: the cells that had to fail; `hits`: attempts at the
+    others that had to fail, since a fault that hits nothing tests nothing."""
     if setting.tracking:
         os.environ["MLFLOW_TRACKING_URI"] = setting.tracking
     ledger, trials = Ledger(setting.places), setting.trials
@@ -281,6 +286,8 @@ def judge(fault: str, injections: int, setting: Setting, failed: Sequence[int] =
     experiment = client.get_experiment_by_name("chaos")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'", max_results=5000)
+    attempts = sum(int(run.data.tags["attempts"]) - 1 for run in runs)
+    assert attempts >= hits, f"{attempts} attempts failed, {hits} had to"
     finished = pd.Series([run.data.tags["trial_id"] for run in runs], dtype=str).value_counts()
     lost = doubled = 0
     for trial in trials:

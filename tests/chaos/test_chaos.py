@@ -31,9 +31,15 @@ def record(request: pytest.FixtureRequest) -> Iterator[Record]:
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """None of this user's stores and clusters; a test that fails leaves no sweep behind."""
     for name in ("MLFLOW_TRACKING_URI", "ORCHESTRATOR_STORAGE", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
+    yield
+    while Driver.made:
+        driver = Driver.made.pop()
+        if driver.process and not driver.ended:
+            driver.kill()
 
 
 def kill(pid: int) -> None:
@@ -62,7 +68,7 @@ def test_workers_killed(tmp_path: Path, record: Record, moment: Callable[[Settin
         kill(pid := moment(setting) or 0)
         killed.add(pid)
     assert driver.finish() == 0
-    record(judge(f"kill -9 of a worker {moment.__name__.replace('_', ' ')}", 3, setting))
+    record(judge(f"kill -9 of a worker {moment.__name__.replace('_', ' ')}", 3, setting, hits=3))
 
 
 def test_controllers_killed(tmp_path: Path, record: Record) -> None:
@@ -73,14 +79,14 @@ def test_controllers_killed(tmp_path: Path, record: Record) -> None:
         driver.until(lambda made=made: len(steps(setting)) >= made)
         kill(driver.below("ray::TrainController")[0].pid)
     assert driver.finish() == 0
-    record(judge("kill -9 of a Ray Train controller", 2, setting))
+    record(judge("kill -9 of a Ray Train controller", 2, setting, hits=1))
 
 
 def drive_to_the_end(driver: Driver) -> None:
     assert driver.start().finish() == 0, driver.said[-3000:]
 
 
-@pytest.mark.parametrize("moments", [20])
+@pytest.mark.parametrize("moments", [2, 20])
 def test_drivers_killed(tmp_path: Path, record: Record, moments: int) -> None:
     """At random moments, from its first second on; the same command each time."""
     setting = Setting(tmp_path, cells=12, step_s=0.5)
@@ -109,14 +115,14 @@ def test_a_node_lost_with_its_cells(tmp_path: Path, record: Record) -> None:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
         driver = Driver(setting, RAY_ADDRESS=cluster.address).start()
         for number, lost in enumerate(nodes[:2], start=1):
-            driver.until(lambda number=number: len(steps(setting)) >= 12 * number, timeout_s=240)
+            driver.until(lambda number=number: len(steps(setting)) >= 12 * number)
             cluster.remove_node(lost, allow_graceful=False)  # the raylet is killed
             if number == 1:
                 cluster.add_node(num_cpus=1)
-        assert driver.finish(500) == 0, driver.said[-3000:]
+        assert driver.finish() == 0, driver.said[-3000:]
     finally:
         cluster.shutdown()
-    record(judge("loss of a node (raylet killed) under its cells", 2, setting))
+    record(judge("loss of a node (raylet killed) under its cells", 2, setting, hits=1))
 
 
 def test_cells_that_hang_or_always_fail_take_no_other_cell(tmp_path: Path, record: Record) -> None:
@@ -126,7 +132,7 @@ def test_cells_that_hang_or_always_fail_take_no_other_cell(tmp_path: Path, recor
         (setting.faults / fault).touch()
     assert driver.start().finish() == 1
     assert "this cell always fails" in driver.said
-    record(judge("two cells that hang, one that always fails", 3, setting, failed=[2]))
+    record(judge("two cells that hang, one that always fails", 3, setting, failed=[2], hits=2))
 
 
 def test_a_damaged_newest_checkpoint(tmp_path: Path, record: Record) -> None:
@@ -145,7 +151,7 @@ def test_a_damaged_newest_checkpoint(tmp_path: Path, record: Record) -> None:
         kill(pid)
         driver.until(lambda pid=pid: steps(setting)[-1][3] != pid)
     assert driver.finish() == 0
-    record(judge("damaged newest checkpoint, worker killed", 3, setting))
+    record(judge("damaged newest checkpoint, worker killed", 3, setting, hits=3))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system, which needs root")
@@ -164,7 +170,7 @@ def test_a_full_disk_under_the_storage(tmp_path: Path, record: Record) -> None:
         assert not list(storage.rglob("state.json")), "recorded cells left something in the store"
     finally:
         subprocess.run(["umount", "-l", storage], check=True)
-    record(judge("full disk under the storage, worker killed", 2, setting))
+    record(judge("full disk under the storage, worker killed", 2, setting, hits=1))
 
 
 @pytest.mark.parametrize("name", ["PostgreSQL", "MLflow's server"])
@@ -187,15 +193,16 @@ def test_a_worker_killed_by_the_memory_monitor(tmp_path: Path, record: Record) -
     """A cell that takes more of the node's memory than is allowed, once."""
     setting = Setting(tmp_path)
     memory = psutil.virtual_memory()
-    threshold = memory.percent / 100 + 0.15
+    threshold = memory.percent / 100 + 0.35  # above what the sweep itself and others here take meanwhile
+    assert threshold < 0.9, "too little memory is free for this test"
     driver = Driver(
         setting,
         RAY_memory_usage_threshold=f"{threshold:.2f}",
         RAY_memory_monitor_refresh_ms="100",
-        CHAOS_GREED_MB=str(int(memory.total * 0.2 / 2**20)),
+        CHAOS_GREED_MB=str(int(memory.total * 0.4 / 2**20)),
     )
     (setting.faults / "takes much memory-1").touch()
-    driver.start()
-    assert driver.finish() == 0, driver.said[-3000:]
-    record(judge("worker killed by Ray's memory monitor", 1, setting))
+    # Ray may end the desk, too, and the sweep with it: then the same command goes on.
+    assert any(driver.start().finish() == 0 for _ in range(3)), driver.said[-3000:]
+    record(judge("worker killed by Ray's memory monitor", 1, setting, hits=1))
     assert "memory" in str(Ledger(setting.places).finished()[setting.trials[1].trial_id].data.tags)

@@ -36,6 +36,9 @@ faults: {backoff_s: 0.1}
 """
 
 
+SECRET = "sk-a-key-that-nobody-should-ever-read"
+
+
 class Sweep:
     """A home of its own for one study, and the command run in it."""
 
@@ -45,6 +48,7 @@ class Sweep:
         self.config.write_text(STUDY)
         self.environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         self.environment |= {"ORCHESTRATOR_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+        self.environment |= {"PROVIDER_API_KEY": SECRET}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -158,6 +162,14 @@ def test_the_weight_analysis_reads_the_sweeps_scores_and_lands_in_the_study_run(
     shares = pd.read_csv(client.download_artifacts(run.info.run_id, "weights/shares.csv")).set_index("term")
     # Planted: three families of models with words of their own, and gaps that no text decides.
     assert shares.loc["source_model", "alone_low"] > shares.loc["score_gap", "alone_high"]
+
+
+def test_a_secret_of_the_environment_is_nowhere_in_what_a_sweep_leaves(sweep: Sweep) -> None:
+    """Neither in MLflow's store, its artifacts, the report, nor in any log, Ray's included."""
+    session = Path("/tmp/ray/session_latest").resolve()
+    read = [path for root in (sweep.home, session) for path in root.rglob("*") if path.is_file()]
+    assert any(path.name == "mlflow.db" for path in read)
+    assert not [path for path in read if SECRET.encode() in path.read_bytes()]
 
 
 def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""What test_two_workers starts twice, under torchrun: an arm that is cut and resumed, and one asked to stop.
+
+Prints a line of JSON from each worker.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.arm import train_arm
+from training.checkpoints import Checkpoints
+from training.errors import Preempted
+from training.model import ModelFiles
+from training.scoring import open_scored
+from training.shelf import Shelf
+from training.spec import MethodSpec, TrainingSpec
+
+ZERO2 = json.loads((Path(__file__).parents[2] / "configs/deepspeed/zero2.json").read_text())
+
+
+def main(scored: str, model: str, out: str) -> None:
+    torch.distributed.init_process_group("gloo")
+    rank = int(os.environ["RANK"])
+    training = TrainingSpec(
+        max_steps=6, batch_size=4, learning_rate=1e-2, max_length=48, dtype="float32", logging_steps=2
+    )
+
+    def arm(**more):
+        options = {"name": "test", "micro_batch": 2, "deepspeed": ZERO2} | more
+        method = MethodSpec(use_weighting=True)
+        return train_arm(
+            open_scored(Path(scored)), np.arange(32), ModelFiles(model), method, training, 1, **options
+        )
+
+    def cut(step, _):
+        if step == 5:
+            raise ConnectionError("a node was lost")
+
+    whole = arm()
+    checkpoints = Checkpoints(Shelf(f"{out}/cut"), 3)
+    try:
+        arm(checkpoints=checkpoints, on_step=cut)
+    except ConnectionError:
+        torch.distributed.barrier()
+    resumed = arm(checkpoints=checkpoints)
+    stopped = Checkpoints(Shelf(f"{out}/stopped"), None)
+    said = ""
+    try:
+        arm(checkpoints=stopped, on_step=lambda step, _: rank == 1 and step >= 3)
+    except Preempted as error:
+        said = str(error)
+    line = {"same": resumed.curve.equals(whole.curve), "notes": resumed.notes, "stopped": said}
+    # One write a worker: the two share the pipe.
+    os.write(1, f"\nRESULT {json.dumps(line)}\n".encode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

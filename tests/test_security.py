@@ -1,0 +1,100 @@
+"""What a study file, a model, a store or an environment could do to somebody, and cannot."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.places import Places
+from orchestrator.study import load
+from training.errors import StudyError
+from training.model import check
+from training.spec import ModelSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = [
+    path for room in ("orchestrator", "training", "stats", "bench") for path in (ROOT / room).rglob("*.py")
+]
+STUDY = """
+study: {study}
+splits: {{{split}: {{by: random, predicted: A = B}}}}
+methods: {{dpo: {{}}, {method}: {{beta: 0.2}}}}
+seeds: [42]
+resources: {{deepspeed: {deepspeed}}}
+"""
+FINE = {"study": "s", "split": "S1", "method": "m", "deepspeed": "zero2"}
+
+
+@pytest.mark.parametrize("key", FINE)
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "a/b", "..", ".", "a\\b", "$(touch x)"])
+def test_a_study_file_names_nothing_outside_its_folder(tmp_path: Path, key: str, name: str) -> None:
+    """These names become folders, files and tags."""
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.format(**FINE))
+    load(path)
+    path.write_text(STUDY.format(**FINE | {key: f"'{name}'"}))
+    with pytest.raises(StudyError):
+        load(path)
+
+
+def test_where_unfinished_cells_are_kept_is_no_key_of_a_study_file(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.format(**FINE) + "storage: /etc\n")
+    with pytest.raises(StudyError, match="unknown key 'storage'"):
+        load(path)
+    here = Places("s", tmp_path)
+    assert all(
+        Path(place).is_relative_to(here.out) for place in (here.work, here.logs, here.report, here.ray)
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["!!python/object/apply:os.system ['touch {mark}']", "!!python/object/new:type [x, [], {{}}]"]
+)
+def test_yaml_makes_values_and_runs_nothing(tmp_path: Path, value: str) -> None:
+    path, mark = tmp_path / "study.yaml", tmp_path / "it ran"
+    path.write_text(STUDY.format(**FINE) + f"data: {value.format(mark=mark)}\n")
+    with pytest.raises(StudyError):
+        load(path)
+    assert not mark.exists()
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    for name in ("pytorch_model.bin", "config.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(StudyError, match="pickled weights are not loaded"):
+        check(ModelSpec(path=str(tmp_path)), "model")
+
+
+FORBIDDEN = {"trust_remote_code": True, "weights_only": False, "allow_pickle": True, "shell": True}
+UNSAFE = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "joblib.load", "yaml.load"}
+UNSAFE |= {"yaml.unsafe_load", "eval", "exec", "os.system"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_source_asks_for_what_runs_strangers_code(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in UNSAFE, ast.unparse(node)
+            for keyword in node.keywords:
+                if keyword.arg in FORBIDDEN and isinstance(keyword.value, ast.Constant):
+                    assert keyword.value.value is not FORBIDDEN[keyword.arg], ast.unparse(node)
+
+
+def test_servers_that_are_started_here_listen_on_loopback() -> None:
+    """MLflow's, Ray's dashboard: whatever the Makefile, the cluster files and the README start."""
+    files = [ROOT / "Makefile", ROOT / "README.md", ROOT / "ray_cluster.yaml", *SOURCES]
+    files += [path for path in (ROOT / "configs" / "clusters").iterdir() if path.is_file()]
+    for path in files:
+        text = path.read_text()
+        assert "0.0.0.0" not in text.replace("127.0.0.1", ""), path
+        for line in text.splitlines():
+            if re.search(r"mlflow (ui|server)\b", line) and not line.lstrip().startswith(("#", "`", "*")):
+                assert "--host 127.0.0.1" in line, f"{path}: {line}"
+
+
+def test_token_authentication_is_never_turned_off() -> None:
+    assert "export RAY_AUTH_MODE=token" in (ROOT / "README.md").read_text()
+    for path in [*SOURCES, ROOT / "Makefile", ROOT / "ray_cluster.yaml"]:
+        assert not re.search(r"RAY_AUTH_MODE\W+(disabled|none|\"\")", path.read_text()), path

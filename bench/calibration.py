@@ -202,8 +202,8 @@ def published(studies: int, rng: np.random.Generator) -> pd.DataFrame:
 def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, float]] = SIZES) -> pd.DataFrame:
     """The published rule and the evidence on the same held-out outcomes, in which nothing is there.
 
-    One split a study, predicted A > B, so that no multiplicity helps the evidence; five seeds of the reference
-    on the same users and pairs.
+    One split a study, predicted A > B, so that no multiplicity helps the evidence. The reference has five
+    seeds on the same users and pairs.
     """
     rows = []
     for seeds in (1, *SEEDS):

@@ -20,16 +20,17 @@ LABELS = ["study", "method", "split", "predicted"]
 
 
 def restore(diffs: pd.DataFrame, pairs: int = TAIL_PAIRS) -> pd.DataFrame:
-    """Diffs with the exact values behind two published decimals, where all of them are multiples of 1/pairs.
+    """Diffs with the exact values behind two published decimals, where they are multiples of 1/pairs.
 
     A published +1.56 is 2/128 = 1.5625 pp; means of the rounded values print other second decimals than the
-    study did. A table with any value that is no rounded multiple is returned as it is.
+    study did. A method of a study any of whose values is no rounded multiple keeps all of them as they are,
+    so what is restored of one does not depend on what else a table holds.
     """
-    values = pd.to_numeric(diffs["diff_pp"], errors="coerce").to_numpy(dtype=float)
-    exact = np.round(values * pairs / 100) * 100 / pairs
-    if np.isfinite(values).all() and np.all(np.abs(values - exact) <= ROUNDING_PP):
-        return diffs.assign(diff_pp=exact)
-    return diffs
+    values = pd.to_numeric(diffs["diff_pp"], errors="coerce")
+    exact = (values * pairs / 100).round() * 100 / pairs
+    near = (values - exact).abs() <= ROUNDING_PP
+    whole = near.groupby([diffs["study"], diffs["method"]]).transform("all")
+    return diffs.assign(diff_pp=diffs["diff_pp"].where(~whole, exact))
 
 
 def counted(diffs: pd.DataFrame) -> bool:

@@ -7,7 +7,7 @@ import pandas as pd
 from stats.comparison import HELD_OUT, TAIL, THERE, Comparison
 from stats.gates import BASELINE
 from stats.judge import CARRIED_BY
-from stats.markdown import plain, probability, signed, spans, table, times
+from stats.markdown import plain, probability, signed, spans, table, tally, times
 from stats.verdicts import INCOMPLETE
 
 Figures = Mapping[str, str]  # name -> file in the report's folder
@@ -41,7 +41,32 @@ def supported(comparison: Comparison) -> list[str]:
         f"its side of zero, or inside ±{margin:g} pp for a label that claims nothing is there. A label that "
         "is not supported may be true; these data do not show it.",
         table(pd.DataFrame(rows)) if rows else "No split has a label.",
+        *_plainly(comparison),
     ]
+
+
+def _plainly(comparison: Comparison) -> list[str]:
+    """The published metric in three sentences: what is printed, and what its seeds can carry."""
+    own, changed, reference = comparison.tail, comparison.tail_changes, comparison.reference
+    tested = own[(own["method"] == reference) & own["p_holm"].notna()] if len(own) else own
+    if tested.empty:
+        return []
+    differ = int((tested["p_holm"] < 1 - comparison.options.level).sum())
+    lines = [
+        f"- After Holm's adjustment, {differ} of {len(tested)} means of {reference} differ from zero; the "
+        f"smallest p is {probability(tested['p_holm'].min())}."
+    ]
+    printed = comparison.change_labels[comparison.change_labels["change"].isin(list(CARRIED_BY))]
+    for method, part in printed.groupby("method", sort=False):
+        inside = changed.loc[changed["method"] == method, "inside"].dropna().tolist() if len(changed) else []
+        if not inside:
+            continue
+        lines.append(
+            f"- The {comparison.options.level:.0%} prediction interval of one more {reference} seed holds "
+            f"{method}'s mean in {sum(inside)} of {len(inside)} splits. The published rule prints: "
+            f"{tally(part['change'])}."
+        )
+    return ["The published metric, the training tail, plainly:", "\n".join(lines)]
 
 
 def splits(comparison: Comparison, figures: Figures) -> list[str]:
@@ -105,15 +130,12 @@ def tail(comparison: Comparison, figures: Figures) -> list[str]:
             "captures": own["captures"].where(own["note"] == "", own["captures"] + " (" + own["note"] + ")"),
         }
     )
-    least = own["p_holm"].min()
     parts = [
         "## The published metric: what its seeds can say",
-        "t intervals over seeds of the training-tail diffs. Smallest p after Holm's adjustment: "
-        f"{probability(least)}.",
+        "t intervals over seeds of the training-tail diffs; Holm's adjustment over a method's splits.",
         table(shown),
     ]
     if len(changed):
-        inside, known = int((changed["inside"] == True).sum()), int(changed["inside"].notna().sum())  # noqa: E712
         shown = pd.DataFrame(
             {
                 "method": changed["method"],
@@ -128,8 +150,8 @@ def tail(comparison: Comparison, figures: Figures) -> list[str]:
         )
         parts += [
             f"### Would one more seed of {comparison.reference} look like the method?",
-            f"The {level} prediction interval of one more {comparison.reference} seed holds the method's "
-            f"mean in {inside} of {known} splits.",
+            f"Where the {level} prediction interval of one more {comparison.reference} seed holds the "
+            "method's mean, the method looks like more seeds of the reference.",
             table(shown),
         ]
     return parts
@@ -171,14 +193,20 @@ def deciding(comparison: Comparison, figures: Figures) -> list[str]:
             name = "change" if row["verdict"] == row["verdict_without"] else "verdict"
             altered.append(f"{row['method']}/{row['split']} {row[name]} to {row[f'{name}_without']}")
         rows.append(
-            {"without": lost, "labels": "; ".join(altered), "counts then": part["counts_without"].iloc[0]}
+            {"without": lost, "labels": "; ".join(altered), "counts then": _counts(part, "counts_without")}
         )
-    counts = found["counts"].iloc[0] if len(found) else "-"
     return [
         "## Which cell decides",
-        f"Every label again with one cell, one split or one seed gone. Counts with all cells: {counts}.",
+        "Every label and count again with one cell, one split or one seed gone; what nothing alters is left "
+        f"out. With all cells: {_counts(found, 'counts') or '-'}.",
         table(pd.DataFrame(rows)) if rows else "No single loss changes a label.",
     ]
+
+
+def _counts(found: pd.DataFrame, column: str) -> str:
+    """Counts of every method that is there."""
+    each = found.drop_duplicates("method")
+    return "; ".join(f"{a}: {b}" for a, b in zip(each["method"], each[column], strict=True))
 
 
 def baselines(comparison: Comparison, figures: Figures) -> list[str]:

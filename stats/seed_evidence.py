@@ -10,6 +10,7 @@ from stats.anova import Estimate
 from stats.judge import judged
 from stats.options import Options
 from stats.seeds import SEEDS, change_estimate, mean_estimate, prediction_interval, sign_flip
+from stats.verdicts import references
 
 TAIL_SEEDS = "new seeds, each with the training pairs it ends on; nothing about new users"
 
@@ -36,7 +37,7 @@ def seed_evidence(
     own, changed = [], []
     for family in dict.fromkeys(key[:2] for key in by_seed):
         mine = {key[2]: seeds for key, seeds in by_seed.items() if key[:2] == family}
-        theirs = _references(by_seed, family[0], reference)
+        theirs = {split: by_seed[key] for split, key in references(by_seed, family[0], reference).items()}
         rows, against = [], []
         for split, seeds in mine.items():
             identity: dict[str, object] = {
@@ -64,12 +65,3 @@ def seed_evidence(
 def _tail(estimate: Estimate) -> Estimate:
     """Every seed's training tail holds other pairs of the same users, so more than seeds is in its spread."""
     return replace(estimate, captures=TAIL_SEEDS) if estimate.captures == SEEDS else estimate
-
-
-def _references(
-    by_seed: Mapping[tuple[str, str, str], dict[int, float]], study: str, reference: str
-) -> dict[str, dict[int, float]]:
-    """The reference's seeds by split: of the same study or, where that has none, of another."""
-    rows = {key: seeds for key, seeds in by_seed.items() if key[1] == reference}
-    own = {key: seeds for key, seeds in rows.items() if key[0] == study}
-    return {key[2]: seeds for key, seeds in (own or rows).items()}

@@ -1,15 +1,24 @@
-"""Which cell decides: every verdict and count again, with one cell, one split or one seed gone."""
+"""Which cell decides: every verdict, change and count again, with one cell, one split or one seed gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
-from stats.verdicts import INCOMPLETE, PublishedRule, every_change, verdicts
+from stats.markdown import tally
+from stats.verdicts import (
+    INCOMPLETE,
+    Key,
+    PublishedRule,
+    change,
+    check_diffs,
+    prediction,
+    references,
+    verdict,
+)
 
 NONE = "-"
-Key = tuple[str, str, str]  # study, method, split
-
-
+Seeds = dict[object, float]  # seed -> diff_pp
 COLUMNS = [
     "lost",
     "study",
@@ -24,6 +33,26 @@ COLUMNS = [
 ]
 
 
+@dataclass(frozen=True)
+class Study:
+    """What labels rest on: predictions, and whose verdict each one is compared with (none for the reference's
+    own, and for splits that the reference has not)."""
+
+    predicted: Mapping[Key, str]
+    compared_with: Mapping[Key, Key]
+    rule: PublishedRule
+    reference: str
+
+    def verdict(self, key: Key, seeds: Seeds) -> str:
+        return verdict(list(seeds.values()), self.predicted[key], self.rule) or NONE if seeds else INCOMPLETE
+
+    def change(self, key: Key, verdicts: Mapping[Key, str]) -> str:
+        if key[1] == self.reference:
+            return NONE
+        before = self.compared_with.get(key)
+        return change(verdicts[before] if before else None, verdicts[key])
+
+
 def leave_one_out(
     diffs: pd.DataFrame, predictions: pd.DataFrame, reference: str, rule: PublishedRule
 ) -> pd.DataFrame:
@@ -36,49 +65,70 @@ def leave_one_out(
     Returns:
         A row for every verdict or change that a loss alters: lost (`cell method/split/seed`, `split name` or
         `seed number`), study, method, split, verdict, verdict_without, change, change_without (INCOMPLETE
-        where nothing is left, `-` for the reference), counts, counts_without (splits by change label).
+        where nothing is left, `-` for the reference), counts, counts_without (of the method, see `counted`).
+
+    Raises:
+        TableError: of `stats.verdicts.verdicts`.
     """
-    before = _labels(diffs, predictions, reference, rule)
+    check_diffs(diffs)
+    whole = _by_key(diffs, predictions)
+    study = _study(whole, predictions, reference, rule)
+    verdicts = {key: study.verdict(key, seeds) for key, seeds in whole.items()}
+    changes = {key: study.change(key, verdicts) for key in whole}
     rows = []
-    for lost, rest in _losses(diffs):
-        found = _labels(rest, predictions, reference, rule)
-        gone = {
-            key: (INCOMPLETE, NONE if change == NONE else INCOMPLETE) for key, (_, change) in before.items()
-        }
-        after = gone | found
-        for key, (verdict, change) in before.items():
-            if (verdict, change) != after[key]:
-                new = after[key]
-                rows.append((lost, *key, verdict, new[0], change, new[1], _counts(before), _counts(after)))
+    for lost, part in _losses(whole):
+        hit = {key: study.verdict(key, seeds) for key, seeds in part.items()}
+        after = verdicts | hit
+        touched = [key for key in whole if key in hit or study.compared_with.get(key) in hit]
+        moved = {key: study.change(key, after) for key in touched}
+        for key in moved:
+            labels = verdicts[key], after[key], changes[key], moved[key]
+            if labels[0] != labels[1] or labels[2] != labels[3]:
+                counts = counted(verdicts, changes, key[1]), counted(after, changes | moved, key[1])
+                rows.append((lost, *key, *labels, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _losses(diffs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    names = diffs["method"] + "/" + diffs["split"] + "/" + diffs["seed"].astype(str)
-    for place, name in enumerate(names):
-        yield f"cell {name}", diffs.drop(diffs.index[place])
-    for column in ("split", "seed"):
-        for value in dict.fromkeys(diffs[column]):
-            yield f"{column} {value}", diffs[diffs[column] != value]
+def counted(verdicts: Mapping[Key, str], changes: Mapping[Key, str], method: str) -> str:
+    """Splits of a method by verdict and by change: `3 MATCH, 3 MISMATCH, 1 WEAK; 2 FIXED, ...`."""
+    return "; ".join(
+        text
+        for labels in (verdicts, changes)
+        if (text := tally(label for key, label in labels.items() if key[1] == method and label != NONE))
+    )
 
 
-def _labels(
-    diffs: pd.DataFrame, predictions: pd.DataFrame, reference: str, rule: PublishedRule
-) -> dict[Key, tuple[str, str]]:
-    """(study, method, split) -> (verdict, change)."""
-    judged = verdicts(diffs, predictions, rule)
-    judged = judged[judged["predicted"] != "exploratory"]
-    keys = judged[["study", "method", "split"]].itertuples(index=False, name=None)
-    labels = {
-        key: (verdict, NONE if key[1] == reference else INCOMPLETE)
-        for key, verdict in zip(keys, judged["verdict"], strict=True)
-    }
-    if (judged["method"] == reference).any():
-        for *key, _, after, label in every_change(judged, reference).itertuples(index=False, name=None):
-            labels[key[0], key[1], key[2]] = (after, label)
-    return labels
+def _by_key(diffs: pd.DataFrame, predictions: pd.DataFrame) -> dict[Key, Seeds]:
+    """Diffs by seed of every split with a verdict, in the order of the table."""
+    found: dict[Key, Seeds] = {}
+    for row in diffs.to_dict("records"):
+        key = (str(row["study"]), str(row["method"]), str(row["split"]))
+        if prediction(predictions, key[0], key[2]) != "exploratory":
+            found.setdefault(key, {})[row["seed"]] = float(row["diff_pp"])
+    return found
 
 
-def _counts(labels: dict[Key, tuple[str, str]]) -> str:
-    changed = [change for _, change in labels.values() if change != NONE]
-    return ", ".join(f"{changed.count(label)} {label}" for label in sorted(set(changed))) or NONE
+def _study(
+    whole: Mapping[Key, Seeds], predictions: pd.DataFrame, reference: str, rule: PublishedRule
+) -> Study:
+    predicted = {key: prediction(predictions, key[0], key[2]) for key in whole}
+    compared_with: dict[Key, Key] = {}
+    for family in dict.fromkeys(key[:2] for key in whole if key[1] != reference):
+        theirs = references(whole, family[0], reference)
+        compared_with |= {key: theirs[key[2]] for key in whole if key[:2] == family and key[2] in theirs}
+    return Study(predicted, compared_with, rule, reference)
+
+
+def _losses(whole: Mapping[Key, Seeds]) -> Iterator[tuple[str, dict[Key, Seeds]]]:
+    """(what is lost, the splits that it touches with what is left of them)."""
+    for key, seeds in whole.items():
+        for seed in seeds:
+            yield f"cell {key[1]}/{key[2]}/{seed}", {key: _without(seeds, seed)}
+    for split in dict.fromkeys(key[2] for key in whole):
+        yield f"split {split}", {key: {} for key in whole if key[2] == split}
+    for seed in dict.fromkeys(seed for seeds in whole.values() for seed in seeds):
+        yield f"seed {seed}", {key: _without(seeds, seed) for key, seeds in whole.items() if seed in seeds}
+
+
+def _without(seeds: Seeds, lost: object) -> Seeds:
+    return {seed: value for seed, value in seeds.items() if seed != lost}

@@ -12,7 +12,7 @@ Signs, means and shares are computed as exact fractions: four seeds of five are 
 0.1 + 0.2 - 0.3 is zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,6 +23,8 @@ from stats.errors import TableError
 
 PREDICTED = ("A > B", "A < B", "A = B", "exploratory")
 CELL = ["study", "method", "split"]
+Key = tuple[str, str, str]  # of those three
+NO_KEY: Key = ("", "", "")
 VERDICT_COLUMNS = [
     *CELL,
     "predicted",
@@ -190,20 +192,42 @@ def every_change(table: pd.DataFrame, reference: str) -> pd.DataFrame:
         methods = ", ".join(sorted(set(table["method"]))) or "none"
         raise TableError(f"reference: no diffs of {reference!r}; methods: {methods}")
     judged = table[table["predicted"] != "exploratory"]
-    references = judged[judged["method"] == reference]
+    verdict_of = dict(zip(_keys(judged), judged["verdict"], strict=True))
     rows = []
-    for (study, method), group in judged[judged["method"] != reference].groupby(
-        ["study", "method"], sort=False
-    ):
-        own = references[references["study"] == study]
-        ours = own if len(own) else references
-        _refuse_rows(ours, ours.duplicated("split"), "verdicts", "is a second reference for its split")
-        before = dict(zip(ours["split"], ours["verdict"], strict=True))
-        after = dict(zip(group["split"], group["verdict"], strict=True))
-        for split in dict.fromkeys([*group["split"], *before]):
-            pair = before.get(split), after.get(split)
+    for study, method in dict.fromkeys(key[:2] for key in verdict_of if key[1] != reference):
+        before = references(verdict_of, study, reference)
+        splits = [key[2] for key in verdict_of if key[:2] == (study, method)]
+        for split in dict.fromkeys([*splits, *before]):
+            pair = verdict_of.get(before.get(split, NO_KEY)), verdict_of.get((study, method, split))
             rows.append((study, method, split, *(side or INCOMPLETE for side in pair), change(*pair)))
     return pd.DataFrame(rows, columns=CHANGE_COLUMNS)
+
+
+def references(keys: Iterable[Key], study: str, reference: str) -> dict[str, Key]:
+    """Split -> the reference that methods of `study` are compared with: the study's own or, where it has
+    none, another's.
+
+    Args:
+        keys: (study, method, split) of all there is.
+
+    Raises:
+        TableError: two references for a split.
+    """
+    every = [key for key in keys if key[1] == reference]
+    ours = [key for key in every if key[0] == study] or every
+    found: dict[str, Key] = {}
+    for key in ours:
+        if key[2] in found:
+            raise TableError(
+                f"verdicts: {key[0]}/{key[1]} is a second reference for split {key[2]!r} beside "
+                f"{found[key[2]][0]}/{key[1]}; keep one, or give {study} its own"
+            )
+        found[key[2]] = key
+    return found
+
+
+def _keys(table: pd.DataFrame) -> list[Key]:
+    return [(str(a), str(b), str(c)) for a, b, c in table[CELL].itertuples(index=False, name=None)]
 
 
 def prediction(predictions: pd.DataFrame, study: str, split: str) -> str:

@@ -224,14 +224,17 @@ def test_the_published_report_reproduces_the_published_table(tmp_path: Path) -> 
     assert changes.set_index("split")["change"].loc[wanted.index].tolist() == wanted["change"].tolist()
     page = (tmp_path / "report.md").read_text()
     assert page.splitlines()[2].startswith("**Published numbers**")
-    assert "seed holds the method's mean in 7 of 7 splits" in page
+    assert "0 of 7 means of dpo differ from zero; the smallest p is 0.264" in page
+    assert "one more dpo seed holds wpo's mean in 7 of 7 splits" in page
+    assert "The published rule prints: 2 FIXED, 1 IMPROVED, 1 STABLE, 3 UNCHANGED." in page
+    assert "| wpo | S1_age | 1 | +4.22 | [-5.7, +14.1] | 1.000 | [-10.2, +9.6] | yes |" in page
     assert "| wpo | changes | 7 | none |" in page  # FIXED is printed twice, and supported never
 
 
-def test_published_tables_are_restored_only_if_they_are_what_was_published() -> None:
-    diffs = pd.DataFrame({"diff_pp": [1.56, -5.47, 0.0]})
-    assert restore(diffs)["diff_pp"].tolist() == [1.5625, -5.46875, 0.0]
-    assert restore(pd.DataFrame({"diff_pp": [1.56, 1.0]}))["diff_pp"].tolist() == [1.56, 1.0]
+def test_published_numbers_are_restored_only_where_they_are_what_was_published() -> None:
+    rows = [("dpo", 1.56), ("dpo", -5.47), ("dpo", 0.0), ("ipo", 1.56), ("ipo", 1.0)]
+    diffs = pd.DataFrame(rows, columns=["method", "diff_pp"]).assign(study="v3")
+    assert restore(diffs)["diff_pp"].tolist() == [1.5625, -5.46875, 0.0, 1.56, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,9 @@ def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
         step, value = resume(shelf) or (0, f"{order.trial.seed}/{arm}")
         while step < STEPS:
             if step == STEPS // 2 and meets("takes much memory", order.trial.seed):
-                kept = bytearray(os.urandom(1 << 20)) * int(os.environ["CHAOS_GREED_MB"])
-                time.sleep(30)
-                del kept
+                kept = []
+                while psutil.virtual_memory().percent < 85:  # the monitor's threshold is below
+                    kept.append(bytearray(os.urandom(1 << 20)) * 128)
             time.sleep(setting.step_s)
             step, value = step + 1, link(value, step + 1)
             with setting.journal.open("a") as journal:

@@ -15,7 +15,6 @@ from harness import STEPS, Driver, Setting, judge, steps
 from services import MlflowServer, Postgres
 
 from orchestrator.drill import Row, table
-from orchestrator.ledger import Ledger
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 Record = Callable[[Row], None]
@@ -192,17 +191,13 @@ def test_the_record_away_for_30_s(tmp_path: Path, record: Record, name: str) -> 
 def test_a_worker_killed_by_the_memory_monitor(tmp_path: Path, record: Record) -> None:
     """A cell that takes more of the node's memory than is allowed, once."""
     setting = Setting(tmp_path)
-    memory = psutil.virtual_memory()
-    threshold = memory.percent / 100 + 0.35  # above what the sweep itself and others here take meanwhile
-    assert threshold < 0.9, "too little memory is free for this test"
+    threshold = psutil.virtual_memory().percent / 100 + 0.35  # above what others here take meanwhile
+    assert threshold < 0.8, "too little memory is free for this test"
     driver = Driver(
-        setting,
-        RAY_memory_usage_threshold=f"{threshold:.2f}",
-        RAY_memory_monitor_refresh_ms="100",
-        CHAOS_GREED_MB=str(int(memory.total * 0.4 / 2**20)),
+        setting, RAY_memory_usage_threshold=f"{threshold:.2f}", RAY_memory_monitor_refresh_ms="100"
     )
     (setting.faults / "takes much memory-1").touch()
-    # Ray may end the desk, too, and the sweep with it: then the same command goes on.
+    # Ray may end the desk, too, and with it the sweep: then the same command goes on.
     assert any(driver.start().finish() == 0 for _ in range(3)), driver.said[-3000:]
-    record(judge("worker killed by Ray's memory monitor", 1, setting, hits=1))
-    assert "memory" in str(Ledger(setting.places).finished()[setting.trials[1].trial_id].data.tags)
+    assert not list(setting.faults.iterdir()), "the cell took no memory"
+    record(judge("worker killed by Ray's memory monitor", 1, setting))

@@ -92,6 +92,8 @@ def options(study: Study) -> Options:
     logged = -(-training.max_steps // training.logging_steps)
     return Options(
         margin_pp=study.equivalence_margin_pp,
+        stated_pp=study.stated_diffs_pp,
+        window=study.curve_window,
         # bfloat16 keeps 8 bits: policy and reference differ in the last ones before any training
         loss_tolerance=1e-3 if training.dtype == "float32" else 5e-3,
         tail_pairs=max(1, logged // 5) * training.batch_size,

@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    ValidationError,
+    model_validator,
+)
 from yaml import YAMLError
 
 from stats.cuts import CUTS, W2_CUT
@@ -142,6 +149,12 @@ class Study(Spec):
     equivalence_margin_pp: float = Field(
         1.0, gt=0, description="A diff inside it counts as practically null."
     )
+    stated_diffs_pp: tuple[PositiveFloat, ...] = Field(
+        (1.0, 2.5, 5.0), min_length=1, description="Diffs for which the report says what seeing them needs."
+    )
+    curve_window: tuple[NonNegativeInt, NonNegativeInt] = Field(
+        (200, 800), description="Optimiser steps between which A minus B of the learning curves is averaged."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -151,6 +164,9 @@ class Study(Spec):
             raise ValueError(
                 f"splits.{BASELINE}: the name is taken by the cells trained on all pairs; rename the split"
             )
+        start, end = self.curve_window
+        if start > end:
+            raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
         micro = self.resources.micro_batch or 1
         if self.training.batch_size % (self.resources.workers * micro):
             raise ValueError(

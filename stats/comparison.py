@@ -11,6 +11,7 @@ from stats.evidence import Evidence, evidence
 from stats.gates import BASELINE, gates
 from stats.judge import carried
 from stats.options import Options
+from stats.quantity import DIFF
 from stats.rule_errors import Nothing, rule_errors
 from stats.seed_evidence import seed_evidence
 from stats.sensitivity import leave_one_out
@@ -29,7 +30,6 @@ TAIL, HELD_OUT = "pref_acc_tail", "pref_acc_heldout"
 THERE = ("finished", "published")
 SIMULATED = 2000  # studies in which there is nothing
 SEEDS_SHOWN = (2, 3, 5, 10, 20)
-EFFECTS = (1.0, 2.5, 5.0)  # diffs (pp) that the power table asks for
 SPLIT = ["study", "method", "split"]
 
 
@@ -46,8 +46,8 @@ class Comparison:
     gates: of `stats.gates.gates`. sensitivity: of `stats.sensitivity.leave_one_out`.
     tail, tail_changes: of `stats.seed_evidence.seed_evidence`: the published metric, seeds only.
     heldout: of `stats.evidence.evidence`, or None without outcomes.
-    detectable, needed, grid: of `stats.power`, from the held-out variances; tail_power, tail_seeds: of the
-        published design.
+    detectable, needed, grid: of `stats.power`, from the held-out variances; tail_power, tail_seeds,
+        tail_needed: of the published design.
     curves, window: of `stats.curves`, accuracy on the training batch.
     errors: of `stats.rule_errors`, with `seeds` and `method` in front.
     """
@@ -69,6 +69,7 @@ class Comparison:
     grid: pd.DataFrame
     tail_power: pd.DataFrame
     tail_seeds: pd.DataFrame
+    tail_needed: pd.DataFrame
     curves: pd.DataFrame
     window: pd.DataFrame
     errors: pd.DataFrame
@@ -153,7 +154,7 @@ def compare(
     variances = heldout.variances if heldout else pd.DataFrame()
     tests = int((valid.drop_duplicates("split")["predicted"] != "exploratory").sum())
     alpha = 1 - options.level
-    tail_power = _tail_power(kept, done, reference, options)
+    tail_power, tail_seeds, tail_needed = _tail_power(kept, done, reference, options, max(1, tests))
     return Comparison(
         reference=reference,
         options=options,
@@ -168,12 +169,13 @@ def compare(
         tail_changes=tail_changes,
         heldout=heldout,
         detectable=power.detectable(variances, alpha, tests) if len(variances) else pd.DataFrame(),
-        needed=power.needed(variances, EFFECTS, alpha) if len(variances) else pd.DataFrame(),
-        grid=power.power_curves(variances, alpha, SEEDS_SHOWN) if len(variances) else pd.DataFrame(),
-        tail_power=tail_power,
-        tail_seeds=power.by_seeds(float(tail_power["sd_pp"].iloc[0]), alpha, max(1, tests))
-        if len(tail_power)
+        needed=power.needed(variances, options.stated_pp, alpha) if len(variances) else pd.DataFrame(),
+        grid=power.power_curves(variances[variances["quantity"] == DIFF], alpha, SEEDS_SHOWN)
+        if len(variances)
         else pd.DataFrame(),
+        tail_power=tail_power,
+        tail_seeds=tail_seeds,
+        tail_needed=tail_needed,
         curves=learning.by_step(curves, "accuracy", options.level) if curves is not None else pd.DataFrame(),
         window=learning.between(curves, "accuracy", options.window, options.level)
         if curves is not None
@@ -219,12 +221,23 @@ def _accuracy(done: pd.DataFrame) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def _tail_power(kept: pd.DataFrame, done: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame:
+def _tail_power(
+    kept: pd.DataFrame, done: pd.DataFrame, reference: str, options: Options, splits: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Smallest diffs, smallest diffs by seeds, and what stated diffs need: empty where it is not known how
+    many pairs stand behind an accuracy, or how much the reference's seeds differ."""
     seeds = kept[kept["method"] == reference].groupby("split").size()
     accuracy = options.tail_accuracy or _accuracy(done)
-    if options.tail_pairs is None or accuracy is None or not (seeds > 1).any():
-        return pd.DataFrame()
-    return power.seed_power(kept, reference, options.tail_pairs, accuracy, 1 - options.level)
+    pairs, alpha = options.tail_pairs, 1 - options.level
+    if pairs is None or accuracy is None or not (seeds > 1).any():
+        return pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
+    smallest = power.seed_power(kept, reference, pairs, accuracy, alpha)
+    _, sd = power.pooled_sd(kept, reference)
+    return (
+        smallest,
+        power.by_seeds(sd, alpha, splits),
+        power.seed_needed(kept, reference, pairs, accuracy, options.stated_pp, alpha, splits),
+    )
 
 
 def _errors(

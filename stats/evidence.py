@@ -25,8 +25,8 @@ class Evidence:
     intervals: every interval of the same quantities, one a row: study, method, split, quantity, metric,
         interval, estimate, low, high, unit, captures, note.
     contrasts: train group x test group: study, method, split, contrast, estimate, low, high, captures.
-    variances: study, method, split, seeds, users, pairs, seed_variance, user_variance, residual_variance
-        (pp^2 of a user's linearised outcome, `stats.power`).
+    variances: study, method, split, quantity, n_seeds, users, pairs, seed_variance, user_variance,
+        residual_variance (pp^2 of a user's linearised outcome, `stats.power`).
     """
 
     diffs: pd.DataFrame
@@ -65,7 +65,7 @@ def evidence(
         changes=_families(changes, predictions, options, rng),
         intervals=pd.DataFrame(every),
         contrasts=_contrasts(sums, predictions, reference, options),
-        variances=variances(diffs),
+        variances=variances([*diffs, *changes]),
     )
 
 
@@ -123,12 +123,12 @@ def _contrasts(
     return pd.DataFrame(rows)
 
 
-def variances(diffs: Iterable[Quantity]) -> pd.DataFrame:
-    """Variance components of every diff with two seeds or more whose outcomes vary."""
+def variances(items: Iterable[Quantity]) -> pd.DataFrame:
+    """Variance components of every diff, and every change paired by seed, with two seeds or more."""
     rows = []
-    for item in diffs:
+    for item in items:
         parts = squares(item.legs[0][1])
-        if parts.seeds > 1 and item.estimate.se is not None:
+        if len(item.legs) == 1 and parts.seeds > 1 and item.estimate.se is not None:
             rows.append(
                 {
                     **item.identity,

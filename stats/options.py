@@ -10,6 +10,7 @@ class Options:
     margin_pp: a diff inside +-margin_pp counts as practically null (percentage points).
     level: coverage of an interval; 1 - level is the family-wise error over a method's splits.
     draws, seed: of the pigeonhole bootstrap.
+    stated_pp: diffs that the power tables ask for (percentage points).
     window: optimiser steps between which the learning curves are averaged.
     loss_tolerance: how far the loss of step 0 may be from log 2 (nats).
     moved_nats: the smallest |margin| of a trained arm that counts as having moved (nats).
@@ -23,6 +24,7 @@ class Options:
     level: float = 0.95
     draws: int = 2000
     seed: int = 0
+    stated_pp: tuple[float, ...] = (1.0, 2.5, 5.0)
     window: tuple[int, int] = (200, 800)
     loss_tolerance: float = 1e-3
     moved_nats: float = 1e-3

@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 POWER = 0.8
 GRID = 300  # points of the integral over the variance estimate
 MOST_SEEDS, MOST_USERS = 200, 1_000_000
+IDENTITY = ("study", "method", "split", "quantity")
 
 
 def design_variance(
@@ -61,11 +62,12 @@ def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFra
     """Smallest diffs that each design could have seen with 80 % power.
 
     Args:
-        variances: study, method, split, n_seeds, users (both groups), pairs (both), *_variance (pp^2).
+        variances: study, method, split, quantity, n_seeds, users (both groups), pairs (both), *_variance
+            (pp^2).
         splits: how many are tested together.
 
     Returns:
-        study, method, split, n_seeds, pairs, seed_sd, smallest_pp (one test), smallest_adjusted_pp
+        study, method, split, quantity, n_seeds, pairs, seed_sd, smallest_pp (one test), smallest_adjusted_pp
         (Bonferroni).
     """
     rows = []
@@ -74,7 +76,7 @@ def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFra
         single, adjusted = (
             smallest_effect(float(variance), float(df), level) for level in (alpha, alpha / max(1, splits))
         )
-        identity = {name: row[name] for name in ("study", "method", "split", "n_seeds", "pairs")}
+        identity = {name: row[name] for name in (*IDENTITY, "n_seeds", "pairs")}
         rows.append(
             {
                 **identity,
@@ -90,8 +92,9 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
     """Seeds, or held-out pairs, with which a diff is seen with 80 % power; the other kept as it is.
 
     Returns:
-        study, method, split, diff_pp, seeds (with the pairs there are), pairs (with the seeds there are; of
-        both groups). Infinite where no number up to 200 seeds or a million users a group is enough.
+        study, method, split, quantity, diff_pp, seeds (with the pairs there are), pairs (with the
+        seeds there are; of both groups). Infinite where no number up to 200 seeds or a million users a group
+        is enough.
     """
     rows = []
     for _, row in variances.iterrows():
@@ -103,7 +106,7 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
             wide = power(effect, *design_variance(row, row["n_seeds"], sizes), alpha) >= POWER
             rows.append(
                 {
-                    **{name: row[name] for name in ("study", "method", "split")},
+                    **{name: row[name] for name in IDENTITY},
                     "diff_pp": effect,
                     "seeds": float(seeds[enough][0]) if enough.any() else np.inf,
                     "pairs": float(ceil(2 * sizes[wide][0] * a_user)) if wide.any() else np.inf,
@@ -130,6 +133,19 @@ def power_curves(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) 
     return pd.DataFrame(rows, columns=["seeds", "pairs", "smallest_pp"])
 
 
+def pooled_sd(diffs: pd.DataFrame, method: str) -> tuple[int, float]:
+    """(usual number of seeds, sd over seeds of one seed's diff in pp, pooled over splits) of a method."""
+    ours = diffs[diffs["method"] == method].groupby("split")["diff_pp"]
+    counts = ours.size()
+    variance = float((ours.var(ddof=1) * (counts - 1)).sum() / (counts - 1).sum())
+    return int(counts.median()), sqrt(variance)
+
+
+def sampling_sd(accuracy: float, pairs: int) -> float:
+    """Of the difference (pp) of two accuracies, each over independent pairs: sqrt(2 p (1 - p) / pairs)."""
+    return 100 * sqrt(2 * accuracy * (1 - accuracy) / pairs)
+
+
 def seed_power(
     diffs: pd.DataFrame, reference: str, tail_pairs: int, accuracy: float, alpha: float
 ) -> pd.DataFrame:
@@ -143,11 +159,8 @@ def seed_power(
         design, seeds, sd_pp (of one seed's diff), smallest_pp, from the pooled seed sd of the reference's
         splits (df of the mean of one split's seeds) and from sampling noise alone, sqrt(2 p (1 - p) / pairs).
     """
-    ours = diffs[diffs["method"] == reference].groupby("split")["diff_pp"]
-    counts = ours.size()
-    pooled = sqrt(float((ours.var(ddof=1) * (counts - 1)).sum() / (counts - 1).sum()))
-    noise = 100 * sqrt(2 * accuracy * (1 - accuracy) / tail_pairs)
-    usual = int(counts.median())
+    usual, pooled = pooled_sd(diffs, reference)
+    noise = sampling_sd(accuracy, tail_pairs)
     rows = []
     for name, sd in (("observed between seeds", pooled), (f"noise of {tail_pairs} pairs alone", noise)):
         for design, factor, seeds in (
@@ -167,3 +180,36 @@ def by_seeds(sd_pp: float, alpha: float, splits: int, most: int = 60) -> pd.Data
         for seeds in range(2, most + 1)
     ]
     return pd.DataFrame(rows, columns=["seeds", "smallest_pp", "smallest_adjusted_pp"])
+
+
+def seed_needed(
+    diffs: pd.DataFrame,
+    reference: str,
+    tail_pairs: int,
+    accuracy: float,
+    stated_pp: tuple[float, ...],
+    alpha: float,
+    splits: int,
+) -> pd.DataFrame:
+    """What the published design would need for stated diffs, seen with 80 % power.
+
+    The pooled variance of one seed's diff is split into sampling, 2 p (1 - p) / pairs, which more pairs buy
+    down, and what it exceeds that by, which only seeds do (at least 0; poorly known).
+
+    Returns:
+        diff_pp; seeds, seeds_adjusted (at alpha / splits): of the mean against zero, with the pairs there
+        are; pairs, pairs_one_seed: behind each accuracy, for the mean of the reference's number of seeds, and
+        for one seed against that many. Infinite where 200 seeds, or any number of pairs, are not enough.
+    """
+    usual, pooled = pooled_sd(diffs, reference)
+    sampling = sampling_sd(accuracy, tail_pairs) ** 2
+    own = max(0.0, pooled**2 - sampling)
+    table = by_seeds(pooled, alpha, splits, MOST_SEEDS)
+    unit = smallest_effect(1.0, usual - 1, alpha)
+    rows = []
+    for effect in stated_pp:
+        enough = [table.loc[table[name] <= effect, "seeds"].min() for name in table.columns[1:]]
+        left = [(effect / unit) ** 2 / factor - own for factor in (1 / usual, 1 + 1 / usual)]
+        pairs = [ceil(tail_pairs * sampling / variance) if variance > 0 else np.inf for variance in left]
+        rows.append((effect, *np.nan_to_num(enough, nan=np.inf), *pairs))
+    return pd.DataFrame(rows, columns=["diff_pp", "seeds", "seeds_adjusted", "pairs", "pairs_one_seed"])

@@ -43,6 +43,7 @@ class Quantity:
             "study": self.study,
             "method": self.method,
             "split": self.split,
+            "quantity": self.kind,
             "n_seeds": len(table.seeds),
             "users": sum(len(group.pairs) for group in table.groups),
             "pairs": int(sum(group.pairs.sum() for group in table.groups)),

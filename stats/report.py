@@ -53,6 +53,7 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "power_needed": comparison.needed,
         "power_tail": comparison.tail_power,
         "power_tail_seeds": comparison.tail_seeds,
+        "power_tail_needed": comparison.tail_needed,
         "curves": comparison.curves,
         "curves_window": comparison.window,
         "rule_errors": comparison.errors,

@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy.stats import binom
 
-from stats.comparison import EFFECTS, THERE, Comparison
+from stats.comparison import THERE, Comparison
 from stats.gates import BASELINE
 from stats.markdown import count, plain, probability, signed, spans, table
 from stats.sections import Figures, picture
@@ -88,17 +88,6 @@ def _judged(found: pd.DataFrame, level: str) -> str:
     return table(pd.DataFrame({**shown, "evidence": found["evidence"], "captures": captures}))
 
 
-def _seeds_needed(by_seeds: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for effect in EFFECTS:
-        cells = {"diff pp": plain(effect, 1)}
-        for name, title in (("smallest_pp", "seeds"), ("smallest_adjusted_pp", "seeds, adjusted")):
-            enough = by_seeds.loc[by_seeds[name] <= effect, "seeds"]
-            cells[title] = str(enough.min()) if len(enough) else f"more than {by_seeds['seeds'].max()}"
-        rows.append(cells)
-    return pd.DataFrame(rows)
-
-
 def power(comparison: Comparison, figures: Figures) -> list[str]:
     parts = ["## Power: what this design could have seen"]
     if len(comparison.tail_power):
@@ -106,9 +95,12 @@ def power(comparison: Comparison, figures: Figures) -> list[str]:
         parts += [
             "The published metric. Smallest diff seen with 80 % power (one test at 5 %):",
             table(shown.assign(sd_pp=shown["sd_pp"].map(plain), smallest_pp=shown["smallest_pp"].map(plain))),
-            "Seeds that would be needed, at the observed spread between seeds; `adjusted`: after Holm over "
-            "the splits. More held-out pairs buy nothing here: the spread is that of the tail's own pairs.",
-            table(_seeds_needed(comparison.tail_seeds)),
+            "What a stated diff would need. Seeds of the mean against zero, with the pairs there are "
+            "(`adjusted`: after Holm over the splits); or pairs behind each accuracy, for the mean of the "
+            "reference's number of seeds, and for one seed against those. The observed spread between seeds "
+            "is taken as sampling of the tail's pairs, which more pairs buy down, and a rest, which more "
+            "seeds do.",
+            table(_tail_needed(comparison.tail_needed)),
         ]
     if len(comparison.detectable):
         shown = comparison.detectable.drop(columns="study")
@@ -123,6 +115,18 @@ def power(comparison: Comparison, figures: Figures) -> list[str]:
             table(wanted),
         ]
     return [*parts, *picture(figures, "power")] if len(parts) > 1 else []
+
+
+def _tail_needed(needed: pd.DataFrame) -> pd.DataFrame:
+    titles = {
+        "diff_pp": "diff pp",
+        "seeds": "seeds",
+        "seeds_adjusted": "seeds, adjusted",
+        "pairs": "pairs, mean of seeds",
+        "pairs_one_seed": "pairs, one seed against the reference",
+    }
+    shown = needed.rename(columns=titles)
+    return shown.assign(**{name: shown[name].map(count) for name in list(titles.values())[1:]})
 
 
 def curves(comparison: Comparison, figures: Figures) -> list[str]:

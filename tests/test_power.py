@@ -1,5 +1,7 @@
 """Power: against statsmodels, against simulation, and the published design."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +15,14 @@ from stats.power import (
     needed,
     power,
     power_curves,
+    seed_needed,
     seed_power,
     smallest_effect,
 )
+from stats.published import restore
 from stats.simulate import Truth, study
+
+REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 
 
 @pytest.mark.parametrize(("effect", "seeds", "alpha"), [(0.5, 10, 0.05), (1.2, 4, 0.05), (2.0, 3, 0.01)])
@@ -40,6 +46,7 @@ def variances(truth: Truth, rng: np.random.Generator, studies: int) -> pd.DataFr
         "study": "s",
         "method": "dpo",
         "split": "S",
+        "quantity": "A minus B",
         "n_seeds": truth.seeds,
         "users": 2 * truth.users,
         "pairs": 2 * truth.users * truth.pairs_per_user,
@@ -76,11 +83,7 @@ def test_needed_is_the_first_design_that_is_enough() -> None:
 
 def test_the_published_design_could_not_have_seen_its_own_diffs() -> None:
     """STATS.md: pooled seed sd 3.54 pp, about what 128 pairs alone make (3.47 at its accuracy)."""
-    from pathlib import Path
-
-    from stats.published import restore
-
-    diffs = restore(pd.read_csv(Path(__file__).parent.parent / "configs" / "reference" / "v5b_diffs.csv"))
+    diffs = restore(pd.read_csv(REFERENCE / "v5b_diffs.csv"))
     found = seed_power(diffs, "dpo", 128, 0.915, 0.05)
     assert found["sd_pp"].round(1).unique().tolist() == [3.5]
     one = found[found["design"].str.startswith("one seed") & found["spread"].str.startswith("observed")]
@@ -88,3 +91,18 @@ def test_the_published_design_could_not_have_seen_its_own_diffs() -> None:
     table = by_seeds(float(found["sd_pp"].iloc[0]), 0.05, splits=7).set_index("seeds")
     assert table.loc[18, "smallest_pp"] <= 2.5 < table.loc[17, "smallest_pp"]
     assert table.loc[29, "smallest_adjusted_pp"] <= 2.5 < table.loc[28, "smallest_adjusted_pp"]
+
+
+def test_what_the_published_design_would_need_has_the_power_it_claims() -> None:
+    """The needed pairs, put back: sampling at that many pairs and the seeds' own spread see the diff."""
+    diffs = restore(pd.read_csv(REFERENCE / "v5b_diffs.csv"))
+    found = seed_needed(diffs, "dpo", 128, 0.915, (0.5, 2.5, 5.0), 0.05, splits=7).set_index("diff_pp")
+    assert found.loc[2.5, ["seeds", "seeds_adjusted"]].tolist() == [18, 29]
+    assert np.isinf(found.loc[0.5, "pairs"])  # the seeds' own spread is left, however many pairs
+    pooled = float(seed_power(diffs, "dpo", 128, 0.915, 0.05)["sd_pp"].iloc[0]) ** 2
+    own = pooled - 2 * 100**2 * 0.915 * 0.085 / 128
+    for column, factor in (("pairs", 1 / 5), ("pairs_one_seed", 1 + 1 / 5)):
+        pairs = found.loc[5.0, column]
+        variance = (own + 2 * 100**2 * 0.915 * 0.085 / pairs) * factor
+        assert float(power(5.0, variance, 4.0, 0.05)) == pytest.approx(0.8, abs=0.01)
+    assert found.loc[5.0, "pairs"] > 128  # five seeds of 128 pairs do not see 5 pp

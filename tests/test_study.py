@@ -42,6 +42,8 @@ MISTAKES = [
     (["data={source: pairs}"], ["data.path", "missing"]),
     (["training.batch_size=6", "resources.micro_batch=4"], ["training.batch_size", "6", "4"]),
     (["resources.deepspeed=zero9"], ["resources.deepspeed", "zero9", "zero2"]),
+    (["curve_window=[800,200]"], ["curve_window", "200", "800", "swap"]),
+    (["stated_diffs_pp=[0]"], ["stated_diffs_pp", "0"]),
     (["study=../../etc"], ["study", "../../etc"]),
 ]
 

@@ -1,11 +1,18 @@
 """Speed and memory of the evidence: 100 cells x 18,000 pairs x 2 arms, and a plain pandas loop beside it.
 
-python -m bench.evidence_speed
+    python -m bench.evidence_speed               3.6 million rows
+    python -m bench.evidence_speed --splits 28   10 million rows
+
+Cells are written first, as the ledger holds them: a parquet file each. Then they are read and summed one at a
+time, and judged.
 """
 
+import argparse
 import resource
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,20 +21,20 @@ from stats.bootstrap import pigeonhole
 from stats.crossed import crossed
 from stats.evidence import evidence
 from stats.options import Options
-from stats.sums import user_sums
+from stats.sums import COLUMNS, user_sums
 
-METHODS, SPLITS, SEEDS = ("dpo", "wpo"), 10, 5
+METHODS, SEEDS = ("dpo", "wpo"), 5
 USERS, PAIRS = 1393, 18_000
 DRAWS, LOOPED = 2000, 3
 
 
-def cells(rng: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """The outcomes of 100 cells, one at a time: both arms on all held-out pairs of both groups."""
+def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+    """The outcomes of cells, one at a time: both arms on all held-out pairs of both groups."""
     user = np.sort(rng.integers(0, USERS, PAIRS))
     names = np.array([f"user{number}" for number in range(USERS)])[user]
     pairs = np.array([f"{number:016x}" for number in range(PAIRS)])
     effects = rng.normal(0, 0.4, USERS)[user] + rng.normal(0, 0.8, PAIRS) + 0.5
-    for split in range(SPLITS):
+    for split in range(splits):
         group = np.where(rng.random(USERS) < 0.5, "A", "B")[user]
         for method in METHODS:
             for seed in range(SEEDS):
@@ -45,6 +52,8 @@ def cells(rng: np.random.Generator) -> Iterator[pd.DataFrame]:
                                 "eval_group": group,
                                 "user_id": names,
                                 "pair_id": pairs,
+                                "source_model": "model",
+                                "score_gap": 10.0,
                                 "margin": margin,
                                 "correct": margin > 0,
                             }
@@ -77,26 +86,28 @@ def loop(rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> list[float
 
 
 def main() -> None:
-    rng = np.random.default_rng(0)
-    start = time.perf_counter()
-    sums, kept, generated = [], [], 0.0
-    for number, cell in enumerate(cells(rng)):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--splits", type=int, default=10, help="splits; each has 10 cells of 36,000 rows")
+    splits = parser.parse_args().splits
+    with tempfile.TemporaryDirectory() as place:
+        paths = []
+        for number, cell in enumerate(cells(splits, np.random.default_rng(0))):
+            paths.append(Path(place) / f"{number:04d}.parquet")
+            cell.to_parquet(paths[-1], index=False)
         begun = time.perf_counter()
-        sums.append(user_sums(cell))
-        generated -= time.perf_counter() - begun
-        if number < SEEDS:
-            kept.append(cell)
-    generated += time.perf_counter() - start
-    table = pd.concat(sums, ignore_index=True)
-    summed = time.perf_counter() - start - generated
+        table = pd.concat(
+            [user_sums(pd.read_parquet(path, columns=COLUMNS)) for path in paths], ignore_index=True
+        )
+        summed = time.perf_counter() - begun
+        kept = [pd.read_parquet(path) for path in paths[:SEEDS]]
     begun = time.perf_counter()
-    predictions = {f"S{split}": "A > B" for split in range(SPLITS)}
+    predictions = {f"S{split}": "A > B" for split in range(splits)}
     found = evidence(table, predictions, "dpo", Options(draws=DRAWS))
     judged = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{len(found.intervals)} intervals, {DRAWS} draws each bootstrap")
-    print(f"sums by user {summed:.1f} s, evidence {judged:.1f} s, peak {peak:.2f} GB", end="; ")
-    print(f"generating took {generated:.1f} s")
+    print(f"{len(paths)} cells, {2 * PAIRS * len(paths):,} rows, {len(found.intervals)} intervals", end="; ")
+    print(f"{DRAWS} draws each bootstrap")
+    print(f"read and summed by user {summed:.1f} s, evidence {judged:.1f} s, peak {peak:.2f} GB")
 
     rows = pd.concat(kept, ignore_index=True)
     begun = time.perf_counter()

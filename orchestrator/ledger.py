@@ -135,24 +135,29 @@ class Ledger:
             rows.append(row | {"data_fingerprint": trial.data})
         return pd.DataFrame(rows)
 
-    def outcomes(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
-        """The outcomes table of each finished trial, labelled by the plan; one at a time: they are long."""
-        return self._tables(trials, OUTCOMES)
+    def outcomes(
+        self, trials: Sequence[Trial], columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """The outcomes table of each finished trial, labelled by the plan; one at a time: they are long. Of
+        its own columns `columns` alone are read, or all."""
+        return self._tables(trials, OUTCOMES, columns)
 
     def curves(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
         """The logged points of each finished trial: identity, arm, step, metric, value."""
         return self._tables(trials, CURVES)
 
-    def _tables(self, trials: Sequence[Trial], name: str) -> Iterator[pd.DataFrame]:
+    def _tables(
+        self, trials: Sequence[Trial], name: str, columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
         done = self.finished()
         for trial in trials:
             if run := done.get(trial.trial_id):
-                table = self._read(run, name)
+                table = self._read(run, name, columns)
                 for position, (label, value) in enumerate(_labels(trial).items()):
                     table.insert(position, label, value)
                 yield table
 
-    def _read(self, run: Run, name: str) -> pd.DataFrame:
+    def _read(self, run: Run, name: str, columns: Sequence[str] | None) -> pd.DataFrame:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(self._client.download_artifacts(run.info.run_id, name, folder))
             content = path.read_bytes()
@@ -161,7 +166,7 @@ class Ledger:
                 raise RuntimeError(
                     f"MLflow run {run.info.run_id} ({run.info.run_name}): {name} is not the file it recorded"
                 )
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=list(columns) if columns else None)
 
     def _search(self, query: str) -> Iterator[Run]:
         token = None

@@ -19,7 +19,7 @@ from stats.comparison import compare
 from stats.errors import TableError
 from stats.options import Options
 from stats.published import published_report, read
-from stats.sums import user_sums
+from stats.sums import SCORED, user_sums
 from training.errors import StudyError
 
 
@@ -62,7 +62,7 @@ def write(
         predictions(study),
         study.reference,
         study.verdicts,
-        sums=_joined(map(user_sums, ledger.outcomes(compared))),
+        sums=_joined(map(user_sums, ledger.outcomes(compared, SCORED))),
         curves=_joined(ledger.curves(compared)),
         options=options(study),
     )

@@ -11,6 +11,8 @@ from stats.errors import TableError
 
 CELL = ["study", "method", "split", "seed", "arm", "eval_group"]
 KEYS = [*CELL, "user_id"]
+# All that is read of one cell.
+SCORED = ["arm", "eval_group", "user_id", "pair_id", "margin", "correct"]
 COLUMNS = [*KEYS, "pair_id", "margin", "correct"]
 SUMS = [*KEYS, "pairs", "correct", "margin", "pairs_key"]
 

@@ -1,10 +1,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo services test chaos load slurm bench calibration lint ui lock schema clean
+.PHONY: help install demo services test chaos load slurm bench bench-evidence calibration lint ui lock schema clean
 
 help:            ## the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
 
 install: .venv/.installed  ## the virtual environment with everything in it
 
@@ -37,6 +37,12 @@ bench: install   ## the sweep against the loop and a stock Tune + Train program;
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.steps
 	$(BIN)/python -m bench.scoring
+
+bench-evidence: install  ## the evidence's speed and memory on 3.6 and 10 million rows; the same data in R
+	$(BIN)/python -m bench.evidence_speed
+	$(BIN)/python -m bench.evidence_speed --splits 28
+	@command -v Rscript >/dev/null || echo "R is missing (apt-get install r-base-core r-cran-lme4 r-cran-mass)"
+	! command -v Rscript >/dev/null || $(BIN)/python -m bench.against_r
 
 calibration: install  ## survey models, evidence and the published rule on simulated studies (an hour)
 	$(BIN)/python -m bench.survey_models

@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from statsmodels.stats.multitest import multipletests
 
 from stats.anova import estimate, squares, unpaired_change
 from stats.bootstrap import percentile, pigeonhole
@@ -151,7 +150,7 @@ def family(studies: int, rng: np.random.Generator) -> pd.DataFrame:
             p = np.array([one.p for one in estimates], dtype=float)
             adjusted = [one.interval(1 - (1 - LEVEL) / SPLITS) for one in estimates]
             words = {judge("A > B", interval, Options().margin_pp) for interval in adjusted}
-            holm = multipletests(p, method="holm")[0].any()
+            holm = (p < 0.05 / SPLITS).any()  # whether Holm rejects anything: its first step
             found.append(((p < 0.05).any(), holm, bool(words & {SUPPORTED, CONTRADICTED})))
         rows.append((f"{seeds} seeds, {pairs(truth)}", *pd.DataFrame(found).astype(float).mean()))
     return pd.DataFrame(

@@ -121,6 +121,26 @@ def _group(sums: pd.DataFrame, group: str, arms: Mapping[str, float], metric: Me
     )
 
 
+def seed_diffs(sums: pd.DataFrame, contrast: Contrast = OWN, metric: Metric = ACCURACY) -> pd.DataFrame:
+    """Diffs by seed as a table of diffs has them, so that the published rule can judge held-out outcomes.
+
+    Args:
+        sums: of `stats.sums.user_sums`.
+
+    Returns:
+        study, method, split, seed, diff_pp (in the metric's unit: percentage points of accuracy).
+
+    Raises:
+        TableError: of `crossed`.
+    """
+    key = ["study", "method", "split"]
+    rows = []
+    for labels, part in sums.groupby(key, sort=False):
+        table = crossed(part, contrast, metric)
+        rows += [(*labels, seed, value) for seed, value in zip(table.seeds, table.values, strict=True)]
+    return pd.DataFrame(rows, columns=[*key, "seed", "diff_pp"])
+
+
 def difference(method: Crossed, reference: Crossed) -> Crossed:
     """Method minus reference on the seeds that both have, pair by pair.
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stats.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed, difference
+from stats.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed, difference, seed_diffs
 from stats.errors import TableError
 from stats.simulate import Truth, outcomes
 from stats.sums import user_sums
+from stats.verdicts import verdicts
 
 TRUTH = Truth(seeds=3, users=8, pairs_per_user=4.0, accuracy_a=0.8, accuracy_b=0.6)
 
@@ -29,6 +30,16 @@ def test_the_diff_is_the_difference_of_mean_accuracies_over_pairs(table: pd.Data
     diff = crossed(user_sums(table))
     assert diff.seeds == (0, 1, 2)
     assert diff.values == pytest.approx([own_accuracy(table, seed) for seed in diff.seeds])
+
+
+def test_outcomes_give_the_table_of_diffs_that_the_published_rule_judges(table: pd.DataFrame) -> None:
+    both = pd.concat([table, table.assign(method="wpo", correct=~table["correct"], margin=-table["margin"])])
+    diffs = seed_diffs(user_sums(both))
+    assert diffs["diff_pp"].tolist() == pytest.approx(
+        [sign * own_accuracy(table, seed) for sign in (1, -1) for seed in (0, 1, 2)]
+    )
+    predictions = pd.DataFrame({"study": ["simulated"], "split": ["S"], "predicted": ["A > B"]})
+    assert verdicts(diffs, predictions)["verdict"].tolist() == ["MATCH", "MISMATCH"]
 
 
 def test_linearised_contributions_have_the_pair_weighted_means(table: pd.DataFrame) -> None:

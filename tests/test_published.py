@@ -1,0 +1,66 @@
+"""Published numbers by the commands a user types: into MLflow beside a study, and alone without any."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from orchestrator import report
+from training.errors import StudyError
+
+DIFFS = """study,method,split,seed,diff_pp
+v3,dpo,S1_age,42,1.56
+v3,dpo,S1_age,123,-5.47
+v3,dpo,S1_age,456,-0.78
+v3,dpo,S2_safety,42,4.69
+v3,dpo,S2_safety,123,10.16
+v3,dpo,S3_region,42,0.78
+"""
+PREDICTIONS = "study,split,predicted\nv3,S1_age,A > B\nv3,S2_safety,A < B\nv3,S3_region,A = B\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("diffs.csv").write_text(DIFFS)
+    Path("predictions.csv").write_text(PREDICTIONS)
+    return tmp_path
+
+
+def test_a_published_reference_enters_mlflow_once_and_stands_in_the_studys_report(home: Path) -> None:
+    command = ["--config", "demo", "data.users=60", "methods.dpo.published=diffs.csv"]
+    for _ in range(2):
+        assert report.main(command) == 1  # the method's own cells are still to be trained
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("demo")
+    runs = client.search_runs([experiment.experiment_id], "tags.published = 'true'")
+    assert len(runs) == 6
+    assert {run.data.metrics["diff/pref_acc_tail"] for run in runs} >= {0.015625, -0.0546875}
+    page = (home / "runs/demo/report/report.md").read_text()
+    assert page.startswith("# demo: 6 of 14 cells published")
+    assert "| dpo | S1_age | A > B | 3 | -1.56 |" in page
+    assert "nan" not in page.lower()
+
+
+def test_published_diffs_alone_need_no_record(home: Path) -> None:
+    flags = ["--diffs", "diffs.csv", "--predictions", "predictions.csv", "--reference", "dpo"]
+    assert report.main([*flags, "--out", "out"]) == 0
+    assert not (home / "mlflow.db").exists()
+    other = home / "out" / "verdicts.csv"
+    assert report.main([*flags, "--out", "again", "--crosscheck", str(other)]) == 0
+    assert pd.read_csv("again/crosscheck.csv")["agree"].all()
+    assert "Same verdict: 3 of 3; same direction: 3 of 3." in Path("again/report.md").read_text()
+
+
+def test_a_mistake_in_the_tables_is_one_line(home: Path) -> None:
+    flags = ["--diffs", "diffs.csv", "--predictions", "predictions.csv", "--out", "out"]
+    with pytest.raises(StudyError, match=r"--predictions: .*needed"):
+        report.main(flags[:2])
+    with pytest.raises(StudyError, match=r"'ipo'; methods: dpo"):
+        report.main([*flags, "--reference", "ipo"])
+    Path("diffs.csv").write_text(DIFFS + "v3,dpo,S1_age,42,3.12\n")
+    with pytest.raises(StudyError, match=r"S1_age, seed 42 stands twice"):
+        report.main([*flags, "--reference", "dpo"])

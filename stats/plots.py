@@ -58,9 +58,9 @@ def forest(comparison: Comparison) -> Figure | None:
             place = _places(splits, number, len(methods))
             rows = judged[judged["method"] == method]
             dots = comparison.diffs[comparison.diffs["method"] == method]
-            ax.scatter(
-                dots[column], [place[split] + 0.1 for split in dots["split"]], s=12, color="0.35", marker="."
-            )
+            equal = dots.groupby(["split", column]).cumcount()  # equal diffs side by side, not on each other
+            rows_of_dots = [place[split] + 0.1 for split in dots["split"]] + 0.06 * equal
+            ax.scatter(dots[column], rows_of_dots, s=12, color="0.35", marker=".")
             _bars(ax, rows, [place[split] for split in rows["split"]], number, method)
         _finish(ax, splits, title, "A minus B (pp)")
     axes[0].legend(frameon=False, fontsize=8, loc="best")
@@ -92,7 +92,7 @@ def changes(comparison: Comparison) -> Figure | None:
     margin = comparison.options.margin_pp
     ax.axvspan(-margin, margin, facecolor="0.9", zorder=0, label=f"practically null (±{margin:g} pp)")
     _finish(ax, splits, f"Change from {comparison.reference}; at the right the published label", "pp")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    ax.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 
@@ -110,9 +110,9 @@ def seeds(comparison: Comparison) -> Figure | None:
     most = max(1.0, float(np.nanmax(np.abs(values))))
     image = ax.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            colour = "white" if abs(value) > 0.7 * most else "black"
-            ax.text(column, row, f"{value:+.1f}", ha="center", va="center", fontsize=7, color=colour)
+        text = f"{value:+.1f}" if np.isfinite(value) else "none"
+        colour = "white" if abs(value) > 0.7 * most else "black"
+        ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     ax.set_xticks(range(wide.shape[1]), list(map(str, wide.columns)), fontsize=8)
     ax.set_yticks(range(len(wide)), list(map(str, wide.index)), fontsize=8)
     ax.set_xlabel("seed")
@@ -137,14 +137,19 @@ def curves(comparison: Comparison) -> Figure | None:
             line = LINES[number % len(LINES)]
             ax.plot(part["step"], part["mean"], line, color=f"C{number}", linewidth=1.2, label=str(method))
             band = part[part["n_seeds"] > 2]  # of two seeds it would be wider than the figure
-            ax.fill_between(band["step"], band["low"], band["high"], color=f"C{number}", alpha=0.15)
+            ax.fill_between(
+                band["step"], band["low"], band["high"], color=f"C{number}", alpha=0.12, linewidth=0
+            )
+            for edge in ("low", "high"):
+                ax.plot(band["step"], band[edge], line, color=f"C{number}", linewidth=0.5)
         ax.axhline(0, color="0.4", linewidth=0.8)
         ax.set_title(split, fontsize=9)
     # A band of few seeds may be a hundred points wide: the lines set the scale.
     reach = 1.5 * max(1.0, float(found["mean"].abs().max()))
     grid[0].set_ylim(-reach, reach)
-    for ax in grid[len(splits) :]:
+    for place, ax in enumerate(grid[len(splits) :], start=len(splits)):
         ax.set_visible(False)
+        grid[place - columns].tick_params(labelbottom=True)
     grid[0].legend(frameon=False, fontsize=8)
     figure.supxlabel("optimiser step", fontsize=9)
     figure.supylabel("A minus B (pp of batch accuracy)", fontsize=9)
@@ -164,6 +169,9 @@ def power(comparison: Comparison) -> Figure | None:
             part["pairs"], part["smallest_pp"], style, label=f"{count} seeds", markersize=4, linewidth=1.2
         )
     ax.set_xscale("log")
+    pairs = sorted(set(grid["pairs"]))
+    ax.set_xticks(pairs, [f"{count:,}" for count in pairs])
+    ax.minorticks_off()
     ax.set_ylim(bottom=0)
     ax.set_xlabel("held-out pairs of both groups")
     ax.set_ylabel("smallest diff (pp), 80 % power")
@@ -212,7 +220,7 @@ def rule(comparison: Comparison) -> Figure | None:
         for label, share in zip(part["label"], part["share"], strict=True):
             hatch = HATCHES[list(CARRIED_BY).index(label) % len(HATCHES)]
             ax.barh(place, share, left=left, color="white", edgecolor="0.3", hatch=hatch, height=0.6)
-            if share > 0.07:
+            if share > 0.05:
                 text = f"{label}\n{share:.0%}"
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
                 ax.text(left + share / 2, place, text, ha="center", va="center", fontsize=6, bbox=box)

@@ -1,5 +1,6 @@
 """Published numbers by the commands a user types: into MLflow beside a study, and alone without any."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator import report
 from training.errors import StudyError
 
+ROOT = Path(__file__).parent.parent
 DIFFS = """study,method,split,seed,diff_pp
 v3,dpo,S1_age,42,1.56
 v3,dpo,S1_age,123,-5.47
@@ -53,6 +55,16 @@ def test_published_diffs_alone_need_no_record(home: Path) -> None:
     assert report.main([*flags, "--out", "again", "--crosscheck", str(other)]) == 0
     assert pd.read_csv("again/crosscheck.csv")["agree"].all()
     assert "Same verdict: 3 of 3; same direction: 3 of 3." in Path("again/report.md").read_text()
+
+
+def test_the_shipped_example_is_what_its_command_writes(tmp_path: Path) -> None:
+    """If this fails, run the command of docs/statistics.md again and look at what changed."""
+    (command,) = re.findall(
+        r"`python -m orchestrator.report (.*) --out docs/example`", (ROOT / "docs/statistics.md").read_text()
+    )
+    words = [str(ROOT / word) if word.startswith("configs/") else word for word in command.split()]
+    assert report.main([*words, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "report.md").read_text() == (ROOT / "docs/example/report.md").read_text()
 
 
 def test_a_mistake_in_the_tables_is_one_line(home: Path) -> None:

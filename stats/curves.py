@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from stats.anova import Estimate
+from stats.errors import TableError
 from stats.seeds import mean_estimate
 
 SCALES = {"accuracy": (100.0, "pp"), "margin": (1.0, "nats")}
@@ -20,6 +21,9 @@ def by_step(curves: pd.DataFrame, metric: str, level: float) -> pd.DataFrame:
     Returns:
         study, method, split, step, n_seeds, mean, low, high (pp or nats; t over seeds, NaN with one seed or
         where all seeds agree), captures.
+
+    Raises:
+        TableError: a value that is no number, or a point that stands twice.
     """
     wide = _differences(curves, metric)
     rows = []
@@ -58,6 +62,14 @@ def _differences(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
     """study, method, split, seed, step, diff: steps that both arms logged."""
     scale, _ = SCALES[metric]
     rows = curves[(curves["metric"] == metric) & curves["arm"].isin(["A", "B"])]
+    point = [*KEY, "seed", "arm", "step"]
+    for bad, why in (
+        (~np.isfinite(rows["value"].astype(float)), f"has no number as its {metric}"),
+        (rows.duplicated(point), "stands twice"),
+    ):
+        if bad.any():
+            first = ", ".join(f"{name} {rows[bad].iloc[0][name]}" for name in point)
+            raise TableError(f"curves: row {first} {why}")
     wide = rows.pivot_table(index=[*KEY, "seed", "step"], columns="arm", values="value", sort=False)
     if not {"A", "B"} <= set(wide.columns):
         return pd.DataFrame(columns=[*KEY, "seed", "step", "diff"])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from stats.curves import between, by_step
+from stats.errors import TableError
 
 
 def curves(values: dict[tuple[int, str, int], float], metric: str = "accuracy") -> pd.DataFrame:
@@ -47,3 +48,11 @@ def test_steps_that_one_arm_lacks_are_left_out() -> None:
     partial = TABLE[~((TABLE["arm"] == "B") & (TABLE["step"] == 300))]
     assert by_step(partial, "accuracy", 0.95)["step"].max() == 200
     assert by_step(TABLE[TABLE["arm"] == "A"], "accuracy", 0.95).empty
+
+
+def test_a_point_without_a_number_or_twice_is_named() -> None:
+    broken = TABLE.assign(value=TABLE["value"].where(TABLE.index != 3))
+    with pytest.raises(TableError, match=r"seed 1, arm A, step 300 has no number as its accuracy"):
+        by_step(broken, "accuracy", 0.95)
+    with pytest.raises(TableError, match="stands twice"):
+        between(pd.concat([TABLE, TABLE.head(1)]), "accuracy", (0, 300), 0.95)

@@ -13,7 +13,7 @@ from stats import report
 from stats.comparison import Comparison, compare
 from stats.errors import TableError
 from stats.options import Options
-from stats.published import published_report, read, restore
+from stats.published import compare_published, published_report, read, restore
 from stats.simulate import Truth, outcomes
 from stats.sums import user_sums
 
@@ -185,6 +185,36 @@ def test_all_correct_and_all_wrong_have_a_defined_answer() -> None:
         assert set(found["evidence"]) == {"undecided"}
         assert found["note"].str.contains("no outcome varies").all()
         assert "nan" not in text(comparison).lower()
+
+
+DEGENERATE = {
+    "one split, one seed, one method": [("dpo", "S1", 1, 2.0)],
+    "one split, one seed each": [("dpo", "S1", 1, 2.0), ("wpo", "S1", 1, -1.0)],
+    "one split": [("dpo", "S1", seed, seed - 1.5) for seed in range(4)] + [("wpo", "S1", 0, 3.0)],
+    "a constant diff": [(method, "S1", seed, 3.0) for method in ("dpo", "wpo") for seed in range(3)],
+    "all zero": [(method, "S1", seed, 0.0) for method in ("dpo", "wpo") for seed in range(3)],
+    "other seeds": [("dpo", "S1", seed, seed * 1.0) for seed in range(3)] + [("wpo", "S1", 9, 1.0)],
+    "a split that the reference has not": [("dpo", "S2", 1, 0.5), ("wpo", "S1", 1, 3.0)],
+    "exploratory alone": [("dpo", "S3", seed, seed * 1.0) for seed in range(3)],
+}
+
+
+@pytest.mark.parametrize("rows", DEGENERATE.values(), ids=DEGENERATE)
+def test_degenerate_tables_are_answered_and_say_why_a_number_is_not_there(
+    rows: list[tuple[object, ...]], tmp_path: Path
+) -> None:
+    diffs = pd.DataFrame(
+        [("s", *row) for row in rows], columns=["study", "method", "split", "seed", "diff_pp"]
+    )
+    comparison = compare_published(diffs, PREDICTIONS, "dpo")
+    assert len(comparison.verdicts) == diffs.groupby(["method", "split"]).ngroups
+    for table in (comparison.tail, comparison.tail_changes):
+        if len(table):
+            gaps = table[["low", "high", "p", "p_holm", "low_adjusted", "p_equivalent"]].isna().any(axis=1)
+            assert (table.loc[gaps, "note"] != "").all()
+            assert table["estimate"].notna().all()
+    page = report.write(comparison, {"study": "s"}, False, tmp_path).read_text()
+    assert not re.search(r"\bnan\b|\binf\b", page.lower())
 
 
 def test_unbalanced_seeds_are_compared_on_what_they_share() -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +23,13 @@ def test_links_commands_and_files_exist(page: Path) -> None:
         assert target in TARGETS, target
     for file in re.findall(r"\b((?:configs|docs|tests|bench|training|stats|orchestrator)/[\w./-]+\w)", text):
         assert (ROOT / file).exists() or "*" in file, file
+
+
+def test_the_library_is_used_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "docs/statistics.md", "exec"), names)
+    assert set(names["comparison"].tail_changes["inside"]) == {True}
+    assert names["found"].intervals["captures"].notna().all()

@@ -21,7 +21,8 @@ services:        ## PostgreSQL for the tests that need a real database (Debian a
 	  || echo "PostgreSQL is missing and could not be installed here; tests that need it are skipped"
 
 test: install services lint  ## lint, types and all tests but the long suites
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests --ignore=tests/integration
+	$(BIN)/python -m pytest tests/integration
 	$(BIN)/python -m pytest -m chaos tests/chaos -k mid-arm
 
 chaos: install services  ## every fault injected into real sweeps, a table at the end (half an hour)

@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator import worker
+from orchestrator.cell import Cell
 from orchestrator.desk import Failure, open_desk
 from orchestrator.lane import Lane, RunTrial
 from orchestrator.ledger import Ledger
@@ -21,28 +22,6 @@ from training.shelf import Shelf
 
 TAG = 4500  # characters of a traceback that are kept: its end, where the error is
 BOOKKEEPING_CPU = 0.01  # Tune refuses 0; a waiting trial costs no more than this
-
-
-class CellFailed(Exception):
-    """An attempt at a cell ended without a result, and another one is worth its cost."""
-
-
-class Cell(tune.Trainable):
-    """A Tune trial: hands its cell to the lanes and waits for what comes of it."""
-
-    def setup(self, config: dict[str, Any], orders: Mapping[str, Order], desk: ray.actor.ActorHandle) -> None:
-        self._orders, self._desk = orders, desk
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._order = self._orders[new_config["cell"]]
-        return True
-
-    def step(self) -> dict[str, Any]:
-        failure: Failure | None = ray.get(self._desk.run.remote(self._order))
-        if failure and failure.retriable:
-            raise CellFailed(failure.error)
-        return {"done": True, "error": failure.error if failure else ""}
 
 
 @dataclass

@@ -8,6 +8,7 @@ and, from the expected mean squares of `stats.anova`, Satterthwaite's degrees of
 two-sided t test with this V: the noncentral t distribution at diff / sqrt(V).
 """
 
+from functools import cache
 from math import ceil, sqrt
 
 import numpy as np
@@ -43,7 +44,8 @@ def power(effect: npt.ArrayLike, variance: npt.ArrayLike, df: npt.ArrayLike, alp
     The noncentral t, integrated over the chi-square of the variance estimate (scipy's own is NaN far out).
     """
     freedom = np.asarray(df, dtype=float)
-    shift = np.abs(np.asarray(effect)) / np.sqrt(variance)
+    with np.errstate(divide="ignore"):  # without variance any effect is seen
+        shift = np.abs(np.asarray(effect)) / np.sqrt(variance)
     critical = distributions.t.ppf(1 - alpha / 2, freedom)
     grid = ((np.arange(GRID) + 0.5) / GRID).reshape(-1, *([1] * freedom.ndim))
     bounds = critical * np.sqrt(distributions.chi2.ppf(grid, freedom) / freedom)
@@ -53,9 +55,14 @@ def power(effect: npt.ArrayLike, variance: npt.ArrayLike, df: npt.ArrayLike, alp
 
 def smallest_effect(variance: float, df: float, alpha: float) -> float:
     """The effect that the test sees with 80 % power."""
+    return _smallest_shift(df, alpha) * sqrt(variance)
+
+
+@cache
+def _smallest_shift(df: float, alpha: float) -> float:
+    """`smallest_effect` in standard errors."""
     most = 10 + 3 * float(distributions.t.ppf(1 - alpha / 2, df))
-    found = brentq(lambda shift: float(power(shift, 1.0, df, alpha)) - POWER, 0.0, most)
-    return float(found) * sqrt(variance)
+    return float(brentq(lambda shift: float(power(shift, 1.0, df, alpha)) - POWER, 0.0, most))
 
 
 def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFrame:
@@ -104,15 +111,20 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
         for effect in effects:
             enough = power(effect, *design_variance(row, seeds, users), alpha) >= POWER
             wide = power(effect, *design_variance(row, row["n_seeds"], sizes), alpha) >= POWER
+            pairs = 2 * a_user * _first(sizes, wide)
             rows.append(
                 {
                     **{name: row[name] for name in IDENTITY},
                     "diff_pp": effect,
-                    "seeds": float(seeds[enough][0]) if enough.any() else np.inf,
-                    "pairs": float(ceil(2 * sizes[wide][0] * a_user)) if wide.any() else np.inf,
+                    "seeds": _first(seeds, enough),
+                    "pairs": ceil(pairs) if np.isfinite(pairs) else pairs,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _first(values: npt.NDArray[np.int_], enough: npt.NDArray[np.bool_]) -> float:
+    return float(values[enough][0]) if enough.any() else np.inf
 
 
 def power_curves(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:
@@ -204,12 +216,15 @@ def seed_needed(
     usual, pooled = pooled_sd(diffs, reference)
     sampling = sampling_sd(accuracy, tail_pairs) ** 2
     own = max(0.0, pooled**2 - sampling)
-    table = by_seeds(pooled, alpha, splits, MOST_SEEDS)
+    seeds = np.arange(2, MOST_SEEDS + 1)
     unit = smallest_effect(1.0, usual - 1, alpha)
     rows = []
     for effect in stated_pp:
-        enough = [table.loc[table[name] <= effect, "seeds"].min() for name in table.columns[1:]]
+        enough = [
+            _first(seeds, power(effect, pooled**2 / seeds, seeds - 1, level) >= POWER)
+            for level in (alpha, alpha / splits)
+        ]
         left = [(effect / unit) ** 2 / factor - own for factor in (1 / usual, 1 + 1 / usual)]
         pairs = [ceil(tail_pairs * sampling / variance) if variance > 0 else np.inf for variance in left]
-        rows.append((effect, *np.nan_to_num(enough, nan=np.inf), *pairs))
+        rows.append((effect, *enough, *pairs))
     return pd.DataFrame(rows, columns=["diff_pp", "seeds", "seeds_adjusted", "pairs", "pairs_one_seed"])

@@ -90,7 +90,7 @@ splits: {S1: {by: random, predicted: A = B}}
 methods: {dpo: {}}
 seeds: [42]
 training: {max_steps: 2, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
-resources: {cpus_per_worker: 0.9}
+resources: {cpus_per_worker: 0.9, lanes: 1}
 """
 
 

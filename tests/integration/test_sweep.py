@@ -31,7 +31,7 @@ methods:
   wpo: {use_weighting: true}
 seeds: [42]
 training: {max_steps: 4, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
-resources: {cpus_per_worker: 0.9}
+resources: {cpus_per_worker: 0.9, lanes: 1}
 faults: {backoff_s: 0.1}
 """
 

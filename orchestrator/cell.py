@@ -1,0 +1,32 @@
+"""A cell as Ray Tune sees it. Imports little: every waiting trial is a process that pays for its imports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+
+from orchestrator.desk import Failure
+from orchestrator.trial import Order
+
+
+class CellFailed(Exception):
+    """An attempt at a cell ended without a result, and another one is worth its cost."""
+
+
+class Cell(tune.Trainable):
+    """A Tune trial: hands its cell to the lanes and waits for what comes of it."""
+
+    def setup(self, config: dict[str, Any], orders: Mapping[str, Order], desk: ray.actor.ActorHandle) -> None:
+        self._orders, self._desk = orders, desk
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._order = self._orders[new_config["cell"]]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        failure: Failure | None = ray.get(self._desk.run.remote(self._order))
+        if failure and failure.retriable:
+            raise CellFailed(failure.error)
+        return {"done": True, "error": failure.error if failure else ""}

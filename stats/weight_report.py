@@ -26,6 +26,8 @@ def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool
     out.mkdir(parents=True, exist_ok=True)
     shares = weights.explained(pairs)
     shares.to_csv(out / "shares.csv", index=False)
+    spread = weights.distribution(pairs)
+    spread.to_csv(out / "distribution.csv", index=False)
     parts = [f"# {study}: WPO weights of {len(pairs)} pairs"]
     if generated:
         parts.append(
@@ -39,6 +41,9 @@ def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool
         "users, after all terms.",
         table(_printed(shares)),
         "## Distribution",
+        "`at_cap`: share of pairs whose product is 1 or more before the clamp; `effective`: effective sample "
+        "size, (sum w)^2 / sum w^2, as a share of the pairs.",
+        table(spread.round(4)),
         _picture(plots.histogram(pairs, out / "histogram.png")),
         "## Weight against score gap",
     ]

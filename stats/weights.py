@@ -91,6 +91,17 @@ def by_split(pairs: pd.DataFrame, groups: pd.DataFrame, draws: int = 1000, seed:
     return pd.concat(frames, ignore_index=True)[["split", "group", "pairs", "mean", "low", "high"]]
 
 
+def distribution(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The weights in one row: pairs, mean, q05, median, q95, at_cap (share whose product is 1 or more before
+    the clamp), effective (share: (sum w)^2 / (n sum w^2))."""
+    values = weight(pairs)
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    row = {"pairs": len(values), "mean": values.mean(), "q05": low, "median": middle, "q95": high}
+    row["at_cap"] = float((pairs["log_weight"] >= 0).mean())
+    row["effective"] = values.sum() ** 2 / (len(values) * (values**2).sum())
+    return pd.DataFrame([row])
+
+
 def weight(pairs: pd.DataFrame) -> Floats:
     """min(exp(log_weight), 1), a pair."""
     clamped: Floats = np.exp(np.minimum(pairs["log_weight"].to_numpy(dtype=float), 0.0))

@@ -75,6 +75,15 @@ def test_means_are_of_the_clamped_weight_and_ordered() -> None:
     assert ((table["low"] <= table["mean"]) & (table["mean"] <= table["high"])).all()
 
 
+def test_the_distribution_of_four_known_weights() -> None:
+    logs = np.log([0.5, 0.5, 1.0, 4.0])  # the last two at the cap: 0.5, 0.5, 1, 1
+    (row,) = weights.distribution(planted(4).assign(log_weight=logs)).to_dict("records")
+    assert row["pairs"] == 4
+    assert row["mean"] == row["median"] == pytest.approx(0.75)
+    assert row["at_cap"] == 0.5
+    assert row["effective"] == pytest.approx(3**2 / (4 * 2.5))
+
+
 def test_a_page_without_models_or_scores_says_so(tmp_path: Path) -> None:
     data = planted(400).assign(source_model=pd.NA, score_gap=np.nan)
     groups = data[["pair_id"]].assign(split="S1", group=np.where(np.arange(400) % 2, "A", "B"))

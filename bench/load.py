@@ -140,6 +140,7 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     from ray import cloudpickle
 
     from orchestrator import schedule
+    from orchestrator.board import Event, Lines
     from orchestrator.cluster import cluster
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -153,12 +154,13 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     ]
     done: list[float] = []
 
-    def tell(line: str) -> None:
-        if ": done" in line:
-            done.append(time.monotonic())
+    class Done(Lines):
+        def tell(self, event: Event) -> None:
+            if event.status == "finished":
+                done.append(time.monotonic())
 
     with cluster(), memory(every_s=2) as seen:
-        schedule.run(wanted, places, orders, ledger, {}, tell, run_trial=fake_trainer)
+        schedule.run(wanted, places, orders, ledger, {}, Done(), run_trial=fake_trainer)
     times, rss = np.array(seen).T
     # The first fifth fills pools and caches.
     late = times > times[-1] * 0.2

@@ -27,7 +27,7 @@ WORKER_ENV = {
 
 
 @contextmanager
-def cluster() -> Iterator[None]:
+def cluster(verbose: bool = False) -> Iterator[None]:
     """Connect to the cluster of RAY_ADDRESS, which a submitted job has; otherwise start one here.
 
     Ray's own search for a running cluster is not used: it finds the traces of dead ones, too, and waits.
@@ -35,20 +35,20 @@ def cluster() -> Iterator[None]:
     for name, value in TUNE_QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder tells what failed, and why
-    _start()
+    _start(verbose)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start() -> None:
+def _start(verbose: bool) -> None:
     for attempt in range(1, STARTS + 1):
         try:
             ray.init(
                 address=os.environ.get("RAY_ADDRESS", "local"),
-                log_to_driver=False,  # workers' output goes to the cells' log files
-                logging_level=logging.ERROR,
+                log_to_driver=verbose,  # what a cell prints goes to its log file either way
+                logging_level=logging.INFO if verbose else logging.ERROR,
                 runtime_env={"env_vars": WORKER_ENV},
             )
             return

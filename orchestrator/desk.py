@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.trial import Order, TrialResult
+from orchestrator.trial import Order, Progress, TrialResult
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,6 @@ class Worker:
 
     actor: Any
     logs: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a running cell is: the arm it trains and its optimiser step."""
-
-    arm: str
-    step: int
-    total: int
 
 
 class Desk:

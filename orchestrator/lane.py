@@ -18,9 +18,9 @@ from ray import train
 from ray.train.torch import TorchTrainer
 
 from orchestrator import preemption
-from orchestrator.desk import Failure, Progress, Worker
+from orchestrator.desk import Failure, Worker
 from orchestrator.study import Resources
-from orchestrator.trial import Order, Report, TrialResult
+from orchestrator.trial import Order, Progress, Report, TrialResult
 from training.errors import OutOfMemory, StudyError
 
 RunTrial = Callable[[Order, Report], TrialResult]

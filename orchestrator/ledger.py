@@ -36,6 +36,7 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store's migration
 for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
 log = logging.getLogger(__name__)
+FEW = 200  # runs that an estimate looks at
 METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
 OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
 OUTCOMES_SUM = "outcomes_sha256"
@@ -119,6 +120,19 @@ class Ledger:
         done = {trial_id for trial_id, status, whole in rows if status == "FINISHED" and whole}
         failed = {trial_id for trial_id, status, _ in rows if status == "FAILED"}
         return {**dict.fromkeys(failed, "failed"), **dict.fromkeys(done, "finished")}
+
+    def running(self) -> dict[str, str]:
+        """Cells of a sweep that claims the study: trial_id -> how far it was when last noted (`B 20/60`)."""
+        if not self.claims():
+            return {}
+        runs = self._search("attributes.status = 'RUNNING' and tags.kind = 'cell'")
+        return {run.data.tags["trial_id"]: run.data.tags.get("progress", "started") for run in runs}
+
+    def seconds(self) -> dict[str, float]:
+        """How long finished cells took their workers, of the newest few: trial_id -> seconds."""
+        query = "attributes.status = 'FINISHED' and tags.kind = 'cell'"
+        tags = [run.data.tags for run in self._client.search_runs([self._experiment], query, max_results=FEW)]
+        return {tag["trial_id"]: float(tag["seconds_cell"]) for tag in tags if "seconds_cell" in tag}
 
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""
@@ -285,6 +299,11 @@ class Ledger:
         self._tag(run_id, {**tags, TABLES: listed})
         self._client.set_terminated(run_id, "FINISHED")
         return run_id
+
+    def note(self, run_id: str, progress: str) -> None:
+        """How far a running cell is."""
+        self.guard()
+        self._tag(run_id, {"progress": progress})
 
     # --- who drives -----------------------------------------------------------------------------------
 

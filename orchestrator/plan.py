@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
 
+from orchestrator.board import MARKS, grid, span, text
 from orchestrator.places import Places
-from orchestrator.study import BASELINE, Study
+from orchestrator.study import Study
 from orchestrator.trial import Trial
+from stats.markdown import times
 
-MARKS = {"finished": "●", "failed": "✗", "missing": "·"}
+if TYPE_CHECKING:
+    from orchestrator.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -17,14 +22,19 @@ class Plan:
 
     study: Study
     trials: tuple[Trial, ...]
-    status: Mapping[str, str]  # trial_id -> finished | failed | missing
+    status: Mapping[str, str]  # trial_id -> finished | failed | started | missing
     places: Places
+    notes: Mapping[str, str]  # trial_id -> how far a started cell is
+    seconds: Mapping[str, float]  # trial_id -> how long a finished cell took
 
     @classmethod
     def of(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
-        known = _record(places)
+        ledger = _record(places)
+        notes = ledger.running() if ledger else {}
+        seconds = ledger.seconds() if ledger else {}
+        known = {**dict.fromkeys(notes, "started"), **(ledger.status() if ledger else {})}
         status = {trial.trial_id: known.get(trial.trial_id, "missing") for trial in trials}
-        return cls(study, tuple(trials), status, places)
+        return cls(study, tuple(trials), status, places, notes, seconds)
 
     @property
     def open(self) -> list[Trial]:
@@ -34,7 +44,6 @@ class Plan:
         study, arms = self.study, sum(len(trial.arms) for trial in self.open)
         finished = len(self.trials) - len(self.open)
         resources = study.resources
-        width = max(len(name) for name in [BASELINE, *study.grid_splits])
         lines = [
             f"study {study.study}: {len(self.trials)} cells, {finished} finished, {len(self.open)} to train "
             f"({arms} arms x {study.training.max_steps} steps of {study.training.batch_size} pairs)",
@@ -45,29 +54,37 @@ class Plan:
             f"  record {self.places.tracking_uri}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
-        for method in study.methods:
-            if method in study.published:
-                lines.append(f"  {method}: published numbers of {study.published[method]}, not trained")
-                continue
-            lines.append(f"  {method}, seeds {', '.join(map(str, study.seeds_of(method)))}")
-            for split in [BASELINE, *study.grid_splits]:
-                marks = "".join(
-                    MARKS[self.status[trial.trial_id]]
-                    for trial in self.trials
-                    if (trial.method, trial.split) == (method, split)
-                )
-                lines.append(f"    {split:<{width}}  {marks}")
-        lines.append("  " + "  ".join(f"{mark} {meaning}" for meaning, mark in MARKS.items()))
+        marks = "  ".join(f"{mark} {meaning}" for meaning, mark in MARKS.items())
+        lines += ["", text(grid(study, self.trials, self.status, self.notes)), "", marks]
+        if self.open:
+            lines.append(self._estimate())
         return "\n".join(lines)
 
+    def _estimate(self) -> str:
+        """Time for the open cells, from the finished ones: they share the study's steps and batches."""
+        known = [
+            self.seconds[trial.trial_id] / len(trial.arms)
+            for trial in self.trials
+            if trial.trial_id in self.seconds
+        ]
+        if not known:
+            return "time: not known before a first cell of this study is finished"
+        need = self.study.resources
+        seconds = median(known) * sum(len(trial.arms) for trial in self.open)
+        cards = need.workers * need.gpus_per_worker
+        lanes = need.lanes or 1
+        said = f"time: {span(median(known))} an arm (median of {times(len(known), 'finished cell')}); "
+        said += f"{span(seconds / lanes)} to go on {times(lanes, 'lane')}, start-up aside"
+        return f"{said}; {seconds * cards / 3600:.2g} GPU hours" if cards else said
 
-def _record(places: Places) -> dict[str, str]:
-    """trial_id -> finished or failed. A store that does not exist yet is not made just to be asked."""
+
+def _record(places: Places) -> "Ledger | None":
+    """The record, if there is one: a store that does not exist yet is not made just to be asked."""
     if places.tracking_uri.startswith("sqlite:///"):
         path = Path(places.tracking_uri.removeprefix("sqlite:///"))
         if not path.exists():
-            return {}
+            return None
 
     from orchestrator.ledger import Ledger
 
-    return Ledger(places).status()
+    return Ledger(places)

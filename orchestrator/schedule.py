@@ -1,7 +1,8 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,16 +12,19 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator import worker
+from orchestrator.board import Event, Watcher
 from orchestrator.cell import Cell
 from orchestrator.desk import Failure, open_desk
 from orchestrator.lane import Lane, RunTrial
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.study import Study
-from orchestrator.trial import Order, Trial
+from orchestrator.trial import Order, Progress, Trial
 from training.shelf import Shelf
 
 TAG = 4500  # characters of a traceback that are kept: its end, where the error is
+ASK_EVERY_S = 1.0  # for the running cells' steps
+NOTE_EVERY_S = 30.0  # of them in the record, for those who watch from elsewhere
 BOOKKEEPING_CPU = 0.01  # Tune refuses 0; a waiting trial costs no more than this
 
 
@@ -32,13 +36,28 @@ class Recorder(tune.Callback):
     orders: Mapping[str, Order]
     desk: ray.actor.ActorHandle
     provenance: Mapping[str, str]
-    tell: Callable[[str], None]
+    watcher: Watcher
     runs: dict[str, str] = field(default_factory=dict)
     done: int = 0
+    asked: float = 0.0
+    noted: float = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune keeps its callbacks for a restore, and a sweep resumes from the record instead."""
         return {}
+
+    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """Tune comes by several times a second: see how far the running cells are."""
+        now = time.monotonic()
+        if now - self.asked < ASK_EVERY_S:
+            return
+        self.asked = now
+        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
+        self.watcher.running(progress)
+        if now - self.noted >= NOTE_EVERY_S:
+            self.noted = now
+            for trial_id, where in progress.items():
+                self.ledger.note(self.runs[trial_id], str(where))
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._run(self._trial(trial))
@@ -48,7 +67,8 @@ class Recorder(tune.Callback):
     ) -> None:
         cell = self._trial(trial)
         why = self._failures(cell)[-1].error
-        self.tell(f"{cell.name}: attempt {trial.num_failures} failed, trying again: {why}")
+        text = f"attempt {trial.num_failures} failed, trying again: {why}"
+        self.watcher.tell(Event(cell, "retried", text))
 
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
@@ -61,7 +81,7 @@ class Recorder(tune.Callback):
         self.ledger.finish(self._run(cell), result, self._history(cell, 1))
         Shelf(self.orders[cell.trial_id].work).clear()  # the record holds it now
         self.done += 1
-        self.tell(f"{cell.name}: done ({self.done} of {len(self.orders)})")
+        self.watcher.tell(Event(cell, "finished", f"done ({self.done} of {len(self.orders)})"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._fail(self._trial(trial))
@@ -70,7 +90,7 @@ class Recorder(tune.Callback):
         """The MLflow run of a cell, opened when the cell is first heard of."""
         if cell.trial_id not in self.runs:
             self.runs[cell.trial_id] = self.ledger.start(cell, self.provenance)
-            self.tell(f"{cell.name}: started")
+            self.watcher.tell(Event(cell, "started", "started"))
         return self.runs[cell.trial_id]
 
     def _fail(self, cell: Trial) -> None:
@@ -81,7 +101,7 @@ class Recorder(tune.Callback):
             "log_ray": last.logs,
         }
         self.ledger.fail(self._run(cell), last.error, self._history(cell, 0) | tags)
-        self.tell(f"{cell.name}: failed: {last.error}")
+        self.watcher.tell(Event(cell, "failed", f"failed: {last.error}"))
 
     def _history(self, cell: Trial, succeeded: int) -> dict[str, str]:
         """Tags: how many attempts were made, and why each failed one failed."""
@@ -104,7 +124,7 @@ def run(
     orders: Sequence[Order],
     ledger: Ledger,
     provenance: Mapping[str, str],
-    tell: Callable[[str], None],
+    watcher: Watcher,
     run_trial: RunTrial = worker.run_trial,
 ) -> None:
     """Run the orders' cells to their end on the connected Ray cluster; results are in the ledger.
@@ -133,7 +153,7 @@ def run(
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_at_end=False
                 ),  # the desk holds all there is
-                callbacks=[Recorder(ledger, by_id, desk, provenance, tell)],
+                callbacks=[Recorder(ledger, by_id, desk, provenance, watcher)],
                 verbose=0,
             ),
         ).fit()

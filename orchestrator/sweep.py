@@ -11,6 +11,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 when every planned cell is finished, 1 when one is not."""
     flags = cli.parser("sweep", __doc__)
     flags.add_argument("--dry-run", action="store_true", help="print the plan and what is done; run nothing")
+    flags.add_argument("-v", "--verbose", action="store_true", help="also what Ray and the workers print")
     study, args = cli.study_of(flags, argv)
     trials = grid.expand(study)
     here = places(study)
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # From here on ray, mlflow and pandas' readers are needed; a plan does without them.
     from orchestrator import prepare, report, schedule
+    from orchestrator.board import watching
     from orchestrator.cluster import cluster
     from orchestrator.lease import lease
     from orchestrator.ledger import Ledger
@@ -31,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Shelf(here.work).open()
     with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
         ledger.close_abandoned()
-        missing = Plan.of(study, trials, here).open  # another sweep may have ended just now
-        if missing:
-            with cluster():
-                orders = prepare.orders(study, tables, missing, here)
-                schedule.run(study, here, orders, ledger, provenance(), tell=print)
+        plan = Plan.of(study, trials, here)  # another sweep may have ended just now
+        if plan.open:
+            with cluster(args.verbose), watching(study, trials, plan.status) as watcher:
+                orders = prepare.orders(study, tables, plan.open, here)
+                schedule.run(study, here, orders, ledger, provenance(), watcher)
         written = report.write(study, tables, trials, ledger, here)
     print(written)
     return 0 if written.complete else 1

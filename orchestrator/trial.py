@@ -128,6 +128,18 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Where a running cell is: the arm it trains and its optimiser step."""
+
+    arm: str
+    step: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.arm} {self.step}/{self.total}"
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """What a finished trial says.
 

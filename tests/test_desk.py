@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from orchestrator.desk import Desk, Failure, Progress, Worker
-from orchestrator.trial import Order, Trial, TrialResult
+from orchestrator.desk import Desk, Failure, Worker
+from orchestrator.trial import Order, Progress, Trial, TrialResult
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
 

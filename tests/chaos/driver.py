@@ -7,6 +7,7 @@ import harness
 from ray import cloudpickle
 
 from orchestrator import schedule
+from orchestrator.board import Lines
 from orchestrator.cluster import cluster
 from orchestrator.lease import lease
 from orchestrator.ledger import Ledger
@@ -23,7 +24,7 @@ def main(setting: harness.Setting) -> int:
         orders = [setting.order(trial) for trial in trials if trial.trial_id not in done]
         if orders:
             with cluster():
-                schedule.run(study, here, orders, ledger, {}, tell=print, run_trial=harness.trainer(setting))
+                schedule.run(study, here, orders, ledger, {}, Lines(), run_trial=harness.trainer(setting))
         return 0 if len(ledger.finished()) == len(trials) else 1
 
 

@@ -11,6 +11,7 @@ import pytest
 from ray import cloudpickle
 
 from orchestrator import schedule
+from orchestrator.board import Lines
 from orchestrator.cluster import cluster
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
@@ -89,7 +90,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         ledger = Ledger(places)
         with cluster():
-            schedule.run(STUDY, places, orders, ledger, {}, tell=print, run_trial=fake_trainer)
+            schedule.run(STUDY, places, orders, ledger, {}, Lines(), run_trial=fake_trainer)
         table = ledger.cells(trials)
         table["work"] = [order.work for order in orders]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}

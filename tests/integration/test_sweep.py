@@ -1,6 +1,8 @@
 """The main job for real, small: Ray Tune and Train, DeepSpeed, TRL and MLflow, through its command line."""
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -67,6 +69,25 @@ class Sweep:
         assert process.returncode == code, said
         return said
 
+    def look_on(self, *words: str) -> str:
+        """Run it on a terminal; what it ever wrote there."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.sweep", "--config", str(self.config), *words],
+            cwd=ROOT,
+            env=self.environment | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"},
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+            while part := os.read(ours, 65536):
+                shown += part
+        os.close(ours)
+        assert process.wait(timeout=60) == 0, shown.decode()
+        return shown.decode()
+
     def trained(self) -> dict[str, int]:
         """How often each cell has been trained to the end, by the record."""
         client = MlflowClient(f"sqlite:///{self.home / 'mlflow.db'}")
@@ -118,7 +139,9 @@ def test_the_same_command_again_trains_nothing_and_writes_the_same_report(sweep:
 def test_a_new_seed_trains_only_the_new_cells(sweep: Sweep) -> None:
     said = sweep.run("--seeds", "42,43", "--dry-run")
     assert "8 cells, 4 finished, 4 to train" in said
-    sweep.run("--seeds", "42,43")
+    shown = sweep.look_on("--seeds", "42,43")
+    assert "◐" in shown  # live: cells were seen running
+    assert "8 of 8 cells, " in shown
     assert sweep.trained() == ALL | {name.replace("/42", "/43"): 1 for name in ALL}
 
 

@@ -29,10 +29,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Worker:
-    """The first worker of a lane: its actor, and where Ray keeps what it prints."""
+    """The first worker of a lane: its actor, where Ray keeps what it prints, and the group's resources."""
 
     actor: Any
     logs: str
+    placement: Any
 
 
 class Desk:
@@ -44,10 +45,12 @@ class Desk:
         lanes: int,
         stall_timeout_s: float | None = None,
         kill: Callable[[Any], None] = ray.kill,
+        free: Callable[[Any], None] = ray.util.remove_placement_group,
     ) -> None:
         self._backoff_s = backoff_s
         self._stall_timeout_s = stall_timeout_s
         self._kill = kill
+        self._free = free
         self._watch: asyncio.Task[None] | None = None
         self._workers: dict[int, Worker] = {}
         self._heard: dict[int, float] = {}
@@ -158,6 +161,9 @@ class Desk:
     async def lose(self, lane: int, reason: str) -> bool:
         """A lane's worker group has ended. True if it ever got as far as taking a cell."""
         await self._end_visit(lane, reason)
+        if lane in self._workers:
+            # Ray Train does it, but not if its controller and cleaner were killed at once, for memory.
+            self._free(self._workers.pop(lane).placement)
         worked = lane in self._worked
         self._worked.discard(lane)
         return worked

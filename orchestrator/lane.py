@@ -123,10 +123,12 @@ def serve(config: dict[str, Any]) -> None:
 
 
 def _worker() -> Worker:
-    """This worker: how to end it, and where Ray keeps what it printed."""
+    """This worker: how to end it, where Ray keeps what it printed, what its lane's resources are."""
     printed = os.path.realpath("/proc/self/fd/2")  # Ray tells no worker its log file
     actor = ray.get_runtime_context().current_actor
-    return Worker(actor, f"{ray.util.get_node_ip_address()}:{printed}")
+    return Worker(
+        actor, f"{ray.util.get_node_ip_address()}:{printed}", ray.util.get_current_placement_group()
+    )
 
 
 def _failure(error: Exception, order: Order) -> Failure:

@@ -1,7 +1,7 @@
 """The desk loses no cell, whatever lanes do: each run() ends, finished or with a reason."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,11 @@ from orchestrator.trial import Order, Progress, Trial, TrialResult
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
 
-WORKER = Worker(actor="its actor", logs="here")
+WORKER = Worker(actor="its actor", logs="here", placement="its CPUs")
+
+
+def at_desk(backoff_s: float, lanes: int, free: Callable[[Any], None] = print, **options: Any) -> Desk:
+    return Desk(backoff_s, lanes, free=free, **options)
 
 
 def order(seed: int) -> Order:
@@ -33,7 +37,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
-        desk, cell = Desk(backoff_s=0, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
         waiting = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
         assert await desk.next_cell(0, visit) == cell.trial.trial_id
@@ -48,10 +52,12 @@ def test_a_finished_cell_is_handed_over_once() -> None:
 
 def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> None:
     async def story() -> None:
-        desk, cell = Desk(backoff_s=0, lanes=1), order(1)
+        freed: list[str] = []
+        desk, cell = at_desk(backoff_s=0, lanes=1, free=freed.append), order(1)
         attempt = asyncio.create_task(desk.run(cell))
         await desk.next_cell(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
+        assert freed == ["its CPUs"]
         assert await attempt == Failure("node died", retriable=True, logs="here")
         again = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
@@ -65,7 +71,7 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
 
 def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
-        desk, cell = Desk(backoff_s=0, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
         old = await desk.visit(0, WORKER)
         hanging = asyncio.create_task(desk.next_cell(0, old))  # asked by a worker that dies now
         await asyncio.sleep(0)
@@ -84,7 +90,7 @@ def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
 
 def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     async def story() -> None:
-        desk, cell = Desk(backoff_s=0, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
         first = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
         await desk.next_cell(0, visit)
@@ -99,7 +105,7 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
 
 def test_when_no_lane_is_left_every_waiting_cell_is_told_why() -> None:
     async def story() -> None:
-        desk = Desk(backoff_s=0, lanes=2)
+        desk = at_desk(backoff_s=0, lanes=2)
         waiting = [asyncio.create_task(desk.run(order(seed))) for seed in (1, 2)]
         await asyncio.sleep(0.01)
         await desk.retire("no GPU")
@@ -116,7 +122,7 @@ def test_when_no_lane_is_left_every_waiting_cell_is_told_why() -> None:
 
 def test_a_second_attempt_waits_longer_each_time() -> None:
     async def story() -> None:
-        desk, cell = Desk(backoff_s=0.05, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0.05, lanes=1), order(1)
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(3):
             asked = loop.time()
@@ -134,9 +140,9 @@ def test_a_second_attempt_waits_longer_each_time() -> None:
 def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None:
     async def story() -> None:
         ended: list[Any] = []
-        desk, slow, hung = Desk(0, 2, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
+        desk, slow, hung = at_desk(0, 2, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
         attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
-        visits = [await desk.visit(0, WORKER), await desk.visit(1, Worker("hung actor", "there"))]
+        visits = [await desk.visit(0, WORKER), await desk.visit(1, Worker("hung actor", "there", "its CPUs"))]
         for lane, visit in enumerate(visits):
             await desk.next_cell(lane, visit)
         for step in range(6):  # slower than the timeout in all, but it moves
@@ -155,7 +161,7 @@ def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None
 @pytest.mark.parametrize(("micro_batch", "then"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
 def test_after_each_lack_of_memory_half_the_micro_batch_is_tried(micro_batch: int, then: list[int]) -> None:
     async def story() -> None:
-        desk, cell = Desk(0, 1), replace(order(1), micro_batch=micro_batch)
+        desk, cell = at_desk(0, 1), replace(order(1), micro_batch=micro_batch)
         visit = await desk.visit(0, WORKER)
         seen = []
         for _ in [micro_batch, *then]:

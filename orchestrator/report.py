@@ -67,8 +67,9 @@ def write(
         options=options(study),
     )
     shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
-    path = report.write(comparison, setup(study, tables), tables.corpus.generated, here.report, other)
     finished = run_here["status"] == "finished"
+    about = setup(study, tables, run_here[finished])
+    path = report.write(comparison, about, tables.corpus.generated, here.report, other)
     ledger.publish(here.report, "report", {"cells": str(len(run_here)), "finished": str(int(finished.sum()))})
     names = tuple(trial.name for trial, done in zip(trials, finished, strict=True) if not done)
     return Written(path, ledger.page, len(run_here), int(finished.sum()), names)
@@ -100,8 +101,8 @@ def options(study: Study) -> Options:
     )
 
 
-def setup(study: Study, tables: Tables) -> dict[str, str]:
-    """What a reader has to know to read the numbers."""
+def setup(study: Study, tables: Tables, finished: pd.DataFrame) -> dict[str, str]:
+    """What a reader has to know to read the numbers. `finished`: those rows of `Ledger.cells`."""
     corpus, training = tables.corpus, study.training
     users = corpus.pairs["user_id"].nunique()
     dropped = ", ".join(f"{count} {why}" for why, count in corpus.dropped.items() if count) or "none"
@@ -110,6 +111,7 @@ def setup(study: Study, tables: Tables) -> dict[str, str]:
         "model": study.model.path,
         "data": f"{study.data.source}: {len(corpus.pairs)} pairs of {users} users",
         "dropped": dropped,
+        **_length_limit(training.max_length, finished),
         "held out": f"{study.held_out.share:.0%} of users",
         "methods": ", ".join(
             f"{name} (published: {study.published[name].name})" if name in study.published else name
@@ -118,6 +120,21 @@ def setup(study: Study, tables: Tables) -> dict[str, str]:
         "reference": study.reference,
         "training": f"{training.max_steps} steps of {training.batch_size} pairs, learning rate "
         f"{training.learning_rate:g}, {training.dtype}",
+    }
+
+
+def _length_limit(max_length: int, finished: pd.DataFrame) -> dict[str, str]:
+    """What max_length did to the pairs of the cells that are there."""
+    if not len(finished):
+        return {}
+    parts = ("train", "truncated", "dropped")
+    train, truncated, dropped = (
+        finished.filter(regex=f"/pairs_{part}$").stack().dropna().to_numpy() for part in parts
+    )
+    share = truncated / train
+    return {
+        "length limit": f"{max_length} tokens: an answer of {share.min():.0%} to {share.max():.0%} of an "
+        f"arm's training pairs truncated; up to {dropped.max():.0f} of a cell's pairs had no room for one"
     }
 
 

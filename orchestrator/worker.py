@@ -28,8 +28,10 @@ DIFFS = ("pref_acc_tail", "pref_acc_heldout", "margin_heldout")
 
 @dataclass(frozen=True)
 class Arm:
-    """A trained and evaluated arm: its summary, curve (step, metric, value), held-out outcomes, and where its
-    time went (seconds in training steps, seconds in held-out scoring). `notes`: what befell it on the way."""
+    """A trained and evaluated arm: its summary (among others its training pairs, how many of them max_length
+    truncates, and how many of the trial's pairs it drops), curve (step, metric, value), held-out outcomes,
+    and where its time went (seconds in training steps, seconds in held-out scoring). `notes`: what befell it
+    on the way."""
 
     summary: dict[str, float]
     curve: pd.DataFrame
@@ -88,8 +90,9 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
     trial = order.trial
     scored = open_scored(order.scored)
     row_of = pd.Series(np.arange(len(scored)), index=scored["pair_id"][:], name="row")
+    asked = pd.read_parquet(order.groups)
     # A pair whose answer the length limit cuts away was never scored: it is in no arm and no outcome.
-    pairs = pd.read_parquet(order.groups).join(row_of, on="pair_id", how="inner")
+    pairs = asked.join(row_of, on="pair_id", how="inner")
     train = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()
     unfinished = Shelf(f"{order.work}/{name}-unfinished")
     result = train_arm(
@@ -116,7 +119,13 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         .assign(correct=lambda table: table["margin"] > 0)
     )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
     seconds = {"steps": result.seconds, "heldout": time.monotonic() - start}
-    summary = result.summary | _held_out_summary(outcomes, name)
+    cut = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
+    limited = {
+        "pairs_train": float(len(train)),
+        "pairs_truncated": float(cut[train].sum()),
+        "pairs_dropped": float(len(asked) - len(pairs)),
+    }
+    summary = result.summary | limited | _held_out_summary(outcomes, name)
     arm = Arm(summary, result.curve, outcomes, seconds, list(result.notes))
     if os.environ.get("RANK", "0") == "0":
         _keep(arm, finished, unfinished)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,38 @@ def free_port() -> int:
     return port
 
 
+@dataclass
+class Head:
+    """A head node of its own, and the environment that a submitter to it needs."""
+
+    port: int
+    dashboard: int
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        # --block keeps the head in a process group of its own, so that it alone is ended.
+        ports = [f"--port={self.port}", f"--dashboard-port={self.dashboard}"]
+        self.process = subprocess.Popen(
+            [BIN / "ray", "start", "--head", "--block", "--num-cpus=2", *ports],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    @property
+    def submitter(self) -> dict[str, str]:
+        return self.environment | {"RAY_ADDRESS": f"http://127.0.0.1:{self.dashboard}"}
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A head node of its own; yields the environment that a submitter needs."""
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     folder = tmp_path_factory.mktemp("head")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
     environment |= {
@@ -40,47 +70,41 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
     }
     (folder / "token").write_text(os.urandom(32).hex())
-    port, dashboard = free_port(), free_port()
-    # --block keeps the head in a process group of its own, so that it alone is ended.
-    head = subprocess.Popen(
-        [
-            BIN / "ray",
-            "start",
-            "--head",
-            "--block",
-            f"--port={port}",
-            f"--dashboard-port={dashboard}",
-            "--num-cpus=2",
-        ],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    head = Head(free_port(), free_port(), environment)
+    head.start()
     try:
-        yield environment | {"RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
+        yield head
     finally:
-        head.terminate()
-        head.wait(timeout=60)
+        head.stop()
         shutil.rmtree(environment["RAY_TMPDIR"])
 
 
-def submit(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        BIN / "ray",
-        "job",
-        "submit",
-        "--working-dir",
-        ".",
-        "--",
-        "python",
-        "-m",
-        "orchestrator.sweep",
-        *words,
-    ]
+@pytest.fixture(scope="module")
+def cluster(head: Head) -> dict[str, str]:
+    return head.submitter
+
+
+def ray(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+        [BIN / "ray", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
+
+
+def submit(environment: dict[str, str], *words: str, wait: bool = True) -> subprocess.CompletedProcess[str]:
+    """`ray job submit` of a sweep, once the head node answers."""
+    options = ["--working-dir", ".", *([] if wait else ["--no-wait", "--submission-id", "first"])]
+    for _ in range(30):
+        said = ray(environment, "job", "submit", *options, "--", "python", "-m", "orchestrator.sweep", *words)
+        if not re.search("Failed to connect|No available agent", said.stdout + said.stderr):
+            break
+        time.sleep(2)
+    return said
 
 
 SMALL = """
@@ -88,27 +112,48 @@ study: job
 data: {source: twin, users: 40, history: none}
 splits: {S1: {by: random, predicted: A = B}}
 methods: {dpo: {}}
-seeds: [42]
-training: {max_steps: 2, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
+seeds: [42, 43, 44]
+training: {max_steps: 20, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
 resources: {cpus_per_worker: 0.9, lanes: 1}
 """
 
 
-def test_a_submitted_sweep_ends_in_mlflow(cluster: dict[str, str], tmp_path: Path) -> None:
+def finished(environment: dict[str, str]) -> dict[str, str]:
+    """run_id -> name of the cells in the record."""
+    client = MlflowClient(f"sqlite:///{environment['ORCHESTRATOR_HOME']}/mlflow.db")
+    experiment = client.get_experiment_by_name("job")
+    if experiment is None:
+        return {}
+    runs = client.search_runs(
+        [experiment.experiment_id], "tags.kind = 'cell' and attributes.status = 'FINISHED'"
+    )
+    return {run.info.run_id: str(run.info.run_name) for run in runs}
+
+
+def test_a_stopped_job_goes_on_under_a_restarted_head(
+    head: Head, cluster: dict[str, str], tmp_path: Path
+) -> None:
     config = tmp_path / "job.yaml"
     config.write_text(SMALL)
-    for _ in range(30):  # the head node takes a while to answer
-        done = submit(cluster, "--config", str(config))
-        if not re.search("Failed to connect|No available agent", done.stdout + done.stderr):
-            break
-        time.sleep(2)
+    said = submit(cluster, "--config", str(config), wait=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    deadline = time.monotonic() + 300
+    while ": done" not in (log := ray(cluster, "job", "logs", "first").stdout):
+        assert time.monotonic() < deadline, log
+    stopped = ray(cluster, "job", "stop", "first")
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    before = finished(cluster)
+    assert 0 < len(before) < 6
+    head.stop()
+    head.start()
+    done = submit(cluster, "--config", str(config))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 of 2 cells finished" in done.stdout
-    client = MlflowClient(f"sqlite:///{cluster['ORCHESTRATOR_HOME']}/mlflow.db")
-    experiment = client.get_experiment_by_name("job")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
-    assert sorted(run.info.run_name for run in runs) == ["dpo/S1/42", "dpo/baseline/42"]
+    assert "6 of 6 cells finished" in done.stdout
+    after = finished(cluster)
+    assert before.items() <= after.items()
+    names = {f"dpo/{split}/{seed}" for split in ("S1", "baseline") for seed in (42, 43, 44)}
+    assert len(after) == 6
+    assert set(after.values()) == names
 
 
 def test_without_the_token_a_submission_is_refused(cluster: dict[str, str], tmp_path: Path) -> None:

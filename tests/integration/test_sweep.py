@@ -32,7 +32,7 @@ methods:
   dpo: {}
   wpo: {use_weighting: true}
 seeds: [42]
-training: {max_steps: 4, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
+training: {max_steps: 4, batch_size: 4, max_length: 52, dtype: float32, logging_steps: 1}
 resources: {cpus_per_worker: 0.9, lanes: 1}
 faults: {backoff_s: 0.1}
 """
@@ -155,6 +155,9 @@ def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
     metrics, tags = run.data.metrics, run.data.tags
     assert metrics["A/loss_step0"] == pytest.approx(0.6931, abs=1e-3)  # policy = reference: log 2
     assert metrics["A/pairs_seen"] == metrics["B/pairs_seen"] == 16
+    long = {arm: metrics[f"{arm}/pairs_truncated"] / metrics[f"{arm}/pairs_train"] for arm in "AB"}
+    assert 0 < long["A"] < 1  # the study's max_length is short
+    assert f"an answer of {min(long.values()):.0%} to " in sweep.report.read_text()
     assert 0 < metrics["A/weight_min"] <= metrics["A/weight_mean"] <= 1
     difference = metrics["A/pref_acc_heldout"] - metrics["B/pref_acc_heldout"]
     assert metrics["diff/pref_acc_heldout"] == pytest.approx(difference)

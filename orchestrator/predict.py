@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ordered, binary = _fits(study, corpus)
     out = places(study).out / "prediction"
     out.mkdir(parents=True, exist_ok=True)
+    if corpus.generated:
+        print("These people and their ratings were generated.")
     for name, fit, alpha in (
         ("ordered", ordered, study.survey.alpha),
         ("binary", binary, study.survey.w2_alpha),
@@ -36,8 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(fit.table.round(4).to_string(index=False, na_rep=""))
         found = ", ".join(f"{row.trait} ({row.predicted})" for row in splits.itertuples())
         print(f"p < {alpha:g}: {found or 'none'}\n")
-    if corpus.generated:
-        print("These people and their ratings were generated.")
     print(f"tables: {out}")
     if args.write:
         args.write.write_text(splits_block(predicted_splits(ordered, study.survey.alpha)), encoding="utf-8")

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stats import html
-from stats.markdown import plain, table
+from stats.markdown import plain, table, title
 
 COLUMN_INCHES = 6.5
 TITLES = {
@@ -36,9 +36,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in (("sizes", sizes), ("measures", measures), ("features", features)):
         frame.to_csv(out / f"{name}.csv", index=False)
-    parts = [f"# {study}: groups"]
-    if generated:
-        parts.append("**Generated data**: the people, their ratings and the answers were generated.")
+    parts = title(f"{study}: groups", generated)
     parts += ["## Sizes", table(sizes.astype(object).where(sizes.notna(), "-")), "## How much users differ"]
     parts += [f"{split} is left out: {why}." for split, why in left_out.items()]
     if not measures.empty:

@@ -10,6 +10,16 @@ import pandas as pd
 NOTHING = "-"
 
 
+def title(text: str, generated: bool) -> list[str]:
+    """A page's title, which says where the data were generated."""
+    if not generated:
+        return [f"# {text}"]
+    return [
+        f"# {text}, on generated data",
+        "**Generated data**: the people, their ratings and the answers in this study were generated.",
+    ]
+
+
 def table(frame: pd.DataFrame) -> str:
     """A pipe table; a `|` inside a cell is escaped."""
     rows = [

@@ -9,7 +9,7 @@ from stats import html, sections, sections_evidence
 from stats.comparison import THERE, Comparison
 from stats.crosscheck import crosscheck
 from stats.gates import BASELINE
-from stats.markdown import table
+from stats.markdown import table, title
 from stats.plots import draw
 from stats.verdicts import changes
 
@@ -107,11 +107,7 @@ def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool) -> 
     there = int(cells["status"].isin(THERE).sum())
     published = int((cells["status"] == "published").sum())
     what = "published" if published == there and there else "finished"
-    parts = [f"# {setup['study']}: {there} of {len(cells)} cells {what}"]
-    if generated:
-        parts.append(
-            "**Generated data**: the people, their ratings and the answers in this study were generated."
-        )
+    parts = title(f"{setup['study']}: {there} of {len(cells)} cells {what}", generated)
     if published:
         parts.append(
             f"**Published numbers** stand in this report: {published} cells marked `published` were not run "

@@ -6,7 +6,7 @@ import pandas as pd
 
 from stats import html, weights
 from stats import weight_plots as plots
-from stats.markdown import table
+from stats.markdown import table, title
 
 TERMS = {
     "source_model": "source model",
@@ -28,11 +28,7 @@ def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool
     shares.to_csv(out / "shares.csv", index=False)
     spread = weights.distribution(pairs)
     spread.to_csv(out / "distribution.csv", index=False)
-    parts = [f"# {study}: WPO weights of {len(pairs)} pairs"]
-    if generated:
-        parts.append(
-            "**Generated data**: the people, their ratings and the answers in this study were generated."
-        )
+    parts = title(f"{study}: WPO weights of {len(pairs)} pairs", generated)
     parts += [
         "Weights under the reference model, before training: min(w_chosen w_rejected, 1), sampled alignment. "
         "All intervals are 95 % over users.",

@@ -90,7 +90,7 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     assert labels.loc[("dpo", "S3"), "verdict"] is None
     page = report.write(comparison, {"study": "s"}, True, tmp_path).read_text()
     head = page.splitlines()[:3]
-    assert head[0] == "# s: 24 of 24 cells finished"
+    assert head[0] == "# s: 24 of 24 cells finished, on generated data"
     assert head[2].startswith("**Generated data**")
     for figure in ("forest", "changes", "seeds", "curves", "power", "rule"):
         assert f"({figure}.png)" in page

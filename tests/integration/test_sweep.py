@@ -136,12 +136,16 @@ def test_the_same_command_again_trains_nothing_and_writes_the_same_report(sweep:
     assert sweep.trained() == ALL
 
 
-def test_a_new_seed_trains_only_the_new_cells(sweep: Sweep) -> None:
+def test_a_new_seed_trains_only_the_new_cells_also_after_the_cache_was_damaged(sweep: Sweep) -> None:
+    (scores,) = (sweep.home / "runs" / ".cache").glob("scores-*/scores.json")
+    about, (table,) = scores.read_bytes(), scores.parent.glob("*.arrow")
+    table.write_bytes(table.read_bytes()[:-1000])
     said = sweep.run("--seeds", "42,43", "--dry-run")
     assert "8 cells, 4 finished, 4 to train" in said
     shown = sweep.look_on("--seeds", "42,43")
     assert "◐" in shown  # live: cells were seen running
     assert "8 of 8 cells, " in shown
+    assert scores.read_bytes() == about  # scored anew, to the same checksum
     assert sweep.trained() == ALL | {name.replace("/42", "/43"): 1 for name in ALL}
 
 

@@ -121,7 +121,6 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
     seconds = {"steps": result.seconds, "heldout": time.monotonic() - start}
     cut = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
     limited = {
-        "pairs_train": float(len(train)),
         "pairs_truncated": float(cut[train].sum()),
         "pairs_dropped": float(len(asked) - len(pairs)),
     }

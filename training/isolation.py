@@ -18,6 +18,8 @@ def isolated(deepspeed: bool) -> Iterator[None]:
     if deepspeed and "RANK" not in os.environ:  # plain python: DeepSpeed wants a process group, here of one
         os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    if deepspeed:
+        _compile_no_collective()
     _reset_accelerate()
     try:
         yield
@@ -29,6 +31,14 @@ def isolated(deepspeed: bool) -> Iterator[None]:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _compile_no_collective() -> None:
+    """With its process group DeepSpeed compiles an all-reduce for inference on CPUs, which training never
+    calls: 40 s in each new environment, and g++ needed."""
+    from deepspeed import ops
+
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 def _reset_accelerate() -> None:

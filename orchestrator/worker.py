@@ -119,12 +119,8 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         .assign(correct=lambda table: table["margin"] > 0)
     )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
     seconds = {"steps": result.seconds, "heldout": time.monotonic() - start}
-    cut = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
-    limited = {
-        "pairs_truncated": float(cut[train].sum()),
-        "pairs_dropped": float(len(asked) - len(pairs)),
-    }
-    summary = result.summary | limited | _held_out_summary(outcomes, name)
+    dropped = {"pairs_dropped": float(len(asked) - len(pairs))}
+    summary = result.summary | dropped | _held_out_summary(outcomes, name)
     arm = Arm(summary, result.curve, outcomes, seconds, list(result.notes))
     if os.environ.get("RANK", "0") == "0":
         _keep(arm, finished, unfinished)

@@ -137,8 +137,10 @@ def train_arm(
         recorder = trainer.recorder
         if deepspeed is not None:
             trainer.model_wrapped.destroy()
+    cut = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
     counts = {
         "pairs_train": float(len(rows)),
+        "pairs_truncated": float(cut[rows].sum()),
         "pairs_seen": float(len(order)),
         "tokens_seen": float(lengths[order].sum()),
     }

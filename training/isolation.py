@@ -35,7 +35,7 @@ def isolated(deepspeed: bool) -> Iterator[None]:
 
 def _compile_no_collective() -> None:
     """With its process group DeepSpeed compiles an all-reduce for inference on CPUs, which training never
-    calls: 40 s in each new environment, and g++ needed."""
+    calls: half a minute in each new environment, and g++ needed."""
     from deepspeed import ops
 
     ops.__compatible_ops__["deepspeed_shm_comm"] = False

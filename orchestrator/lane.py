@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import ray
 from ray import train
+from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
 
 from orchestrator import preemption
@@ -66,7 +67,11 @@ class Lane(threading.Thread):
             except Exception as error:
                 # Whatever ended the group, its cell goes back to Tune's retries and the lane starts anew.
                 self.error = "".join(traceback.format_exception_only(error)).strip()
-                worked = ray.get(self._desk.lose.remote(self.number, f"lost with its worker: {self.error}"))
+                try:
+                    reason = f"lost with its worker: {self.error}"
+                    worked = ray.get(self._desk.lose.remote(self.number, reason))
+                except RayActorError:  # without its desk a lane has nothing to do
+                    return
                 idle_deaths = 0 if worked else idle_deaths + 1
                 time.sleep(idle_deaths)
         ray.get(self._desk.retire.remote(self.error))
@@ -148,13 +153,15 @@ def _silent(arm: str, step: int, total: int) -> bool:
 
 
 def _reporter(lane: LaneConfig, visit: int) -> Report:
-    said = 0.0
+    said, answers = 0.0, list[ray.ObjectRef]()
 
     def report(arm: str, step: int, total: int) -> bool:
-        nonlocal said
+        nonlocal said, answers
         if time.monotonic() - said >= PROGRESS_EVERY_S or step == total:
             said = time.monotonic()
-            lane.desk.step.remote(lane.lane, visit, Progress(arm, step, total))
+            # No waiting for the desk; but if it is lost, the last report's answer says so here.
+            ray.get(ray.wait(answers, timeout=0)[0] if answers else [])
+            answers = [lane.desk.step.remote(lane.lane, visit, Progress(arm, step, total))]
         return preemption.asked()
 
     return report

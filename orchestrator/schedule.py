@@ -1,14 +1,15 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import ray
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator import worker
@@ -37,8 +38,8 @@ class Recorder(tune.Callback):
     desk: ray.actor.ActorHandle
     provenance: Mapping[str, str]
     watcher: Watcher
+    ended: dict[str, bool]  # trial_id -> finished, of the cells that came to their end
     runs: dict[str, str] = field(default_factory=dict)
-    done: int = 0
     asked: float = 0.0
     noted: float = 0.0
 
@@ -80,8 +81,9 @@ class Recorder(tune.Callback):
         result = ray.get(self.desk.take.remote(cell.trial_id))
         self.ledger.finish(self._run(cell), result, self._history(cell, 1))
         Shelf(self.orders[cell.trial_id].work).clear()  # the record holds it now
-        self.done += 1
-        self.watcher.tell(Event(cell, "finished", f"done ({self.done} of {len(self.orders)})"))
+        self.ended[cell.trial_id] = True
+        done = sum(self.ended.values())
+        self.watcher.tell(Event(cell, "finished", f"done ({done} of {len(self.orders)})"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._fail(self._trial(trial))
@@ -101,6 +103,7 @@ class Recorder(tune.Callback):
             "log_ray": last.logs,
         }
         self.ledger.fail(self._run(cell), last.error, self._history(cell, 0) | tags)
+        self.ended[cell.trial_id] = False
         self.watcher.tell(Event(cell, "failed", f"failed: {last.error}"))
 
     def _history(self, cell: Trial, succeeded: int) -> dict[str, str]:
@@ -130,33 +133,58 @@ def run(
     """Run the orders' cells to their end on the connected Ray cluster; results are in the ledger.
 
     A cell that runs out of attempts is recorded as failed and the others go on: whether the study is
-    complete is read from the ledger, never from Ray.
+    complete is read from the ledger, never from Ray. If the desk's own process is lost, the cells that have
+    not ended go to a new desk, at most `max_attempts` times in all.
     """
     by_id = {order.trial.trial_id: order for order in orders}
-    with lanes(study, places, len(by_id), run_trial) as (desk, width):
-        tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(Cell, orders=by_id, desk=desk), {"cpu": BOOKKEEPING_CPU}
-            ),
-            param_space={"cell": tune.grid_search(list(by_id))},
-            tune_config=tune.TuneConfig(
-                # One trial more than lanes, so that a lane never waits for a trial to start.
-                max_concurrent_trials=width + 1,
-                reuse_actors=True,
-                trial_name_creator=lambda trial: str(trial.config["cell"]),
-                trial_dirname_creator=lambda trial: str(trial.config["cell"]),
-            ),
-            run_config=tune.RunConfig(
-                name=f"tune-{os.getpid()}",
-                storage_path=str(places.ray),
-                failure_config=tune.FailureConfig(max_failures=study.faults.max_attempts - 1),
-                checkpoint_config=tune.CheckpointConfig(
-                    checkpoint_at_end=False
-                ),  # the desk holds all there is
-                callbacks=[Recorder(ledger, by_id, desk, provenance, watcher)],
-                verbose=0,
-            ),
-        ).fit()
+    ended: dict[str, bool] = {}
+    for left in reversed(range(study.faults.max_attempts)):
+        cells = [trial_id for trial_id in by_id if trial_id not in ended]
+        try:
+            with lanes(study, places, len(cells), run_trial) as (desk, width):
+                recorder = Recorder(ledger, by_id, desk, provenance, watcher, ended)
+                _tune(study, places, by_id, cells, width, recorder)
+            return
+        except DeskLost:
+            if not left:
+                raise
+            ledger.close_abandoned()
+
+
+def _tune(
+    study: Study,
+    places: Places,
+    orders: Mapping[str, Order],
+    cells: Sequence[str],
+    width: int,
+    recorder: Recorder,
+) -> None:
+    tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(Cell, orders=orders, desk=recorder.desk), {"cpu": BOOKKEEPING_CPU}
+        ),
+        param_space={"cell": tune.grid_search(list(cells))},
+        tune_config=tune.TuneConfig(
+            # One trial more than lanes, so that a lane never waits for a trial to start.
+            max_concurrent_trials=width + 1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: str(trial.config["cell"]),
+            trial_dirname_creator=lambda trial: str(trial.config["cell"]),
+        ),
+        run_config=tune.RunConfig(
+            name=f"tune-{uuid4().hex[:8]}",
+            storage_path=str(places.ray),
+            failure_config=tune.FailureConfig(max_failures=study.faults.max_attempts - 1),
+            # The desk holds all there is.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[recorder],
+            verbose=0,
+        ),
+    ).fit()
+
+
+class DeskLost(Exception):
+    """The desk's process is no more: what it knew of the running cells is lost, not what is recorded."""
 
 
 @contextmanager
@@ -171,10 +199,23 @@ def lanes(
         lane.start()
     try:
         yield desk, width
+    except Exception as error:
+        if _lives(desk):
+            raise
+        raise DeskLost("the sweep's desk was lost") from error
     finally:
-        ray.get(desk.close.remote())
+        if _lives(desk):
+            ray.get(desk.close.remote())
         for lane in running:
             lane.join(timeout=60)
+
+
+def _lives(desk: ray.actor.ActorHandle) -> bool:
+    try:
+        ray.get(desk.progress.remote())
+    except RayActorError:
+        return False
+    return True
 
 
 def fitting_lanes(study: Study) -> int:

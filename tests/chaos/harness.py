@@ -44,6 +44,7 @@ class Setting:
     cells: int = 6
     step_s: float = 0.15
     lanes: int = 2
+    workers: int = 1
     tracking: str | None = None
     stall_timeout_s: float = 30.0
 
@@ -54,6 +55,11 @@ class Setting:
     @property
     def journal(self) -> Path:
         return self.root / "journal"
+
+    @property
+    def peer(self) -> Path:
+        """The process of the second of two workers, which makes no entry in the journal."""
+        return self.root / "peer"
 
     @property
     def faults(self) -> Path:
@@ -68,7 +74,7 @@ class Setting:
                 "splits": {"S": {"by": "random", "predicted": "A = B"}},
                 "methods": {"dpo": {}},
                 "seeds": [0],
-                "resources": {"cpus_per_worker": 0.9, "lanes": self.lanes},
+                "resources": {"cpus_per_worker": 0.9, "lanes": self.lanes, "workers": self.workers},
                 "faults": {"backoff_s": 0.2, "stall_timeout_s": self.stall_timeout_s},
             }
         )
@@ -128,6 +134,8 @@ def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
                     kept.append(bytearray(os.urandom(1 << 20)) * 128)
             time.sleep(setting.step_s)
             step, value = step + 1, link(value, step + 1)
+            if not together(setting):
+                continue
             with setting.journal.open("a") as journal:
                 journal.write(f"{order.trial.seed} {arm} {step} {os.getpid()}\n")
             asked = report(arm, step, STEPS)
@@ -138,6 +146,19 @@ def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
         return value
 
     return run
+
+
+def together(setting: Setting) -> bool:
+    """Meet the lane's other workers, as a gradient would, over Gloo; whether this is the first of them."""
+    if setting.workers == 1:
+        return True
+    import torch
+
+    torch.distributed.all_reduce(torch.ones(1))
+    first = torch.distributed.get_rank() == 0
+    if not first:
+        setting.peer.write_text(str(os.getpid()))
+    return first
 
 
 def link(value: str, step: int) -> str:

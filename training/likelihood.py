@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
+from training import packed
 from training.errors import StudyError
 
 CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**27}  # logits held at once, as float32: 8 MiB, 512 MiB
@@ -69,10 +70,15 @@ def score_batch(
     model: PreTrainedModel, input_ids_BT: Tensor, attention_mask_BT: Tensor, answer_mask_BT: Tensor
 ) -> Tensor:
     """[3, B] in float32: logp, log_weight_sampled, log_weight_greedy. Padding may be on either side."""
-    output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
-    mask = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
+    mask = answers = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
+    if packed.fits(model):
+        answers = answer_mask_BT[attention_mask_BT.bool()][None, 1:].bool()
+        with packed.without_padding(model, input_ids_BT, attention_mask_BT) as row:
+            output = model.base_model(**row, use_cache=False)
+    else:
+        output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
     statistics_3N = token_statistics(
-        output.last_hidden_state[:, :-1][mask], model.get_output_embeddings(), input_ids_BT[:, 1:][mask]
+        output.last_hidden_state[:, :-1][answers], model.get_output_embeddings(), input_ids_BT[:, 1:][mask]
     )
     sums = [
         torch.zeros(mask.shape, device=mask.device).masked_scatter(mask, values).sum(1)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from trl import DPOTrainer
 
+from training import packed
 from training.checkpoints import Checkpoints
 from training.errors import StudyError
 from training.likelihood import refuse_scaled_logits, token_statistics
@@ -46,6 +47,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             gather=self.accelerator.gather,
         )
         self.add_callback(self.recorder)
+        self._packs = packed.fits(self.model)
         if method.use_weighting and method.wpo_alignment == "greedy":
             refuse_scaled_logits(self.model)
             self.model.base_model.register_forward_hook(self._keep_hidden)
@@ -57,13 +59,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset  # ref_chosen_logps and ref_rejected_logps are columns already
 
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
-        self._hidden_BTH = output.last_hidden_state.detach()
+        self._hidden = output.last_hidden_state.detach()  # [B, T, H], or [1, N, H] without padding
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
         seen: dict[str, Tensor] = {}
 
         def observed(**kwargs: Any) -> Any:
-            output = model(**kwargs)
+            output = packed.fused_forward(model, self.model, **kwargs) if self._packs else model(**kwargs)
             if self.method.use_weighting:
                 seen["log_weights"] = self._weight(output, inputs)
             seen["margins"] = margins(output.log_probs.detach(), inputs)
@@ -88,7 +90,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         mask = inputs["completion_mask"][:, 1:].bool()
         if self.method.wpo_alignment == "greedy":
             head = self.accelerator.unwrap_model(self.model).get_output_embeddings()
-            best = token_statistics(self._hidden_BTH[:, :-1][mask], head, inputs["input_ids"][:, 1:][mask])[2]
+            answers = mask
+            if self._packs:
+                answers = inputs["completion_mask"][inputs["attention_mask"].bool()][None, 1:].bool()
+            best = token_statistics(self._hidden[:, :-1][answers], head, inputs["input_ids"][:, 1:][mask])[2]
             output.log_sum_sq_probs = torch.zeros_like(output.log_probs).masked_scatter(mask, best)
         aligned = (output.log_probs - output.log_sum_sq_probs) * mask
         chosen, rejected = (aligned.sum(1) / mask.sum(1).clamp_min(1)).chunk(2)

@@ -1,7 +1,7 @@
-"""The desk where Tune's trials hand cells to lanes' workers: who waits, who holds what, what came back.
+"""The desk where work is handed to lanes' workers: who waits, who holds what, what came back.
 
-One asyncio actor. It decides nothing about results: a cell leaves it finished or with a `Failure`,
-and whether a failure is tried again is Tune's business.
+One asyncio actor. It decides nothing about results: work leaves it finished or with a `Failure`, and whether
+a failure is tried again is for those who asked to say, which for cells is Ray Tune.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.trial import Order, Progress, TrialResult
+from orchestrator.trial import Order, Progress, Work
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Worker:
 
 
 class Desk:
-    """See the module. A lane's *visit* is one life of its worker group: a dead visit can take no cell."""
+    """See the module. A lane's *visit* is one life of its worker group: a dead visit can take no work."""
 
     def __init__(
         self,
@@ -56,59 +56,54 @@ class Desk:
         self._heard: dict[int, float] = {}
         self._micro_batches: dict[str, int] = {}
         self._lanes = lanes
-        self._line: deque[Order] = deque()
+        self._line: deque[Work] = deque()
         self._changed = asyncio.Condition()
         self._open, self._closed_for = True, ""
         self._failures: dict[str, list[Failure]] = {}
         self._outcomes: dict[str, asyncio.Future[Failure | None]] = {}
-        self._results: dict[str, TrialResult] = {}
+        self._results: dict[str, Any] = {}
         self._progress: dict[str, Progress] = {}
         self._visits: dict[int, int] = {}
         self._held: dict[int, str] = {}
         self._worked: set[int] = set()
-        self._orders: dict[str, Order] = {}
+        self._work: dict[str, Work] = {}
         self._waits: set[asyncio.Task[None]] = set()
 
-    # --- Tune's side --------------------------------------------------------------------------------
+    # --- the side of those who ask ------------------------------------------------------------------
 
-    async def run(self, order: Order) -> Failure | None:
-        """Have one attempt made at a cell. A caller that comes back joins the attempt under way."""
-        trial_id = order.trial.trial_id
-        if trial_id not in self._outcomes:
-            self._outcomes[trial_id] = asyncio.get_running_loop().create_future()
-            wait = asyncio.create_task(self._enqueue(order))
+    async def run(self, work: Work) -> Failure | None:
+        """Have one attempt made. A caller that comes back joins the attempt under way."""
+        if work.key not in self._outcomes:
+            self._outcomes[work.key] = asyncio.get_running_loop().create_future()
+            wait = asyncio.create_task(self._enqueue(work))
             self._waits.add(wait)
             wait.add_done_callback(self._waits.discard)
-        return await asyncio.shield(self._outcomes[trial_id])
+        return await asyncio.shield(self._outcomes[work.key])
 
-    async def _enqueue(self, order: Order) -> None:
-        trial_id = order.trial.trial_id
-        order = replace(order, micro_batch=self._micro_batches.get(trial_id, order.micro_batch))
-        failures = len(await self.failures(trial_id))
+    async def _enqueue(self, work: Work) -> None:
+        if isinstance(work, Order):
+            work = replace(work, micro_batch=self._micro_batches.get(work.key, work.micro_batch))
+        failures = len(await self.failures(work.key))
         if failures:
             await asyncio.sleep(self._backoff_s * 2 ** (failures - 1))
         async with self._changed:
             if self._open:
-                self._line.append(order)
+                self._line.append(work)
                 self._changed.notify()
             else:
-                self._settle(trial_id, Failure(self._closed_for, retriable=False))
+                self._settle(work.key, Failure(self._closed_for, retriable=False))
 
-    async def take(self, trial_id: str) -> TrialResult:
-        """A finished cell's result, once."""
-        return self._results.pop(trial_id)
+    async def take(self, key: str) -> Any:
+        """What finished work came to, once: a `TrialResult` of a cell."""
+        return self._results.pop(key)
 
-    async def failures(self, trial_id: str) -> list[Failure]:
-        """The failed attempts at a cell, oldest first."""
-        return self._failures.get(trial_id, [])
+    async def failures(self, key: str) -> list[Failure]:
+        """The failed attempts at some work, oldest first."""
+        return self._failures.get(key, [])
 
     async def progress(self) -> dict[str, Progress]:
-        """trial_id -> progress of the cells that run now."""
-        return {
-            trial_id: self._progress[trial_id]
-            for trial_id in self._held.values()
-            if trial_id in self._progress
-        }
+        """key -> progress of what runs now: of a cell by its trial_id."""
+        return {key: self._progress[key] for key in self._held.values() if key in self._progress}
 
     # --- the lanes' side ----------------------------------------------------------------------------
 
@@ -120,46 +115,48 @@ class Desk:
             self._watch = asyncio.create_task(self._end_stalled(self._stall_timeout_s))
         return self._visits[lane]
 
-    async def next_cell(self, lane: int, visit: int) -> str | None:
-        """The trial_id of a lane's next cell; None sends the lane home."""
+    async def next(self, lane: int, visit: int) -> str | None:
+        """The key of a lane's next work; None sends the lane home."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._line or not self._open or self._visits[lane] != visit)
             if not self._line or self._visits[lane] != visit:
                 return None
-            order = self._line.popleft()
-            self._held[lane] = order.trial.trial_id
+            work = self._line.popleft()
+            self._held[lane] = work.key
             self._worked.add(lane)
             self._heard[lane] = asyncio.get_running_loop().time()
-            self._orders[order.trial.trial_id] = order
-            return order.trial.trial_id
+            self._work[work.key] = work
+            return work.key
 
-    async def order(self, trial_id: str) -> Order:
-        """The order of a cell that a lane holds, for each of its workers."""
-        return self._orders[trial_id]
+    async def work(self, key: str) -> Work:
+        """The work of that key, which a lane holds, for each of its workers."""
+        return self._work[key]
 
     async def step(self, lane: int, visit: int, progress: Progress) -> None:
         if self._visits[lane] == visit and lane in self._held:
             self._progress[self._held[lane]] = progress
             self._heard[lane] = asyncio.get_running_loop().time()
 
-    async def done(self, lane: int, visit: int, result: TrialResult) -> None:
-        if self._release(lane, visit) == result.trial_id:
-            self._results[result.trial_id] = result
-            self._settle(result.trial_id, None)
+    async def done(self, lane: int, visit: int, result: Any) -> None:
+        key = self._release(lane, visit)
+        if key:
+            self._results[key] = result
+            self._settle(key, None)
 
     async def failed(self, lane: int, visit: int, failure: Failure) -> None:
-        trial_id = self._release(lane, visit)
-        if not trial_id:
+        key = self._release(lane, visit)
+        if not key:
             return
-        if failure.halve:
-            now = self._orders[trial_id].micro_batch
+        work = self._work[key]
+        if failure.halve and isinstance(work, Order):
+            now = work.micro_batch
             then = max((part for part in range(1, now // 2 + 1) if now % part == 0), default=now)
-            self._micro_batches[trial_id] = then
+            self._micro_batches[key] = then
             failure = replace(failure, error=f"{failure.error}; the next attempt's micro-batch is {then}")
-        self._settle(trial_id, replace(failure, logs=self._workers[lane].logs))
+        self._settle(key, replace(failure, logs=self._workers[lane].logs))
 
     async def lose(self, lane: int, reason: str) -> bool:
-        """A lane's worker group has ended. True if it ever got as far as taking a cell."""
+        """A lane's worker group has ended. True if it ever got as far as taking work."""
         await self._end_visit(lane, reason)
         if lane in self._workers:
             # Ray Train does it, but not if its controller and cleaner were killed at once, for memory.
@@ -177,7 +174,7 @@ class Desk:
             self._settle(held, Failure(reason, retriable=True, logs=self._workers[lane].logs))
 
     async def _end_stalled(self, timeout_s: float) -> None:
-        """Give back the cells of workers that make no step, and end those workers."""
+        """Give back the work of workers that make no step, and end those workers."""
         while True:
             await asyncio.sleep(timeout_s / 10)
             oldest = asyncio.get_running_loop().time() - timeout_s
@@ -186,28 +183,28 @@ class Desk:
                 self._kill(self._workers[lane].actor)
 
     async def retire(self, reason: str) -> None:
-        """A lane gives up for good; with the last one, the cells in line have nobody to run them."""
+        """A lane gives up for good; with the last one, the what is in line has nobody to do it."""
         self._lanes -= 1
         if not self._lanes:
             await self.close(f"no lane is left to run it: {reason}")
 
     async def close(self, reason: str = "the sweep has ended") -> None:
-        """Send the lanes home; cells still in line fail with the reason."""
+        """Send the lanes home; what is still in line fails with the reason."""
         async with self._changed:
             self._open, self._closed_for = False, reason
             while self._line:
-                self._settle(self._line.popleft().trial.trial_id, Failure(reason, retriable=False))
+                self._settle(self._line.popleft().key, Failure(reason, retriable=False))
             self._changed.notify_all()
 
     def _release(self, lane: int, visit: int) -> str | None:
         return self._held.pop(lane, None) if self._visits.get(lane) == visit else None
 
-    def _settle(self, trial_id: str, failure: Failure | None) -> None:
-        self._outcomes.pop(trial_id).set_result(failure)
+    def _settle(self, key: str, failure: Failure | None) -> None:
+        self._outcomes.pop(key).set_result(failure)
         if failure:
-            self._failures.setdefault(trial_id, []).append(failure)
-        self._progress.pop(trial_id, None)
-        self._orders.pop(trial_id, None)
+            self._failures.setdefault(key, []).append(failure)
+        self._progress.pop(key, None)
+        self._work.pop(key, None)
 
 
 def open_desk(backoff_s: float, lanes: int, stall_timeout_s: float | None) -> ray.actor.ActorHandle:

@@ -1,4 +1,4 @@
-"""A lane: one long-lived Ray Train worker group that takes cell after cell from the desk.
+"""A lane: one long-lived Ray Train worker group that takes work after work from the desk.
 
 Process start, imports and the process group are paid once a lane, not once a cell.
 """
@@ -21,13 +21,13 @@ from ray.train.torch import TorchTrainer
 from orchestrator import preemption
 from orchestrator.desk import Failure, Worker
 from orchestrator.study import Resources
-from orchestrator.trial import Order, Progress, Report, TrialResult
+from orchestrator.trial import Order, Progress, Report, Work
 from training.errors import OutOfMemory, StudyError
 
-RunTrial = Callable[[Order, Report], TrialResult]
+RunWork = Callable[[Any, Report], Any]  # of a cell's order and of other work, to what it comes to
 PROGRESS_EVERY_S = 0.5
 FINAL = (StudyError, FloatingPointError)  # another attempt would end the same way
-STARTS = 3  # a lane that dies so often in a row before it takes a cell stays down
+STARTS = 3  # a lane that dies so often in a row before it takes work stays down
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LaneConfig:
 
     lane: int
     desk: ray.actor.ActorHandle
-    run_trial: RunTrial
+    run_work: RunWork
 
 
 class Lane(threading.Thread):
@@ -48,7 +48,7 @@ class Lane(threading.Thread):
         desk: ray.actor.ActorHandle,
         resources: Resources,
         storage: Path,
-        run_trial: RunTrial,
+        run_work: RunWork,
     ) -> None:
         super().__init__(name=f"lane-{number}", daemon=True)
         self.number = number
@@ -56,7 +56,7 @@ class Lane(threading.Thread):
         self._desk = desk
         self._resources = resources
         self._storage = storage
-        self._run_trial = run_trial
+        self._run_work = run_work
 
     def run(self) -> None:
         idle_deaths = 0
@@ -83,7 +83,7 @@ class Lane(threading.Thread):
             per_worker["GPU"] = wanted.gpus_per_worker
         return TorchTrainer(
             serve,
-            train_loop_config={"lane": LaneConfig(self.number, self._desk, self._run_trial)},
+            train_loop_config={"lane": LaneConfig(self.number, self._desk, self._run_work)},
             torch_config=preemption.ListeningTorch(),
             scaling_config=train.ScalingConfig(
                 num_workers=wanted.workers,
@@ -98,28 +98,26 @@ class Lane(threading.Thread):
 
 
 def serve(config: dict[str, Any]) -> None:
-    """The Ray Train function: take a cell, run it, hand in what came of it, until sent home."""
+    """The Ray Train function: take work, do it, hand in what came of it, until sent home."""
     from ray.train.collective import broadcast_from_rank_zero
 
     lane: LaneConfig = config["lane"]
     first = train.get_context().get_world_rank() == 0
     visit = ray.get(lane.desk.visit.remote(lane.lane, _worker())) if first else 0
     while True:
-        trial_id = broadcast_from_rank_zero(
-            ray.get(lane.desk.next_cell.remote(lane.lane, visit)) if first else None
-        )
-        if trial_id is None:
+        key = broadcast_from_rank_zero(ray.get(lane.desk.next.remote(lane.lane, visit)) if first else None)
+        if key is None:
             return
-        order: Order = ray.get(lane.desk.order.remote(trial_id))
+        work: Work = ray.get(lane.desk.work.remote(key))
         try:
             with preemption.at_work():
-                result = lane.run_trial(order, _reporter(lane, visit) if first else _silent)
+                result = lane.run_work(work, _reporter(lane, visit) if first else _silent)
         except FINAL as error:
             if first:
                 ray.get(lane.desk.failed.remote(lane.lane, visit, Failure(str(error), retriable=False)))
         except Exception as error:
             if first:
-                ray.get(lane.desk.failed.remote(lane.lane, visit, _failure(error, order)))
+                ray.get(lane.desk.failed.remote(lane.lane, visit, _failure(error, work)))
             # What a crash leaves behind in a process is unknown: the next cell gets a fresh one.
             raise
         else:
@@ -136,11 +134,12 @@ def _worker() -> Worker:
     )
 
 
-def _failure(error: Exception, order: Order) -> Failure:
+def _failure(error: Exception, work: Work) -> Failure:
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(where.filename).name}:{where.lineno}"
+    log = f"; log: {work.log}" if isinstance(work, Order) else ""
     return Failure(
-        f"{type(error).__name__}: {error} ({place}; log: {order.log})",
+        f"{type(error).__name__}: {error} ({place}{log})",
         retriable=True,
         traceback="".join(traceback.format_exception(error)),
         halve=isinstance(error, OutOfMemory),

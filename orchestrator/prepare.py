@@ -1,8 +1,9 @@
 """From a study to orders: data checked, groups assigned, pairs scored once, cells told where things are."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,15 +11,17 @@ import ray
 from filelock import FileLock
 
 from orchestrator import published
+from orchestrator.desk import Failure
 from orchestrator.places import Places
 from orchestrator.study import BASELINE, Study, deepspeed_config
 from orchestrator.trial import Order, Trial, canonical
 from training import model as models
+from training import scoring
 from training.data.corpus import Corpus, fingerprint
 from training.data.corpus import load as load_corpus
 from training.data.splits import assign
 from training.errors import StudyError
-from training.scoring import Scored
+from training.scoring import Scored, Shard
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,12 @@ def tables(study: Study) -> Tables:
     return Tables(corpus, groups)
 
 
-def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places) -> list[Order]:
-    """What the trials' workers need, on the connected cluster: model, scored pairs, groups, folders."""
+def orders(
+    study: Study, tables: Tables, places: Places, trials: Sequence[Trial], desk: ray.actor.ActorHandle
+) -> list[Order]:
+    """What the trials' workers need: model, pairs scored by the desk's lanes, groups, folders."""
     resources = study.resources
-    scored = score(study, tables, places)
+    scored = score(study, tables, places, partial(score_on_lanes, study, desk))
     files = models.resolve(study.model, study.data, places.cache)
     groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
     return [
@@ -81,23 +86,28 @@ def orders(study: Study, tables: Tables, trials: Sequence[Trial], places: Places
     ]
 
 
-def score(study: Study, tables: Tables, places: Places) -> Scored:
-    """The study's scored pairs, computed on the connected cluster unless they are there already."""
-    scored: Scored = ray.get(_score.remote(study, tables.corpus.pairs, places.cache))
-    return scored
+def score(
+    study: Study, tables: Tables, places: Places, run_shards: Callable[[Sequence[Shard]], None]
+) -> Scored:
+    """The study's scored pairs; `run_shards` has those parts of the pass done that are not there already."""
+    pairs = tables.corpus.pairs
+    return scoring.score(pairs, study.model, study.data, study.training, places.cache, run_shards)
 
 
-@ray.remote(num_cpus=1)
-def _score(study: Study, pairs: pd.DataFrame, cache: Path) -> Scored:
-    """Score every pair once, the shards as tasks over the cluster; torch stays off the driver."""
-    from training.scoring import Shard, score, score_shard
-
-    task = ray.remote(num_cpus=1, num_gpus=min(1.0, study.resources.gpus_per_worker))(score_shard)
-
-    def over_the_cluster(shards: Sequence[Shard]) -> None:
-        ray.get([task.remote(shard) for shard in shards])
-
-    return score(pairs, study.model, study.data, study.training, cache, over_the_cluster)
+def score_on_lanes(study: Study, desk: ray.actor.ActorHandle, shards: Sequence[Shard]) -> None:
+    """Have parts of the scoring pass done by the desk's lanes, each tried as often as a cell would be."""
+    left = list(shards)
+    for _ in range(study.faults.max_attempts):
+        failures: list[Failure | None] = ray.get([desk.run.remote(shard) for shard in left])
+        failed = {shard: failure for shard, failure in zip(left, failures, strict=True) if failure}
+        for failure in failed.values():
+            if not failure.retriable:
+                raise StudyError(failure.error)
+        if not failed:
+            return
+        left = list(failed)
+    last = failed[left[0]]
+    raise RuntimeError(f"{len(left)} parts of the scoring pass failed: {last.error}\n{last.traceback}")
 
 
 def _keep_groups(study: Study, tables: Tables, name: str, cache: Path) -> Path:

@@ -1,7 +1,7 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from orchestrator import worker
 from orchestrator.board import Event, Watcher
 from orchestrator.cell import Cell
 from orchestrator.desk import Failure, open_desk
-from orchestrator.lane import Lane, RunTrial
+from orchestrator.lane import Lane, RunWork
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.study import Study
@@ -38,6 +38,7 @@ class Recorder(tune.Callback):
     desk: ray.actor.ActorHandle
     provenance: Mapping[str, str]
     watcher: Watcher
+    cells: int  # of this sweep
     ended: dict[str, bool]  # trial_id -> finished, of the cells that came to their end
     runs: dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
@@ -83,7 +84,7 @@ class Recorder(tune.Callback):
         Shelf(self.orders[cell.trial_id].work).clear()  # the record holds it now
         self.ended[cell.trial_id] = True
         done = sum(self.ended.values())
-        self.watcher.tell(Event(cell, "finished", f"done ({done} of {len(self.orders)})"))
+        self.watcher.tell(Event(cell, "finished", f"done ({done} of {self.cells})"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._fail(self._trial(trial))
@@ -124,26 +125,28 @@ class Recorder(tune.Callback):
 def run(
     study: Study,
     places: Places,
-    orders: Sequence[Order],
+    trials: Sequence[Trial],
+    order: Callable[[Sequence[Trial], ray.actor.ActorHandle], Sequence[Order]],
     ledger: Ledger,
     provenance: Mapping[str, str],
     watcher: Watcher,
-    run_trial: RunTrial = worker.run_trial,
+    run_work: RunWork = worker.run,
 ) -> None:
-    """Run the orders' cells to their end on the connected Ray cluster; results are in the ledger.
+    """Run the trials to their end on the connected Ray cluster; results are in the ledger.
 
-    A cell that runs out of attempts is recorded as failed and the others go on: whether the study is
-    complete is read from the ledger, never from Ray. If the desk's own process is lost, the cells that have
-    not ended go to a new desk, at most `max_attempts` times in all.
+    `order(trials, desk)` says what the cells' workers need, and may have the desk's lanes work for it: they
+    start while it prepares. A cell that runs out of attempts is recorded as failed and the others go on:
+    whether the study is complete is read from the ledger, never from Ray. If the desk's own process is lost,
+    the cells that have not ended go to a new desk, at most `max_attempts` times in all.
     """
-    by_id = {order.trial.trial_id: order for order in orders}
     ended: dict[str, bool] = {}
     for left in reversed(range(study.faults.max_attempts)):
-        cells = [trial_id for trial_id in by_id if trial_id not in ended]
+        still = [trial for trial in trials if trial.trial_id not in ended]
         try:
-            with lanes(study, places, len(cells), run_trial) as (desk, width):
-                recorder = Recorder(ledger, by_id, desk, provenance, watcher, ended)
-                _tune(study, places, by_id, cells, width, recorder)
+            with lanes(study, places, len(still), run_work) as (desk, width):
+                orders = {one.trial.trial_id: one for one in order(still, desk)}
+                recorder = Recorder(ledger, orders, desk, provenance, watcher, len(trials), ended)
+                _tune(study, places, width, recorder)
             return
         except DeskLost:
             if not left:
@@ -151,19 +154,11 @@ def run(
             ledger.close_abandoned()
 
 
-def _tune(
-    study: Study,
-    places: Places,
-    orders: Mapping[str, Order],
-    cells: Sequence[str],
-    width: int,
-    recorder: Recorder,
-) -> None:
+def _tune(study: Study, places: Places, width: int, recorder: Recorder) -> None:
+    cell = tune.with_parameters(Cell, orders=recorder.orders, desk=recorder.desk)
     tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(Cell, orders=orders, desk=recorder.desk), {"cpu": BOOKKEEPING_CPU}
-        ),
-        param_space={"cell": tune.grid_search(list(cells))},
+        tune.with_resources(cell, {"cpu": BOOKKEEPING_CPU}),
+        param_space={"cell": tune.grid_search(list(recorder.orders))},
         tune_config=tune.TuneConfig(
             # One trial more than lanes, so that a lane never waits for a trial to start.
             max_concurrent_trials=width + 1,
@@ -189,12 +184,12 @@ class DeskLost(Exception):
 
 @contextmanager
 def lanes(
-    study: Study, places: Places, cells: int, run_trial: RunTrial
+    study: Study, places: Places, most: int, run_work: RunWork = worker.run
 ) -> Iterator[tuple[ray.actor.ActorHandle, int]]:
-    """The desk, and as many lanes around it as fit; sent home at the end."""
-    width = min(cells, study.resources.lanes or fitting_lanes(study))
+    """The desk, and as many lanes around it as fit, at most `most`; sent home at the end."""
+    width = min(most, study.resources.lanes or fitting_lanes(study))
     desk = open_desk(study.faults.backoff_s, width, study.faults.stall_timeout_s)
-    running = [Lane(number, desk, study.resources, places.ray, run_trial) for number in range(width)]
+    running = [Lane(number, desk, study.resources, places.ray, run_work) for number in range(width)]
     for lane in running:
         lane.start()
     try:

@@ -1,6 +1,7 @@
 """Run a study of (method, split, seed) cells on Ray, to a report: python -m orchestrator.sweep."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from orchestrator import cli, grid
 from orchestrator.places import places, sole_driver
@@ -36,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = Plan.of(study, trials, here)  # another sweep may have ended just now
         if plan.open:
             with cluster(args.verbose), watching(study, trials, plan.status) as watcher:
-                orders = prepare.orders(study, tables, plan.open, here)
-                schedule.run(study, here, orders, ledger, provenance(), watcher)
+                order = partial(prepare.orders, study, tables, here)
+                schedule.run(study, here, plan.open, order, ledger, provenance(), watcher)
         written = report.write(study, tables, trials, ledger, here)
     print(written)
     return 0 if written.complete else 1

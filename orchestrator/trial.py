@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -108,6 +108,13 @@ class Geometry:
         return f"{where}, {self.dtype}, ZeRO-{self.zero_stage}"
 
 
+class Work(Protocol):
+    """Something a lane does: a cell's order, or a part of the scoring pass. `key` names it."""
+
+    @property
+    def key(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Order:
     """A trial with the places it needs on the machines that run it: paths every node can reach.
@@ -125,6 +132,10 @@ class Order:
     micro_batch: int
     deepspeed: dict[str, Any]
     checkpoint_every: int | None = None
+
+    @property
+    def key(self) -> str:
+        return self.trial.trial_id
 
 
 @dataclass(frozen=True)

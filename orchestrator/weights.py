@@ -9,9 +9,11 @@ from orchestrator import cli
 from orchestrator.cluster import cluster
 from orchestrator.ledger import Ledger
 from orchestrator.places import places
-from orchestrator.prepare import score, tables
+from orchestrator.prepare import score, score_on_lanes, tables
+from orchestrator.schedule import lanes
 from orchestrator.study import BASELINE
 from stats import weight_report
+from training.scoring import Shard
 from training.weights import pair_weights
 
 
@@ -19,8 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score the pairs unless they are scored; figures, tables and a page go to disk and into MLflow."""
     study, _ = cli.study_of(cli.parser("weights", __doc__), argv)
     here, data = places(study), tables(study)
-    with cluster():
-        scored = score(study, data, here)
+
+    def on_a_cluster(shards: Sequence[Shard]) -> None:
+        with cluster(), lanes(study, here, len(shards)) as (desk, _):
+            score_on_lanes(study, desk, shards)
+
+    scored = score(study, data, here, on_a_cluster)
     about = data.corpus.pairs[["pair_id", "user_id", "source_model", "score_gap"]]
     pairs = about.merge(pair_weights(scored.path), on="pair_id", validate="one_to_one")
     groups = [table.assign(split=name) for name, table in data.groups.items() if name != BASELINE]

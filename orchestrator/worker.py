@@ -1,4 +1,5 @@
-"""What runs inside a Ray Train worker: one trial, from its order to its result. Knows no ray.
+"""What runs inside a Ray Train worker: a trial, from its order to its result, or a part of the scoring pass.
+Knows no ray.
 
 A trial's arms are trained one after the other and then score both groups' held-out pairs (two by two).
 A finished arm is kept on the trial's shelf, so a retry never trains it again; an unfinished one saves itself
@@ -19,6 +20,8 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.trial import Geometry, Order, Report, TrialResult
+from training.errors import Preempted
+from training.scoring import Shard, open_scored, score_shard
 from training.shelf import Damaged, Shelf
 
 ARM, ARM_FILES = "arm", ("outcomes.parquet", "curve.parquet", "numbers.json")
@@ -38,6 +41,20 @@ class Arm:
     outcomes: pd.DataFrame
     seconds: dict[str, float]
     notes: list[str]
+
+
+def run(work: Order | Shard, report: Report) -> TrialResult | None:
+    """Do what the desk hands out."""
+    if isinstance(work, Order):
+        return run_trial(work, report)
+    if os.environ.get("RANK", "0") == "0":
+
+        def told(done: int, total: int) -> None:
+            if report("scoring", done, total):
+                raise Preempted("asked to stop amid the scoring pass")
+
+        score_shard(work, told)
+    return None
 
 
 def run_trial(order: Order, report: Report) -> TrialResult:
@@ -85,7 +102,6 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
     from training.arm import train_arm
     from training.checkpoints import Checkpoints
     from training.evaluate import heldout
-    from training.scoring import open_scored
 
     trial = order.trial
     scored = open_scored(order.scored)

@@ -40,7 +40,7 @@ def test_a_finished_cell_is_handed_over_once() -> None:
         desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
         waiting = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
-        assert await desk.next_cell(0, visit) == cell.trial.trial_id
+        assert await desk.next(0, visit) == cell.trial.trial_id
         await desk.done(0, visit, result(cell))
         assert await waiting is None
         assert (await desk.take(cell.trial.trial_id)).metrics == {"x": 1.0}
@@ -55,13 +55,13 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
         freed: list[str] = []
         desk, cell = at_desk(backoff_s=0, lanes=1, free=freed.append), order(1)
         attempt = asyncio.create_task(desk.run(cell))
-        await desk.next_cell(0, await desk.visit(0, WORKER))
+        await desk.next(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
         assert freed == ["its CPUs"]
         assert await attempt == Failure("node died", retriable=True, logs="here")
         again = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
-        await desk.next_cell(0, visit)
+        await desk.next(0, visit)
         await desk.done(0, visit, result(cell))
         assert await again is None
         assert [failure.error for failure in await desk.failures(cell.trial.trial_id)] == ["node died"]
@@ -73,13 +73,13 @@ def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
         desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
         old = await desk.visit(0, WORKER)
-        hanging = asyncio.create_task(desk.next_cell(0, old))  # asked by a worker that dies now
+        hanging = asyncio.create_task(desk.next(0, old))  # asked by a worker that dies now
         await asyncio.sleep(0)
         await desk.lose(0, "killed")
         attempt = asyncio.create_task(desk.run(cell))
         assert await hanging is None
         visit = await desk.visit(0, WORKER)
-        assert await desk.next_cell(0, visit) == cell.trial.trial_id
+        assert await desk.next(0, visit) == cell.trial.trial_id
         await desk.done(0, old, result(cell))  # a late word of the dead
         assert not attempt.done()
         await desk.done(0, visit, result(cell))
@@ -93,7 +93,7 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
         desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
         first = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
-        await desk.next_cell(0, visit)
+        await desk.next(0, visit)
         second = asyncio.create_task(desk.run(cell))
         await asyncio.sleep(0)
         await desk.done(0, visit, result(cell))
@@ -128,7 +128,7 @@ def test_a_second_attempt_waits_longer_each_time() -> None:
             asked = loop.time()
             attempt = asyncio.create_task(desk.run(cell))
             visit = await desk.visit(0, WORKER)
-            await desk.next_cell(0, visit)
+            await desk.next(0, visit)
             waits.append(loop.time() - asked)
             await desk.failed(0, visit, Failure("x", retriable=True))
             await attempt
@@ -144,7 +144,7 @@ def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None
         attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
         visits = [await desk.visit(0, WORKER), await desk.visit(1, Worker("hung actor", "there", "its CPUs"))]
         for lane, visit in enumerate(visits):
-            await desk.next_cell(lane, visit)
+            await desk.next(lane, visit)
         for step in range(6):  # slower than the timeout in all, but it moves
             await asyncio.sleep(0.1)
             await desk.step(0, visits[0], Progress("A", step, 9))
@@ -166,9 +166,9 @@ def test_after_each_lack_of_memory_half_the_micro_batch_is_tried(micro_batch: in
         seen = []
         for _ in [micro_batch, *then]:
             attempt = asyncio.create_task(desk.run(cell))
-            trial_id = await desk.next_cell(0, visit)
+            trial_id = await desk.next(0, visit)
             assert trial_id
-            seen.append((await desk.order(trial_id)).micro_batch)
+            seen.append((await desk.work(trial_id)).micro_batch)
             await desk.failed(0, visit, Failure("does not fit", retriable=True, halve=True))
             await attempt
         assert seen == [micro_batch, *then]

@@ -3,7 +3,7 @@
 Shape suffixes: B sequences, T positions, N answer tokens of a batch, H hidden, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,13 +89,17 @@ def score_batch(
     return torch.stack([logp, (logp - squares) / n, (logp - greedy) / n])
 
 
-def score_answers(model: PreTrainedModel, answers: Answers) -> AnswerScores:
-    """Score all sequences in batches of similar length, longest first; the order of the input is kept."""
+def score_answers(
+    model: PreTrainedModel, answers: Answers, on_batch: Callable[[int, int], None] = lambda done, total: None
+) -> AnswerScores:
+    """Score all sequences in batches of similar length, longest first; the order of the input is kept.
+    `on_batch(done, total)` is told of each batch."""
     refuse_scaled_logits(model)
     lengths = np.array([len(ids) for ids in answers.ids])
     out = np.full((3, len(lengths)), np.nan)
     device = model.device
-    for rows in length_batches(lengths, BATCH_TOKENS[device.type]):
+    batches = length_batches(lengths, BATCH_TOKENS[device.type])
+    for number, rows in enumerate(batches, start=1):
         ids = [torch.tensor(answers.ids[i]) for i in rows]
         padded = pad_sequence(ids, batch_first=True).to(device)
         position = torch.arange(padded.shape[1], device=device)
@@ -104,6 +108,7 @@ def score_answers(model: PreTrainedModel, answers: Answers) -> AnswerScores:
             position >= torch.tensor([answers.starts[i] for i in rows], device=device)[:, None]
         )
         out[:, rows] = score_batch(model, padded, attention.long(), answer).cpu().numpy()
+        on_batch(number, len(batches))
     return AnswerScores(*out)
 
 

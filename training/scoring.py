@@ -66,6 +66,10 @@ class Shard:
     count: int
     out: Path
 
+    @property
+    def key(self) -> str:
+        return str(self.out)
+
 
 def serial(shards: Sequence[Shard]) -> None:
     """Score the shards one after another, here."""
@@ -111,8 +115,9 @@ def open_scored(path: Path) -> "Dataset":
     return Dataset.load_from_disk(str(path))
 
 
-def score_shard(shard: Shard) -> Path:
-    """Score one shard and write it, whole or not at all; returns its file."""
+def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """Score one shard and write it, whole or not at all; returns its file. `on_batch(done, total)` is told of
+    each batch."""
     import torch
     from datasets import Dataset
 
@@ -128,7 +133,7 @@ def score_shard(shard: Shard) -> Path:
         for prompt, answer in zip(part["prompt_ids"], part[side], strict=True)
     ]
     model = load_model(shard.files, shard.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
-    scores = score_answers(model, Answers(ids, starts * 2))
+    scores = score_answers(model, Answers(ids, starts * 2), on_batch)
     both = (scores.logp, scores.log_weight_sampled, scores.log_weight_greedy)
     values = np.concatenate([values.reshape(2, -1) for values in both])  # rows in the order of COLUMNS
     with tempfile.NamedTemporaryFile(dir=shard.out.parent, suffix=".tmp", delete=False) as unfinished:

@@ -1,6 +1,7 @@
 """The driver of a chaos study: `sweep.main` less what reads study files and data."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import harness
@@ -12,19 +13,24 @@ from orchestrator.cluster import cluster
 from orchestrator.lease import lease
 from orchestrator.ledger import Ledger
 from orchestrator.places import sole_driver
+from orchestrator.trial import Order, Trial
 
 cloudpickle.register_pickle_by_value(harness)  # workers cannot import it
 
 
 def main(setting: harness.Setting) -> int:
     here, study, trials = setting.places, setting.study, setting.trials
+
+    def order(cells: Sequence[Trial], _desk: object) -> list[Order]:
+        return [setting.order(trial) for trial in cells]
+
     with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
         ledger.close_abandoned()
         done = ledger.finished()
-        orders = [setting.order(trial) for trial in trials if trial.trial_id not in done]
-        if orders:
+        left = [trial for trial in trials if trial.trial_id not in done]
+        if left:
             with cluster():
-                schedule.run(study, here, orders, ledger, {}, Lines(), run_trial=harness.trainer(setting))
+                schedule.run(study, here, left, order, ledger, {}, Lines(), harness.trainer(setting))
         return 0 if len(ledger.finished()) == len(trials) else 1
 
 

@@ -90,7 +90,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         ledger = Ledger(places)
         with cluster():
-            schedule.run(STUDY, places, orders, ledger, {}, Lines(), run_trial=fake_trainer)
+            schedule.run(STUDY, places, trials, lambda *_: orders, ledger, {}, Lines(), fake_trainer)
         table = ledger.cells(trials)
         table["work"] = [order.work for order in orders]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}

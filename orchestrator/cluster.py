@@ -15,6 +15,9 @@ TUNE_QUIET = {
 }
 
 STARTS = 3  # of a cluster here
+# What a cluster of one machine, for one sweep, has no use for: each is a process that starts with the sweep.
+ALONE = {"include_dashboard": False}
+ALONE_ENV = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # a drained node has to be another one
 
 # One thread a process: lanes share the cores between them, and a sum's order stays the same.
 WORKER_ENV = {
@@ -43,13 +46,16 @@ def cluster(verbose: bool = False) -> Iterator[None]:
 
 
 def _start(verbose: bool) -> None:
+    address = os.environ.get("RAY_ADDRESS", "local")
+    alone = address == "local"
     for attempt in range(1, STARTS + 1):
         try:
             ray.init(
-                address=os.environ.get("RAY_ADDRESS", "local"),
+                address=address,
                 log_to_driver=verbose,  # what a cell prints goes to its log file either way
                 logging_level=logging.INFO if verbose else logging.ERROR,
-                runtime_env={"env_vars": WORKER_ENV},
+                runtime_env={"env_vars": WORKER_ENV | (ALONE_ENV if alone else {})},
+                **(ALONE if alone else {}),
             )
             return
         except Exception as error:

@@ -5,7 +5,7 @@ pairs for all; the variants take turns. A variant's time in a round is the mean 
 first, on the wall and, for a CPU that others use, too, in processor seconds. Prints medians over rounds, and
 medians of the rounds' ratios with their range.
 
-    python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5]
+    python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5] [--peak-tflops 989]
 """
 
 import argparse
@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback
+from transformers import AutoConfig, PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from stats.markdown import table
 from training import tiny
 from training.arm import train_arm
-from training.batches import data_order, sequence_lengths
+from training.batches import Rows, data_order, sequence_lengths
+from training.flops import mfu, step_flops
 from training.isolation import isolated
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.scoring import open_scored, score
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--max-length", type=int, default=1024)
+    parser.add_argument("--peak-tflops", type=float, help="of the hardware at the dtype, for a column of MFU")
     options = parser.parse_args()
     training = TrainingSpec(
         max_steps=options.steps, max_length=options.max_length, dtype=options.dtype, logging_steps=10
@@ -133,6 +135,7 @@ def main() -> None:
 
         rows = np.arange(len(scored))
         order = data_order(rows, sequence_lengths(scored), training, np.random.default_rng(0))
+        tokens, flops = arithmetic(scored, order[training.batch_size :], files)
         same = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
 
         def ours(method: MethodSpec, how: TrainingSpec, clock: Clock) -> None:
@@ -155,15 +158,30 @@ def main() -> None:
                 run(clock)
                 found[name] = clock.step
             seconds.append(found)
-    write(seconds[1:])  # the first round warms up
+    timed = training.max_steps - 1
+    write(seconds[1:], tokens / timed, flops / timed, options.peak_tflops)  # the first round warms up
 
 
-def write(rounds: list[dict[str, tuple[float, float]]]) -> None:
-    """A Markdown table for each clock."""
+def arithmetic(scored: Dataset, order: Rows, files: ModelFiles) -> tuple[int, int]:
+    """Tokens of these pairs' sequences, none of it padding, and the operations of training on them."""
+    rows = scored.select(order)[:]
+    answers = np.array([rows["chosen_tokens"], rows["rejected_tokens"]])
+    lengths = (answers + np.array(rows["prompt_tokens"])).ravel()
+    config = AutoConfig.from_pretrained(files.path)
+    return int(lengths.sum()), step_flops(config, lengths.tolist(), int(answers.sum()))
+
+
+def write(
+    rounds: list[dict[str, tuple[float, float]]], tokens: float, flops: float, peak_tflops: float | None
+) -> None:
+    """A Markdown table for each clock; `tokens` and `flops` of a step."""
     for place, clock in enumerate(("wall", "processor")):
         lines = []
         for name in rounds[0]:
-            line = {f"{clock} s/step": f"{statistics.median(found[name][place] for found in rounds):.4f}"}
+            seconds = statistics.median(found[name][place] for found in rounds)
+            line = {f"{clock} s/step": f"{seconds:.4f}", "tokens/s": f"{tokens / seconds:,.0f}"}
+            if peak_tflops:
+                line["MFU"] = f"{mfu(flops, seconds, peak_tflops * 1e12):.1%}"
             for other in (STOCK, "dpo"):
                 ratios = [found[name][place] / found[other][place] for found in rounds]
                 middle = statistics.median(ratios)

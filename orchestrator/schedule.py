@@ -1,7 +1,7 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,7 +141,7 @@ def run(
     """
     ended: dict[str, bool] = {}
     for left in reversed(range(study.faults.max_attempts)):
-        still = [trial for trial in trials if trial.trial_id not in ended]
+        still = longest_first(trial for trial in trials if trial.trial_id not in ended)
         try:
             with lanes(study, places, len(still), run_work) as (desk, width):
                 orders = {one.trial.trial_id: one for one in order(still, desk)}
@@ -152,6 +152,11 @@ def run(
             if not left:
                 raise
             ledger.close_abandoned()
+
+
+def longest_first(trials: Iterable[Trial]) -> list[Trial]:
+    """Cells of two arms before those of one, so that a sweep does not end on one straggler."""
+    return sorted(trials, key=lambda trial: -len(trial.arms) * trial.training.max_steps)
 
 
 def _tune(study: Study, places: Places, width: int, recorder: Recorder) -> None:

@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from stats.anova import estimate, squares, unpaired_change
 from stats.bootstrap import percentile, pigeonhole
-from stats.crossed import Crossed, Group, difference
+from stats.crossed import difference
 from stats.judge import CONTRADICTED, SUPPORTED, judge
 from stats.markdown import plain, table, times
 from stats.mixed import mixed_estimate
@@ -94,12 +94,6 @@ def coverage(
     return pd.DataFrame(rows, columns=names)
 
 
-def of_seeds(table: Crossed, places: slice) -> Crossed:
-    """The contrast with some of its seeds."""
-    groups = tuple(Group(g.sums[places], g.pairs, g.users, g.keys) for g in table.groups)
-    return Crossed(table.seeds[places], groups)
-
-
 def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
     """A method with one seed, whose spread is the reference's: its diff, and its change from 5 seeds."""
     rows = []
@@ -109,7 +103,7 @@ def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
             found = []
             for _ in range(studies):
                 drawn = study(truth, rng)
-                ours, theirs = of_seeds(drawn, slice(5, 6)), of_seeds(drawn, slice(5))
+                ours, theirs = drawn.taking([5]), drawn.taking(range(5))
                 diff = estimate(ours, squares(theirs)).interval(LEVEL)
                 change = unpaired_change(ours, theirs).interval(LEVEL)
                 found.append((covers(diff, truth.diff_pp), covers(change, 0.0)))
@@ -211,7 +205,7 @@ def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, floa
             found = []
             for _ in range(studies):
                 ours, theirs = (drawn.contrast for drawn in methods(truth, rng, 2))
-                ours, theirs = of_seeds(ours, slice(seeds)), of_seeds(theirs, slice(5))
+                ours, theirs = ours.taking(range(seeds)), theirs.taking(range(5))
                 after, before = (verdict(side.values, "A > B") for side in (ours, theirs))
                 label = change(before, after)
                 moved = (

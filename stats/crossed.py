@@ -1,6 +1,6 @@
 """Contrasts of arms and groups as crossed tables, seeds x users."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +79,12 @@ class Crossed:
     def value(self) -> float:
         return float(self.values.mean())
 
+    def taking(self, seeds: Sequence[int]) -> "Crossed":
+        """The contrast of some of its seeds, in the order given."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        groups = tuple(Group(group.sums[rows], group.pairs, group.users, group.keys) for group in self.groups)
+        return Crossed(tuple(seeds), groups)
+
 
 def crossed(sums: pd.DataFrame, contrast: Contrast = OWN, metric: Metric = ACCURACY) -> Crossed:
     """The contrast of one method and split.
@@ -151,10 +157,10 @@ def difference(method: Crossed, reference: Crossed) -> Crossed:
     seeds = tuple(sorted(set(method.seeds) & set(reference.seeds)))
     if not seeds:
         raise TableError("change: method and reference have no seed in common")
-    ours, theirs = ([side.seeds.index(seed) for seed in seeds] for side in (method, reference))
+    ours, theirs = method.taking(seeds), reference.taking(seeds)
     groups = tuple(
-        Group(mine.sums[ours] - other.sums[theirs], mine.pairs, mine.users, mine.keys)
-        for mine, other in zip(method.groups, reference.groups, strict=True)
+        Group(mine.sums - other.sums, mine.pairs, mine.users, mine.keys)
+        for mine, other in zip(ours.groups, theirs.groups, strict=True)
     )
     return Crossed(seeds, groups)
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats as distributions
 from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 POWER = 0.8
@@ -125,6 +126,45 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
 
 def _first(values: npt.NDArray[np.int_], enough: npt.NDArray[np.bool_]) -> float:
     return float(values[enough][0]) if enough.any() else np.inf
+
+
+def chance_to_decide(effect: float, spread: Floats, df: float, half: Floats, inner: Floats) -> Floats:
+    """Probability that an estimate, effect + spread t(df), is beyond +-half or within +-inner.
+
+    half: of an interval that excludes zero then. inner: a margin less half of an interval that is inside the
+        margin then; nothing is within a negative one.
+    """
+    reach = np.maximum(inner, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # without spread it is decided or not
+        above, below, high, low = (
+            np.nan_to_num(distance / spread, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            for distance in (effect - half, -effect - half, reach - effect, -reach - effect)
+        )
+    found = stdtr(df, above) + stdtr(df, below) + stdtr(df, high) - stdtr(df, low)
+    return np.asarray(np.minimum(found, 1.0))
+
+
+def needed_to_decide(
+    row: "pd.Series[float]", effect: float, alpha: float, margin: float
+) -> tuple[float, float]:
+    """(seeds, held-out pairs of both groups) with which the interval at 1 - alpha would, with 80 % power,
+    exclude zero or lie inside +-margin if the truth were `effect`; the other kept as it is, infinite where no
+    number up to 200 seeds or a million users a group is enough.
+
+    Args:
+        row: users, pairs (both groups), n_seeds and *_variance, as a row of `detectable`'s.
+    """
+    seeds = np.arange(2, MOST_SEEDS + 1)
+    sizes = np.unique(np.geomspace(2, MOST_USERS, 150).astype(int))
+    found = []
+    for design, numbers in (((seeds, row["users"] / 2), seeds), ((row["n_seeds"], sizes), sizes)):
+        variance, df = design_variance(row, *design)
+        se = np.sqrt(variance)
+        half = stdtrit(df, 1 - alpha / 2) * se
+        chance = chance_to_decide(effect, se, np.inf, half, margin - half)
+        found.append(_first(numbers, chance >= POWER))
+    pairs = 2 * found[1] * row["pairs"] / row["users"]
+    return found[0], float(ceil(pairs)) if np.isfinite(pairs) else pairs
 
 
 def power_curves(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:

@@ -1,0 +1,107 @@
+"""How small a p value must be at each look, so that all looks together err at a stated level.
+
+A t test looks at seed counts n = start..most. Without differences between users its two-sided p value is,
+under the null hypothesis, a Markov chain: with u[n] the cosine between the diffs by seed and (1, .., 1), a
+monotone function of t, and phi the angle of the next diff to those before it,
+
+    u[n+1] = (sqrt(n) u[n] cos phi + sin phi) / sqrt(n + 1),    sqrt(n) tan phi ~ t(n), independent of u[n]
+
+(the direction of a normal sample is uniform on the sphere). So the probability of crossing is a recursion
+over looks, as Armitage, McPherson & Rowe (1969) have it for normal sums, and exact for the sequential t test
+as in Jennison & Turnbull (1991). Normal boundaries with the t test's p values are not: with few seeds, where
+a small spread makes t large, successive t values are far less alike than the normal ones, and the error is
+exceeded.
+
+Users that every seed scores make successive estimates more alike, so their boundaries would be wider. These
+hold for any variance of users (docs/seeds.md has the simulations).
+
+Error is spent as Lan & DeMets (1983): `spent` of it by the n-th of `most` seeds.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+from scipy.stats import norm
+
+Floats = npt.NDArray[np.float64]
+POINTS = 220  # of the grid of p values, dense where they are small
+RHO = 1.5  # of the spending function; chosen by simulation (docs/seeds.md)
+# Levels between which the sequential p value is interpolated; below the first it is not told apart.
+ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 33), np.linspace(0.13, 0.97, 13)])
+EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(6.5, 0.0, POINTS))])
+
+
+def spent(share: npt.ArrayLike) -> Floats:
+    """Share of the error that may be spent by a share of the seeds: the power family (Kim & DeMets 1987)."""
+    return np.asarray(np.asarray(share, dtype=float) ** RHO)
+
+
+@lru_cache(maxsize=64)
+def nominal(start: int, most: int, alpha: float) -> Floats:
+    """Nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
+    return _levels(start, most, alpha)
+
+
+def _levels(start: int, most: int, alpha: float) -> Floats:
+    looks = np.arange(start, most + 1)
+    budget = np.diff(alpha * spent(looks / most), prepend=0.0)
+    mass, levels = np.diff(EDGES), []
+    for n, share in zip(looks, budget, strict=True):
+        if n > start:
+            mass = mass @ _kernel(int(n) - 1)
+        below = np.concatenate([[0.0], np.cumsum(mass)])
+        levels.append(float(np.interp(share, below, EDGES)))
+        mass = mass * np.clip((EDGES[1:] - levels[-1]) / np.diff(EDGES), 0, 1)
+    return np.array(levels)
+
+
+@lru_cache(maxsize=8)
+def _ladder(start: int, most: int) -> Floats:
+    """Nominal levels [alphas, looks]; they grow with alpha, as every increment of the spending does."""
+    return np.stack([_levels(start, most, alpha) for alpha in ALPHAS])
+
+
+def sequential_p(p: Floats, start: int, most: int) -> Floats:
+    """The smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
+
+    Args:
+        p: two-sided p values of the looks so far; nan where a look has none.
+
+    Returns:
+        As many; never rising. At any look, however chosen, it is below a level with at most its probability.
+    """
+    ladder = _ladder(start, most)[:, : len(p)]
+    steps = np.log(np.vstack([ladder, np.ones(len(p))]))
+    logs = np.log([*ALPHAS, 1.0])
+    known = np.log(np.clip(np.where(np.isnan(p), 1.0, p), 1e-300, 1.0))
+    found = [np.exp(np.interp(*look, logs)) for look in zip(known, steps.T, strict=True)]
+    return np.minimum.accumulate(np.array(found, dtype=float))
+
+
+@lru_cache(maxsize=64)
+def _kernel(n: int) -> Floats:
+    """Probabilities that the p value of n seeds, in one bin of EDGES, is in another with n + 1 seeds."""
+    t = -stdtrit(n - 1, (EDGES[:-1] + EDGES[1:]) / 4)  # half of a bin's middle a side
+    ahead = np.sqrt(n) * t / np.hypot(t, np.sqrt(n - 1))  # sqrt(n) u
+    length, turn = np.hypot(1, ahead)[:, None], np.arctan(ahead)[:, None]
+    t = -stdtrit(n, np.maximum(EDGES, 1e-40) / 2)
+    u = t / np.hypot(t, np.sqrt(n))
+
+    def below(u: Floats) -> Floats:
+        """P(u[n+1] <= u): length * sin(phi + turn) / sqrt(n + 1) is on two branches."""
+        sine = u * np.sqrt(n + 1) / length
+        angle = np.arcsin(np.clip(sine, -1, 1))
+        inside = _angles(angle - turn, n) + 1 - _angles(np.pi - angle - turn, n)
+        return np.where(sine >= 1, 1.0, np.where(sine <= -1, 0.0, inside))
+
+    at_least = 1 - (below(u) - below(-u))
+    steps = np.maximum(np.diff(at_least, axis=1), 0)
+    return np.asarray(steps / steps.sum(axis=1, keepdims=True))
+
+
+def _angles(phi: Floats, n: int) -> Floats:
+    """Distribution function of phi."""
+    inner = np.clip(phi, -np.pi / 2, np.pi / 2)
+    return np.asarray(stdtr(n, np.sqrt(n) * np.tan(inner)))

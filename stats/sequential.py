@@ -1,0 +1,302 @@
+"""Which verdicts are settled, which another seed may settle, and which no seed will: after any finished cell.
+
+Every seed of a split scores the same held-out users, so the estimate after n seeds has variance V_user +
+sigma^2 / n, and estimates after j <= n seeds have the covariance Var(est[n]): the joint distribution of a
+group-sequential trial (Jennison & Turnbull 2000, ch. 3). Each seed count from `start` to `most` is a look.
+Its p value and interval are those of the crossed analysis of variance (`stats.anova`); how small the p value
+must be says `stats.boundaries`, so that all looks together err at a stated level.
+
+Claims, each of which is kept whatever comes after it:
+
+- *differs from zero*, on the side of the estimate: Holm over the sequential p values (Liu & Anderson 2008;
+  Maurer & Bretz 2013) of a method's k predicted splits. A false one is made with probability at most 1 -
+  level.
+- *practically null*: the repeated confidence interval (Jennison & Turnbull 1989) at level 1 - (1 - level) /
+  k,
+
+      est[n] +- t(1 - c[n] / 2, df[n]) se[n],    c[n] the nominal level of the look,
+
+  lies inside the margin at some look. All looks' intervals of all k splits together hold their truths with
+  probability at least `level`, so a false one is made with probability at most 1 - level.
+
+Where the variances found so far leave little chance that even `most` seeds decide, a split stops undecided.
+No error is spent on that: going on is always allowed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+from statsmodels.stats.multitest import multipletests
+
+from stats.anova import Squares, estimate, squares
+from stats.boundaries import nominal, sequential_p
+from stats.crossed import Crossed, Floats, crossed
+from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
+from stats.power import chance_to_decide, needed_to_decide
+
+OPEN = "open"
+EXPLORATORY = "exploratory"
+SEEDS, PAIRS = "seeds", "pairs"
+COLUMNS = [
+    "method",
+    "split",
+    "predicted",
+    "state",
+    "seeds",
+    "look",
+    "estimate",
+    "low",
+    "high",
+    "p_holm",
+    "needed_seeds",
+    "needed_pairs",
+    "cheaper",
+    "chance",
+    "note",
+]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """A design: one look a seed count from `start` (two or more) to `most`.
+
+    level: 1 - level is the family-wise error over a method's splits and all looks.
+    margin_pp: an interval inside +-margin_pp is practically null (percentage points).
+    futility: a split stops where the chance that seeds up to `most` decide is below it.
+    """
+
+    start: int
+    most: int
+    level: float = 0.95
+    margin_pp: float = 1.0
+    futility: float = 0.1
+
+
+@dataclass(frozen=True)
+class Path:
+    """A split's looks so far, one an entry: estimate (pp), standard error and degrees of freedom (nan where
+    the data tell none), variance over seeds of the diffs by seed, sequential p value."""
+
+    value: Floats
+    se: Floats
+    df: Floats
+    over_seeds: Floats
+    p: Floats
+    note: str = ""
+
+    def until(self, looks: int) -> "Path":
+        """Its first looks."""
+        value, se, df, over_seeds, p = (
+            part[:looks] for part in (self.value, self.se, self.df, self.over_seeds, self.p)
+        )
+        return Path(value, se, df, over_seeds, p, self.note)
+
+    def half(self, levels: Floats) -> Floats:
+        """Half the repeated interval's width, by look."""
+        return np.asarray(stdtrit(self.df, 1 - levels[: len(self.df)] / 2) * self.se)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Of one split. `at`: the look (from 0) that settled it, else its last; -1 where there is none."""
+
+    state: str
+    at: int
+    low: float = np.nan
+    high: float = np.nan
+    p_holm: float = np.nan
+    chance: float = np.nan
+    note: str = ""
+
+
+def path(table: Crossed, looks: Looks) -> Path:
+    """Looks at a contrast whose seeds are in the order in which they were taken."""
+    rows, note = [], ""
+    for n in range(looks.start, len(table.seeds) + 1):
+        part = table.taking(table.seeds[:n])
+        found = estimate(part)
+        told = found.se is not None
+        rows.append(
+            (
+                found.value,
+                found.se if told else np.nan,
+                found.df if told else np.nan,
+                squares(part).over_seeds,
+                found.p if told else np.nan,
+            )
+        )
+        note = found.note
+    value, se, df, over_seeds, p = np.array(rows, dtype=float).reshape(-1, 5).T
+    return Path(value, se, df, over_seeds, sequential_p(p, looks.start, looks.most), note)
+
+
+def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Looks) -> dict[str, Decision]:
+    """Decide the splits of one method; splits without a path have no look yet."""
+    error = 1 - looks.level
+    tested = [split for split, predicted in predictions.items() if predicted != EXPLORATORY]
+    smallest = [paths[s].p[-1] if s in paths and len(paths[s].p) else 1.0 for s in tested]
+    reject, adjusted, _, _ = multipletests(smallest, error, method="holm") if tested else ([], [], 0, 0)
+    claimed = {split: bool(yes) for split, yes in zip(tested, reject, strict=True)}
+    p_holm = dict(zip(tested, map(float, adjusted), strict=True))
+    # Holm rejects nothing whose p value is above the level of its last step.
+    last_step = error / max(1, len(tested) - max(0, sum(claimed.values()) - 1))
+    next_step = error / max(1, len(tested) - sum(claimed.values()))
+    inner = nominal(looks.start, looks.most, error / max(1, len(tested)))
+    alone = nominal(looks.start, looks.most, error)
+    outer = nominal(looks.start, looks.most, next_step)
+    found = {}
+    for split, predicted in predictions.items():
+        have = paths.get(split)
+        if have is None or not len(have.p):
+            found[split] = Decision(OPEN, -1)
+            continue
+        if predicted == EXPLORATORY:
+            half = have.half(alone)[-1]
+            ends = (have.value[-1] - half, have.value[-1] + half)
+            note = "exploratory: outside the family of tests, no seeds beyond the first"
+            found[split] = Decision(UNDECIDED, len(have.p) - 1, *ends, note=note)
+            continue
+        half = have.half(inner)
+        low, high = have.value - half, have.value + half
+        null = np.flatnonzero((low > -looks.margin_pp) & (high < looks.margin_pp))
+        chance, note = np.nan, ""
+        if len(null):
+            state, at = NULL, int(null[0])
+            note = "differs from zero, by less than the margin" if claimed[split] else ""
+        elif claimed[split]:
+            at = int(np.flatnonzero(have.p <= last_step)[0])
+            state = SUPPORTED if predicted == ("A > B" if have.value[at] > 0 else "A < B") else CONTRADICTED
+        else:
+            state, at = OPEN, len(have.p) - 1
+            chance = _chance(have, looks, outer, inner)
+            if at + looks.start >= looks.most:
+                state, note = UNDECIDED, f"at the most seeds, {looks.most}"
+            elif chance < looks.futility:
+                state, note = UNDECIDED, "more seeds would not decide"
+            if np.isnan(have.se[at]):
+                note = have.note
+        found[split] = Decision(state, at, low[at], high[at], p_holm[split], chance, note)
+    return found
+
+
+def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats) -> float:
+    """Predictive probability (Spiegelhalter, Freedman & Blackburn 1986) that a later look decides: of the
+    best.
+
+    est[N] given est[n] is est[n] + t(n - 1) sigma sqrt(1/n - 1/N) where nothing was known of the truth.
+    """
+    n, se, sigma2 = looks.start + len(have.p) - 1, have.se[-1], have.over_seeds[-1]
+    later = np.arange(n + 1, looks.most + 1)
+    if not len(later) or np.isnan(se):
+        return 0.0
+    users = max(0.0, se**2 - sigma2 / n)
+    # What Satterthwaite's denominator holds besides the seeds is the users', and stays.
+    rest = max(0.0, se**4 / have.df[-1] - (sigma2 / n) ** 2 / (n - 1))
+    variance = sigma2 / later + users
+    df = variance**2 / ((sigma2 / later) ** 2 / (later - 1) + rest)
+    beyond, within = (
+        stdtrit(df, 1 - levels[-len(later) :] / 2) * np.sqrt(variance) for levels in (outer, inner)
+    )
+    spread = np.sqrt(sigma2 * (1 / n - 1 / later))
+    chances = chance_to_decide(have.value[-1], spread, n - 1, beyond, looks.margin_pp - within)
+    return float(chances.max())
+
+
+def decide(
+    sums: pd.DataFrame, predictions: Mapping[str, str], looks: Looks, seeds: Mapping[str, Sequence[int]]
+) -> pd.DataFrame:
+    """Decide every split of every method from the cells that have finished, in whatever order.
+
+    A split's looks are those of the longest beginning of `seeds` that has finished; later ones do not count
+    yet.
+
+    Args:
+        sums: of `stats.sums.user_sums`, of one study; may lack methods, splits and seeds.
+        predictions: split -> predicted.
+        seeds: method -> its seeds in the order in which they are taken, `looks.most` of them.
+
+    Returns:
+        One row a (method, split): method, split, predicted; state (supported, contradicted, practically null,
+        undecided, or open: more seeds please); seeds (finished ones that count); look (seed count that
+        settled it, else the last; nan before the first); estimate, low, high (pp, repeated interval, of that
+        look); p_holm; of the unsettled: needed_seeds and needed_pairs (of both groups), each of which would
+        decide with 80 % power if the estimate were the truth, inf where no number is enough; cheaper (`seeds`
+        or `pairs`: whichever must grow by the smaller factor), chance (that seeds up to `most` decide); note.
+
+    Raises:
+        TableError: outcomes from which a contrast cannot be made (`stats.crossed`).
+    """
+    rows: list[dict[str, object]] = []
+    parts = dict(iter(sums.groupby(["method", "split"], sort=False))) if len(sums) else {}
+    for method, order in seeds.items():
+        tables = {
+            split: table
+            for split in predictions
+            if (table := _prefix(parts.get((method, split)), order[: looks.most])) is not None
+        }
+        paths = {split: path(table, looks) for split, table in tables.items()}
+        for split, decision in family(paths, predictions, looks).items():
+            row: dict[str, object] = {
+                "method": method,
+                "split": split,
+                "predicted": predictions[split],
+                "state": decision.state,
+                "seeds": len(tables[split].seeds) if split in tables else 0,
+                "look": looks.start + decision.at if decision.at >= 0 else np.nan,
+                "estimate": paths[split].value[decision.at] if decision.at >= 0 else np.nan,
+                "low": decision.low,
+                "high": decision.high,
+                "p_holm": decision.p_holm,
+                "chance": decision.chance,
+                "note": decision.note,
+            }
+            unsettled = decision.at >= 0 and decision.state in (OPEN, UNDECIDED)
+            rows.append({**row, **(_needed(tables[split], looks, predictions) if unsettled else NOT_NEEDED)})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
+
+
+def _prefix(rows: pd.DataFrame | None, order: Sequence[int]) -> Crossed | None:
+    """The contrast of the longest beginning of `order` that has finished; None without a seed."""
+    if rows is None:
+        return None
+    finished = set(rows["seed"])
+    count = next((place for place, seed in enumerate(order) if seed not in finished), len(order))
+    taken = list(order[:count])
+    return crossed(rows[rows["seed"].isin(taken)]).taking(taken) if taken else None
+
+
+def _needed(table: Crossed, looks: Looks, predictions: Mapping[str, str]) -> dict[str, object]:
+    """What would decide, at the last look's level of Holm's first step."""
+    found: Squares = squares(table)
+    users = sum(group.users for group in found.groups)
+    if min(group.users for group in found.groups) < 2:
+        return NOT_NEEDED
+    pairs = sum(float(group.pairs.sum()) for group in table.groups)
+    row = pd.Series(
+        {
+            "n_seeds": found.seeds,
+            "users": users,
+            "pairs": pairs,
+            "seed_variance": found.seed_variance,
+            "user_variance": found.user_variance,
+            "residual_variance": found.residual_variance,
+        }
+    )
+    tested = sum(predicted != EXPLORATORY for predicted in predictions.values())
+    alpha = nominal(looks.start, looks.most, (1 - looks.level) / max(1, tested))[-1]
+    more_seeds, more_pairs = needed_to_decide(row, found.value, float(alpha), looks.margin_pp)
+    by_seeds, by_pairs = more_seeds / found.seeds, more_pairs / pairs
+    cheaper = "" if min(by_seeds, by_pairs) == np.inf else SEEDS if by_seeds <= by_pairs else PAIRS
+    return {"needed_seeds": more_seeds, "needed_pairs": more_pairs, "cheaper": cheaper}
+
+
+def unsettled(decided: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    """(method, split) of the verdicts that want another seed."""
+    rows = decided[decided["state"] == OPEN]
+    return zip(rows["method"], rows["split"], strict=True)

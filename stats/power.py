@@ -134,12 +134,9 @@ def chance_to_decide(effect: float, spread: Floats, df: float, half: Floats, inn
     half: of an interval that excludes zero then. inner: a margin less half of an interval that is inside the
         margin then; nothing is within a negative one.
     """
-    reach = np.maximum(inner, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # without spread it is decided or not
-        above, below, high, low = (
-            np.nan_to_num(distance / spread, nan=0.0, posinf=np.inf, neginf=-np.inf)
-            for distance in (effect - half, -effect - half, reach - effect, -reach - effect)
-        )
+    reach, width = np.maximum(inner, 0), np.maximum(spread, 1e-12)  # without spread it is decided or not
+    above, below = (effect - half) / width, (-effect - half) / width
+    high, low = (reach - effect) / width, (-reach - effect) / width
     found = stdtr(df, above) + stdtr(df, below) + stdtr(df, high) - stdtr(df, low)
     return np.asarray(np.minimum(found, 1.0))
 

@@ -142,9 +142,9 @@ def of_fixed(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> di
 
 
 def equal_power(power: float, curve: "pd.Series[float]") -> float:
-    """Seeds a split of the fixed design with this power, interpolated; nan where it has more with the
-    fewest.""" risen = np.maximum.accumulate(curve.to_numpy()) return float(np.interp(power, risen,
-    curve.index)) if power >= risen[0] else np.nan
+    """Seeds a split of the fixed design with this power; nan where it has more with the fewest."""
+    risen = np.maximum.accumulate(curve.to_numpy())
+    return float(np.interp(power, risen, curve.index)) if power >= risen[0] else np.nan
 
 
 def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -140,6 +140,7 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     from ray import cloudpickle
 
     from orchestrator import schedule
+    from orchestrator.agenda import Listed
     from orchestrator.board import Event, Lines
     from orchestrator.cluster import cluster
 
@@ -160,7 +161,9 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
                 done.append(time.monotonic())
 
     with cluster(), memory(every_s=2) as seen:
-        schedule.run(wanted, places, trials, lambda *_: orders, ledger, {}, Done(), fake_trainer)
+        schedule.run(
+            wanted, places, Listed(trials, {}), lambda *_: orders, trials, ledger, {}, Done(), fake_trainer
+        )
     times, rss = np.array(seen).T
     # The first fifth fills pools and caches.
     late = times > times[-1] * 0.2

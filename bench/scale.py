@@ -2,7 +2,7 @@
 
     python -m bench.scale [--arm-s 43] [--preemptions 0.05] [--json FILE]
 
-Lanes take cells in the scheduler's order (`schedule.longest_first`) as the desk hands them out. What a lane's
+Lanes take cells in the scheduler's order (`agenda.longest_first`) as the desk hands them out. What a lane's
 start, a warm cell and the driver's part of a cell cost is measured on two cores (docs/faults.md,
 docs/speed.md) and given here as defaults; the seconds of an arm are an assumption as long as no accelerator
 was lent: 2,000 steps of 8.6 TFLOP at 40 % of an H100's bf16 peak take 43 s. A reclaimed GPU is gone at once,

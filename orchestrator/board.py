@@ -16,8 +16,16 @@ from rich.text import Text
 from orchestrator.study import BASELINE, Study
 from orchestrator.trial import Progress, Trial
 
-MARKS = {"finished": "●", "failed": "✗", "retried": "↻", "started": "◐", "missing": "·"}
-STYLES = {"finished": "green", "failed": "bold red", "retried": "yellow", "started": "cyan", "missing": "dim"}
+# later: evidence will say whether the study asks for it (`orchestrator/adaptive.py`).
+MARKS = {"finished": "●", "failed": "✗", "retried": "↻", "started": "◐", "missing": "·", "later": " "}
+STYLES = {
+    "finished": "green",
+    "failed": "bold red",
+    "retried": "yellow",
+    "started": "cyan",
+    "missing": "dim",
+    "later": "dim",
+}
 
 
 @dataclass(frozen=True)
@@ -81,14 +89,17 @@ class Screen:
         done = sum(self.status[trial.trial_id] == "finished" for trial in self.trials)
         elapsed = time.monotonic() - self.started
         left = self.left_s(elapsed)
-        said = f"{done} of {len(self.trials)} cells, {span(elapsed)} gone"
+        said = f"{done} of {len(self._asked())} cells, {span(elapsed)} gone"
         return Group(cells, Text(said + (f", about {span(left)} left" if left is not None else "")))
 
     def left_s(self, elapsed: float) -> float | None:
         """Seconds left at the pace so far, start-up included; None before the first step of this sweep."""
-        done, total = self._steps(), sum(_steps(trial) for trial in self.trials)
+        done, total = self._steps(), sum(_steps(trial) for trial in self._asked())
         made = done - self._before
         return (total - done) * elapsed / made if made else None
+
+    def _asked(self) -> list[Trial]:
+        return [trial for trial in self.trials if self.status[trial.trial_id] != "later"]
 
     def _steps(self) -> int:
         """Optimiser steps behind the finished cells and in the running ones."""

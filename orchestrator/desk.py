@@ -5,13 +5,13 @@ a failure is tried again is for those who asked to say, which for cells is Ray T
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
 
+from orchestrator.shape import Shape
 from orchestrator.trial import Order, Progress, Work
 
 
@@ -29,20 +29,25 @@ class Failure:
 
 @dataclass(frozen=True)
 class Worker:
-    """The first worker of a lane: its actor, where Ray keeps what it prints, and the group's resources."""
+    """The first worker of a lane: its actor, where Ray keeps what it prints, the group's resources, and what
+    those are."""
 
     actor: Any
     logs: str
     placement: Any
+    shape: Shape = field(default_factory=Shape)
 
 
 class Desk:
-    """See the module. A lane's *visit* is one life of its worker group: a dead visit can take no work."""
+    """See the module. A lane's *visit* is one life of its worker group: a dead visit can take no work.
+
+    A cell goes to lanes of its shape, other work to any. `shapes`: of all the lanes there will be.
+    """
 
     def __init__(
         self,
         backoff_s: float,
-        lanes: int,
+        shapes: Collection[Shape] = (Shape(),),
         stall_timeout_s: float | None = None,
         kill: Callable[[Any], None] = ray.kill,
         free: Callable[[Any], None] = ray.util.remove_placement_group,
@@ -55,8 +60,10 @@ class Desk:
         self._workers: dict[int, Worker] = {}
         self._heard: dict[int, float] = {}
         self._micro_batches: dict[str, int] = {}
-        self._lanes = lanes
-        self._line: deque[Work] = deque()
+        self._shapes = set(shapes)
+        self._refused: dict[Shape, str] = {}
+        self._dismissed: set[int] = set()
+        self._line: list[Work] = []
         self._changed = asyncio.Condition()
         self._open, self._closed_for = True, ""
         self._failures: dict[str, list[Failure]] = {}
@@ -87,11 +94,18 @@ class Desk:
         if failures:
             await asyncio.sleep(self._backoff_s * 2 ** (failures - 1))
         async with self._changed:
-            if self._open:
-                self._line.append(work)
-                self._changed.notify()
+            refused = self._closed_for if not self._open else self._nobody_for(work)
+            if refused:
+                self._settle(work.key, Failure(refused, retriable=False))
             else:
-                self._settle(work.key, Failure(self._closed_for, retriable=False))
+                self._line.append(work)
+                self._changed.notify_all()
+
+    def _nobody_for(self, work: Work) -> str:
+        """Why no lane will ever take some work, if none will."""
+        able = {work.shape} if isinstance(work, Order) else self._shapes
+        reasons = [self._refused[shape] for shape in able if shape in self._refused]
+        return reasons[0] if len(reasons) == len(able) else ""
 
     async def take(self, key: str) -> Any:
         """What finished work came to, once: a `TrialResult` of a cell."""
@@ -117,16 +131,34 @@ class Desk:
 
     async def next(self, lane: int, visit: int) -> str | None:
         """The key of a lane's next work; None sends the lane home."""
+        shape = self._workers[lane].shape
         async with self._changed:
-            await self._changed.wait_for(lambda: self._line or not self._open or self._visits[lane] != visit)
-            if not self._line or self._visits[lane] != visit:
+            await self._changed.wait_for(
+                lambda: (
+                    self._first(shape)
+                    or not self._open
+                    or self._visits[lane] != visit
+                    or lane in self._dismissed
+                )
+            )
+            if self._visits[lane] != visit:
                 return None
-            work = self._line.popleft()
+            work = self._first(shape)
+            self._dismissed.discard(lane)
+            if work is None:
+                del self._workers[lane]  # it goes home, and Ray Train frees what it had
+                return None
+            self._line.remove(work)
             self._held[lane] = work.key
             self._worked.add(lane)
             self._heard[lane] = asyncio.get_running_loop().time()
             self._work[work.key] = work
             return work.key
+
+    def _first(self, shape: Shape) -> Work | None:
+        """The first in line that a lane of that shape may take."""
+        fits = (work for work in self._line if not isinstance(work, Order) or work.shape == shape)
+        return next(fits, None)
 
     async def work(self, key: str) -> Work:
         """The work of that key, which a lane holds, for each of its workers."""
@@ -163,6 +195,7 @@ class Desk:
             self._free(self._workers.pop(lane).placement)
         worked = lane in self._worked
         self._worked.discard(lane)
+        self._dismissed.discard(lane)
         return worked
 
     async def _end_visit(self, lane: int, reason: str) -> None:
@@ -182,18 +215,31 @@ class Desk:
                 await self._end_visit(lane, f"stalled: no step for {timeout_s:g} s")
                 self._kill(self._workers[lane].actor)
 
-    async def retire(self, reason: str) -> None:
-        """A lane gives up for good; with the last one, the what is in line has nobody to do it."""
-        self._lanes -= 1
-        if not self._lanes:
-            await self.close(f"no lane is left to run it: {reason}")
+    async def dismiss(self, shape: Shape, count: int) -> None:
+        """Send so many lanes of a shape home that have nothing to do."""
+        async with self._changed:
+            idle = [
+                lane
+                for lane, worker in self._workers.items()
+                if worker.shape == shape and lane not in self._held and lane not in self._dismissed
+            ]
+            self._dismissed.update(idle[:count])
+            self._changed.notify_all()
+
+    async def refuse(self, shape: Shape, reason: str) -> None:
+        """No lane of a shape is left, nor will be: what only such a lane could do fails with the reason."""
+        self._refused[shape] = f"no lane is left to run it: {reason}"
+        async with self._changed:
+            for work in [work for work in self._line if self._nobody_for(work)]:
+                self._line.remove(work)
+                self._settle(work.key, Failure(self._nobody_for(work), retriable=False))
 
     async def close(self, reason: str = "the sweep has ended") -> None:
         """Send the lanes home; what is still in line fails with the reason."""
         async with self._changed:
             self._open, self._closed_for = False, reason
             while self._line:
-                self._settle(self._line.popleft().key, Failure(reason, retriable=False))
+                self._settle(self._line.pop().key, Failure(reason, retriable=False))
             self._changed.notify_all()
 
     def _release(self, lane: int, visit: int) -> str | None:
@@ -207,7 +253,9 @@ class Desk:
         self._work.pop(key, None)
 
 
-def open_desk(backoff_s: float, lanes: int, stall_timeout_s: float | None) -> ray.actor.ActorHandle:
+def open_desk(
+    backoff_s: float, shapes: Collection[Shape], stall_timeout_s: float | None
+) -> ray.actor.ActorHandle:
     """The desk, on the driver's own node, which is the safe one."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
@@ -215,5 +263,5 @@ def open_desk(backoff_s: float, lanes: int, stall_timeout_s: float | None) -> ra
     return (
         ray.remote(Desk)
         .options(num_cpus=0, scheduling_strategy=here, max_concurrency=10_000)
-        .remote(backoff_s, lanes, stall_timeout_s)
+        .remote(backoff_s, shapes, stall_timeout_s)
     )

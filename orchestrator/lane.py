@@ -3,7 +3,9 @@
 Process start, imports and the process group are paid once a lane, not once a cell.
 """
 
+import json
 import os
+import tempfile
 import threading
 import time
 import traceback
@@ -20,7 +22,7 @@ from ray.train.torch import TorchTrainer
 
 from orchestrator import preemption
 from orchestrator.desk import Failure, Worker
-from orchestrator.study import Resources
+from orchestrator.shape import Shape
 from orchestrator.trial import Order, Progress, Report, Work
 from training.errors import OutOfMemory, StudyError
 
@@ -35,55 +37,58 @@ class LaneConfig:
     """What the workers of a lane are told."""
 
     lane: int
+    shape: Shape
     desk: ray.actor.ActorHandle
     run_work: RunWork
 
 
 class Lane(threading.Thread):
-    """Keeps one worker group alive until the desk sends it home or it cannot be started."""
+    """Keeps one worker group alive until the desk sends it home or it cannot be started.
+
+    `gave_up` says why it could not be, once it has ended so.
+    """
 
     def __init__(
         self,
         number: int,
         desk: ray.actor.ActorHandle,
-        resources: Resources,
+        shape: Shape,
         storage: Path,
         run_work: RunWork,
     ) -> None:
         super().__init__(name=f"lane-{number}", daemon=True)
-        self.number = number
-        self.error: str | None = None
+        self.number, self.shape = number, shape
+        self.gave_up: str | None = None
         self._desk = desk
-        self._resources = resources
         self._storage = storage
         self._run_work = run_work
 
     def run(self) -> None:
-        idle_deaths = 0
+        idle_deaths, error_text = 0, ""
         while idle_deaths < STARTS:
             try:
                 self._trainer().fit()
                 return
             except Exception as error:
                 # Whatever ended the group, its cell goes back to Tune's retries and the lane starts anew.
-                self.error = "".join(traceback.format_exception_only(error)).strip()
+                error_text = "".join(traceback.format_exception_only(error)).strip()
                 try:
-                    reason = f"lost with its worker: {self.error}"
+                    reason = f"lost with its worker: {error_text}"
                     worked = ray.get(self._desk.lose.remote(self.number, reason))
                 except RayActorError:  # without its desk a lane has nothing to do
                     return
                 idle_deaths = 0 if worked else idle_deaths + 1
                 time.sleep(idle_deaths)
-        ray.get(self._desk.retire.remote(self.error))
+        self.gave_up = error_text
 
     def _trainer(self) -> TorchTrainer:
-        wanted = self._resources
+        wanted = self.shape
         per_worker = {"CPU": wanted.cpus_per_worker}
         if wanted.gpus_per_worker:
             per_worker["GPU"] = wanted.gpus_per_worker
         return TorchTrainer(
             serve,
-            train_loop_config={"lane": LaneConfig(self.number, self._desk, self._run_work)},
+            train_loop_config={"lane": LaneConfig(self.number, wanted, self._desk, self._run_work)},
             torch_config=preemption.ListeningTorch(),
             scaling_config=train.ScalingConfig(
                 num_workers=wanted.workers,
@@ -92,7 +97,9 @@ class Lane(threading.Thread):
             ),
             # A lane has no state worth resuming, so every life has a name of its own.
             run_config=train.RunConfig(
-                name=f"lane-{self.number}-{uuid4().hex[:8]}", storage_path=str(self._storage)
+                name=f"lane-{self.number}-{uuid4().hex[:8]}",
+                storage_path=str(self._storage),
+                checkpoint_config=train.CheckpointConfig(num_to_keep=1),
             ),
         )
 
@@ -103,7 +110,7 @@ def serve(config: dict[str, Any]) -> None:
 
     lane: LaneConfig = config["lane"]
     first = train.get_context().get_world_rank() == 0
-    visit = ray.get(lane.desk.visit.remote(lane.lane, _worker())) if first else 0
+    visit = ray.get(lane.desk.visit.remote(lane.lane, _worker(lane.shape))) if first else 0
     while True:
         key = broadcast_from_rank_zero(ray.get(lane.desk.next.remote(lane.lane, visit)) if first else None)
         if key is None:
@@ -111,7 +118,7 @@ def serve(config: dict[str, Any]) -> None:
         work: Work = ray.get(lane.desk.work.remote(key))
         try:
             with preemption.at_work():
-                result = lane.run_work(work, _reporter(lane, visit) if first else _silent)
+                result = lane.run_work(work, Told(lane, visit) if first else Asked())
         except FINAL as error:
             if first:
                 ray.get(lane.desk.failed.remote(lane.lane, visit, Failure(str(error), retriable=False)))
@@ -125,13 +132,12 @@ def serve(config: dict[str, Any]) -> None:
                 ray.get(lane.desk.done.remote(lane.lane, visit, result))
 
 
-def _worker() -> Worker:
+def _worker(shape: Shape) -> Worker:
     """This worker: how to end it, where Ray keeps what it printed, what its lane's resources are."""
     printed = os.path.realpath("/proc/self/fd/2")  # Ray tells no worker its log file
     actor = ray.get_runtime_context().current_actor
-    return Worker(
-        actor, f"{ray.util.get_node_ip_address()}:{printed}", ray.util.get_current_placement_group()
-    )
+    where = f"{ray.util.get_node_ip_address()}:{printed}"
+    return Worker(actor, where, ray.util.get_current_placement_group(), shape)
 
 
 def _failure(error: Exception, work: Work) -> Failure:
@@ -146,21 +152,33 @@ def _failure(error: Exception, work: Work) -> Failure:
     )
 
 
-def _silent(arm: str, step: int, total: int) -> bool:
-    """Only the first worker of a lane reports; each can be asked to go."""
-    return preemption.asked()
+class Asked:
+    """A worker's answer to its cell's steps: each worker can be asked to go, and each keeps checkpoints."""
 
-
-def _reporter(lane: LaneConfig, visit: int) -> Report:
-    said, answers = 0.0, list[ray.ObjectRef]()
-
-    def report(arm: str, step: int, total: int) -> bool:
-        nonlocal said, answers
-        if time.monotonic() - said >= PROGRESS_EVERY_S or step == total:
-            said = time.monotonic()
-            # No waiting for the desk; but if it is lost, the last report's answer says so here.
-            ray.get(ray.wait(answers, timeout=0)[0] if answers else [])
-            answers = [lane.desk.step.remote(lane.lane, visit, Progress(arm, step, total))]
+    def __call__(self, arm: str, step: int, total: int) -> bool:
         return preemption.asked()
 
-    return report
+    def kept(self, uri: str, step: int) -> None:
+        """Tell Ray Train of a checkpoint. It lies on the cell's shelf, where a lane on another node or of
+        another driver finds it, so what Ray Train keeps for this run is a pointer to it."""
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "pointer.json").write_text(json.dumps({"uri": uri, "step": step}))
+            mine = train.get_context().get_world_rank() == 0
+            train.report({"step": step}, train.Checkpoint.from_directory(folder) if mine else None)
+
+
+class Told(Asked):
+    """The first worker of a lane, which also tells the desk how far its cell is."""
+
+    def __init__(self, lane: LaneConfig, visit: int) -> None:
+        self._lane, self._visit = lane, visit
+        self._said, self._answers = 0.0, list[ray.ObjectRef]()
+
+    def __call__(self, arm: str, step: int, total: int) -> bool:
+        if time.monotonic() - self._said >= PROGRESS_EVERY_S or step == total:
+            self._said = time.monotonic()
+            # No waiting for the desk; but if it is lost, the last report's answer says so here.
+            ray.get(ray.wait(self._answers, timeout=0)[0] if self._answers else [])
+            progress = Progress(arm, step, total)
+            self._answers = [self._lane.desk.step.remote(self._lane.lane, self._visit, progress)]
+        return super().__call__(arm, step, total)

@@ -27,7 +27,7 @@ from sqlalchemy import exists
 from sqlalchemy.orm import aliased
 
 from orchestrator.places import Places
-from orchestrator.trial import Trial, TrialResult
+from orchestrator.trial import GPU_SECONDS, Trial, TrialResult
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # how long to wait is decided here
@@ -45,7 +45,6 @@ CLAIM = "driver."  # tags of an experiment: who drives its study
 # MLflow's codes, also of a server whose database is away.
 UNREACHABLE = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
 LONGEST_WAIT_S = 10.0
-IDENTITY = ["study", "method", "split", "seed", "trial_id"]
 
 
 class Ledger:
@@ -134,12 +133,20 @@ class Ledger:
         tags = [run.data.tags for run in self._client.search_runs([self._experiment], query, max_results=FEW)]
         return {tag["trial_id"]: float(tag["seconds_cell"]) for tag in tags if "seconds_cell" in tag}
 
+    def gpu_seconds(self) -> dict[str, float]:
+        """What finished cells cost: trial_id -> seconds times the cards they held."""
+        return {
+            trial_id: float(run.data.tags[GPU_SECONDS])
+            for trial_id, run in self.finished().items()
+            if GPU_SECONDS in run.data.tags
+        }
+
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""
         done, failed = self.finished(), self.failures()
         rows: list[dict[str, Any]] = []
         for trial in trials:
-            row: dict[str, Any] = {**_labels(trial), "status": "missing", "error": None}
+            row: dict[str, Any] = {**trial.labels, "status": "missing", "error": None}
             if run := done.get(trial.trial_id):
                 tags = run.data.tags
                 row |= {"status": "finished", "geometry": tags["geometry"], "run_id": run.info.run_id}
@@ -167,7 +174,7 @@ class Ledger:
         for trial in trials:
             if run := done.get(trial.trial_id):
                 table = self._read(run, name, columns)
-                for position, (label, value) in enumerate(_labels(trial).items()):
+                for position, (label, value) in enumerate(trial.labels.items()):
                     table.insert(position, label, value)
                 yield table
 
@@ -198,7 +205,7 @@ class Ledger:
         self.guard()
         tags = {
             "kind": "cell",
-            **{name: str(value) for name, value in _labels(trial).items()},
+            **{name: str(value) for name, value in trial.labels.items()},
             "data_fingerprint": trial.data,
             "model_fingerprint": trial.model,
             **provenance,
@@ -371,10 +378,6 @@ def _unreachable(error: Exception) -> bool:
         return error.error_code in UNREACHABLE
     # requests' errors are OSErrors; those of S3 come from a library that need not be installed
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("boto3", "botocore")
-
-
-def _labels(trial: Trial) -> dict[str, Any]:
-    return {name: getattr(trial, name) for name in IDENTITY}
 
 
 def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from orchestrator.agenda import Agenda, agenda
 from orchestrator.board import MARKS, grid, span, text
 from orchestrator.places import Places
 from orchestrator.study import Study
@@ -22,7 +23,8 @@ class Plan:
 
     study: Study
     trials: tuple[Trial, ...]
-    status: Mapping[str, str]  # trial_id -> finished | failed | started | missing
+    agenda: Agenda
+    status: Mapping[str, str]  # trial_id -> finished | failed | started | missing | later
     places: Places
     notes: Mapping[str, str]  # trial_id -> how far a started cell is
     seconds: Mapping[str, float]  # trial_id -> how long a finished cell took
@@ -33,19 +35,26 @@ class Plan:
         notes = ledger.running() if ledger else {}
         seconds = ledger.seconds() if ledger else {}
         known = {**dict.fromkeys(notes, "started"), **(ledger.status() if ledger else {})}
-        status = {trial.trial_id: known.get(trial.trial_id, "missing") for trial in trials}
-        return cls(study, tuple(trials), status, places, notes, seconds)
+        asked = agenda(study, trials, known, ledger)
+        wanted = {trial.trial_id for trial in asked.planned}
+        status = {
+            trial.trial_id: known.get(trial.trial_id, "missing" if trial.trial_id in wanted else "later")
+            for trial in trials
+        }
+        return cls(study, tuple(trials), asked, status, places, notes, seconds)
 
     @property
     def open(self) -> list[Trial]:
-        return [trial for trial in self.trials if self.status[trial.trial_id] != "finished"]
+        """Cells to train, as far as is known now; in the study's order."""
+        left = {trial.trial_id for trial in self.agenda.open}
+        return [trial for trial in self.trials if trial.trial_id in left]
 
     def __str__(self) -> str:
         study, arms = self.study, sum(len(trial.arms) for trial in self.open)
-        finished = len(self.trials) - len(self.open)
+        finished = sum(status == "finished" for status in self.status.values())
         resources = study.resources
         lines = [
-            f"study {study.study}: {len(self.trials)} cells, {finished} finished, {len(self.open)} to train "
+            f"study {study.study}: {self._size()}, {finished} finished, {len(self.open)} to train "
             f"({arms} arms x {study.training.max_steps} steps of {study.training.batch_size} pairs)",
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
             f"  a cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
@@ -54,11 +63,17 @@ class Plan:
             f"  record {self.places.tracking_uri}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
-        marks = "  ".join(f"{mark} {meaning}" for meaning, mark in MARKS.items())
+        marks = "  ".join(
+            f"{mark} {meaning}" for meaning, mark in MARKS.items() if study.adaptive or meaning != "later"
+        )
         lines += ["", text(grid(study, self.trials, self.status, self.notes)), "", marks]
         if self.open:
             lines.append(self._estimate())
         return "\n".join(lines)
+
+    def _size(self) -> str:
+        planned = times(len(self.agenda.planned), "cell")
+        return f"{planned} of at most {len(self.trials)}" if self.study.adaptive else planned
 
     def _estimate(self) -> str:
         """Time for the open cells, from the finished ones: they share the study's steps and batches."""

@@ -66,10 +66,10 @@ def orders(
     study: Study, tables: Tables, places: Places, trials: Sequence[Trial], desk: ray.actor.ActorHandle
 ) -> list[Order]:
     """What the trials' workers need: model, pairs scored by the desk's lanes, groups, folders."""
-    resources = study.resources
     scored = score(study, tables, places, partial(score_on_lanes, study, desk))
     files = models.resolve(study.model, study.data, places.cache)
     groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
+    shapes = {method: study.shape_of(method) for method in study.methods}
     return [
         Order(
             trial=trial,
@@ -78,11 +78,13 @@ def orders(
             groups=groups[trial.split],
             work=f"{places.work}/{trial.trial_id}",
             log=places.logs / f"{trial.name.replace('/', '-')}.log",
-            micro_batch=resources.micro_batch or study.training.batch_size // resources.workers,
-            deepspeed=deepspeed_config(study),
+            micro_batch=shape.micro_batch or study.training.batch_size // shape.workers,
+            deepspeed=deepspeed_config(shape),
             checkpoint_every=study.faults.checkpoint_every,
+            shape=shape,
         )
         for trial in trials
+        for shape in [shapes[trial.method]]
     ]
 
 

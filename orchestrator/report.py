@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from orchestrator import cli, grid, published
+from orchestrator.agenda import Agenda
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places, places
+from orchestrator.plan import Plan
 from orchestrator.prepare import Tables, tables
 from orchestrator.study import Study
-from orchestrator.trial import Trial
 from stats import report
 from stats.comparison import compare
 from stats.errors import TableError
@@ -47,13 +48,14 @@ class Written:
 def write(
     study: Study,
     tables: Tables,
-    trials: Sequence[Trial],
+    asked: Agenda,
     ledger: Ledger,
     here: Places,
     other: pd.DataFrame | None = None,
 ) -> Written:
     """Compare what is finished with the reference; the report goes to disk and into MLflow. `other`: verdicts
     of another version of the study."""
+    trials = asked.planned
     run_here = ledger.cells(trials)
     cells = pd.concat([run_here, published.cells(study, ledger)], ignore_index=True)
     compared = [trial for trial in trials if trial.groups]
@@ -155,7 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     here = places(study)
     try:
         other = read(args.crosscheck) if args.crosscheck else None
-        written = write(study, tables(study), grid.expand(study), Ledger(here), here, other)
+        plan = Plan.of(study, grid.expand(study), here)
+        written = write(study, tables(study), plan.agenda, Ledger(here), here, other)
     except TableError as error:
         raise StudyError(str(error)) from error
     print(written)

@@ -1,7 +1,8 @@
 """Ray Tune over the cells of a study: one trial a cell, bounded retries, as many at once as lanes."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,16 @@ from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator import worker
+from orchestrator.agenda import Agenda
 from orchestrator.board import Event, Watcher
 from orchestrator.cell import Cell
 from orchestrator.desk import Failure, open_desk
-from orchestrator.lane import Lane, RunWork
+from orchestrator.fleet import Fleet, Left
+from orchestrator.lane import RunWork
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
+from orchestrator.searcher import CellSearcher
+from orchestrator.shape import Shape
 from orchestrator.study import Study
 from orchestrator.trial import Order, Progress, Trial
 from training.shelf import Shelf
@@ -38,8 +43,8 @@ class Recorder(tune.Callback):
     desk: ray.actor.ActorHandle
     provenance: Mapping[str, str]
     watcher: Watcher
-    cells: int  # of this sweep
-    ended: dict[str, bool]  # trial_id -> finished, of the cells that came to their end
+    agenda: Agenda
+    done: int = 0
     runs: dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
     noted: float = 0.0
@@ -82,9 +87,9 @@ class Recorder(tune.Callback):
         result = ray.get(self.desk.take.remote(cell.trial_id))
         self.ledger.finish(self._run(cell), result, self._history(cell, 1))
         Shelf(self.orders[cell.trial_id].work).clear()  # the record holds it now
-        self.ended[cell.trial_id] = True
-        done = sum(self.ended.values())
-        self.watcher.tell(Event(cell, "finished", f"done ({done} of {self.cells})"))
+        self.agenda.ended(cell, result)
+        self.done += 1
+        self.watcher.tell(Event(cell, "finished", f"done ({self.done}, {len(self.agenda.open)} to go)"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._fail(self._trial(trial))
@@ -104,7 +109,7 @@ class Recorder(tune.Callback):
             "log_ray": last.logs,
         }
         self.ledger.fail(self._run(cell), last.error, self._history(cell, 0) | tags)
-        self.ended[cell.trial_id] = False
+        self.agenda.ended(cell, None)
         self.watcher.tell(Event(cell, "failed", f"failed: {last.error}"))
 
     def _history(self, cell: Trial, succeeded: int) -> dict[str, str]:
@@ -125,48 +130,59 @@ class Recorder(tune.Callback):
 def run(
     study: Study,
     places: Places,
-    trials: Sequence[Trial],
+    agenda: Agenda,
     order: Callable[[Sequence[Trial], ray.actor.ActorHandle], Sequence[Order]],
+    trials: Sequence[Trial],
     ledger: Ledger,
     provenance: Mapping[str, str],
     watcher: Watcher,
     run_work: RunWork = worker.run,
 ) -> None:
-    """Run the trials to their end on the connected Ray cluster; results are in the ledger.
+    """Run the agenda's cells to their end on the connected Ray cluster; results are in the ledger.
 
-    `order(trials, desk)` says what the cells' workers need, and may have the desk's lanes work for it: they
-    start while it prepares. A cell that runs out of attempts is recorded as failed and the others go on:
-    whether the study is complete is read from the ledger, never from Ray. If the desk's own process is lost,
-    the cells that have not ended go to a new desk, at most `max_attempts` times in all.
+    `order(trials, desk)` says what the cells' workers need, for all `trials` that the agenda may come to ask
+    for, and may have the desk's lanes work for it: they start while it prepares. A cell that runs out of
+    attempts is recorded as failed and the others go on: whether the study is complete is read from the
+    ledger, never from Ray. If the desk's own process is lost, the cells that have not ended go to a new desk,
+    at most `max_attempts` times in all.
     """
-    ended: dict[str, bool] = {}
     for left in reversed(range(study.faults.max_attempts)):
-        still = longest_first(trial for trial in trials if trial.trial_id not in ended)
         try:
-            with lanes(study, places, len(still), run_work) as (desk, width):
-                orders = {one.trial.trial_id: one for one in order(still, desk)}
-                recorder = Recorder(ledger, orders, desk, provenance, watcher, len(trials), ended)
-                _tune(study, places, width, recorder)
+            with lanes(study, places, cells_by_shape(study, agenda), run_work) as (desk, fleet):
+                orders = {one.key: one for one in order(trials, desk)}
+                recorder = Recorder(ledger, orders, desk, provenance, watcher, agenda)
+                _tune(study, places, fleet, recorder)
             return
         except DeskLost:
             if not left:
                 raise
             ledger.close_abandoned()
+            agenda.give_back()
 
 
-def longest_first(trials: Iterable[Trial]) -> list[Trial]:
-    """Cells of two arms before those of one, so that a sweep does not end on one straggler."""
-    return sorted(trials, key=lambda trial: -len(trial.arms) * trial.training.max_steps)
+def cells_by_shape(study: Study, agenda: Agenda) -> Left:
+    """How many cells of each shape may still have to run."""
+
+    def left() -> dict[Shape, int]:
+        shapes = dict.fromkeys(map(study.shape_of, study.methods), 0)
+        return shapes | Counter(study.shape_of(trial.method) for trial in agenda.open)
+
+    return left
 
 
-def _tune(study: Study, places: Places, width: int, recorder: Recorder) -> None:
+def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> None:
     cell = tune.with_parameters(Cell, orders=recorder.orders, desk=recorder.desk)
+
+    def room(trial: Trial) -> tuple[Shape, int]:
+        """One cell more than lanes, so that a lane never waits for a trial to start."""
+        shape = study.shape_of(trial.method)
+        return shape, fleet.lanes(shape) + 1
+
     tune.Tuner(
         tune.with_resources(cell, {"cpu": BOOKKEEPING_CPU}),
-        param_space={"cell": tune.grid_search(list(recorder.orders))},
         tune_config=tune.TuneConfig(
-            # One trial more than lanes, so that a lane never waits for a trial to start.
-            max_concurrent_trials=width + 1,
+            search_alg=CellSearcher(recorder.agenda, room),
+            num_samples=len(recorder.orders),
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.config["cell"]),
             trial_dirname_creator=lambda trial: str(trial.config["cell"]),
@@ -189,16 +205,14 @@ class DeskLost(Exception):
 
 @contextmanager
 def lanes(
-    study: Study, places: Places, most: int, run_work: RunWork = worker.run
-) -> Iterator[tuple[ray.actor.ActorHandle, int]]:
-    """The desk, and as many lanes around it as fit, at most `most`; sent home at the end."""
-    width = min(most, study.resources.lanes or fitting_lanes(study))
-    desk = open_desk(study.faults.backoff_s, width, study.faults.stall_timeout_s)
-    running = [Lane(number, desk, study.resources, places.ray, run_work) for number in range(width)]
-    for lane in running:
-        lane.start()
+    study: Study, places: Places, left: Left, run_work: RunWork = worker.run
+) -> Iterator[tuple[ray.actor.ActorHandle, Fleet]]:
+    """The desk, and around it the lanes that what is `left` wants; sent home at the end."""
+    desk = open_desk(study.faults.backoff_s, list(left()), study.faults.stall_timeout_s)
+    fleet = Fleet(desk, left, study.resources.lanes, places.ray, run_work)
+    fleet.start()
     try:
-        yield desk, width
+        yield desk, fleet
     except Exception as error:
         if _lives(desk):
             raise
@@ -206,8 +220,7 @@ def lanes(
     finally:
         if _lives(desk):
             ray.get(desk.close.remote())
-        for lane in running:
-            lane.join(timeout=60)
+        fleet.disband()
 
 
 def _lives(desk: ray.actor.ActorHandle) -> bool:
@@ -216,12 +229,3 @@ def _lives(desk: ray.actor.ActorHandle) -> bool:
     except RayActorError:
         return False
     return True
-
-
-def fitting_lanes(study: Study) -> int:
-    """How many lanes the cluster holds at once, at least one: a cluster may still be growing."""
-    wanted, have = study.resources, ray.cluster_resources()
-    share = (have.get("CPU", 0) - 10 * BOOKKEEPING_CPU) / (wanted.cpus_per_worker * wanted.workers)
-    if wanted.gpus_per_worker:
-        share = min(share, have.get("GPU", 0) / (wanted.gpus_per_worker * wanted.workers))
-    return max(1, int(share))

@@ -6,21 +6,25 @@ Knows no ray and no mlflow, so that `--help` and `--dry-run` answer at once.
 import difflib
 import json
 from collections.abc import Sequence
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     AfterValidator,
+    Discriminator,
     Field,
     NonNegativeInt,
     PositiveFloat,
+    Tag,
     ValidationError,
     model_validator,
 )
 from yaml import YAMLError
 
+from orchestrator.shape import Shape
 from stats.cuts import CUTS, W2_CUT
 from stats.verdicts import PublishedRule
 from training.errors import StudyError
@@ -31,6 +35,7 @@ from training.spec import (
     HeldOut,
     MethodSpec,
     ModelSpec,
+    Name,
     Spec,
     SplitSpec,
     TrainingSpec,
@@ -61,33 +66,71 @@ def _distinct(seeds: list[int]) -> list[int]:
 
 
 Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
+FIRST_SEEDS = [42, 123, 456, 789, 999]  # the published study's
+
+
+class AdaptiveSeeds(Spec):
+    """As many seeds of each split as its verdict needs (`orchestrator/adaptive.py`)."""
+
+    start: int = Field(3, ge=2, description="Seeds that every split gets.")
+    max: int = Field(20, ge=2, le=100, description="Seeds that no split passes.")
+    until: Literal["resolved"] = "resolved"
+    first: Seeds = Field(
+        FIRST_SEEDS, description="The seeds that are taken first; then 0, 1, 2, ... that are not among them."
+    )
+    budget_cells: int | None = Field(None, ge=1, description="Cells of the study, those in the record too.")
+    budget_gpu_hours: float | None = Field(
+        None, gt=0, description="GPU hours of the study's cells, those in the record too."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "AdaptiveSeeds":
+        if self.start > self.max:
+            raise ValueError(f"start {self.start} is more than max {self.max}; lower it")
+        return self
+
+    @property
+    def order(self) -> list[int]:
+        """All seeds there may be, in the order in which they are taken."""
+        more = (seed for seed in count() if seed not in self.first)
+        return list(islice(chain(self.first, more), self.max))
+
+
+def _seed_plan(value: Any) -> str:
+    return "adaptive" if isinstance(value, dict | AdaptiveSeeds) else "listed"
+
+
+SeedPlan = Annotated[
+    Annotated[Seeds, Tag("listed")] | Annotated[AdaptiveSeeds, Tag("adaptive")], Discriminator(_seed_plan)
+]
+
+
+class Resources(Shape):
+    """Where cells run."""
+
+    lanes: int | None = Field(
+        None, ge=1, description="Cells of one shape at the same time; as many as fit where absent."
+    )
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(**self.model_dump(exclude={"lanes"}))
 
 
 class StudyMethod(MethodSpec):
-    """A method of a study: its objective, and its seeds where they differ from the study's."""
+    """A method of a study: its objective, and its seeds and resources where they differ from the study's."""
 
     seeds: Seeds | None = Field(None, description="Seeds of this method; the study's where absent.")
+    resources: Shape | None = Field(
+        None, description="Keys that differ from the study's `resources` for this method's cells."
+    )
     published: Path | None = Field(
         None, description="CSV of published diffs that stand for this method: nothing of it is trained."
     )
 
     @property
     def objective(self) -> MethodSpec:
-        return MethodSpec(**self.model_dump(exclude={"seeds", "published"}))
-
-
-class Resources(Spec):
-    """Where cells run. Not part of a trial's identity, but recorded and compared by the gates."""
-
-    lanes: int | None = Field(None, ge=1, description="Cells at the same time; as many as fit where absent.")
-    workers: int = Field(1, ge=1, description="Ray Train workers a cell; ZeRO shards over them.")
-    cpus_per_worker: float = Field(1.0, gt=0)
-    gpus_per_worker: float = Field(0.0, ge=0, description="A fraction lets several small cells share a card.")
-    micro_batch: int | None = Field(
-        None, ge=1, description="Pairs a forward pass; the whole share where absent."
-    )
-    deepspeed: Name = Field("zero2", description="A file of configs/deepspeed/, without its ending.")
+        return MethodSpec(**self.model_dump(exclude={"seeds", "resources", "published"}))
 
 
 class Faults(Spec):
@@ -140,7 +183,9 @@ class Study(Spec):
     )
     methods: dict[Name, StudyMethod] = Field(min_length=1)
     reference: Name = Field("dpo", description="The method that the others are compared with.")
-    seeds: Seeds
+    seeds: SeedPlan = Field(
+        description="A list, or {start, max, until: resolved}: as many as each verdict needs."
+    )
     training: TrainingSpec = TrainingSpec()
     resources: Resources = Resources()
     faults: Faults = Faults()
@@ -167,13 +212,29 @@ class Study(Spec):
         start, end = self.curve_window
         if start > end:
             raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
-        micro = self.resources.micro_batch or 1
-        if self.training.batch_size % (self.resources.workers * micro):
+        for shape in map(self.shape_of, self.methods):
+            micro = shape.micro_batch or 1
+            if self.training.batch_size % (shape.workers * micro):
+                raise ValueError(
+                    f"training.batch_size {self.training.batch_size} is no multiple of "
+                    f"resources.workers x resources.micro_batch = {shape.workers} x {micro}"
+                )
+        hours = self.adaptive.budget_gpu_hours if self.adaptive else None
+        if hours and not self.resources.gpus_per_worker:
             raise ValueError(
-                f"training.batch_size {self.training.batch_size} is no multiple of "
-                f"resources.workers x resources.micro_batch = {self.resources.workers} x {micro}"
+                f"seeds.budget_gpu_hours {hours:g} where cells use no GPU; name budget_cells instead"
             )
         return self
+
+    @property
+    def adaptive(self) -> AdaptiveSeeds | None:
+        """The seeds, if evidence decides how many there are."""
+        return self.seeds if isinstance(self.seeds, AdaptiveSeeds) else None
+
+    def shape_of(self, method: str) -> Shape:
+        """What the cells of a method run on."""
+        own = self.methods[method].resources
+        return self.resources.shape.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
 
     @property
     def grid_splits(self) -> dict[str, SplitSpec]:
@@ -191,7 +252,9 @@ class Study(Spec):
         return {name: method.published for name, method in self.methods.items() if method.published}
 
     def seeds_of(self, method: str) -> list[int]:
-        return self.methods[method].seeds or self.seeds
+        """The seeds of a method, in the order in which they are taken."""
+        general = self.adaptive.order if self.adaptive else list(cast(list[int], self.seeds))
+        return self.methods[method].seeds or general
 
 
 def known(wrong: str, valid: Sequence[str] | dict[str, Any]) -> str:
@@ -214,8 +277,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
         raise StudyError(f"{path}: no such study file; shipped ones: {', '.join(shipped)}")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        raw = OmegaConf.to_container(merged, resolve=True)
+        config = OmegaConf.load(path)
+        for word in overrides:
+            _override(config, word)
+        raw = OmegaConf.to_container(config, resolve=True)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not readable as a study: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
@@ -228,17 +293,25 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
         raise StudyError(f"{path}: {_explain(error)}") from error
     for name, method in study.methods.items():
         check_method(method.objective, f"{path}: methods.{name}")
-    deepspeed_config(study, f"{path}: ")
+        deepspeed_config(study.shape_of(name), f"{path}: ")
     return study
 
 
-def deepspeed_config(study: Study, place: str = "") -> dict[str, Any]:
-    """The DeepSpeed settings that the study names, from configs/deepspeed/."""
+def _override(config: Any, word: str) -> None:
+    """Apply `key=value`: a mapping is merged into a mapping, anything else takes the old value's place."""
+    key = word.partition("=")[0]
+    value = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
+    both = OmegaConf.is_dict(value) and OmegaConf.is_dict(OmegaConf.select(config, key))
+    OmegaConf.update(config, key, value, merge=both)
+
+
+def deepspeed_config(shape: Shape, place: str = "") -> dict[str, Any]:
+    """The DeepSpeed settings that the resources name, from configs/deepspeed/."""
     folder = CONFIGS / "deepspeed"
-    path = folder / f"{study.resources.deepspeed}.json"
+    path = folder / f"{shape.deepspeed}.json"
     if not path.is_file():
         names = [file.stem for file in folder.glob("*.json")]
-        wanted = study.resources.deepspeed
+        wanted = shape.deepspeed
         raise StudyError(f"{place}resources.deepspeed: no settings {wanted!r}; {known(wanted, names)}")
     settings: dict[str, Any] = json.loads(path.read_text())
     return settings
@@ -259,7 +332,9 @@ def _explain(error: ValidationError) -> str:
 
 
 # Discriminator tags stand in pydantic's locations but in no study file.
-_TAGS = {"twin", "prism", "pairs", "category", "median", "random", "literal", "[key]"}
+_TAGS = {
+    "twin", "prism", "pairs", "category", "median", "random", "listed", "adaptive", "literal", "[key]",
+}  # fmt: skip
 
 
 def _fields(parents: Sequence[Any], loc: tuple[Any, ...]) -> list[str]:
@@ -283,15 +358,21 @@ def _field_help(loc: tuple[Any, ...]) -> str:
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in node:
+    """Follow references, and of alternatives the one that has keys."""
+    while True:
+        choices = node.get("anyOf", []) + ([] if "discriminator" in node else node.get("oneOf", []))
+        node = next((choice for choice in choices if "$ref" in choice), node)
+        if "$ref" not in node:
+            return node
         node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-    return node
 
 
 def _step(schema: dict[str, Any], node: dict[str, Any], part: str) -> dict[str, Any]:
     node = _resolve(schema, node)
     if "discriminator" in node and part in node["discriminator"]["mapping"]:
         return {"$ref": node["discriminator"]["mapping"][part]}
+    if part == "adaptive":
+        return node
     if part in node.get("properties", {}):
         found: dict[str, Any] = node["properties"][part]
         return found

@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if plan.open:
             with cluster(args.verbose), watching(study, trials, plan.status) as watcher:
                 order = partial(prepare.orders, study, tables, here)
-                schedule.run(study, here, plan.open, order, ledger, provenance(), watcher)
-        written = report.write(study, tables, trials, ledger, here)
+                schedule.run(study, here, plan.agenda, order, trials, ledger, provenance(), watcher)
+        written = report.write(study, tables, plan.agenda, ledger, here)
     print(written)
     return 0 if written.complete else 1
 

@@ -3,22 +3,31 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
+from orchestrator.shape import Shape
 from training.model import ModelFiles
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
-# Told of each arm, optimiser step and steps in all; the answer True asks it to save itself and stop.
-Report = Callable[[str, int, int], bool | None]
+
+class Report(Protocol):
+    """Who is told how far a cell is."""
+
+    def __call__(self, arm: str, step: int, total: int) -> bool | None:
+        """An optimiser step of so many in all was made; True asks the arm to save itself and stop."""
+
+    def kept(self, uri: str, step: int) -> None:
+        """A whole checkpoint is at `uri`; every worker of the cell says so."""
+
 
 # Raised when the training code changes so that the same trial would give other numbers.
 RECIPE = 2
+GPU_SECONDS = "gpu_seconds"  # a fact of each result: seconds times the cards that the cell held
 
 
 def canonical(value: Any) -> str:
@@ -71,6 +80,11 @@ class Trial:
         return f"{self.method}/{self.split}/{self.seed}"
 
     @property
+    def labels(self) -> dict[str, Any]:
+        """What names a cell in every table."""
+        return {name: getattr(self, name) for name in ("study", "method", "split", "seed", "trial_id")}
+
+    @property
     def arms(self) -> tuple[str, ...]:
         return ("A", "B") if self.groups else ("all",)
 
@@ -121,6 +135,7 @@ class Order:
 
     `work`: where it keeps finished arms and checkpoints until it is recorded, a path or a URI.
     `checkpoint_every`: optimiser steps between two checkpoints; None keeps one only where it is stopped.
+    `shape`: what its lane has to have.
     """
 
     trial: Trial
@@ -132,6 +147,7 @@ class Order:
     micro_batch: int
     deepspeed: dict[str, Any]
     checkpoint_every: int | None = None
+    shape: Shape = field(default_factory=Shape)
 
     @property
     def key(self) -> str:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     here, data = places(study), tables(study)
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:
-        with cluster(), lanes(study, here, len(shards)) as (desk, _):
+        with cluster(), lanes(study, here, lambda: {study.resources.shape: len(shards)}) as (desk, _):
             score_on_lanes(study, desk, shards)
 
     scored = score(study, data, here, on_a_cluster)

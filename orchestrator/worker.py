@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.trial import Geometry, Order, Report, TrialResult
+from orchestrator.trial import GPU_SECONDS, Geometry, Order, Report, TrialResult
 from training.errors import Preempted
 from training.scoring import Shard, open_scored, score_shard
 from training.shelf import Damaged, Shelf
@@ -79,6 +79,7 @@ def run_trial(order: Order, report: Report) -> TrialResult:
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if order.trial.groups:
         metrics |= {f"diff/{key}": arms["A"].summary[key] - arms["B"].summary[key] for key in DIFFS}
+    seconds, shape = time.monotonic() - start, order.shape
     return TrialResult(
         trial_id=order.trial.trial_id,
         metrics=metrics,
@@ -88,7 +89,8 @@ def run_trial(order: Order, report: Report) -> TrialResult:
             "geometry": str(geometry),
             "hardware": hardware(),
             **{f"seconds_{key}": f"{sum(arm.seconds[key] for arm in arms.values()):.3f}" for key in TIMES},
-            "seconds_cell": f"{time.monotonic() - start:.3f}",
+            "seconds_cell": f"{seconds:.3f}",
+            GPU_SECONDS: f"{seconds * shape.workers * shape.gpus_per_worker:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
     )
@@ -122,7 +124,7 @@ def _arm(order: Order, name: str, report: Report) -> Arm:
         micro_batch=order.micro_batch,
         deepspeed=order.deepspeed,
         on_step=lambda step, total: report(name, step, total),
-        checkpoints=Checkpoints(unfinished, order.checkpoint_every),
+        checkpoints=Checkpoints(unfinished, order.checkpoint_every, report.kept),
     )
     held = pairs[pairs["fold"] == "heldout"]
     start = time.monotonic()

@@ -10,15 +10,18 @@ import pandas as pd
 import pytest
 
 from orchestrator.desk import Desk, Failure, Worker
+from orchestrator.shape import Shape
 from orchestrator.trial import Order, Progress, Trial, TrialResult
 from training.model import ModelFiles
+from training.scoring import Shard
 from training.spec import MethodSpec, TrainingSpec
 
+SMALL, LARGE = Shape(), Shape(workers=2, gpus_per_worker=1)
 WORKER = Worker(actor="its actor", logs="here", placement="its CPUs")
 
 
-def at_desk(backoff_s: float, lanes: int, free: Callable[[Any], None] = print, **options: Any) -> Desk:
-    return Desk(backoff_s, lanes, free=free, **options)
+def at_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: Any) -> Desk:
+    return Desk(backoff_s, free=free, **options)
 
 
 def order(seed: int) -> Order:
@@ -37,7 +40,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0), order(1)
         waiting = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == cell.trial.trial_id
@@ -53,7 +56,7 @@ def test_a_finished_cell_is_handed_over_once() -> None:
 def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> None:
     async def story() -> None:
         freed: list[str] = []
-        desk, cell = at_desk(backoff_s=0, lanes=1, free=freed.append), order(1)
+        desk, cell = at_desk(backoff_s=0, free=freed.append), order(1)
         attempt = asyncio.create_task(desk.run(cell))
         await desk.next(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
@@ -71,7 +74,7 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
 
 def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0), order(1)
         old = await desk.visit(0, WORKER)
         hanging = asyncio.create_task(desk.next(0, old))  # asked by a worker that dies now
         await asyncio.sleep(0)
@@ -90,7 +93,7 @@ def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
 
 def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0), order(1)
         first = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
         await desk.next(0, visit)
@@ -103,26 +106,70 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     run(story())
 
 
-def test_when_no_lane_is_left_every_waiting_cell_is_told_why() -> None:
+def test_when_no_lane_of_a_shape_is_left_its_cells_are_told_why_and_the_others_go_on() -> None:
     async def story() -> None:
-        desk = at_desk(backoff_s=0, lanes=2)
-        waiting = [asyncio.create_task(desk.run(order(seed))) for seed in (1, 2)]
+        desk = at_desk(backoff_s=0, shapes=[SMALL, LARGE])
+        small, large = order(1), replace(order(2), shape=LARGE)
+        waiting = [asyncio.create_task(desk.run(cell)) for cell in (small, large)]
         await asyncio.sleep(0.01)
-        await desk.retire("no GPU")
-        assert not any(task.done() for task in waiting)
-        await desk.retire("no GPU")
-        late = await desk.run(order(3))
-        for failure in [*(await asyncio.gather(*waiting)), late]:
+        await desk.refuse(LARGE, "no GPU")
+        late = await desk.run(replace(order(3), shape=LARGE))
+        for failure in (await waiting[1], late):
             assert failure is not None
             assert not failure.retriable
             assert "no GPU" in failure.error
+        visit = await desk.visit(0, WORKER)
+        assert await desk.next(0, visit) == small.key
+        await desk.done(0, visit, result(small))
+        assert await waiting[0] is None
+
+    run(story())
+
+
+def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
+    async def story() -> None:
+        desk = at_desk(backoff_s=0, shapes=[SMALL, LARGE])
+        part = Shard(Path("t"), ModelFiles("m"), "float32", 8, 0, 1, Path("out"))
+        small, large = order(1), replace(order(2), shape=LARGE)
+        attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, part)]
+        await asyncio.sleep(0.01)
+        visit = await desk.visit(7, replace(WORKER, shape=LARGE))
+        for expected in (large, part):
+            assert await desk.next(7, visit) == expected.key
+            await desk.done(7, visit, None)
+        waiting = asyncio.create_task(desk.next(7, visit))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert await desk.next(0, await desk.visit(0, WORKER)) == small.key
+        waiting.cancel()
+        del attempts
+
+    run(story())
+
+
+def test_only_idle_lanes_are_sent_home() -> None:
+    async def story() -> None:
+        desk, cell = at_desk(backoff_s=0), order(1)
+        visits = [await desk.visit(lane, WORKER) for lane in range(3)]
+        attempt = asyncio.create_task(desk.run(cell))
+        assert await desk.next(0, visits[0]) == cell.key
+        idle = [asyncio.create_task(desk.next(lane, visits[lane])) for lane in (1, 2)]
+        await asyncio.sleep(0.01)
+        await desk.dismiss(SMALL, 1)
+        await asyncio.sleep(0.01)
+        assert [task.done() for task in idle] == [True, False]
+        assert await idle[0] is None
+        await desk.dismiss(SMALL, 5)
+        assert await idle[1] is None
+        await desk.done(0, visits[0], result(cell))  # the one at work is not disturbed
+        assert await attempt is None
 
     run(story())
 
 
 def test_a_second_attempt_waits_longer_each_time() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0.05, lanes=1), order(1)
+        desk, cell = at_desk(backoff_s=0.05), order(1)
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(3):
             asked = loop.time()
@@ -140,7 +187,7 @@ def test_a_second_attempt_waits_longer_each_time() -> None:
 def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None:
     async def story() -> None:
         ended: list[Any] = []
-        desk, slow, hung = at_desk(0, 2, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
+        desk, slow, hung = at_desk(0, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
         attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
         visits = [await desk.visit(0, WORKER), await desk.visit(1, Worker("hung actor", "there", "its CPUs"))]
         for lane, visit in enumerate(visits):
@@ -161,7 +208,7 @@ def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None
 @pytest.mark.parametrize(("micro_batch", "then"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
 def test_after_each_lack_of_memory_half_the_micro_batch_is_tried(micro_batch: int, then: list[int]) -> None:
     async def story() -> None:
-        desk, cell = at_desk(0, 1), replace(order(1), micro_batch=micro_batch)
+        desk, cell = at_desk(0), replace(order(1), micro_batch=micro_batch)
         visit = await desk.visit(0, WORKER)
         seen = []
         for _ in [micro_batch, *then]:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ KEPT = 2  # the newest, and the one before in case the newest is damaged
 @dataclass(frozen=True)
 class Checkpoints:
     """Where an arm saves itself and resumes from. `every`: optimiser steps between two checkpoints; None
-    saves only where the arm is asked to stop."""
+    saves only where the arm is asked to stop. `kept(uri, step)` is told by each worker of what it kept."""
 
     shelf: Shelf
     every: int | None
+    kept: Callable[[str, int], None] = lambda uri, step: None
 
     def save(self, folder: Path, step: int) -> None:
         """Put this process's part of a checkpoint on the shelf; all of an arm's workers call it. Raises
@@ -38,6 +39,7 @@ class Checkpoints:
         if rank == 0:
             for old in sorted(map(_step, self.shelf.names()))[:-KEPT]:
                 self.shelf.drop(_name(old))
+        self.kept(f"{self.shelf.uri}/{_name(step)}", step)
 
     def newest(self, scratch: Path) -> tuple[Path | None, list[str]]:
         """The newest whole checkpoint, copied under `scratch`, or None; and why newer ones were passed over.

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Predicted = Literal["A > B", "A < B", "A = B", "exploratory"]
 
 
+# A plain word, safe as part of a path.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
+
+
 class Spec(BaseModel):
     """Frozen and strict: an unknown key is an error, not a silently ignored setting."""
 

@@ -8,6 +8,7 @@ import harness
 from ray import cloudpickle
 
 from orchestrator import schedule
+from orchestrator.agenda import Listed
 from orchestrator.board import Lines
 from orchestrator.cluster import cluster
 from orchestrator.lease import lease
@@ -30,7 +31,9 @@ def main(setting: harness.Setting) -> int:
         left = [trial for trial in trials if trial.trial_id not in done]
         if left:
             with cluster():
-                schedule.run(study, here, left, order, ledger, {}, Lines(), harness.trainer(setting))
+                schedule.run(
+                    study, here, Listed(left, {}), order, left, ledger, {}, Lines(), harness.trainer(setting)
+                )
         return 0 if len(ledger.finished()) == len(trials) else 1
 
 

@@ -11,6 +11,7 @@ import pytest
 from ray import cloudpickle
 
 from orchestrator import schedule
+from orchestrator.agenda import Listed
 from orchestrator.board import Lines
 from orchestrator.cluster import cluster
 from orchestrator.ledger import Ledger
@@ -90,7 +91,8 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         ledger = Ledger(places)
         with cluster():
-            schedule.run(STUDY, places, trials, lambda *_: orders, ledger, {}, Lines(), fake_trainer)
+            agenda = Listed(trials, {})
+            schedule.run(STUDY, places, agenda, lambda *_: orders, trials, ledger, {}, Lines(), fake_trainer)
         table = ledger.cells(trials)
         table["work"] = [order.work for order in orders]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}

@@ -1,0 +1,61 @@
+"""Ray Tune's side of an agenda: which cell becomes the next trial."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from orchestrator.agenda import Agenda
+from orchestrator.shape import Shape
+from orchestrator.trial import Trial
+
+
+class CellSearcher(Searcher):  # type: ignore[misc]
+    """Suggests the agenda's cells, as `{"cell": trial_id}`, while there is room.
+
+    `room(trial)`: the shape of a cell, and how many cells of that shape may be under way at once. What a
+    cell came to is no business of a searcher: the recorder tells the agenda once it is in the record, where
+    another driver finds it, so that all there is to save is which cells are under way.
+    """
+
+    def __init__(self, agenda: Agenda, room: Callable[[Trial], tuple[Shape, int]]) -> None:
+        super().__init__()
+        self._agenda, self._room = agenda, room
+        self._running: dict[str, Trial] = {}  # by Tune's trial id
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        held = Counter(self._room(trial)[0] for trial in self._running.values())
+
+        def fits(trial: Trial) -> bool:
+            shape, most = self._room(trial)
+            return held[shape] < most
+
+        trial = self._agenda.next(fits)
+        if trial:
+            self._running[trial_id] = trial
+            return {"cell": trial.trial_id}
+        finished: str = Searcher.FINISHED
+        return None if self._agenda.open else finished
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._running.pop(trial_id, None)
+
+    def save(self, checkpoint_path: str) -> None:
+        cells = {trial_id: trial.trial_id for trial_id, trial in self._running.items()}
+        Path(checkpoint_path).write_text(json.dumps(cells))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Take the cells that were under way, and none of the others that fit, as handed out again."""
+        cells: dict[str, str] = json.loads(Path(checkpoint_path).read_text())
+        for tune_id, cell in cells.items():
+
+            def same(trial: Trial, cell: str = cell) -> bool:
+                return trial.trial_id == cell
+
+            if trial := self._agenda.next(same):
+                self._running[tune_id] = trial

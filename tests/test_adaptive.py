@@ -1,0 +1,188 @@
+"""Seeds where they decide something: which cells an agenda asks for, given planted evidence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from orchestrator import grid
+from orchestrator.adaptive import Adaptive
+from orchestrator.agenda import Agenda, Listed, agenda
+from orchestrator.searcher import CellSearcher
+from orchestrator.shape import Shape
+from orchestrator.study import Study
+from orchestrator.trial import Trial, TrialResult
+
+# What A gets right more often than B does, per split: one large effect, one where there is nothing.
+EFFECTS = {"clear": 0.3, "nothing": 0.0, "open": 0.06}
+PREDICTED = {"clear": "A > B", "nothing": "A = B", "open": "A > B"}
+USERS, PAIRS = 60, 5
+
+
+def study(gpus: float = 0, **seeds: Any) -> Study:
+    return Study.model_validate(
+        {
+            "study": "s",
+            "splits": {
+                name: {"by": "random", "seed": number, "predicted": predicted}
+                for number, (name, predicted) in enumerate(PREDICTED.items())
+            },
+            "methods": {"dpo": {}},
+            "seeds": {"start": 3, "max": 8, **seeds},
+            "resources": {"gpus_per_worker": gpus},
+        }
+    )
+
+
+def train(trial: Trial) -> TrialResult:
+    """Held-out outcomes with the planted effect; the same trial has the same ones."""
+    rng = np.random.default_rng([trial.seed, *trial.split.encode()])
+    people = np.random.default_rng(list(trial.split.encode()))
+    rows = []
+    for group, sign in (("A", 1), ("B", -1)):
+        effect = 0.6 + sign * EFFECTS.get(trial.split, 0) / 2 + people.normal(0, 0.1, USERS).repeat(PAIRS)
+        right = rng.random(USERS * PAIRS) < effect
+        rows.append(
+            pd.DataFrame(
+                {
+                    "arm": group,
+                    "eval_group": group,
+                    "user_id": [f"{group}{user}" for user in np.arange(USERS).repeat(PAIRS)],
+                    "pair_id": [f"{group}{pair}" for pair in range(USERS * PAIRS)],
+                    "margin": np.where(right, 1.0, -1.0),
+                    "correct": right,
+                }
+            )
+        )
+    return TrialResult(trial.trial_id, {}, pd.DataFrame(), pd.concat(rows), {"gpu_seconds": "360"})
+
+
+class Record:
+    """The part of a ledger that an agenda reads: what finished before."""
+
+    def __init__(self, trials: list[Trial]) -> None:
+        self.trials = {trial.trial_id: trial for trial in trials}
+
+    def outcomes(self, trials: list[Trial], columns: list[str]) -> list[pd.DataFrame]:
+        kept = [trial for trial in trials if trial.trial_id in self.trials]
+        return [train(trial).outcomes[columns].assign(**trial.labels) for trial in kept]
+
+    def gpu_seconds(self) -> dict[str, float]:
+        return dict.fromkeys(self.trials, 360.0)
+
+
+def run(asked: Agenda, width: int = 1, fails: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
+    """Have an agenda's cells run, `width` at once; the cells in the order in which they were handed out."""
+    out: list[Trial] = []
+    running: list[Trial] = []
+    while asked.open:
+        while len(running) < width and (trial := asked.next(lambda _: True)):
+            running.append(trial)
+            out.append(trial)
+        trial = running.pop(0)
+        asked.ended(trial, None if fails(trial) else train(trial))
+    return out
+
+
+def adaptive(wanted: Study, finished: list[Trial] | None = None) -> Adaptive:
+    record = Record(finished or [])
+    asked = agenda(wanted, grid.expand(wanted), dict.fromkeys(record.trials, "finished"), record)  # type: ignore[arg-type]
+    assert isinstance(asked, Adaptive)
+    return asked
+
+
+def seeds_by_split(cells: list[Trial]) -> dict[str, list[int]]:
+    return pd.DataFrame([cell.labels for cell in cells]).groupby("split")["seed"].agg(list).to_dict()
+
+
+def test_a_settled_split_gets_no_more_seeds_and_an_open_one_does() -> None:
+    asked = adaptive(study())
+    cells = run(asked)
+    spent = {split: len(seeds) for split, seeds in seeds_by_split(cells).items()}
+    verdicts = asked.verdicts.set_index("split")
+    assert spent["baseline"] == 3
+    assert spent["clear"] < 8
+    assert verdicts.loc["clear", "state"] == "supported"
+    assert (verdicts["seeds"] == verdicts.index.map(spent)).all()
+    assert len({cell.trial_id for cell in cells}) == len(cells)
+    for seeds in seeds_by_split(cells).values():
+        assert seeds == study().seeds_of("dpo")[: len(seeds)]
+    assert not set(verdicts["state"]) & {"open"}
+
+
+@pytest.mark.parametrize("width", [1, 3, 50])
+def test_the_verdicts_do_not_hang_on_how_many_cells_run_at_once(width: int) -> None:
+    one, many = adaptive(study()), adaptive(study())
+    run(one)
+    cells = run(many, width)
+    settled = one.verdicts["state"] != "undecided"
+    columns = ["split", "state", "look", "estimate", "low", "high"]
+    pd.testing.assert_frame_equal(
+        one.verdicts.loc[settled, columns], many.verdicts.loc[settled, columns], check_dtype=False
+    )
+    assert len(cells) <= len(grid.expand(study()))
+
+
+def test_a_resumed_sweep_makes_the_same_decisions() -> None:
+    whole = adaptive(study())
+    cells = run(whole)
+    for cut in range(0, len(cells), 3):
+        resumed = adaptive(study(), cells[:cut])
+        assert cells[:cut] + run(resumed) == cells
+        pd.testing.assert_frame_equal(resumed.verdicts, whole.verdicts)
+    assert not adaptive(study(), cells).open
+    assert {trial.trial_id for trial in adaptive(study(), cells).planned} == {cell.trial_id for cell in cells}
+
+
+def test_a_budget_of_cells_counts_those_in_the_record() -> None:
+    cells = run(adaptive(study(budget_cells=14)))
+    assert len(cells) == 14
+    asked = adaptive(study(budget_cells=14), cells[:12])
+    assert len(run(asked)) == 2
+    assert "the budget is spent" in set(asked.verdicts["note"])
+    assert not set(asked.verdicts["state"]) & {"open"}
+
+
+def test_a_budget_of_gpu_hours_counts_what_cells_cost() -> None:
+    assert len(run(adaptive(study(gpus=1, budget_gpu_hours=1.5)))) == 15  # each cell costs 0.1 hours
+
+
+def test_a_failed_seed_is_not_passed_over() -> None:
+    bad = study().seeds_of("dpo")[3]
+    asked = adaptive(study())
+    cells = run(asked, fails=lambda trial: trial.split == "open" and trial.seed == bad)
+    assert seeds_by_split(cells)["open"] == study().seeds_of("dpo")[:4]
+    row = asked.verdicts.set_index("split").loc["open"]
+    assert (row["state"], row["note"]) == ("undecided", f"its cell of seed {bad} failed")
+    assert any(trial.seed == bad and trial.split == "open" for trial in asked.planned)
+
+
+def test_methods_with_seeds_of_their_own_get_all_of_them() -> None:
+    wanted = study().model_dump()
+    wanted["methods"]["wpo"] = {"use_weighting": True, "seeds": [1, 2]}
+    cells = run(adaptive(Study.model_validate(wanted)))
+    own = [(cell.split, cell.seed) for cell in cells if cell.method == "wpo"]
+    assert sorted(own) == sorted((split, seed) for split in ["baseline", *EFFECTS] for seed in (1, 2))
+
+
+def test_the_searcher_keeps_to_its_room_and_restores_what_was_under_way(tmp_path: Any) -> None:
+    trials = grid.expand(study())
+    rooms = {"clear": (Shape(), 2), "nothing": (Shape(workers=2), 1)}
+
+    def searcher() -> CellSearcher:
+        return CellSearcher(Listed(trials, {}), lambda trial: rooms.get(trial.split, (Shape(workers=4), 0)))
+
+    first = searcher()
+    given = [first.suggest(str(number)) for number in range(5)]
+    cells = {trial.trial_id: trial for trial in trials}
+    names = [cells[one["cell"]].split for one in given if isinstance(one, dict)]
+    assert sorted(names) == ["clear", "clear", "nothing"]
+    assert given[3:] == [None, None]
+    first.on_trial_complete("0")
+    first.save(str(tmp_path / "state"))
+    again = searcher()
+    again.restore(str(tmp_path / "state"))
+    resumed = [again.suggest(str(number)) for number in range(5, 8)]
+    assert [one for one in resumed if one in given[1:3]] == []

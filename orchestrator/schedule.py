@@ -173,10 +173,13 @@ def cells_by_shape(study: Study, agenda: Agenda) -> Left:
 def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> None:
     cell = tune.with_parameters(Cell, orders=recorder.orders, desk=recorder.desk)
 
+    # One cell more than lanes, so that a lane never waits for a trial to start; but not where the evidence of
+    # the cells that run may yet say that it is not needed.
+    spare = 0 if study.adaptive else 1
+
     def room(trial: Trial) -> tuple[Shape, int]:
-        """One cell more than lanes, so that a lane never waits for a trial to start."""
         shape = study.shape_of(trial.method)
-        return shape, fleet.lanes(shape) + 1
+        return shape, fleet.lanes(shape) + spare
 
     tune.Tuner(
         tune.with_resources(cell, {"cpu": BOOKKEEPING_CPU}),

@@ -134,14 +134,15 @@ def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
                     kept.append(bytearray(os.urandom(1 << 20)) * 128)
             time.sleep(setting.step_s)
             step, value = step + 1, link(value, step + 1)
-            if not together(setting):
-                continue
-            with setting.journal.open("a") as journal:
-                journal.write(f"{order.trial.seed} {arm} {step} {os.getpid()}\n")
-            asked = report(arm, step, STEPS)
-            if asked or step % EVERY == 0 or step == STEPS:
-                keep(shelf, step, value)
-            if asked:
+            asked, first = report(arm, step, STEPS), together(setting)
+            if first:
+                with setting.journal.open("a") as journal:
+                    journal.write(f"{order.trial.seed} {arm} {step} {os.getpid()}\n")
+                if asked or step % EVERY == 0:
+                    keep(shelf, step, value)
+            if step % EVERY == 0:
+                report.kept(f"{shelf.uri}/{step:04d}", step)
+            if first and asked:
                 raise Preempted(f"saved at step {step}")
         return value
 

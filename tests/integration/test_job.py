@@ -1,82 +1,24 @@
 """`ray start --head`, `ray job submit`: as the README says, with token authentication on."""
 
-import os
 import re
-import shutil
-import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from head import BIN, Head, own_head
 from mlflow.tracking import MlflowClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
-@dataclass
-class Head:
-    """A head node of its own, and the environment that a submitter to it needs."""
-
-    port: int
-    dashboard: int
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        # --block keeps the head in a process group of its own, so that it alone is ended.
-        ports = [f"--port={self.port}", f"--dashboard-port={self.dashboard}"]
-        self.process = subprocess.Popen(
-            [BIN / "ray", "start", "--head", "--block", "--num-cpus=2", *ports],
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(timeout=60)
-
-    @property
-    def submitter(self) -> dict[str, str]:
-        return self.environment | {"RAY_ADDRESS": f"http://127.0.0.1:{self.dashboard}"}
 
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    folder = tmp_path_factory.mktemp("head")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
-    environment |= {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "ORCHESTRATOR_HOME": str(folder / "home"),
-        "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
-    }
-    (folder / "token").write_text(os.urandom(32).hex())
-    head = Head(free_port(), free_port(), environment)
-    head.start()
-    try:
+    with own_head(tmp_path_factory.mktemp("head"), "--num-cpus=2") as head:
         yield head
-    finally:
-        head.stop()
-        shutil.rmtree(environment["RAY_TMPDIR"])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,72 @@
+"""A Ray head node of a test's own: it alone is started and ended, with its own token and folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services import free_port
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Head:
+    """A head node, and the environment that a submitter to it needs. `options`: of `ray start`."""
+
+    port: int
+    dashboard: int
+    environment: dict[str, str]
+    options: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        # --block keeps the head in a process group of its own, so that it alone is ended.
+        ports = [f"--port={self.port}", f"--dashboard-port={self.dashboard}"]
+        self.process = subprocess.Popen(
+            [BIN / "ray", "start", "--head", "--block", *self.options, *ports],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    @property
+    def submitter(self) -> dict[str, str]:
+        return self.environment | {"RAY_ADDRESS": f"http://127.0.0.1:{self.dashboard}"}
+
+    @property
+    def driver(self) -> dict[str, str]:
+        return self.environment | {"RAY_ADDRESS": f"127.0.0.1:{self.port}"}
+
+
+@contextmanager
+def own_head(folder: Path, *options: str, **more: str) -> Iterator[Head]:
+    """A head that lives while the block runs. `more`: of its environment."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
+    environment |= {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "ORCHESTRATOR_HOME": str(folder / "home"),
+        "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
+        **more,
+    }
+    (folder / "token").write_text(os.urandom(32).hex())
+    head = Head(free_port(), free_port(), environment, options)
+    head.start()
+    try:
+        yield head
+    finally:
+        head.stop()
+        shutil.rmtree(environment["RAY_TMPDIR"], ignore_errors=True)

@@ -1,0 +1,78 @@
+"""A real sweep that decides how many seeds each verdict gets, cut short in the middle and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator import grid
+from orchestrator.adaptive import Adaptive
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from orchestrator.plan import Plan
+from orchestrator.study import load
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+STUDY = """
+study: adaptive
+data: {source: twin, users: 80, history: none}
+splits:
+  S1_age:
+    by: category
+    column: age
+    a: [18-24 years old, 25-34 years old]
+    b: [35-44 years old, 45-54 years old, 55-64 years old, 65+ years old]
+    predicted: A > B
+  S2_null: {by: random, predicted: A = B}
+methods: {dpo: {}}
+seeds: {start: 2, max: 4, until: resolved, first: [42]}
+training: {max_steps: 4, batch_size: 4, max_length: 52, dtype: float32, logging_steps: 1}
+resources: {cpus_per_worker: 0.9, lanes: 2}
+"""
+
+
+def test_an_adaptive_sweep_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    config = tmp_path / "study.yaml"
+    config.write_text(STUDY)
+    command = [sys.executable, "-m", "orchestrator.sweep", "--config", str(config)]
+    study, places = load(config), Places("adaptive", tmp_path)
+    trials = grid.expand(study)
+
+    with (tmp_path / "said").open("w") as said:
+        first = subprocess.Popen(command, stdout=said, stderr=said)
+        while (tmp_path / "said").read_text().count(": done (") < 3:
+            assert first.poll() is None, (tmp_path / "said").read_text()
+            time.sleep(0.1)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    before = set(Ledger(places).finished())
+    assert len(before) >= 3
+
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stdout + second.stderr
+    ledger = Ledger(places)
+    assert before < set(ledger.finished())
+    assert ledger.doubled() == 0
+
+    plan = Plan.of(study, trials, places)
+    asked = plan.agenda
+    assert isinstance(asked, Adaptive)
+    assert not asked.open
+    assert {trial.trial_id for trial in asked.planned} == set(ledger.finished())
+    verdicts = asked.verdicts.set_index("split")
+    seeds = pd.Series([trial.split for trial in asked.planned]).value_counts()
+    assert (verdicts["seeds"] == seeds[verdicts.index]).all()
+    # A verdict is settled by what came before its last seed was asked for.
+    assert (verdicts["seeds"].between(2, 4)).all()
+    assert set(verdicts["state"]) <= {"supported", "contradicted", "practically null", "undecided"}
+    assert seeds["baseline"] == 2
+    page = (places.report / "report.md").read_text()
+    assert f"{len(asked.planned)} of {len(asked.planned)} cells finished" in page

@@ -1,0 +1,70 @@
+"""A cluster that grows with the sweep and shrinks after it: Ray's own autoscaler, its nodes on this machine."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from head import Head, own_head
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+CLUSTER = {
+    "cluster_name": "grows",
+    "max_workers": 2,
+    "idle_timeout_minutes": 0.05,
+    "provider": {"type": "fake_multinode"},
+    "available_node_types": {
+        # The head has room for bookkeeping, not for a lane.
+        "ray.head.default": {"resources": {"CPU": 0.5}, "node_config": {}, "max_workers": 0},
+        "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+    },
+    "head_node_type": "ray.head.default",
+}
+STUDY = """
+study: grows
+data: {source: twin, users: 40, history: none}
+splits: {S1: {by: random, predicted: A = B}}
+methods: {dpo: {}}
+seeds: [1, 2]
+training: {max_steps: 2, batch_size: 4, max_length: 52, dtype: float32, logging_steps: 1}
+resources: {cpus_per_worker: 0.9}
+"""
+NODES = "import ray; ray.init(log_to_driver=False); print(sum(node['Alive'] for node in ray.nodes()))"
+
+
+def nodes(head: Head) -> int:
+    said = subprocess.run(
+        [sys.executable, "-c", NODES],
+        env=head.driver,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return int(said.stdout.split()[-1])
+
+
+def test_nodes_come_for_the_lanes_and_go_when_they_are_done(tmp_path: Path) -> None:
+    (tmp_path / "cluster.json").write_text(json.dumps(CLUSTER))
+    (tmp_path / "study.yaml").write_text(STUDY)
+    scaling = (f"--autoscaling-config={tmp_path / 'cluster.json'}", "--num-cpus=0.5")
+    fast = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
+    with own_head(tmp_path, *scaling, **fast) as head:
+        sweep = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.sweep", "--config", str(tmp_path / "study.yaml")],
+            env=head.driver,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        most = 0
+        while sweep.poll() is None:
+            most = max(most, nodes(head))
+        assert sweep.returncode == 0, sweep.communicate()[0]
+        assert most == 3
+        until = time.monotonic() + 60
+        while nodes(head) > 1:
+            assert time.monotonic() < until, "the nodes stay although nothing runs"

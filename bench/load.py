@@ -149,8 +149,11 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     wanted = study(cells)
     places, trials = Places("load", home), grid.expand(wanted)[:cells]
     ledger = Ledger(places)
+    shape = wanted.shape_of("dpo")
     orders = [
-        Order(trial, ModelFiles("m"), home, home, f"{places.work}/{trial.trial_id}", home / "log", 8, {})
+        Order(
+            trial, ModelFiles("m"), home, home, f"{places.work}/{trial.trial_id}", home / "log", 8, {}, shape
+        )
         for trial in trials
     ]
     done: list[float] = []

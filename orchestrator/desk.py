@@ -6,7 +6,7 @@ a failure is tried again is for those who asked to say, which for cells is Ray T
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -35,7 +35,7 @@ class Worker:
     actor: Any
     logs: str
     placement: Any
-    shape: Shape = field(default_factory=Shape)
+    shape: Shape
 
 
 class Desk:
@@ -47,7 +47,7 @@ class Desk:
     def __init__(
         self,
         backoff_s: float,
-        shapes: Collection[Shape] = (Shape(),),
+        shapes: Collection[Shape],
         stall_timeout_s: float | None = None,
         kill: Callable[[Any], None] = ray.kill,
         free: Callable[[Any], None] = ray.util.remove_placement_group,
@@ -104,6 +104,8 @@ class Desk:
     def _nobody_for(self, work: Work) -> str:
         """Why no lane will ever take some work, if none will."""
         able = {work.shape} if isinstance(work, Order) else self._shapes
+        if not able <= self._shapes:
+            return f"no lane has what it needs: {able}"
         reasons = [self._refused[shape] for shape in able if shape in self._refused]
         return reasons[0] if len(reasons) == len(able) else ""
 

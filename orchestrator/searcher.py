@@ -26,6 +26,10 @@ class CellSearcher(Searcher):  # type: ignore[misc]
         self._agenda, self._room = agenda, room
         self._running: dict[str, Trial] = {}  # by Tune's trial id
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: a Tuner keeps itself for a restore, and a sweep makes its searcher from the record."""
+        return {}
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         held = Counter(self._room(trial)[0] for trial in self._running.values())
 

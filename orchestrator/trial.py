@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,8 +134,8 @@ class Order:
     """A trial with the places it needs on the machines that run it: paths every node can reach.
 
     `work`: where it keeps finished arms and checkpoints until it is recorded, a path or a URI.
-    `checkpoint_every`: optimiser steps between two checkpoints; None keeps one only where it is stopped.
     `shape`: what its lane has to have.
+    `checkpoint_every`: optimiser steps between two checkpoints; None keeps one only where it is stopped.
     """
 
     trial: Trial
@@ -146,8 +146,8 @@ class Order:
     log: Path
     micro_batch: int
     deepspeed: dict[str, Any]
+    shape: Shape
     checkpoint_every: int | None = None
-    shape: Shape = field(default_factory=Shape)
 
     @property
     def key(self) -> str:

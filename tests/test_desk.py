@@ -17,17 +17,17 @@ from training.scoring import Shard
 from training.spec import MethodSpec, TrainingSpec
 
 SMALL, LARGE = Shape(), Shape(workers=2, gpus_per_worker=1)
-WORKER = Worker(actor="its actor", logs="here", placement="its CPUs")
+WORKER = Worker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL)
 
 
 def at_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: Any) -> Desk:
-    return Desk(backoff_s, free=free, **options)
+    return Desk(backoff_s, **{"shapes": [SMALL], "free": free, **options})
 
 
 def order(seed: int) -> Order:
     trial = Trial("s", "dpo", "baseline", seed, "m", "d", {}, None, MethodSpec(), TrainingSpec())
     here = Path("/nowhere")
-    return Order(trial, ModelFiles("m"), here, here, "/nowhere", here, 8, {})
+    return Order(trial, ModelFiles("m"), here, here, "/nowhere", here, 8, {}, SMALL)
 
 
 def result(cell: Order) -> TrialResult:
@@ -114,6 +114,9 @@ def test_when_no_lane_of_a_shape_is_left_its_cells_are_told_why_and_the_others_g
         await asyncio.sleep(0.01)
         await desk.refuse(LARGE, "no GPU")
         late = await desk.run(replace(order(3), shape=LARGE))
+        strange = await desk.run(replace(order(4), shape=Shape(workers=7)))
+        assert strange is not None
+        assert "workers=7" in strange.error
         for failure in (await waiting[1], late):
             assert failure is not None
             assert not failure.retriable
@@ -189,7 +192,10 @@ def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None
         ended: list[Any] = []
         desk, slow, hung = at_desk(0, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
         attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
-        visits = [await desk.visit(0, WORKER), await desk.visit(1, Worker("hung actor", "there", "its CPUs"))]
+        visits = [
+            await desk.visit(0, WORKER),
+            await desk.visit(1, Worker("hung actor", "there", "its CPUs", SMALL)),
+        ]
         for lane, visit in enumerate(visits):
             await desk.next(lane, visit)
         for step in range(6):  # slower than the timeout in all, but it moves

@@ -89,7 +89,10 @@ class Setting:
 
     def order(self, trial: Trial) -> Order:
         work = f"{self.places.work}/{trial.trial_id}"
-        return Order(trial, ModelFiles("m"), self.root, self.root, work, self.root / "log", 8, {}, EVERY)
+        shape = self.study.shape_of("dpo")
+        return Order(
+            trial, ModelFiles("m"), self.root, self.root, work, self.root / "log", 8, {}, shape, EVERY
+        )
 
     def save(self) -> Path:
         path = self.root / "setting.json"

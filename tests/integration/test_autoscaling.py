@@ -1,4 +1,4 @@
-"""A cluster that grows with the sweep and shrinks after it: Ray's own autoscaler, its nodes on this machine."""
+"""A cluster that grows with a sweep and shrinks after it: Ray's own autoscaler, its nodes on this machine."""
 
 import json
 import subprocess

@@ -35,6 +35,7 @@ STUDY = Study.model_validate(
         "faults": {"max_attempts": 2, "backoff_s": 0.1, "stall_timeout_s": 20},
     }
 )
+SHAPE = STUDY.shape_of("dpo")
 FATES = [
     "fine",
     "worker killed once",
@@ -84,7 +85,17 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         for number, fate in enumerate(FATES)
     ]
     orders = [
-        Order(trial, ModelFiles("m"), root, root, str(root / "work" / trial.trial_id), root / "log", 8, {})
+        Order(
+            trial,
+            ModelFiles("m"),
+            root,
+            root,
+            str(root / "work" / trial.trial_id),
+            root / "log",
+            8,
+            {},
+            SHAPE,
+        )
         for trial in trials
     ]
     with pytest.MonkeyPatch.context() as patch:

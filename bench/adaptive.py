@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.special import stdtr, stdtrit
 
-from stats.boundaries import nominal
+from stats.boundaries import nominal, sequential_p
 from stats.crossed import Floats
 from stats.judge import CONTRADICTED, NULL, SUPPORTED
 from stats.markdown import plain, table
@@ -48,6 +48,16 @@ class Study:
 
     paths: tuple[Path, ...]
     by_seed: tuple[Floats, ...]
+
+    def at(self, seeds: int) -> "Study":
+        """The same with one look, at so many seeds."""
+        return replace(self, paths=tuple(_one_look(whole, seeds) for whole in self.paths))
+
+
+def _one_look(whole: Path, seeds: int) -> Path:
+    there = slice(seeds - whole.start, seeds - whole.start + 1)
+    parts = whole.value[there], whole.of_seeds[there], whole.of_users[there]
+    return Path(seeds, whole.users, *parts, sequential_p(*parts, whole.users, seeds, seeds))
 
 
 @dataclass(frozen=True)
@@ -109,11 +119,11 @@ def scores(
     }
 
 
-def of_adaptive(studies: Sequence[Study], diffs: Sequence[float]) -> dict[str, float]:
-    """Scores of the adaptive design; its coverage is that of every interval at every look."""
-    ends = [adaptive(study) for study in studies]
+def of_adaptive(studies: Sequence[Study], diffs: Sequence[float], looks: Looks = LOOKS) -> dict[str, float]:
+    """Scores of a design; its coverage is that of every interval at every look."""
+    ends = [adaptive(study, looks) for study in studies]
     sign, null = claims(np.array([[d.state for d in end.decisions] for end in ends]))
-    levels = nominal(LOOKS.start, LOOKS.most, ERROR / len(SPLITS))
+    levels = nominal(looks.start, looks.most, ERROR / len(SPLITS))
     covered = np.array(
         [
             [
@@ -127,15 +137,24 @@ def of_adaptive(studies: Sequence[Study], diffs: Sequence[float]) -> dict[str, f
 
 
 def of_fixed(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
-    """Scores of the design that gives every split so many seeds and looks once."""
+    """The same with so many seeds for every split and one look, at which the whole error is spent."""
+    return of_adaptive([study.at(seeds) for study in studies], diffs, Looks(seeds, seeds))
+
+
+def of_report(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
+    """The same with Satterthwaite's degrees of freedom: what `stats.judge` says of a finished study."""
     look = seeds - LOOKS.start
-    value, se, df = (
+    value, of_seeds, of_users = (
         np.array([[getattr(one, name)[look] for one in study.paths] for study in studies])
-        for name in ("value", "se", "df")
+        for name in ("value", "of_seeds", "of_users")
     )
-    found = holm(2 * stdtr(df, -np.abs(value) / se)) <= ERROR
+    users = np.array([one.users for one in studies[0].paths])
+    variance = of_seeds + of_users
+    df = variance**2 / (of_seeds**2 / (seeds - 1) + of_users**2 / (2 * (users - 1)))
+    se = np.sqrt(variance)
     half = stdtrit(df, 1 - ERROR / len(SPLITS) / 2) * se
     null = np.abs(value) + half < LOOKS.margin_pp
+    found = holm(2 * stdtr(df, -np.abs(value) / se)) <= ERROR
     sign = np.where(found & ~null, np.sign(value), 0).astype(int)
     covered = np.abs(value - np.array(diffs)) <= half
     return scores(sign, null, covered, np.full(len(studies), seeds * len(SPLITS)), diffs)

@@ -16,7 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats as distributions
 from scipy.optimize import brentq
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
+
+from stats.boundaries import reach
 
 Floats = npt.NDArray[np.float64]
 POWER = 0.8
@@ -154,11 +156,11 @@ def needed_to_decide(
     seeds = np.arange(2, MOST_SEEDS + 1)
     sizes = np.unique(np.geomspace(2, MOST_USERS, 150).astype(int))
     found = []
-    for design, numbers in (((seeds, row["users"] / 2), seeds), ((row["n_seeds"], sizes), sizes)):
-        variance, df = design_variance(row, *design)
-        se = np.sqrt(variance)
-        half = stdtrit(df, 1 - alpha / 2) * se
-        chance = chance_to_decide(effect, se, np.inf, half, margin - half)
+    for s, u, numbers in ((seeds, row["users"] / 2, seeds), (row["n_seeds"], sizes, sizes)):
+        of_seeds = (row["seed_variance"] + row["residual_variance"] / u) / s
+        of_users = row["user_variance"] / u
+        half = reach(alpha, s, np.asarray(of_seeds), np.asarray(of_users), u)
+        chance = chance_to_decide(effect, np.sqrt(of_seeds + of_users), np.inf, half, margin - half)
         found.append(_first(numbers, chance >= POWER))
     pairs = 2 * found[1] * row["pairs"] / row["users"]
     return found[0], float(ceil(pairs)) if np.isfinite(pairs) else pairs

@@ -24,14 +24,14 @@ No error is spent on that: going on is always allowed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtr, stdtrit
 
-from stats.anova import Squares, estimate, squares
-from stats.boundaries import nominal, sequential_p
+from stats.anova import estimate, squares
+from stats.boundaries import nominal, reach, sequential_p
 from stats.crossed import Crossed, Floats, crossed
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
 from stats.power import chance_to_decide, needed_to_decide
@@ -76,26 +76,31 @@ class Looks:
 
 @dataclass(frozen=True)
 class Path:
-    """A split's looks so far, one an entry: estimate (pp), standard error and degrees of freedom (nan where
-    the data tell none), variance over seeds of the diffs by seed, sequential p value."""
+    """A split's looks so far, one an entry: estimate (pp), the parts of its variance (nan where the data tell
+    none), sequential p value. start: seeds of the first; users: of the smaller group."""
 
+    start: int
+    users: int
     value: Floats
-    se: Floats
-    df: Floats
-    over_seeds: Floats
+    of_seeds: Floats
+    of_users: Floats
     p: Floats
     note: str = ""
 
+    @property
+    def seeds(self) -> npt.NDArray[np.int_]:
+        return np.arange(self.start, self.start + len(self.value))
+
     def until(self, looks: int) -> "Path":
         """Its first looks."""
-        value, se, df, over_seeds, p = (
-            part[:looks] for part in (self.value, self.se, self.df, self.over_seeds, self.p)
+        value, of_seeds, of_users, p = (
+            part[:looks] for part in (self.value, self.of_seeds, self.of_users, self.p)
         )
-        return Path(value, se, df, over_seeds, p, self.note)
+        return replace(self, value=value, of_seeds=of_seeds, of_users=of_users, p=p)
 
     def half(self, levels: Floats) -> Floats:
         """Half the repeated interval's width, by look."""
-        return np.asarray(stdtrit(self.df, 1 - levels[: len(self.df)] / 2) * self.se)
+        return reach(levels[: len(self.value)], self.seeds, self.of_seeds, self.of_users, self.users)
 
 
 @dataclass(frozen=True)
@@ -113,17 +118,15 @@ class Decision:
 
 def path(table: Crossed, looks: Looks) -> Path:
     """Looks at a contrast whose seeds are in the order in which they were taken."""
-    values, found = table.values, []
-    counts = range(looks.start, len(table.seeds) + 1)
-    for n in counts:
-        found.append(estimate(table.taking(table.seeds[:n])))
-    value, se, df = (
-        np.array([np.nan if part is None else part for part in parts], dtype=float)
-        for parts in ([e.value for e in found], [e.se for e in found], [e.df for e in found])
-    )
-    over_seeds = np.array([values[:n].var(ddof=1) for n in counts])
-    p = sequential_p(2 * stdtr(df, -np.abs(value) / se), looks.start, looks.most)
-    return Path(value, se, df, over_seeds, p, found[-1].note if found else "")
+    counts = np.arange(looks.start, len(table.seeds) + 1)
+    found = [estimate(table.taking(table.seeds[:n])) for n in counts]
+    value = np.array([one.value for one in found], dtype=float)
+    variance = np.array([np.nan if one.se is None else one.se**2 for one in found], dtype=float)
+    of_seeds = np.array([table.values[:n].var(ddof=1) / n for n in counts], dtype=float)
+    of_users = np.maximum(variance - of_seeds, 0)
+    users = min(len(group.pairs) for group in table.groups)
+    p = sequential_p(value, of_seeds, of_users, users, looks.start, looks.most)
+    return Path(looks.start, users, value, of_seeds, of_users, p, found[-1].note if found else "")
 
 
 def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Looks) -> dict[str, Decision]:
@@ -168,7 +171,7 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
                 state, note = UNDECIDED, f"at the most seeds, {looks.most}"
             elif chance < looks.futility:
                 state, note = UNDECIDED, "more seeds would not decide"
-            if np.isnan(have.se[at]):
+            if np.isnan(have.of_users[at]):
                 note = have.note
         found[split] = Decision(state, at, low[at], high[at], p_holm[split], chance, note)
     return found
@@ -189,19 +192,16 @@ def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats) -> float:
 
     est[N] given est[n] is est[n] + t(n - 1) sigma sqrt(1/n - 1/N) where nothing was known of the truth.
     """
-    n, se, sigma2 = looks.start + len(have.p) - 1, have.se[-1], have.over_seeds[-1]
+    n, of_users = int(have.seeds[-1]), have.of_users[-1]
     later = np.arange(n + 1, looks.most + 1)
-    if not len(later) or np.isnan(se):
+    if not len(later) or np.isnan(of_users):
         return 0.0
-    users = max(0.0, se**2 - sigma2 / n)
-    # What Satterthwaite's denominator holds besides the seeds is the users', and stays.
-    rest = max(0.0, se**4 / have.df[-1] - (sigma2 / n) ** 2 / (n - 1))
-    variance = sigma2 / later + users
-    df = variance**2 / ((sigma2 / later) ** 2 / (later - 1) + rest)
+    one_seed = n * have.of_seeds[-1]
     beyond, within = (
-        stdtrit(df, 1 - levels[-len(later) :] / 2) * np.sqrt(variance) for levels in (outer, inner)
+        reach(levels[-len(later) :], later, one_seed / later, of_users, have.users)
+        for levels in (outer, inner)
     )
-    spread = np.sqrt(sigma2 * (1 / n - 1 / later))
+    spread = np.sqrt(one_seed * (1 / n - 1 / later))
     chances = chance_to_decide(have.value[-1], spread, n - 1, beyond, looks.margin_pp - within)
     return float(chances.max())
 
@@ -274,10 +274,10 @@ def _prefix(rows: pd.DataFrame | None, order: Sequence[int]) -> Crossed | None:
 
 def _needed(table: Crossed, looks: Looks, predictions: Mapping[str, str]) -> dict[str, object]:
     """What would decide, at the last look's level of Holm's first step."""
-    found: Squares = squares(table)
-    users = sum(group.users for group in found.groups)
-    if min(group.users for group in found.groups) < 2:
+    if estimate(table).se is None:
         return NOT_NEEDED
+    found = squares(table)
+    users = sum(group.users for group in found.groups)
     pairs = sum(float(group.pairs.sum()) for group in table.groups)
     row = pd.Series(
         {

@@ -1,6 +1,6 @@
 """Do verdicts hold that are looked at after every seed, and how many cells do they save?
 
-    python -m bench.adaptive [--studies 2000] [--figure docs/seeds.png]
+    python -m bench.adaptive [--studies 1000] [--figure docs/seeds.png]
 
 Simulated held-out outcomes with planted truth (`stats/simulate.py`), seven splits a study, one family;
 nothing is trained. The adaptive design looks at 3 to 20 seeds; beside it stand fixed designs with the same
@@ -19,7 +19,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.special import stdtr, stdtrit
 
-from stats.boundaries import nominal, sequential_p
 from stats.crossed import Floats
 from stats.judge import CONTRADICTED, NULL, SUPPORTED
 from stats.markdown import plain, table
@@ -39,7 +38,7 @@ NOTHING, PLANTED = "nothing", "planted"
 DIFFS = {NOTHING: (0.0,) * 7, PLANTED: (0.0, 0.0, 0.0, 3.0, -3.0, 6.0, -6.0)}
 SPLITS = tuple(f"S{number}" for number in range(7))
 DIRECTED = dict.fromkeys(SPLITS, "A > B")  # so that `supported` says above zero and `contradicted` below
-EQUAL = "fixed, equal power"
+CHOICES = 300  # studies a setting among which spending and futility were chosen
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,9 @@ class Study:
     paths: tuple[Path, ...]
     by_seed: tuple[Floats, ...]
 
-    def at(self, seeds: int) -> "Study":
-        """The same with one look, at so many seeds."""
-        return replace(self, paths=tuple(_one_look(whole, seeds) for whole in self.paths))
-
-
-def _one_look(whole: Path, seeds: int) -> Path:
-    there = slice(seeds - whole.start, seeds - whole.start + 1)
-    parts = whole.value[there], whole.of_seeds[there], whole.of_users[there]
-    return Path(seeds, whole.users, *parts, sequential_p(*parts, whole.users, seeds, seeds))
+    def under(self, looks: Looks) -> "Study":
+        """The same under another design."""
+        return replace(self, paths=tuple(one.under(looks) for one in self.paths))
 
 
 @dataclass(frozen=True)
@@ -123,7 +116,7 @@ def of_adaptive(studies: Sequence[Study], diffs: Sequence[float], looks: Looks =
     """Scores of a design; its coverage is that of every interval at every look."""
     ends = [adaptive(study, looks) for study in studies]
     sign, null = claims(np.array([[d.state for d in end.decisions] for end in ends]))
-    levels = nominal(looks.start, looks.most, ERROR / len(SPLITS))
+    levels = looks.levels(ERROR / len(SPLITS))
     covered = np.array(
         [
             [
@@ -138,7 +131,8 @@ def of_adaptive(studies: Sequence[Study], diffs: Sequence[float], looks: Looks =
 
 def of_fixed(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
     """The same with so many seeds for every split and one look, at which the whole error is spent."""
-    return of_adaptive([study.at(seeds) for study in studies], diffs, Looks(seeds, seeds))
+    once = Looks(seeds, seeds)
+    return of_adaptive([study.under(once) for study in studies], diffs, once)
 
 
 def of_report(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
@@ -172,34 +166,45 @@ def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, 
     for (setting, kind), drawn in studies.items():
         diffs = DIFFS[kind]
         found = of_adaptive(drawn, diffs)
-        fixed = {n: of_fixed(drawn, diffs, n) for n in range(LOOKS.start, LOOKS.most + 1)}
         label = {"setting": setting, "truth": kind}
         rows.append({**label, "design": "adaptive, 3 to 20 seeds", **found})
-        rows += [{**label, "design": f"fixed, {n} seeds", **fixed[n]} for n in (5, 20)]
-        if kind == PLANTED:
-            curve = pd.Series({n: one["power"] for n, one in fixed.items()})
-            seeds = equal_power(found["power"], curve)
-            cells = seeds * len(SPLITS)
-            rows.append(
-                {
-                    **label,
-                    "design": f"{EQUAL} ({plain(seeds, 1)} seeds)",
-                    "power": found["power"],
-                    "cells": cells,
-                    "saved": 1 - found["cells"] / cells,
-                }
-            )
-            curves += [
-                {
-                    "setting": setting,
-                    "seeds": n,
-                    "power": power,
-                    "adaptive power": found["power"],
-                    "adaptive cells": found["cells"],
-                }
-                for n, power in curve.items()
-            ]
+        for name, design in (("fixed", of_fixed), ("fixed, Satterthwaite", of_report)):
+            fixed = {n: design(drawn, diffs, n) for n in range(LOOKS.start, LOOKS.most + 1)}
+            rows += [{**label, "design": f"{name}, {n} seeds", **fixed[n]} for n in (3, 5, 20)]
+            if kind == PLANTED:
+                power = pd.Series({n: one["power"] for n, one in fixed.items()})
+                seeds = equal_power(found["power"], power)
+                equal = {"power": found["power"], "cells": seeds * len(SPLITS)}
+                saved = 1 - found["cells"] / equal["cells"]
+                shown = f"{name}, equal power ({plain(seeds, 1)} seeds)"
+                rows.append({**label, "design": shown, **equal, "saved": saved})
+                curves += [
+                    {"setting": setting, "design": name, "seeds": n, "power": one, **_prefixed(found)}
+                    for n, one in power.items()
+                ]
     return pd.DataFrame(rows), pd.DataFrame(curves)
+
+
+def _prefixed(found: dict[str, float]) -> dict[str, float]:
+    return {f"adaptive {name}": found[name] for name in ("power", "cells")}
+
+
+def choices(studies: dict[tuple[str, str], list[Study]]) -> pd.DataFrame:
+    """What the spending's exponent and the futility threshold were chosen from: planted diffs only."""
+    rows = []
+    for (setting, kind), drawn in studies.items():
+        if kind != PLANTED:
+            continue
+        diffs = DIFFS[kind]
+        curve = pd.Series({n: of_fixed(drawn, diffs, n)["power"] for n in range(LOOKS.start, LOOKS.most + 1)})
+        for rho in (1.0, 2.0, 3.0):
+            for futility in (0.1, 0.2, 0.35):
+                looks = replace(LOOKS, rho=rho, futility=futility)
+                found = of_adaptive([study.under(looks) for study in drawn], diffs, looks)
+                cells = len(SPLITS) * equal_power(found["power"], curve)
+                saved = 1 - found["cells"] / cells
+                rows.append((setting, rho, futility, found["power"], found["cells"], saved))
+    return pd.DataFrame(rows, columns=["setting", "rho", "futility", "power", "cells", "saved"])
 
 
 def published(pairs: dict[str, list[tuple[Study, Study]]]) -> pd.DataFrame:
@@ -245,20 +250,18 @@ def figure(curves: pd.DataFrame) -> Figure:
     """Power by cells: a line for fixed designs, a point for the adaptive one; a panel a setting."""
     drawn = Figure(figsize=(6.5, 2.6), layout="constrained")
     FigureCanvasAgg(drawn)
-    panels = drawn.subplots(1, len(SETTINGS), sharey=True)
+    panels = drawn.subplots(1, curves["setting"].nunique(), sharey=True)
     for ax, (setting, part) in zip(panels, curves.groupby("setting", sort=False), strict=True):
-        ax.plot(part["seeds"] * len(SPLITS), part["power"], "-", color="0.4", label="fixed")
-        ends = part[part["seeds"].isin([5, 20])]
-        ax.plot(
-            ends["seeds"] * len(SPLITS), ends["power"], "o", color="0.4", mfc="white", label="5, 20 seeds"
-        )
-        ax.plot(
-            part["adaptive cells"].iloc[0], part["adaptive power"].iloc[0], "D", color="C3", label="adaptive"
-        )
-        ax.set(title=setting, xlabel="cells of 7 splits", ylim=(0, 1), xlim=(0, 147))
+        part = part[part["design"] == "fixed"]
+        cells = part["seeds"] * len(SPLITS)
+        ends = part["seeds"].isin([5, 20])
+        ax.plot(cells, part["power"], "-", color="0.4", label="fixed, 3 to 20 seeds")
+        ax.plot(cells[ends], part["power"][ends], "o", color="0.4", mfc="white", label="fixed, 5 and 20")
+        ax.plot(part["adaptive cells"][:1], part["adaptive power"][:1], "D", color="C3", label="adaptive")
+        ax.set(title=setting, xlabel="cells (7 splits)", ylim=(0, 1), xlim=(0, 147))
         ax.grid(alpha=0.3)
     panels[0].set_ylabel("planted diffs found")
-    panels[-1].legend(fontsize=7, loc="upper right")
+    panels[-1].legend(fontsize=7, loc="upper left")
     return drawn
 
 
@@ -278,12 +281,13 @@ def simulate(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=2000, help="simulated studies a setting and truth")
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies a setting and truth")
     parser.add_argument("--figure", type=File, help="where to draw power by cells")
     args = parser.parse_args()
     single, double = simulate(args.studies)
     found, curves = designs(single)
-    for name, frame in (("designs", found), ("published", published(double))):
+    chosen = choices({key: drawn[:CHOICES] for key, drawn in single.items()})
+    for name, frame in (("designs", found), ("published", published(double)), ("choices", chosen)):
         shown = frame.map(lambda cell: plain(cell, 3) if isinstance(cell, float) else cell)
         print(f"\n### {name}\n\n{table(shown)}", flush=True)
     if args.figure:

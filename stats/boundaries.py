@@ -27,26 +27,25 @@ from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
 POINTS = 220  # of the grid of p values, dense where they are small
-RHO = 1.5  # of the spending function; chosen by simulation (docs/seeds.md)
 # Levels between which the sequential p value is interpolated; below the first it is not told apart.
 ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 50), np.linspace(0.12, 0.97, 16)])
-EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(6.5, 0.0, POINTS))])
+EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(7.0, 0.0, POINTS))])
 
 
-def spent(share: npt.ArrayLike) -> Floats:
-    """Share of the error that may be spent by a share of the seeds: the power family (Kim & DeMets 1987)."""
-    return np.asarray(np.asarray(share, dtype=float) ** RHO)
+def spent(share: npt.ArrayLike, rho: float) -> Floats:
+    """Share of the error that may be spent by a share of the seeds: share^rho (Kim & DeMets 1987)."""
+    return np.asarray(np.asarray(share, dtype=float) ** rho)
 
 
 @lru_cache(maxsize=64)
-def nominal(start: int, most: int, alpha: float) -> Floats:
+def nominal(start: int, most: int, rho: float, alpha: float) -> Floats:
     """Nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
-    return _levels(start, most, alpha)
+    return _levels(start, most, rho, alpha)
 
 
-def _levels(start: int, most: int, alpha: float) -> Floats:
+def _levels(start: int, most: int, rho: float, alpha: float) -> Floats:
     looks = np.arange(start, most + 1)
-    budget = np.diff(alpha * spent(looks / most), prepend=0.0)
+    budget = np.diff(alpha * spent(looks / most, rho), prepend=0.0)
     mass, levels = np.diff(EDGES), []
     for n, share in zip(looks, budget, strict=True):
         if n > start:
@@ -57,10 +56,10 @@ def _levels(start: int, most: int, alpha: float) -> Floats:
     return np.array(levels)
 
 
-@lru_cache(maxsize=8)
-def _ladder(start: int, most: int) -> Floats:
+@lru_cache(maxsize=32)
+def _ladder(start: int, most: int, rho: float) -> Floats:
     """Nominal levels [alphas, looks]; they grow with alpha, as every increment of the spending does."""
-    return np.stack([_levels(start, most, alpha) for alpha in ALPHAS])
+    return np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
 
 
 def reach(
@@ -81,7 +80,7 @@ def reach(
 
 
 def sequential_p(
-    value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int
+    value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int, rho: float
 ) -> Floats:
     """The smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
 
@@ -94,7 +93,7 @@ def sequential_p(
     """
     looks = len(value)
     seeds = np.arange(start, start + looks)
-    halves = reach(_ladder(start, most)[:, :looks], seeds, of_seeds, of_users, users)
+    halves = reach(_ladder(start, most, rho)[:, :looks], seeds, of_seeds, of_users, users)
     logs, found = np.log(ALPHAS), np.ones(looks)
     for look in np.flatnonzero(~np.isnan(of_users)):
         narrow_to_wide = halves[::-1, look]

@@ -35,13 +35,13 @@ def render(decided: pd.DataFrame, looks: Looks) -> list[str]:
     error = f"{1 - looks.level:.0%}"
     return [
         "## Verdicts, seed by seed",
-        f"Every split was judged after each of its seeds, from {looks.start} to {looks.most}, and got no more "
+        f"Every split was judged after each of its seeds, {looks.start} to {looks.most}, and got no more "
         f"once settled: {cells} cells instead of {most}."
         + (f" {still} of the verdicts are still open." if still else ""),
         "Looking so often is accounted for. Over all looks and predicted splits of a method, a difference is "
-        f"claimed where there is none with at most {error} (Holm over sequential p values), and a diff called "
-        f"practically null (inside ±{looks.margin_pp:g} pp) that is not with at most {error}. The repeated "
-        "intervals capture new seeds and new users; those of all looks and predicted splits of a method hold "
+        f"claimed where there is none with at most {error} (Holm over sequential p values), and a diff "
+        f"called practically null (inside ±{looks.margin_pp:g} pp) that is not with at most {error}. The "
+        "repeated intervals capture new seeds and new users; those of all looks and predicted splits of a method hold "
         f"their truths together with {looks.level:.0%}, so Holm may settle a split whose interval still "
         "touches zero. An exploratory split's interval holds for it alone. A diff that settled early is on "
         "average printed a little too large; its interval allows for that.",

@@ -24,7 +24,7 @@ No error is spent on that: going on is always allowed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -65,13 +65,20 @@ class Looks:
     level: 1 - level is the family-wise error over a method's splits and all looks.
     margin_pp: an interval inside +-margin_pp is practically null (percentage points).
     futility: a split stops where the chance that seeds up to `most` decide is below it.
+    rho: n of `most` seeds may spend (n / most)^rho of the error; 1 spends it evenly, 3 nearly as O'Brien &
+        Fleming (1979). This and futility were chosen by simulation (docs/seeds.md).
     """
 
     start: int
     most: int
     level: float = 0.95
     margin_pp: float = 1.0
-    futility: float = 0.1
+    futility: float = 0.2
+    rho: float = 3.0
+
+    def levels(self, alpha: float) -> Floats:
+        """Nominal levels [looks] that together spend alpha."""
+        return nominal(self.start, self.most, self.rho, alpha)
 
 
 @dataclass(frozen=True)
@@ -93,10 +100,17 @@ class Path:
 
     def until(self, looks: int) -> "Path":
         """Its first looks."""
-        value, of_seeds, of_users, p = (
-            part[:looks] for part in (self.value, self.of_seeds, self.of_users, self.p)
-        )
-        return replace(self, value=value, of_seeds=of_seeds, of_users=of_users, p=p)
+        return self._cut(slice(looks), self.start, self.p[:looks])
+
+    def under(self, looks: Looks) -> "Path":
+        """The same estimates under another design that starts no earlier."""
+        rows = slice(looks.start - self.start, looks.most - self.start + 1)
+        value, of_seeds, of_users = self.value[rows], self.of_seeds[rows], self.of_users[rows]
+        return self._cut(rows, looks.start, _p(value, of_seeds, of_users, self.users, looks))
+
+    def _cut(self, rows: slice, start: int, p: Floats) -> "Path":
+        value, of_seeds, of_users = self.value[rows], self.of_seeds[rows], self.of_users[rows]
+        return Path(start, self.users, value, of_seeds, of_users, p, self.note)
 
     def half(self, levels: Floats) -> Floats:
         """Half the repeated interval's width, by look."""
@@ -125,8 +139,12 @@ def path(table: Crossed, looks: Looks) -> Path:
     of_seeds = np.array([table.values[:n].var(ddof=1) / n for n in counts], dtype=float)
     of_users = np.maximum(variance - of_seeds, 0)
     users = min(len(group.pairs) for group in table.groups)
-    p = sequential_p(value, of_seeds, of_users, users, looks.start, looks.most)
+    p = _p(value, of_seeds, of_users, users, looks)
     return Path(looks.start, users, value, of_seeds, of_users, p, found[-1].note if found else "")
+
+
+def _p(value: Floats, of_seeds: Floats, of_users: Floats, users: int, looks: Looks) -> Floats:
+    return sequential_p(value, of_seeds, of_users, users, looks.start, looks.most, looks.rho)
 
 
 def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Looks) -> dict[str, Decision]:
@@ -139,9 +157,10 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
     # Holm rejects nothing whose p value is above the level of its last step.
     last_step = error / max(1, len(tested) - max(0, sum(claimed.values()) - 1))
     next_step = error / max(1, len(tested) - sum(claimed.values()))
-    inner = nominal(looks.start, looks.most, error / max(1, len(tested)))
-    alone = nominal(looks.start, looks.most, error)
-    outer = nominal(looks.start, looks.most, next_step)
+    inner = looks.levels(error / max(1, len(tested)))
+    alone = looks.levels(error)
+    outer = looks.levels(next_step)
+    pooled = _pooled(paths.values())
     found = {}
     for split, predicted in predictions.items():
         have = paths.get(split)
@@ -166,7 +185,7 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
             state = SUPPORTED if predicted == ("A > B" if have.value[at] > 0 else "A < B") else CONTRADICTED
         else:
             state, at = OPEN, len(have.p) - 1
-            chance = _chance(have, looks, outer, inner)
+            chance = _chance(have, looks, outer, inner, pooled)
             if at + looks.start >= looks.most:
                 state, note = UNDECIDED, f"at the most seeds, {looks.most}"
             elif chance < looks.futility:
@@ -186,23 +205,30 @@ def holm(p: Floats) -> Floats:
     return np.minimum(adjusted, 1.0)
 
 
-def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats) -> float:
-    """Predictive probability (Spiegelhalter, Freedman & Blackburn 1986) that a later look decides: of the
-    best.
+def _pooled(paths: Iterable[Path]) -> tuple[float, int]:
+    """(variance over seeds of one seed's diff, degrees of freedom) of all splits of a method together."""
+    parts = [(int(one.seeds[-1]), float(one.of_seeds[-1])) for one in paths if len(one.value)]
+    df = sum(n - 1 for n, _ in parts)
+    return sum((n - 1) * n * of_seeds for n, of_seeds in parts) / max(1, df), df
 
-    est[N] given est[n] is est[n] + t(n - 1) sigma sqrt(1/n - 1/N) where nothing was known of the truth.
+
+def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats, pooled: tuple[float, int]) -> float:
+    """Predictive probability that a later look decides, of the best one (Spiegelhalter et al. 1986).
+
+    est[N] given est[n] is est[n] + sigma sqrt(1/n - 1/N) t, if nothing was known of the truth. sigma is that
+    of all splits of the method: two degrees of freedom say little, and a stop costs no error.
     """
     n, of_users = int(have.seeds[-1]), have.of_users[-1]
     later = np.arange(n + 1, looks.most + 1)
     if not len(later) or np.isnan(of_users):
         return 0.0
-    one_seed = n * have.of_seeds[-1]
+    one_seed, df = pooled
     beyond, within = (
         reach(levels[-len(later) :], later, one_seed / later, of_users, have.users)
         for levels in (outer, inner)
     )
     spread = np.sqrt(one_seed * (1 / n - 1 / later))
-    chances = chance_to_decide(have.value[-1], spread, n - 1, beyond, looks.margin_pp - within)
+    chances = chance_to_decide(have.value[-1], spread, df, beyond, looks.margin_pp - within)
     return float(chances.max())
 
 
@@ -290,7 +316,7 @@ def _needed(table: Crossed, looks: Looks, predictions: Mapping[str, str]) -> dic
         }
     )
     tested = sum(predicted != EXPLORATORY for predicted in predictions.values())
-    alpha = nominal(looks.start, looks.most, (1 - looks.level) / max(1, tested))[-1]
+    alpha = looks.levels((1 - looks.level) / max(1, tested))[-1]
     more_seeds, more_pairs = needed_to_decide(row, found.value, float(alpha), looks.margin_pp)
     by_seeds, by_pairs = more_seeds / found.seeds, more_pairs / pairs
     cheaper = "" if min(by_seeds, by_pairs) == np.inf else SEEDS if by_seeds <= by_pairs else PAIRS

@@ -41,7 +41,7 @@ def render(decided: pd.DataFrame, looks: Looks) -> list[str]:
         "Looking so often is accounted for. Over all looks and predicted splits of a method, a difference is "
         f"claimed where there is none with at most {error} (Holm over sequential p values), and a diff "
         f"called practically null (inside ±{looks.margin_pp:g} pp) that is not with at most {error}. The "
-        "repeated intervals capture new seeds and new users; those of all looks and predicted splits of a method hold "
+        "repeated intervals capture new seeds and new users; those of all looks and predicted splits hold "
         f"their truths together with {looks.level:.0%}, so Holm may settle a split whose interval still "
         "touches zero. An exploratory split's interval holds for it alone. A diff that settled early is on "
         "average printed a little too large; its interval allows for that.",

@@ -38,6 +38,7 @@ NOTHING, PLANTED = "nothing", "planted"
 DIFFS = {NOTHING: (0.0,) * 7, PLANTED: (0.0, 0.0, 0.0, 3.0, -3.0, 6.0, -6.0)}
 SPLITS = tuple(f"S{number}" for number in range(7))
 DIRECTED = dict.fromkeys(SPLITS, "A > B")  # so that `supported` says above zero and `contradicted` below
+FIXED = (3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20)  # seeds of the fixed designs
 CHOICES = 300  # studies a setting among which spending and futility were chosen
 
 
@@ -169,7 +170,7 @@ def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, 
         label = {"setting": setting, "truth": kind}
         rows.append({**label, "design": "adaptive, 3 to 20 seeds", **found})
         for name, design in (("fixed", of_fixed), ("fixed, Satterthwaite", of_report)):
-            fixed = {n: design(drawn, diffs, n) for n in range(LOOKS.start, LOOKS.most + 1)}
+            fixed = {n: design(drawn, diffs, n) for n in FIXED}
             rows += [{**label, "design": f"{name}, {n} seeds", **fixed[n]} for n in (3, 5, 20)]
             if kind == PLANTED:
                 power = pd.Series({n: one["power"] for n, one in fixed.items()})
@@ -196,7 +197,7 @@ def choices(studies: dict[tuple[str, str], list[Study]]) -> pd.DataFrame:
         if kind != PLANTED:
             continue
         diffs = DIFFS[kind]
-        curve = pd.Series({n: of_fixed(drawn, diffs, n)["power"] for n in range(LOOKS.start, LOOKS.most + 1)})
+        curve = pd.Series({n: of_fixed(drawn, diffs, n)["power"] for n in FIXED})
         for rho in (1.0, 2.0, 3.0):
             for futility in (0.1, 0.2, 0.35):
                 looks = replace(LOOKS, rho=rho, futility=futility)

@@ -56,10 +56,15 @@ def _levels(start: int, most: int, rho: float, alpha: float) -> Floats:
     return np.array(levels)
 
 
-@lru_cache(maxsize=32)
-def _ladder(start: int, most: int, rho: float) -> Floats:
-    """Nominal levels [alphas, looks]; they grow with alpha, as every increment of the spending does."""
-    return np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
+@lru_cache(maxsize=64)
+def _ladder(start: int, most: int, rho: float, users: int) -> tuple[Floats, Floats]:
+    """`reach`'s squares of t of seeds and users at every look's nominal level [ALPHAS, looks].
+
+    Nominal levels grow with alpha, as every increment of the spending does, so a column of them falls.
+    """
+    levels = np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
+    seeds = np.arange(start, most + 1)
+    return stdtrit(seeds - 1, levels / 2) ** 2, stdtrit(users - 1, levels / 2) ** 2
 
 
 def reach(
@@ -74,8 +79,8 @@ def reach(
     seeds and far out: a spread of seeds that is small by chance leaves a small variance and the users' many
     degrees.
     """
-    beyond = 1 - np.asarray(levels) / 2
-    by_seeds, by_users = stdtrit(np.asarray(seeds) - 1, beyond), stdtrit(np.asarray(users) - 1, beyond)
+    tail = np.asarray(levels) / 2
+    by_seeds, by_users = stdtrit(np.asarray(seeds) - 1, tail), stdtrit(np.asarray(users) - 1, tail)
     return np.asarray(np.sqrt(by_seeds**2 * of_seeds + by_users**2 * of_users))
 
 
@@ -92,8 +97,8 @@ def sequential_p(
         As many; never rising. At any look, however chosen, it is below a level with at most its probability.
     """
     looks = len(value)
-    seeds = np.arange(start, start + looks)
-    halves = reach(_ladder(start, most, rho)[:, :looks], seeds, of_seeds, of_users, users)
+    by_seeds, by_users = _ladder(start, most, rho, users)
+    halves = np.sqrt(by_seeds[:, :looks] * of_seeds + by_users[:, :looks] * of_users)
     logs, found = np.log(ALPHAS), np.ones(looks)
     for look in np.flatnonzero(~np.isnan(of_users)):
         narrow_to_wide = halves[::-1, look]

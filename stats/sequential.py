@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stats.anova import estimate, squares
+from stats.anova import estimate, squares, variance_parts
 from stats.boundaries import nominal, reach, sequential_p
 from stats.crossed import Crossed, Floats, crossed
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
@@ -133,14 +133,11 @@ class Decision:
 def path(table: Crossed, looks: Looks) -> Path:
     """Looks at a contrast whose seeds are in the order in which they were taken."""
     counts = np.arange(looks.start, len(table.seeds) + 1)
-    found = [estimate(table.taking(table.seeds[:n])) for n in counts]
-    value = np.array([one.value for one in found], dtype=float)
-    variance = np.array([np.nan if one.se is None else one.se**2 for one in found], dtype=float)
-    of_seeds = np.array([table.values[:n].var(ddof=1) / n for n in counts], dtype=float)
-    of_users = np.maximum(variance - of_seeds, 0)
+    value = table.values.cumsum()[looks.start - 1 :] / counts
+    of_seeds, of_users = variance_parts(table, looks.start)
     users = min(len(group.pairs) for group in table.groups)
     p = _p(value, of_seeds, of_users, users, looks)
-    return Path(looks.start, users, value, of_seeds, of_users, p, found[-1].note if found else "")
+    return Path(looks.start, users, value, of_seeds, of_users, p, estimate(table).note)
 
 
 def _p(value: Floats, of_seeds: Floats, of_users: Floats, users: int, looks: Looks) -> Floats:

@@ -56,15 +56,17 @@ def _levels(start: int, most: int, rho: float, alpha: float) -> Floats:
     return np.array(levels)
 
 
-@lru_cache(maxsize=64)
-def _ladder(start: int, most: int, rho: float, users: int) -> tuple[Floats, Floats]:
-    """`reach`'s squares of t of seeds and users at every look's nominal level [ALPHAS, looks].
+@lru_cache(maxsize=16)
+def _ladder(start: int, most: int, rho: float) -> Floats:
+    """Nominal levels [ALPHAS, looks]; they grow with alpha, as every increment of the spending does."""
+    return np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
 
-    Nominal levels grow with alpha, as every increment of the spending does, so a column of them falls.
-    """
-    levels = np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
-    seeds = np.arange(start, most + 1)
-    return stdtrit(seeds - 1, levels / 2) ** 2, stdtrit(users - 1, levels / 2) ** 2
+
+@lru_cache(maxsize=64)
+def _squares(start: int, most: int, rho: float, users: int) -> tuple[Floats, Floats]:
+    """Of seeds and users, the squares of t in `reach` at the ladder's levels."""
+    tails = _ladder(start, most, rho) / 2
+    return stdtrit(np.arange(start, most + 1) - 1, tails) ** 2, stdtrit(users - 1, tails) ** 2
 
 
 def reach(
@@ -97,7 +99,7 @@ def sequential_p(
         As many; never rising. At any look, however chosen, it is below a level with at most its probability.
     """
     looks = len(value)
-    by_seeds, by_users = _ladder(start, most, rho, users)
+    by_seeds, by_users = _squares(start, most, rho, users)
     halves = np.sqrt(by_seeds[:, :looks] * of_seeds + by_users[:, :looks] * of_users)
     logs, found = np.log(ALPHAS), np.ones(looks)
     for look in np.flatnonzero(~np.isnan(of_users)):

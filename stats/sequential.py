@@ -1,23 +1,21 @@
 """Which verdicts are settled, which another seed may settle, and which no seed will: after any finished cell.
 
-Every seed of a split scores the same held-out users, so the estimate after n seeds has variance V_user +
-sigma^2 / n, and estimates after j <= n seeds have the covariance Var(est[n]): the joint distribution of a
-group-sequential trial (Jennison & Turnbull 2000, ch. 3). Each seed count from `start` to `most` is a look.
-Its p value and interval are those of the crossed analysis of variance (`stats.anova`); how small the p value
-must be says `stats.boundaries`, so that all looks together err at a stated level.
+Every seed of a split scores the same held-out users, so the estimate after n seeds has the variance
+V_users + sigma^2 / n, and estimates after j <= n seeds have the covariance Var(est[n]): the joint
+distribution of a group-sequential trial (Jennison & Turnbull 2000, ch. 3). Each seed count from `start` to
+`most` is a look. The parts of the variance are the crossed analysis of variance's (`stats.anova`); how far
+from zero an estimate must be says `stats.boundaries`, so that all looks together err at a stated level.
 
-Claims, each of which is kept whatever comes after it:
+Claims, each of which is kept whatever finishes later:
 
 - *differs from zero*, on the side of the estimate: Holm over the sequential p values (Liu & Anderson 2008;
-  Maurer & Bretz 2013) of a method's k predicted splits. A false one is made with probability at most 1 -
-  level.
-- *practically null*: the repeated confidence interval (Jennison & Turnbull 1989) at level 1 - (1 - level) /
-  k,
+  Maurer & Bretz 2013) of a method's k predicted splits. A false one is made with at most 1 - level.
+- *practically null*: the repeated confidence interval (Jennison & Turnbull 1989) at 1 - (1 - level) / k,
 
-      est[n] +- t(1 - c[n] / 2, df[n]) se[n],    c[n] the nominal level of the look,
+      est[n] +- reach(c[n]),    c[n] the nominal level of the look (`stats.boundaries`),
 
-  lies inside the margin at some look. All looks' intervals of all k splits together hold their truths with
-  probability at least `level`, so a false one is made with probability at most 1 - level.
+  lies inside the margin at some look. The intervals of all looks and all k splits together hold their truths
+  with `level`, so a false one is made with at most 1 - level.
 
 Where the variances found so far leave little chance that even `most` seeds decide, a split stops undecided.
 No error is spent on that: going on is always allowed.
@@ -39,23 +37,9 @@ from stats.power import chance_to_decide, needed_to_decide
 OPEN = "open"
 EXPLORATORY = "exploratory"
 SEEDS, PAIRS = "seeds", "pairs"
-COLUMNS = [
-    "method",
-    "split",
-    "predicted",
-    "state",
-    "seeds",
-    "look",
-    "estimate",
-    "low",
-    "high",
-    "p_holm",
-    "needed_seeds",
-    "needed_pairs",
-    "cheaper",
-    "chance",
-    "note",
-]
+NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
+FOUND = ["method", "split", "predicted", "state", "seeds", "look", "estimate", "low", "high", "p_holm"]
+OUTLOOK = ["needed_seeds", "needed_pairs", "cheaper", "chance", "note"]
 
 
 @dataclass(frozen=True)
@@ -178,7 +162,7 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
             state, at = NULL, int(null[0])
             note = "differs from zero, by less than the margin" if claimed[split] else ""
         elif claimed[split]:
-            at = int(np.flatnonzero(have.p <= last_step)[0])
+            at = int(np.argmax(have.p <= last_step * (1 + 1e-9)))  # Holm's product may round the other way
             state = SUPPORTED if predicted == ("A > B" if have.value[at] > 0 else "A < B") else CONTRADICTED
         else:
             state, at = OPEN, len(have.p) - 1
@@ -279,10 +263,7 @@ def decide(
             }
             unsettled = decision.at >= 0 and decision.state in (OPEN, UNDECIDED)
             rows.append({**row, **(_needed(tables[split], looks, predictions) if unsettled else NOT_NEEDED)})
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
+    return pd.DataFrame(rows, columns=FOUND + OUTLOOK)
 
 
 def _prefix(rows: pd.DataFrame | None, order: Sequence[int]) -> Crossed | None:
@@ -299,28 +280,10 @@ def _needed(table: Crossed, looks: Looks, predictions: Mapping[str, str]) -> dic
     """What would decide, at the last look's level of Holm's first step."""
     if estimate(table).se is None:
         return NOT_NEEDED
-    found = squares(table)
-    users = sum(group.users for group in found.groups)
-    pairs = sum(float(group.pairs.sum()) for group in table.groups)
-    row = pd.Series(
-        {
-            "n_seeds": found.seeds,
-            "users": users,
-            "pairs": pairs,
-            "seed_variance": found.seed_variance,
-            "user_variance": found.user_variance,
-            "residual_variance": found.residual_variance,
-        }
-    )
+    found, pairs = squares(table), sum(float(group.pairs.sum()) for group in table.groups)
     tested = sum(predicted != EXPLORATORY for predicted in predictions.values())
-    alpha = looks.levels((1 - looks.level) / max(1, tested))[-1]
-    more_seeds, more_pairs = needed_to_decide(row, found.value, float(alpha), looks.margin_pp)
+    alpha = float(looks.levels((1 - looks.level) / max(1, tested))[-1])
+    more_seeds, more_pairs = needed_to_decide(found, pairs, alpha, looks.margin_pp)
     by_seeds, by_pairs = more_seeds / found.seeds, more_pairs / pairs
     cheaper = "" if min(by_seeds, by_pairs) == np.inf else SEEDS if by_seeds <= by_pairs else PAIRS
     return {"needed_seeds": more_seeds, "needed_pairs": more_pairs, "cheaper": cheaper}
-
-
-def unsettled(decided: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    """(method, split) of the verdicts that want another seed."""
-    rows = decided[decided["state"] == OPEN]
-    return zip(rows["method"], rows["split"], strict=True)

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo services test chaos load slurm bench bench-evidence calibration lint ui lock schema clean
+.PHONY: help install demo services test chaos load slurm bench bench-evidence bench-adaptive calibration lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -48,6 +48,9 @@ bench-evidence: install  ## the evidence's speed and memory on 3.6 and 10 millio
 calibration: install  ## survey models, evidence and the published rule on simulated studies (an hour)
 	$(BIN)/python -m bench.survey_models
 	$(BIN)/python -m bench.calibration
+
+bench-adaptive: install  ## verdicts looked at after every seed, on simulated studies: errors, cells, the figure
+	$(BIN)/python -m bench.adaptive --figure docs/seeds.png
 
 lint: install    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Do verdicts hold that are looked at after every seed, and how many cells do they save?
 
-    python -m bench.adaptive [--studies 2000] [--figure docs/seeds.png]
+    python -m bench.adaptive [--studies 1000] [--figure docs/seeds.png]
 
 Simulated held-out outcomes with planted truth (`stats/simulate.py`), seven splits a study, one family;
 nothing is trained. The adaptive design looks at 3 to 20 seeds; beside it stand fixed designs with the same
@@ -19,7 +19,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.special import stdtr, stdtrit
 
-from stats.boundaries import nominal
 from stats.crossed import Floats
 from stats.judge import CONTRADICTED, NULL, SUPPORTED
 from stats.markdown import plain, table
@@ -39,7 +38,8 @@ NOTHING, PLANTED = "nothing", "planted"
 DIFFS = {NOTHING: (0.0,) * 7, PLANTED: (0.0, 0.0, 0.0, 3.0, -3.0, 6.0, -6.0)}
 SPLITS = tuple(f"S{number}" for number in range(7))
 DIRECTED = dict.fromkeys(SPLITS, "A > B")  # so that `supported` says above zero and `contradicted` below
-EQUAL = "fixed, equal power"
+FIXED = (3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20)  # seeds of the fixed designs
+CHOICES = 300  # studies a setting among which spending and futility were chosen
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Study:
 
     paths: tuple[Path, ...]
     by_seed: tuple[Floats, ...]
+
+    def under(self, looks: Looks) -> "Study":
+        """The same under another design."""
+        return replace(self, paths=tuple(one.under(looks) for one in self.paths))
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,11 @@ def scores(
     }
 
 
-def of_adaptive(studies: Sequence[Study], diffs: Sequence[float]) -> dict[str, float]:
-    """Scores of the adaptive design; its coverage is that of every interval at every look."""
-    ends = [adaptive(study) for study in studies]
+def of_adaptive(studies: Sequence[Study], diffs: Sequence[float], looks: Looks = LOOKS) -> dict[str, float]:
+    """Scores of a design; its coverage is that of every interval at every look."""
+    ends = [adaptive(study, looks) for study in studies]
     sign, null = claims(np.array([[d.state for d in end.decisions] for end in ends]))
-    levels = nominal(LOOKS.start, LOOKS.most, ERROR / len(SPLITS))
+    levels = looks.levels(ERROR / len(SPLITS))
     covered = np.array(
         [
             [
@@ -127,15 +131,25 @@ def of_adaptive(studies: Sequence[Study], diffs: Sequence[float]) -> dict[str, f
 
 
 def of_fixed(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
-    """Scores of the design that gives every split so many seeds and looks once."""
+    """The same with so many seeds for every split and one look, at which the whole error is spent."""
+    once = Looks(seeds, seeds)
+    return of_adaptive([study.under(once) for study in studies], diffs, once)
+
+
+def of_report(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
+    """The same with Satterthwaite's degrees of freedom: what `stats.judge` says of a finished study."""
     look = seeds - LOOKS.start
-    value, se, df = (
+    value, of_seeds, of_users = (
         np.array([[getattr(one, name)[look] for one in study.paths] for study in studies])
-        for name in ("value", "se", "df")
+        for name in ("value", "of_seeds", "of_users")
     )
-    found = holm(2 * stdtr(df, -np.abs(value) / se)) <= ERROR
+    users = np.array([one.users for one in studies[0].paths])
+    variance = of_seeds + of_users
+    df = variance**2 / (of_seeds**2 / (seeds - 1) + of_users**2 / (2 * (users - 1)))
+    se = np.sqrt(variance)
     half = stdtrit(df, 1 - ERROR / len(SPLITS) / 2) * se
     null = np.abs(value) + half < LOOKS.margin_pp
+    found = holm(2 * stdtr(df, -np.abs(value) / se)) <= ERROR
     sign = np.where(found & ~null, np.sign(value), 0).astype(int)
     covered = np.abs(value - np.array(diffs)) <= half
     return scores(sign, null, covered, np.full(len(studies), seeds * len(SPLITS)), diffs)
@@ -153,34 +167,45 @@ def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, 
     for (setting, kind), drawn in studies.items():
         diffs = DIFFS[kind]
         found = of_adaptive(drawn, diffs)
-        fixed = {n: of_fixed(drawn, diffs, n) for n in range(LOOKS.start, LOOKS.most + 1)}
         label = {"setting": setting, "truth": kind}
         rows.append({**label, "design": "adaptive, 3 to 20 seeds", **found})
-        rows += [{**label, "design": f"fixed, {n} seeds", **fixed[n]} for n in (5, 20)]
-        if kind == PLANTED:
-            curve = pd.Series({n: one["power"] for n, one in fixed.items()})
-            seeds = equal_power(found["power"], curve)
-            cells = seeds * len(SPLITS)
-            rows.append(
-                {
-                    **label,
-                    "design": f"{EQUAL} ({plain(seeds, 1)} seeds)",
-                    "power": found["power"],
-                    "cells": cells,
-                    "saved": 1 - found["cells"] / cells,
-                }
-            )
-            curves += [
-                {
-                    "setting": setting,
-                    "seeds": n,
-                    "power": power,
-                    "adaptive power": found["power"],
-                    "adaptive cells": found["cells"],
-                }
-                for n, power in curve.items()
-            ]
+        for name, design in (("fixed", of_fixed), ("fixed, Satterthwaite", of_report)):
+            fixed = {n: design(drawn, diffs, n) for n in FIXED}
+            rows += [{**label, "design": f"{name}, {n} seeds", **fixed[n]} for n in (3, 5, 20)]
+            if kind == PLANTED:
+                power = pd.Series({n: one["power"] for n, one in fixed.items()})
+                seeds = equal_power(found["power"], power)
+                equal = {"power": found["power"], "cells": seeds * len(SPLITS)}
+                saved = 1 - found["cells"] / equal["cells"]
+                shown = f"{name}, equal power ({plain(seeds, 1)} seeds)"
+                rows.append({**label, "design": shown, **equal, "saved": saved})
+                curves += [
+                    {"setting": setting, "design": name, "seeds": n, "power": one, **_prefixed(found)}
+                    for n, one in power.items()
+                ]
     return pd.DataFrame(rows), pd.DataFrame(curves)
+
+
+def _prefixed(found: dict[str, float]) -> dict[str, float]:
+    return {f"adaptive {name}": found[name] for name in ("power", "cells")}
+
+
+def choices(studies: dict[tuple[str, str], list[Study]]) -> pd.DataFrame:
+    """What the spending's exponent and the futility threshold were chosen from: planted diffs only."""
+    rows = []
+    for (setting, kind), drawn in studies.items():
+        if kind != PLANTED:
+            continue
+        diffs = DIFFS[kind]
+        curve = pd.Series({n: of_fixed(drawn, diffs, n)["power"] for n in FIXED})
+        for rho in (1.0, 2.0, 3.0):
+            for futility in (0.1, 0.2, 0.35):
+                looks = replace(LOOKS, rho=rho, futility=futility)
+                found = of_adaptive([study.under(looks) for study in drawn], diffs, looks)
+                cells = len(SPLITS) * equal_power(found["power"], curve)
+                saved = 1 - found["cells"] / cells
+                rows.append((setting, rho, futility, found["power"], found["cells"], saved))
+    return pd.DataFrame(rows, columns=["setting", "rho", "futility", "power", "cells", "saved"])
 
 
 def published(pairs: dict[str, list[tuple[Study, Study]]]) -> pd.DataFrame:
@@ -226,20 +251,18 @@ def figure(curves: pd.DataFrame) -> Figure:
     """Power by cells: a line for fixed designs, a point for the adaptive one; a panel a setting."""
     drawn = Figure(figsize=(6.5, 2.6), layout="constrained")
     FigureCanvasAgg(drawn)
-    panels = drawn.subplots(1, len(SETTINGS), sharey=True)
+    panels = drawn.subplots(1, curves["setting"].nunique(), sharey=True)
     for ax, (setting, part) in zip(panels, curves.groupby("setting", sort=False), strict=True):
-        ax.plot(part["seeds"] * len(SPLITS), part["power"], "-", color="0.4", label="fixed")
-        ends = part[part["seeds"].isin([5, 20])]
-        ax.plot(
-            ends["seeds"] * len(SPLITS), ends["power"], "o", color="0.4", mfc="white", label="5, 20 seeds"
-        )
-        ax.plot(
-            part["adaptive cells"].iloc[0], part["adaptive power"].iloc[0], "D", color="C3", label="adaptive"
-        )
-        ax.set(title=setting, xlabel="cells of 7 splits", ylim=(0, 1), xlim=(0, 147))
+        part = part[part["design"] == "fixed"]
+        cells = part["seeds"] * len(SPLITS)
+        ends = part["seeds"].isin([5, 20])
+        ax.plot(cells, part["power"], "-", color="0.4", label="fixed, 3 to 20 seeds")
+        ax.plot(cells[ends], part["power"][ends], "o", color="0.4", mfc="white", label="fixed, 5 and 20")
+        ax.plot(part["adaptive cells"][:1], part["adaptive power"][:1], "D", color="C3", label="adaptive")
+        ax.set(title=setting, xlabel="cells (7 splits)", ylim=(0, 1), xlim=(0, 147))
         ax.grid(alpha=0.3)
     panels[0].set_ylabel("planted diffs found")
-    panels[-1].legend(fontsize=7, loc="upper right")
+    panels[-1].legend(fontsize=7, loc="upper left")
     return drawn
 
 
@@ -259,12 +282,13 @@ def simulate(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=2000, help="simulated studies a setting and truth")
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies a setting and truth")
     parser.add_argument("--figure", type=File, help="where to draw power by cells")
     args = parser.parse_args()
     single, double = simulate(args.studies)
     found, curves = designs(single)
-    for name, frame in (("designs", found), ("published", published(double))):
+    chosen = choices({key: drawn[:CHOICES] for key, drawn in single.items()})
+    for name, frame in (("designs", found), ("published", published(double)), ("choices", chosen)):
         shown = frame.map(lambda cell: plain(cell, 3) if isinstance(cell, float) else cell)
         print(f"\n### {name}\n\n{table(shown)}", flush=True)
     if args.figure:

@@ -14,6 +14,7 @@ made of, not fewer than the fewest of them.
 from dataclasses import dataclass
 from math import inf, sqrt
 
+import numpy as np
 from scipy import stats as distributions
 
 from stats.crossed import Crossed, Floats, Group, same_pairs
@@ -125,6 +126,33 @@ def estimate(table: Crossed, reference: Squares | None = None) -> Estimate:
     if reference is not None and reference.seeds > 1:
         return _estimate(own.value, [(reference, 1.0)], between, BORROWED)
     return _estimate(own.value, [], between, USERS_ONLY)
+
+
+def variance_parts(table: Crossed, start: int) -> tuple[Floats, Floats]:
+    """The two parts of `estimate`'s variance with the first start, start + 1, .. of the seeds.
+
+    Returns:
+        Of seeds, of users; [seeds - start + 1], the second nan where there is no interval.
+    """
+    counts = np.arange(start, len(table.seeds) + 1)
+    values = table.values
+    of_seeds = np.array([values[:n].var(ddof=1) / n for n in counts], dtype=float)
+    of_users = np.zeros(len(counts))
+    for group in table.groups:
+        x = group.contributions
+        users = x.shape[1]
+        if users < 2:
+            return of_seeds, np.full(len(counts), np.nan)
+        n = counts[:, None]
+        by_user = x.cumsum(axis=0)[start - 1 :] / n
+        by_seed = x.mean(axis=1)
+        grand = by_user.mean(axis=1)
+        within = (x**2).sum(axis=1).cumsum()[start - 1 :] - counts * (by_user**2).sum(axis=1)
+        of_rows = (by_seed**2).cumsum()[start - 1 :] - counts * grand**2
+        residual = (within - users * of_rows) / ((counts - 1) * (users - 1))
+        of_users += (by_user.var(axis=1, ddof=1) - residual / counts) / users
+    of_users = np.maximum(of_users, 0)
+    return of_seeds, np.where(of_seeds + of_users > NOTHING, of_users, np.nan)
 
 
 def unpaired_change(method: Crossed, reference: Crossed) -> Estimate:

@@ -27,26 +27,25 @@ from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
 POINTS = 220  # of the grid of p values, dense where they are small
-RHO = 1.5  # of the spending function; chosen by simulation (docs/seeds.md)
 # Levels between which the sequential p value is interpolated; below the first it is not told apart.
-ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 33), np.linspace(0.13, 0.97, 13)])
-EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(6.5, 0.0, POINTS))])
+ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 50), np.linspace(0.12, 0.97, 16)])
+EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(7.0, 0.0, POINTS))])
 
 
-def spent(share: npt.ArrayLike) -> Floats:
-    """Share of the error that may be spent by a share of the seeds: the power family (Kim & DeMets 1987)."""
-    return np.asarray(np.asarray(share, dtype=float) ** RHO)
+def spent(share: npt.ArrayLike, rho: float) -> Floats:
+    """Share of the error that may be spent by a share of the seeds: share^rho (Kim & DeMets 1987)."""
+    return np.asarray(np.asarray(share, dtype=float) ** rho)
 
 
 @lru_cache(maxsize=64)
-def nominal(start: int, most: int, alpha: float) -> Floats:
+def nominal(start: int, most: int, rho: float, alpha: float) -> Floats:
     """Nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
-    return _levels(start, most, alpha)
+    return _levels(start, most, rho, alpha)
 
 
-def _levels(start: int, most: int, alpha: float) -> Floats:
+def _levels(start: int, most: int, rho: float, alpha: float) -> Floats:
     looks = np.arange(start, most + 1)
-    budget = np.diff(alpha * spent(looks / most), prepend=0.0)
+    budget = np.diff(alpha * spent(looks / most, rho), prepend=0.0)
     mass, levels = np.diff(EDGES), []
     for n, share in zip(looks, budget, strict=True):
         if n > start:
@@ -57,27 +56,57 @@ def _levels(start: int, most: int, alpha: float) -> Floats:
     return np.array(levels)
 
 
-@lru_cache(maxsize=8)
-def _ladder(start: int, most: int) -> Floats:
-    """Nominal levels [alphas, looks]; they grow with alpha, as every increment of the spending does."""
-    return np.stack([_levels(start, most, alpha) for alpha in ALPHAS])
+@lru_cache(maxsize=16)
+def _ladder(start: int, most: int, rho: float) -> Floats:
+    """Nominal levels [ALPHAS, looks]; they grow with alpha, as every increment of the spending does."""
+    return np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
 
 
-def sequential_p(p: Floats, start: int, most: int) -> Floats:
+@lru_cache(maxsize=64)
+def _squares(start: int, most: int, rho: float, users: int) -> tuple[Floats, Floats]:
+    """Of seeds and users, the squares of t in `reach` at the ladder's levels."""
+    tails = _ladder(start, most, rho) / 2
+    return stdtrit(np.arange(start, most + 1) - 1, tails) ** 2, stdtrit(users - 1, tails) ** 2
+
+
+def reach(
+    levels: npt.ArrayLike, seeds: npt.ArrayLike, of_seeds: Floats, of_users: Floats, users: npt.ArrayLike
+) -> Floats:
+    """Half of an interval at 1 - level for an estimate whose variance has two estimated parts:
+
+        sqrt(t(1 - level / 2, seeds - 1)^2 of_seeds + t(1 - level / 2, users - 1)^2 of_users)
+
+    It covers with at least its level whatever the parts (Banerjee 1960: the distribution function of
+    chi-square with one degree of freedom is concave). Satterthwaite's degrees of freedom do not, with few
+    seeds and far out: a spread of seeds that is small by chance leaves a small variance and the users' many
+    degrees.
+    """
+    tail = np.asarray(levels) / 2
+    by_seeds, by_users = stdtrit(np.asarray(seeds) - 1, tail), stdtrit(np.asarray(users) - 1, tail)
+    return np.asarray(np.sqrt(by_seeds**2 * of_seeds + by_users**2 * of_users))
+
+
+def sequential_p(
+    value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int, rho: float
+) -> Floats:
     """The smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
 
     Args:
-        p: two-sided p values of the looks so far; nan where a look has none.
+        value, of_seeds, of_users: estimates and the parts of their variances at the looks so far; nan where
+            a look has no variance, which then rejects nothing.
 
     Returns:
         As many; never rising. At any look, however chosen, it is below a level with at most its probability.
     """
-    ladder = _ladder(start, most)[:, : len(p)]
-    steps = np.log(np.vstack([ladder, np.ones(len(p))]))
-    logs = np.log([*ALPHAS, 1.0])
-    known = np.log(np.clip(np.where(np.isnan(p), 1.0, p), 1e-300, 1.0))
-    found = [np.exp(np.interp(*look, logs)) for look in zip(known, steps.T, strict=True)]
-    return np.minimum.accumulate(np.array(found, dtype=float))
+    looks = len(value)
+    by_seeds, by_users = _squares(start, most, rho, users)
+    halves = np.sqrt(by_seeds[:, :looks] * of_seeds + by_users[:, :looks] * of_users)
+    logs, found = np.log(ALPHAS), np.ones(looks)
+    for look in np.flatnonzero(~np.isnan(of_users)):
+        narrow_to_wide = halves[::-1, look]
+        if abs(value[look]) >= narrow_to_wide[0]:
+            found[look] = np.exp(np.interp(np.log(abs(value[look])), np.log(narrow_to_wide), logs[::-1]))
+    return np.minimum.accumulate(found)
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats as distributions
 from scipy.optimize import brentq
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
+
+from stats.anova import Squares
+from stats.boundaries import reach
 
 Floats = npt.NDArray[np.float64]
 POWER = 0.8
@@ -141,27 +144,27 @@ def chance_to_decide(effect: float, spread: Floats, df: float, half: Floats, inn
     return np.asarray(np.minimum(found, 1.0))
 
 
-def needed_to_decide(
-    row: "pd.Series[float]", effect: float, alpha: float, margin: float
-) -> tuple[float, float]:
-    """(seeds, held-out pairs of both groups) with which the interval at 1 - alpha would, with 80 % power,
-    exclude zero or lie inside +-margin if the truth were `effect`; the other kept as it is, infinite where no
-    number up to 200 seeds or a million users a group is enough.
+def needed_to_decide(found: Squares, pairs: float, alpha: float, margin: float) -> tuple[float, float]:
+    """(seeds, held-out pairs of both groups) with which a contrast's interval at 1 - alpha would, with 80 %
+    power, exclude zero or lie inside +-margin, if its value were the truth.
+
+    The other is kept as it is; infinite where no number up to 200 seeds or a million users a group is enough.
 
     Args:
-        row: users, pairs (both groups), n_seeds and *_variance, as a row of `detectable`'s.
+        pairs: that there are.
     """
+    here = sum(group.users for group in found.groups) / 2
     seeds = np.arange(2, MOST_SEEDS + 1)
     sizes = np.unique(np.geomspace(2, MOST_USERS, 150).astype(int))
-    found = []
-    for design, numbers in (((seeds, row["users"] / 2), seeds), ((row["n_seeds"], sizes), sizes)):
-        variance, df = design_variance(row, *design)
-        se = np.sqrt(variance)
-        half = stdtrit(df, 1 - alpha / 2) * se
-        chance = chance_to_decide(effect, se, np.inf, half, margin - half)
-        found.append(_first(numbers, chance >= POWER))
-    pairs = 2 * found[1] * row["pairs"] / row["users"]
-    return found[0], float(ceil(pairs)) if np.isfinite(pairs) else pairs
+    needed = []
+    for s, u, numbers in ((seeds, here, seeds), (found.seeds, sizes, sizes)):
+        of_seeds = np.asarray((found.seed_variance + found.residual_variance / u) / s)
+        of_users = np.asarray(found.user_variance / u)
+        half = reach(alpha, s, of_seeds, of_users, u)
+        chance = chance_to_decide(found.value, np.sqrt(of_seeds + of_users), np.inf, half, margin - half)
+        needed.append(_first(numbers, chance >= POWER))
+    wide = needed[1] * pairs / here
+    return needed[0], float(ceil(wide)) if np.isfinite(wide) else wide
 
 
 def power_curves(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:

@@ -1,23 +1,21 @@
 """Which verdicts are settled, which another seed may settle, and which no seed will: after any finished cell.
 
-Every seed of a split scores the same held-out users, so the estimate after n seeds has variance V_user +
-sigma^2 / n, and estimates after j <= n seeds have the covariance Var(est[n]): the joint distribution of a
-group-sequential trial (Jennison & Turnbull 2000, ch. 3). Each seed count from `start` to `most` is a look.
-Its p value and interval are those of the crossed analysis of variance (`stats.anova`); how small the p value
-must be says `stats.boundaries`, so that all looks together err at a stated level.
+Every seed of a split scores the same held-out users, so the estimate after n seeds has the variance
+V_users + sigma^2 / n, and estimates after j <= n seeds have the covariance Var(est[n]): the joint
+distribution of a group-sequential trial (Jennison & Turnbull 2000, ch. 3). Each seed count from `start` to
+`most` is a look. The parts of the variance are the crossed analysis of variance's (`stats.anova`); how far
+from zero an estimate must be says `stats.boundaries`, so that all looks together err at a stated level.
 
-Claims, each of which is kept whatever comes after it:
+Claims, each of which is kept whatever finishes later:
 
 - *differs from zero*, on the side of the estimate: Holm over the sequential p values (Liu & Anderson 2008;
-  Maurer & Bretz 2013) of a method's k predicted splits. A false one is made with probability at most 1 -
-  level.
-- *practically null*: the repeated confidence interval (Jennison & Turnbull 1989) at level 1 - (1 - level) /
-  k,
+  Maurer & Bretz 2013) of a method's k predicted splits. A false one is made with at most 1 - level.
+- *practically null*: the repeated confidence interval (Jennison & Turnbull 1989) at 1 - (1 - level) / k,
 
-      est[n] +- t(1 - c[n] / 2, df[n]) se[n],    c[n] the nominal level of the look,
+      est[n] +- reach(c[n]),    c[n] the nominal level of the look (`stats.boundaries`),
 
-  lies inside the margin at some look. All looks' intervals of all k splits together hold their truths with
-  probability at least `level`, so a false one is made with probability at most 1 - level.
+  lies inside the margin at some look. The intervals of all looks and all k splits together hold their truths
+  with `level`, so a false one is made with at most 1 - level.
 
 Where the variances found so far leave little chance that even `most` seeds decide, a split stops undecided.
 No error is spent on that: going on is always allowed.
@@ -27,11 +25,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtr, stdtrit
 
-from stats.anova import Squares, estimate, squares
-from stats.boundaries import nominal, sequential_p
+from stats.anova import estimate, squares, variance_parts
+from stats.boundaries import nominal, reach, sequential_p
 from stats.crossed import Crossed, Floats, crossed
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
 from stats.power import chance_to_decide, needed_to_decide
@@ -39,23 +37,9 @@ from stats.power import chance_to_decide, needed_to_decide
 OPEN = "open"
 EXPLORATORY = "exploratory"
 SEEDS, PAIRS = "seeds", "pairs"
-COLUMNS = [
-    "method",
-    "split",
-    "predicted",
-    "state",
-    "seeds",
-    "look",
-    "estimate",
-    "low",
-    "high",
-    "p_holm",
-    "needed_seeds",
-    "needed_pairs",
-    "cheaper",
-    "chance",
-    "note",
-]
+NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
+FOUND = ["method", "split", "predicted", "state", "seeds", "look", "estimate", "low", "high", "p_holm"]
+OUTLOOK = ["needed_seeds", "needed_pairs", "cheaper", "chance", "note"]
 
 
 @dataclass(frozen=True)
@@ -65,37 +49,56 @@ class Looks:
     level: 1 - level is the family-wise error over a method's splits and all looks.
     margin_pp: an interval inside +-margin_pp is practically null (percentage points).
     futility: a split stops where the chance that seeds up to `most` decide is below it.
+    rho: n of `most` seeds may spend (n / most)^rho of the error; 1 spends it evenly, 3 nearly as O'Brien &
+        Fleming (1979). This and futility were chosen by simulation (docs/seeds.md).
     """
 
     start: int
     most: int
     level: float = 0.95
     margin_pp: float = 1.0
-    futility: float = 0.1
+    futility: float = 0.2
+    rho: float = 3.0
+
+    def levels(self, alpha: float) -> Floats:
+        """Nominal levels [looks] that together spend alpha."""
+        return nominal(self.start, self.most, self.rho, alpha)
 
 
 @dataclass(frozen=True)
 class Path:
-    """A split's looks so far, one an entry: estimate (pp), standard error and degrees of freedom (nan where
-    the data tell none), variance over seeds of the diffs by seed, sequential p value."""
+    """A split's looks so far, one an entry: estimate (pp), the parts of its variance (nan where the data tell
+    none), sequential p value. start: seeds of the first; users: of the smaller group."""
 
+    start: int
+    users: int
     value: Floats
-    se: Floats
-    df: Floats
-    over_seeds: Floats
+    of_seeds: Floats
+    of_users: Floats
     p: Floats
     note: str = ""
 
+    @property
+    def seeds(self) -> npt.NDArray[np.int_]:
+        return np.arange(self.start, self.start + len(self.value))
+
     def until(self, looks: int) -> "Path":
         """Its first looks."""
-        value, se, df, over_seeds, p = (
-            part[:looks] for part in (self.value, self.se, self.df, self.over_seeds, self.p)
-        )
-        return Path(value, se, df, over_seeds, p, self.note)
+        return self._cut(slice(looks), self.start, self.p[:looks])
+
+    def under(self, looks: Looks) -> "Path":
+        """The same estimates under another design that starts no earlier."""
+        rows = slice(looks.start - self.start, looks.most - self.start + 1)
+        value, of_seeds, of_users = self.value[rows], self.of_seeds[rows], self.of_users[rows]
+        return self._cut(rows, looks.start, _p(value, of_seeds, of_users, self.users, looks))
+
+    def _cut(self, rows: slice, start: int, p: Floats) -> "Path":
+        value, of_seeds, of_users = self.value[rows], self.of_seeds[rows], self.of_users[rows]
+        return Path(start, self.users, value, of_seeds, of_users, p, self.note)
 
     def half(self, levels: Floats) -> Floats:
         """Half the repeated interval's width, by look."""
-        return np.asarray(stdtrit(self.df, 1 - levels[: len(self.df)] / 2) * self.se)
+        return reach(levels[: len(self.value)], self.seeds, self.of_seeds, self.of_users, self.users)
 
 
 @dataclass(frozen=True)
@@ -113,17 +116,16 @@ class Decision:
 
 def path(table: Crossed, looks: Looks) -> Path:
     """Looks at a contrast whose seeds are in the order in which they were taken."""
-    values, found = table.values, []
-    counts = range(looks.start, len(table.seeds) + 1)
-    for n in counts:
-        found.append(estimate(table.taking(table.seeds[:n])))
-    value, se, df = (
-        np.array([np.nan if part is None else part for part in parts], dtype=float)
-        for parts in ([e.value for e in found], [e.se for e in found], [e.df for e in found])
-    )
-    over_seeds = np.array([values[:n].var(ddof=1) for n in counts])
-    p = sequential_p(2 * stdtr(df, -np.abs(value) / se), looks.start, looks.most)
-    return Path(value, se, df, over_seeds, p, found[-1].note if found else "")
+    counts = np.arange(looks.start, len(table.seeds) + 1)
+    value = table.values.cumsum()[looks.start - 1 :] / counts
+    of_seeds, of_users = variance_parts(table, looks.start)
+    users = min(len(group.pairs) for group in table.groups)
+    p = _p(value, of_seeds, of_users, users, looks)
+    return Path(looks.start, users, value, of_seeds, of_users, p, estimate(table).note)
+
+
+def _p(value: Floats, of_seeds: Floats, of_users: Floats, users: int, looks: Looks) -> Floats:
+    return sequential_p(value, of_seeds, of_users, users, looks.start, looks.most, looks.rho)
 
 
 def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Looks) -> dict[str, Decision]:
@@ -136,9 +138,10 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
     # Holm rejects nothing whose p value is above the level of its last step.
     last_step = error / max(1, len(tested) - max(0, sum(claimed.values()) - 1))
     next_step = error / max(1, len(tested) - sum(claimed.values()))
-    inner = nominal(looks.start, looks.most, error / max(1, len(tested)))
-    alone = nominal(looks.start, looks.most, error)
-    outer = nominal(looks.start, looks.most, next_step)
+    inner = looks.levels(error / max(1, len(tested)))
+    alone = looks.levels(error)
+    outer = looks.levels(next_step)
+    pooled = _pooled(paths.values())
     found = {}
     for split, predicted in predictions.items():
         have = paths.get(split)
@@ -159,16 +162,16 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
             state, at = NULL, int(null[0])
             note = "differs from zero, by less than the margin" if claimed[split] else ""
         elif claimed[split]:
-            at = int(np.flatnonzero(have.p <= last_step)[0])
+            at = int(np.argmax(have.p <= last_step * (1 + 1e-9)))  # Holm's product may round the other way
             state = SUPPORTED if predicted == ("A > B" if have.value[at] > 0 else "A < B") else CONTRADICTED
         else:
             state, at = OPEN, len(have.p) - 1
-            chance = _chance(have, looks, outer, inner)
+            chance = _chance(have, looks, outer, inner, pooled)
             if at + looks.start >= looks.most:
                 state, note = UNDECIDED, f"at the most seeds, {looks.most}"
             elif chance < looks.futility:
                 state, note = UNDECIDED, "more seeds would not decide"
-            if np.isnan(have.se[at]):
+            if np.isnan(have.of_users[at]):
                 note = have.note
         found[split] = Decision(state, at, low[at], high[at], p_holm[split], chance, note)
     return found
@@ -183,26 +186,30 @@ def holm(p: Floats) -> Floats:
     return np.minimum(adjusted, 1.0)
 
 
-def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats) -> float:
-    """Predictive probability (Spiegelhalter, Freedman & Blackburn 1986) that a later look decides: of the
-    best.
+def _pooled(paths: Iterable[Path]) -> tuple[float, int]:
+    """(variance over seeds of one seed's diff, degrees of freedom) of all splits of a method together."""
+    parts = [(int(one.seeds[-1]), float(one.of_seeds[-1])) for one in paths if len(one.value)]
+    df = sum(n - 1 for n, _ in parts)
+    return sum((n - 1) * n * of_seeds for n, of_seeds in parts) / max(1, df), df
 
-    est[N] given est[n] is est[n] + t(n - 1) sigma sqrt(1/n - 1/N) where nothing was known of the truth.
+
+def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats, pooled: tuple[float, int]) -> float:
+    """Predictive probability that a later look decides, of the best one (Spiegelhalter et al. 1986).
+
+    est[N] given est[n] is est[n] + sigma sqrt(1/n - 1/N) t, if nothing was known of the truth. sigma is that
+    of all splits of the method: two degrees of freedom say little, and a stop costs no error.
     """
-    n, se, sigma2 = looks.start + len(have.p) - 1, have.se[-1], have.over_seeds[-1]
+    n, of_users = int(have.seeds[-1]), have.of_users[-1]
     later = np.arange(n + 1, looks.most + 1)
-    if not len(later) or np.isnan(se):
+    if not len(later) or np.isnan(of_users):
         return 0.0
-    users = max(0.0, se**2 - sigma2 / n)
-    # What Satterthwaite's denominator holds besides the seeds is the users', and stays.
-    rest = max(0.0, se**4 / have.df[-1] - (sigma2 / n) ** 2 / (n - 1))
-    variance = sigma2 / later + users
-    df = variance**2 / ((sigma2 / later) ** 2 / (later - 1) + rest)
+    one_seed, df = pooled
     beyond, within = (
-        stdtrit(df, 1 - levels[-len(later) :] / 2) * np.sqrt(variance) for levels in (outer, inner)
+        reach(levels[-len(later) :], later, one_seed / later, of_users, have.users)
+        for levels in (outer, inner)
     )
-    spread = np.sqrt(sigma2 * (1 / n - 1 / later))
-    chances = chance_to_decide(have.value[-1], spread, n - 1, beyond, looks.margin_pp - within)
+    spread = np.sqrt(one_seed * (1 / n - 1 / later))
+    chances = chance_to_decide(have.value[-1], spread, df, beyond, looks.margin_pp - within)
     return float(chances.max())
 
 
@@ -256,10 +263,7 @@ def decide(
             }
             unsettled = decision.at >= 0 and decision.state in (OPEN, UNDECIDED)
             rows.append({**row, **(_needed(tables[split], looks, predictions) if unsettled else NOT_NEEDED)})
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
+    return pd.DataFrame(rows, columns=FOUND + OUTLOOK)
 
 
 def _prefix(rows: pd.DataFrame | None, order: Sequence[int]) -> Crossed | None:
@@ -274,30 +278,12 @@ def _prefix(rows: pd.DataFrame | None, order: Sequence[int]) -> Crossed | None:
 
 def _needed(table: Crossed, looks: Looks, predictions: Mapping[str, str]) -> dict[str, object]:
     """What would decide, at the last look's level of Holm's first step."""
-    found: Squares = squares(table)
-    users = sum(group.users for group in found.groups)
-    if min(group.users for group in found.groups) < 2:
+    if estimate(table).se is None:
         return NOT_NEEDED
-    pairs = sum(float(group.pairs.sum()) for group in table.groups)
-    row = pd.Series(
-        {
-            "n_seeds": found.seeds,
-            "users": users,
-            "pairs": pairs,
-            "seed_variance": found.seed_variance,
-            "user_variance": found.user_variance,
-            "residual_variance": found.residual_variance,
-        }
-    )
+    found, pairs = squares(table), sum(float(group.pairs.sum()) for group in table.groups)
     tested = sum(predicted != EXPLORATORY for predicted in predictions.values())
-    alpha = nominal(looks.start, looks.most, (1 - looks.level) / max(1, tested))[-1]
-    more_seeds, more_pairs = needed_to_decide(row, found.value, float(alpha), looks.margin_pp)
+    alpha = float(looks.levels((1 - looks.level) / max(1, tested))[-1])
+    more_seeds, more_pairs = needed_to_decide(found, pairs, alpha, looks.margin_pp)
     by_seeds, by_pairs = more_seeds / found.seeds, more_pairs / pairs
     cheaper = "" if min(by_seeds, by_pairs) == np.inf else SEEDS if by_seeds <= by_pairs else PAIRS
     return {"needed_seeds": more_seeds, "needed_pairs": more_pairs, "cheaper": cheaper}
-
-
-def unsettled(decided: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    """(method, split) of the verdicts that want another seed."""
-    rows = decided[decided["state"] == OPEN]
-    return zip(rows["method"], rows["split"], strict=True)

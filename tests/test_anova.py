@@ -7,7 +7,7 @@ import statsmodels.api as sm
 from scipy.stats import t as student
 from statsmodels.formula.api import ols
 
-from stats.anova import BORROWED, BOTH, USERS_ONLY, estimate, squares, unpaired_change
+from stats.anova import BORROWED, BOTH, USERS_ONLY, estimate, squares, unpaired_change, variance_parts
 from stats.bootstrap import percentile, pigeonhole
 from stats.crossed import Crossed, Group, difference
 from stats.mixed import mixed_estimate
@@ -155,3 +155,16 @@ def test_intervals_cover_the_planted_truth(seeds: int, users: int, pairs: float)
         low, high = estimate(study(truth, rng)).interval(0.95) or (np.nan, np.nan)
         covered += low <= truth.diff_pp <= high
     assert covered >= 88  # three standard errors below 95
+
+
+def test_the_parts_of_the_variance_by_seeds_are_the_estimate_s() -> None:
+    for seed, truth in enumerate((Truth(6, 12, 3), Truth(6, 40, 5, sd_user=0.0, sd_pair=0.0, sd_noise=1.0))):
+        table = study(truth, np.random.default_rng(seed))
+        of_seeds, of_users = variance_parts(table, 2)
+        for n, parts in enumerate(zip(of_seeds, of_users, strict=True), start=2):
+            first = estimate(table.taking(range(n)))
+            assert first.se is not None
+            assert sum(parts) == pytest.approx(first.se**2)
+            assert parts[0] == pytest.approx(table.values[:n].var(ddof=1) / n)
+    alone = Crossed((0, 1, 2), (group(np.arange(3.0)[:, None]),))
+    assert np.isnan(variance_parts(alone, 2)[1]).all()

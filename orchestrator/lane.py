@@ -79,15 +79,15 @@ class Lane(threading.Thread):
     def _trainer(self) -> TorchTrainer:
         wanted = self._resources
         per_worker = {"CPU": wanted.cpus_per_worker}
-        if wanted.gpus_per_worker:
-            per_worker["GPU"] = wanted.gpus_per_worker
+        if wanted.gpus:
+            per_worker["GPU"] = wanted.gpus
         return TorchTrainer(
             serve,
             train_loop_config={"lane": LaneConfig(self.number, self._desk, self._run_work)},
             torch_config=preemption.ListeningTorch(),
             scaling_config=train.ScalingConfig(
                 num_workers=wanted.workers,
-                use_gpu=wanted.gpus_per_worker > 0,
+                use_gpu=wanted.gpus > 0,
                 resources_per_worker=per_worker,
             ),
             # A lane has no state worth resuming, so every life has a name of its own.

@@ -222,6 +222,6 @@ def fitting_lanes(study: Study) -> int:
     """How many lanes the cluster holds at once, at least one: a cluster may still be growing."""
     wanted, have = study.resources, ray.cluster_resources()
     share = (have.get("CPU", 0) - 10 * BOOKKEEPING_CPU) / (wanted.cpus_per_worker * wanted.workers)
-    if wanted.gpus_per_worker:
-        share = min(share, have.get("GPU", 0) / (wanted.gpus_per_worker * wanted.workers))
+    if wanted.gpus:
+        share = min(share, have.get("GPU", 0) / (wanted.gpus * wanted.workers))
     return max(1, int(share))

@@ -7,12 +7,13 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -60,6 +61,13 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
+def _number_or_auto(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int | float) and value >= 0):
+        return value
+    raise ValueError("give a number of GPUs or a fraction, at least 0, or auto")
+
+
+Gpus = Annotated[Annotated[float, Field(ge=0)] | Literal["auto"], BeforeValidator(_number_or_auto)]
 Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
 
@@ -83,11 +91,20 @@ class Resources(Spec):
     lanes: int | None = Field(None, ge=1, description="Cells at the same time; as many as fit where absent.")
     workers: int = Field(1, ge=1, description="Ray Train workers a cell; ZeRO shards over them.")
     cpus_per_worker: float = Field(1.0, gt=0)
-    gpus_per_worker: float = Field(0.0, ge=0, description="A fraction lets several small cells share a card.")
+    gpus_per_worker: Gpus = Field(
+        0.0,
+        description="A fraction lets several small cells share a card; auto: as many as its memory holds.",
+    )
     micro_batch: int | None = Field(
         None, ge=1, description="Pairs a forward pass; the whole share where absent."
     )
     deepspeed: Name = Field("zero2", description="A file of configs/deepspeed/, without its ending.")
+
+    @property
+    def gpus(self) -> float:
+        """`gpus_per_worker`, after `orchestrator.share` has put a number in the place of auto."""
+        assert not isinstance(self.gpus_per_worker, str)
+        return self.gpus_per_worker
 
 
 class Faults(Spec):

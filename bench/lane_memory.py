@@ -68,8 +68,8 @@ def main() -> None:
     for pid, worker in seen.groupby("pid"):
         cells = np.searchsorted(ends, worker["time"]) / LANES  # of this lane, which takes every other one
         late = cells > WARM_UP
-        if late.sum() < 10:
-            continue  # a worker that never trained
+        if np.unique(cells[late]).size < 10:
+            continue  # a worker that trained little or nothing
         slope = np.polyfit(cells[late], worker["mb"][late], 1)[0]
         first, last = worker["mb"][late].iloc[[0, -1]]
         rows.append(

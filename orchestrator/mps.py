@@ -17,11 +17,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
-import ray
-from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
@@ -32,7 +30,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """Runs a node's daemon. As a Ray actor it ends with the driver, and the daemon with it."""
+    """Runs a node's daemon. As a Ray actor it ends with the driver, and the daemon with it. Knows no ray."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -101,8 +99,11 @@ def sharing(gpus: Iterable[float]) -> Iterator[dict[str, str]]:
     if not any(0 < share < 1 for share in gpus):
         yield {}
         return
+    import ray
+    from ray.exceptions import RayError
+
     folder = f"{tempfile.gettempdir()}/orchestrator-mps-{secrets.token_hex(8)}"
-    keepers: dict[str, ray.actor.ActorHandle] = {}
+    keepers: dict[str, Any] = {}
     over = threading.Event()
 
     def look() -> None:
@@ -124,8 +125,11 @@ def sharing(gpus: Iterable[float]) -> Iterator[dict[str, str]]:
                 continue
 
 
-def _cover(keepers: dict[str, ray.actor.ActorHandle], folder: str) -> None:
+def _cover(keepers: dict[str, Any], folder: str) -> None:
     """Start a keeper on each GPU node that has none; a node that is lost meanwhile is no concern."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
     started = []
     for node in ray.nodes():
         name = node["NodeID"]

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 use_weighting=options.wpo,
                 seed=options.seed,
                 logging_steps=1,
-                bf16=False,
+                bf16=options.bf16,
                 use_cpu=options.cpu,
                 activation_checkpointing=False,
                 save_strategy="no",
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--deepspeed", required=True)
     flags.add_argument("--wpo", action="store_true")
     flags.add_argument("--cpu", action="store_true")
+    flags.add_argument("--bf16", action="store_true")
     flags.add_argument("--seed", type=int, default=42)
     flags.add_argument("--steps", type=int, default=60)
     flags.add_argument("--batch-size", type=int, default=8)

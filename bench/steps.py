@@ -38,8 +38,10 @@ WPO = MethodSpec(use_weighting=True)
 STOCK = "stock TRL, live reference"
 
 
-def make_pairs(rng: np.random.Generator) -> pd.DataFrame:
-    """PAIRS pairs of random words: columns pair_id, prompt, chosen, rejected."""
+def make_pairs(
+    rng: np.random.Generator, count: int = PAIRS, characters: dict[str, int] = CHARACTERS
+) -> pd.DataFrame:
+    """Pairs of random words with so many characters on average: columns pair_id, prompt, chosen, rejected."""
     letters = np.array(list("etaoinshrdlu"))
     words = np.array(["".join(rng.choice(letters, size=rng.integers(2, 9))) for _ in range(400)])
 
@@ -49,10 +51,10 @@ def make_pairs(rng: np.random.Generator) -> pd.DataFrame:
 
     return pd.DataFrame(
         {
-            "pair_id": [str(k) for k in range(PAIRS)],
-            "prompt": [[{"role": "user", "content": text(CHARACTERS["prompt"])}] for _ in range(PAIRS)],
-            "chosen": [text(CHARACTERS["answer"]) for _ in range(PAIRS)],
-            "rejected": [text(CHARACTERS["answer"]) for _ in range(PAIRS)],
+            "pair_id": [str(k) for k in range(count)],
+            "prompt": [[{"role": "user", "content": text(characters["prompt"])}] for _ in range(count)],
+            "chosen": [text(characters["answer"]) for _ in range(count)],
+            "rejected": [text(characters["answer"]) for _ in range(count)],
         }
     )
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Node:
         """Place one worker, if it fits. A share lies on one card."""
         if self.cpus < shape.cpus_per_worker:
             return False
-        share = shape.gpus_per_worker
+        share = shape.gpus
         cards, each = -int(-share // 1), min(share, 1.0)
         found = [card for card, free in enumerate(self.cards) if free > each - ROUNDING][:cards]
         if len(found) < cards:
@@ -81,15 +82,21 @@ class Fleet(threading.Thread):
     """Starts lanes and sends idle ones home, looking at the cluster and at what is left every few seconds.
 
     Room that is not there is asked of the cluster's autoscaler. A shape all of whose lanes gave up is refused
-    at the desk, with what the last of them said.
+    at the desk, with what the last of them said. `environment`: of the lanes' workers, beside their node's.
     """
 
     def __init__(
-        self, desk: ray.actor.ActorHandle, left: Left, most: int | None, storage: Path, run_work: RunWork
+        self,
+        desk: ray.actor.ActorHandle,
+        left: Left,
+        most: int | None,
+        storage: Path,
+        run_work: RunWork,
+        environment: Mapping[str, str],
     ) -> None:
         super().__init__(name="fleet", daemon=True)
         self._desk, self._left, self._most = desk, left, most
-        self._storage, self._run_work = storage, run_work
+        self._lane = partial(Lane, desk=desk, storage=storage, run_work=run_work, environment=environment)
         self._lanes: list[Lane] = []
         self._numbers = count()
         self._asked: list[dict[str, float]] = []
@@ -130,16 +137,14 @@ class Fleet(threading.Thread):
                     ray.get(self._desk.refuse.remote(shape, given_up[-1]))
                 continue
             for _ in range(more - here):
-                self._lanes.append(
-                    Lane(next(self._numbers), self._desk, shape, self._storage, self._run_work)
-                )
+                self._lanes.append(self._lane(next(self._numbers), shape=shape))
                 self._lanes[-1].start()
             if here > cells:
                 ray.get(self._desk.dismiss.remote(shape, here - cells))
         self._ask([bundle for shape, cells in left.items() for bundle in self._bundles(shape, cells)])
 
     def _bundles(self, shape: Shape, cells: int) -> list[dict[str, float]]:
-        one = {"CPU": shape.cpus_per_worker, "GPU": shape.gpus_per_worker}
+        one = {"CPU": shape.cpus_per_worker, "GPU": shape.gpus}
         lanes = min(cells, self._most or cells)
         return [{name: value for name, value in one.items() if value}] * (lanes * shape.workers)
 

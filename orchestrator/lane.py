@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,10 @@ class Lane(threading.Thread):
         shape: Shape,
         storage: Path,
         run_work: RunWork,
+        environment: Mapping[str, str],
     ) -> None:
         super().__init__(name=f"lane-{number}", daemon=True)
+        self._environment = {"env_vars": dict(environment)} if environment else None
         self.number, self.shape = number, shape
         self.gave_up: str | None = None
         self._desk = desk
@@ -84,15 +86,15 @@ class Lane(threading.Thread):
     def _trainer(self) -> TorchTrainer:
         wanted = self.shape
         per_worker = {"CPU": wanted.cpus_per_worker}
-        if wanted.gpus_per_worker:
-            per_worker["GPU"] = wanted.gpus_per_worker
+        if wanted.gpus:
+            per_worker["GPU"] = wanted.gpus
         return TorchTrainer(
             serve,
             train_loop_config={"lane": LaneConfig(self.number, wanted, self._desk, self._run_work)},
             torch_config=preemption.ListeningTorch(),
             scaling_config=train.ScalingConfig(
                 num_workers=wanted.workers,
-                use_gpu=wanted.gpus_per_worker > 0,
+                use_gpu=wanted.gpus > 0,
                 resources_per_worker=per_worker,
             ),
             # A lane has no state worth resuming, so every life has a name of its own.
@@ -100,6 +102,7 @@ class Lane(threading.Thread):
                 name=f"lane-{self.number}-{uuid4().hex[:8]}",
                 storage_path=str(self._storage),
                 checkpoint_config=train.CheckpointConfig(num_to_keep=1),
+                worker_runtime_env=self._environment,
             ),
         )
 

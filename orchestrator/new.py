@@ -83,13 +83,14 @@ training:                         # part of a cell's identity: a change trains a
   logging_steps: {logging}        # a point of the curves every so many steps
 
 resources:                        # where cells run; changes no answer
-  gpus_per_worker: {gpus}         # a fraction lets several cells share a card
+  gpus_per_worker: {gpus}         # a number, a fraction, or auto: as many cells a card as it holds
   cpus_per_worker: {cpus}
   deepspeed: zero2                # a file of configs/deepspeed/
 """
 # A model of half a billion parameters or more, as the published study trained it; the tiny one on two cores.
 LARGE = {
-    "steps": 2000, "rate": "5.0e-6", "length": 1024, "dtype": "bfloat16", "logging": 25, "gpus": 1, "cpus": 2,
+    "steps": 2000, "rate": "5.0e-6", "length": 1024, "dtype": "bfloat16", "logging": 25, "gpus": "auto",
+    "cpus": 2,
 }  # fmt: skip
 TINY = {
     "steps": 60, "rate": "1.0e-3", "length": 256, "dtype": "float32", "logging": 1, "gpus": 0, "cpus": 0.9,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.agenda import Agenda, agenda
 from orchestrator.board import MARKS, grid, span, text
 from orchestrator.places import Places
-from orchestrator.study import Study
+from orchestrator.study import Resources, Study
 from orchestrator.trial import Trial
 from stats.markdown import times
 
@@ -58,7 +58,7 @@ class Plan:
             f"({arms} arms x {study.training.max_steps} steps of {study.training.batch_size} pairs)",
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
             f"  a cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
-            f"{resources.gpus_per_worker:g} GPU), DeepSpeed {resources.deepspeed}, "
+            f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
             f"  record {self.places.tracking_uri}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
@@ -86,11 +86,15 @@ class Plan:
             return "time: not known before a first cell of this study is finished"
         need = self.study.resources
         seconds = median(known) * sum(len(trial.arms) for trial in self.open)
-        cards = need.workers * need.gpus_per_worker
+        cards = 0 if need.gpus_per_worker == "auto" else need.workers * need.gpus
         lanes = need.lanes or 1
         said = f"time: {span(median(known))} an arm (median of {times(len(known), 'finished cell')}); "
         said += f"{span(seconds / lanes)} to go on {times(lanes, 'lane')}, start-up aside"
         return f"{said}; {seconds * cards / 3600:.2g} GPU hours" if cards else said
+
+
+def _gpus(resources: Resources) -> str:
+    return "auto" if resources.gpus_per_worker == "auto" else f"{resources.gpus:g}"
 
 
 def _record(places: Places) -> "Ledger | None":

@@ -13,7 +13,7 @@ from ray import tune
 from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial as TuneTrial
 
-from orchestrator import worker
+from orchestrator import mps, worker
 from orchestrator.agenda import Agenda
 from orchestrator.board import Event, Watcher
 from orchestrator.cell import Cell
@@ -211,19 +211,21 @@ def lanes(
     study: Study, places: Places, left: Left, run_work: RunWork = worker.run
 ) -> Iterator[tuple[ray.actor.ActorHandle, Fleet]]:
     """The desk, and around it the lanes that what is `left` wants; sent home at the end."""
-    desk = open_desk(study.faults.backoff_s, list(left()), study.faults.stall_timeout_s)
-    fleet = Fleet(desk, left, study.resources.lanes, places.ray, run_work)
-    fleet.start()
-    try:
-        yield desk, fleet
-    except Exception as error:
-        if _lives(desk):
-            raise
-        raise DeskLost("the sweep's desk was lost") from error
-    finally:
-        if _lives(desk):
-            ray.get(desk.close.remote())
-        fleet.disband()
+    shapes = list(left())
+    desk = open_desk(study.faults.backoff_s, shapes, study.faults.stall_timeout_s)
+    with mps.sharing(shape.gpus for shape in shapes) as environment:
+        fleet = Fleet(desk, left, study.resources.lanes, places.ray, run_work, environment)
+        fleet.start()
+        try:
+            yield desk, fleet
+        except Exception as error:
+            if _lives(desk):
+                raise
+            raise DeskLost("the sweep's desk was lost") from error
+        finally:
+            if _lives(desk):
+                ray.get(desk.close.remote())
+            fleet.disband()
 
 
 def _lives(desk: ray.actor.ActorHandle) -> bool:

@@ -1,8 +1,19 @@
 """What a cell runs on. Imports little, since every process of a sweep reads it."""
 
-from pydantic import Field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
 
 from training.spec import Name, Spec
+
+
+def _number_or_auto(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int | float) and value >= 0):
+        return value
+    raise ValueError("give a number of GPUs or a fraction, at least 0, or auto")
+
+
+Gpus = Annotated[Annotated[float, Field(ge=0)] | Literal["auto"], BeforeValidator(_number_or_auto)]
 
 
 class Shape(Spec):
@@ -10,8 +21,17 @@ class Shape(Spec):
 
     workers: int = Field(1, ge=1, description="Ray Train workers a cell; ZeRO shards over them.")
     cpus_per_worker: float = Field(1.0, gt=0)
-    gpus_per_worker: float = Field(0.0, ge=0, description="A fraction lets several small cells share a card.")
+    gpus_per_worker: Gpus = Field(
+        0.0,
+        description="A fraction lets several small cells share a card; auto: as many as its memory holds.",
+    )
     micro_batch: int | None = Field(
         None, ge=1, description="Pairs a forward pass; the whole share where absent."
     )
     deepspeed: Name = Field("zero2", description="A file of configs/deepspeed/, without its ending.")
+
+    @property
+    def gpus(self) -> float:
+        """`gpus_per_worker`, after `orchestrator.share` has put a number in the place of auto."""
+        assert not isinstance(self.gpus_per_worker, str)
+        return self.gpus_per_worker

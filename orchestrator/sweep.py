@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     # From here on ray, mlflow and pandas' readers are needed; a plan does without them.
-    from orchestrator import prepare, report, schedule
+    from orchestrator import prepare, report, schedule, share
     from orchestrator.board import watching
     from orchestrator.cluster import cluster
     from orchestrator.lease import lease
@@ -37,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = Plan.of(study, trials, here)  # another sweep may have ended just now
         if plan.open:
             with cluster(args.verbose), watching(study, trials, plan.status) as watcher:
-                order = partial(prepare.orders, study, tables, here)
-                schedule.run(study, here, plan.agenda, order, trials, ledger, provenance(), watcher)
+                fitted = share.sized(study, here.cache)
+                order = partial(prepare.orders, fitted, tables, here)
+                schedule.run(fitted, here, plan.agenda, order, trials, ledger, provenance(), watcher)
         written = report.write(study, tables, plan.agenda, ledger, here)
     print(written)
     return 0 if written.complete else 1

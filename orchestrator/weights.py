@@ -11,6 +11,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.places import places
 from orchestrator.prepare import score, score_on_lanes, tables
 from orchestrator.schedule import lanes
+from orchestrator.share import sized
 from orchestrator.study import BASELINE
 from stats import weight_report
 from training.scoring import Shard
@@ -23,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     here, data = places(study), tables(study)
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:
-        with cluster(), lanes(study, here, lambda: {study.resources.shape: len(shards)}) as (desk, _):
-            score_on_lanes(study, desk, shards)
+        with cluster():
+            shape = sized(study, here.cache).shape_of(study.reference)
+            with lanes(study, here, lambda: {shape: len(shards)}) as (desk, _):
+                score_on_lanes(study, desk, shards)
 
     scored = score(study, data, here, on_a_cluster)
     about = data.corpus.pairs[["pair_id", "user_id", "source_model", "score_gap"]]

@@ -90,7 +90,7 @@ def run_trial(order: Order, report: Report) -> TrialResult:
             "hardware": hardware(),
             **{f"seconds_{key}": f"{sum(arm.seconds[key] for arm in arms.values()):.3f}" for key in TIMES},
             "seconds_cell": f"{seconds:.3f}",
-            GPU_SECONDS: f"{seconds * shape.workers * shape.gpus_per_worker:.3f}",
+            GPU_SECONDS: f"{seconds * shape.workers * shape.gpus:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
     )

@@ -51,7 +51,7 @@ class Head:
 
 
 @contextmanager
-def own_head(folder: Path, *options: str, **more: str) -> Iterator[Head]:
+def own_head(folder: Path, *options: str, port: int | None = None, **more: str) -> Iterator[Head]:
     """A head that lives while the block runs. `more`: of its environment."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
     environment |= {
@@ -63,7 +63,7 @@ def own_head(folder: Path, *options: str, **more: str) -> Iterator[Head]:
         **more,
     }
     (folder / "token").write_text(os.urandom(32).hex())
-    head = Head(free_port(), free_port(), environment, options)
+    head = Head(port or free_port(), free_port(), environment, options)
     head.start()
     try:
         yield head

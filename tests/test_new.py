@@ -25,7 +25,7 @@ def test_what_is_asked_is_in_the_file(tmp_path: Path) -> None:
     assert study.methods["ipo"].loss_type == "ipo"
     assert study.seeds == [1, 2]
     assert study.training.max_steps == 2000
-    assert study.resources.gpus_per_worker == 1
+    assert study.resources.gpus_per_worker == "auto"
     schema = out.read_text().splitlines()[0].split("$schema=")[1]
     assert (out.parent / schema).exists()
 

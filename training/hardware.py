@@ -11,6 +11,13 @@ def device() -> str:
     return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
 
 
+def card_memory() -> int:
+    """Bytes of this process's first GPU, whoever uses them."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(0).total_memory)
+
+
 def hardware() -> str:
     """Device, cores and machine type in one line."""
     import torch

@@ -143,6 +143,13 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
+def load_config(files: ModelFiles) -> Any:
+    """The architecture of a model's text part: sizes by their names in transformers."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(files.path, **_where(files)).get_text_config()
+
+
 def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
     """The model on the CPU, in evaluation mode, its weights as `dtype` ("float32" or "bfloat16")."""
     import torch

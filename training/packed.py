@@ -7,9 +7,11 @@ Shape suffixes: B sequences, T positions of the padded batch, N tokens that are 
 D features of a head.
 """
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -94,14 +96,9 @@ def attention(
 ) -> tuple[Tensor, None]:
     """Causal attention within each sequence of a packed row: [1, H, N, D] in, [1, N, H, D] out."""
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
-        from torch.nn.attention.varlen import varlen_attn
-
         q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
         bounds, longest = cu_seq_lens_q, max_length_q
-        out = varlen_attn(
-            q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(-1, 0), enable_gqa=True
-        )
-        assert isinstance(out, Tensor)
+        out = _flash()(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(-1, 0))
         return out[None], None
     lengths = cu_seq_lens_q.diff().tolist()
     parts = zip(*(torch.split(states, lengths, dim=2) for states in (query, key, value)), strict=True)
@@ -110,6 +107,17 @@ def attention(
         for q, k, v in parts
     ]
     return torch.cat(outs, dim=1), None
+
+
+@cache
+def _flash() -> Callable[..., Tensor]:
+    """Torch's kernel for packed rows. Torch 2.13 wants to be told that heads share keys; 2.11, which a GPU
+    machine may have, takes them as they are."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    kernel: Any = varlen_attn
+    told = {"enable_gqa"} & inspect.signature(kernel).parameters.keys()
+    return partial(kernel, **dict.fromkeys(told, True))
 
 
 AttentionInterface.register(NAME, attention)

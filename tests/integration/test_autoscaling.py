@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from head import Head, own_head
+from ray.util import get_node_ip_address as node_ip
+from services import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -15,13 +17,28 @@ CLUSTER = {
     "cluster_name": "grows",
     "max_workers": 2,
     "idle_timeout_minutes": 0.05,
-    "provider": {"type": "fake_multinode"},
     "available_node_types": {
         # The head has room for bookkeeping, not for a lane.
         "ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
         "worker": {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2},
     },
     "head_node_type": "ray.head.default",
+    "upscaling_speed": 1.0,
+    "auth": {},
+    "file_mounts": {},
+    "file_mounts_sync_continuously": False,
+    **{name: [] for name in ("cluster_synced_files", "rsync_exclude", "rsync_filter")},
+    **{
+        f"{part}_commands": []
+        for part in (
+            "initialization",
+            "setup",
+            "head_setup",
+            "worker_setup",
+            "head_start_ray",
+            "worker_start_ray",
+        )
+    },
 }
 STUDY = """
 study: grows
@@ -49,11 +66,13 @@ def nodes(head: Head) -> int:
 
 
 def test_nodes_come_for_the_lanes_and_go_when_they_are_done(tmp_path: Path) -> None:
-    (tmp_path / "cluster.json").write_text(json.dumps(CLUSTER))
+    port = free_port()
+    provider = {"type": "fake_multinode", "launch_multiple": True, "gcs_address": f"{node_ip()}:{port}"}
+    (tmp_path / "cluster.json").write_text(json.dumps(CLUSTER | {"provider": provider}))
     (tmp_path / "study.yaml").write_text(STUDY)
     scaling = (f"--autoscaling-config={tmp_path / 'cluster.json'}", "--num-cpus=1")
     fast = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
-    with own_head(tmp_path, *scaling, **fast) as head:
+    with own_head(tmp_path, *scaling, port=port, **fast) as head:
         while not nodes(head):
             time.sleep(1)
         sweep = subprocess.Popen(

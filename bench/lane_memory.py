@@ -1,0 +1,89 @@
+"""Does a warm lane grow? 200 real cells of two steps an arm, and the memory of the workers that train them.
+
+    python -m bench.lane_memory [--seeds 25]
+
+Runs the demo study, its data and steps cut down, as its own process, and looks at Ray's workers from outside:
+a line a worker, with the slope of its resident memory over the cells it trained after its first five.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+from mlflow.tracking import MlflowClient
+
+from stats.markdown import table
+
+WARM_UP = 5  # cells of a lane: pools and caches fill
+LANES = 2
+
+
+def watch(process: subprocess.Popen[str]) -> pd.DataFrame:
+    """Resident memory of the lanes' workers twice a second: columns time (seconds since 1970), pid, mb."""
+    rows = []
+    while process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            try:
+                if "RayTrainWorker" in " ".join(child.cmdline()):
+                    rows.append((time.time(), child.pid, child.memory_info().rss / 2**20))
+            except psutil.Error:  # ended meanwhile
+                continue
+        time.sleep(0.5)
+    return pd.DataFrame(rows, columns=["time", "pid", "mb"])
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--seeds", type=int, default=25, help="of 8 cells each")
+    args = flags.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        short = ["training.max_steps=2", "curve_window=[0,2]", "data.users=60", f"resources.lanes={LANES}"]
+        seeds = f"seeds={list(range(args.seeds))}".replace(" ", "")
+        command = [sys.executable, "-m", "orchestrator.sweep", *short, seeds]
+        with (home / "said").open("w") as said:
+            process = subprocess.Popen(
+                command,
+                env=os.environ | {"ORCHESTRATOR_HOME": str(home)},
+                text=True,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+            seen = watch(process)
+        if process.returncode:
+            sys.exit((home / "said").read_text()[-3000:])
+        client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("demo")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'", max_results=5000)
+        ends = np.sort([run.info.end_time / 1000 for run in runs])
+    rows = []
+    for pid, worker in seen.groupby("pid"):
+        cells = np.searchsorted(ends, worker["time"]) / LANES  # of this lane, which takes every other one
+        late = cells > WARM_UP
+        if np.unique(cells[late]).size < 10:
+            continue  # a worker that trained little or nothing
+        slope = np.polyfit(cells[late], worker["mb"][late], 1)[0]
+        first, last = worker["mb"][late].iloc[[0, -1]]
+        rows.append(
+            {
+                "worker": pid,
+                "cells": f"{cells[-1]:.0f}",
+                f"MB after {WARM_UP}": f"{first:.0f}",
+                "MB at the end": f"{last:.0f}",
+                "MB a cell": f"{slope:.3f}",
+            }
+        )
+    print(f"{len(runs)} cells on {LANES} lanes, {(ends[-1] - ends[0]) / (len(ends) - 1):.2f} s a cell\n")
+    print(table(pd.DataFrame(rows)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The memory of an arm against every tensor that a real arm under DeepSpeed makes, on the CPU."""
+
+import json
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import WORDS
+from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import AutoConfig, Qwen2ForCausalLM
+from trl.kernels import chunked_logprob
+
+from training import memory, tiny
+from training.arm import train_arm
+from training.model import ModelFiles
+from training.scoring import open_scored, score
+from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
+
+pytestmark = pytest.mark.integration
+TRAINING = TrainingSpec(max_steps=3, max_length=48, dtype="bfloat16", logging_steps=1)
+CONFIGS = Path(__file__).parents[2] / "configs/deepspeed"
+
+
+class Living(TorchDispatchMode):
+    """Bytes of the storages that torch's operations have made and that are still there, now and at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
+                self._add(tensor.untyped_storage())
+        return made
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known.add(key)
+            self.now += size
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self._gone, key, size)
+
+    def _gone(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
+@pytest.fixture
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU Triton folds a tile of logits where it lies; here torch would copy it, so it gets few rows."""
+
+    def by_rows(fold: Callable[..., None]) -> Callable[..., None]:
+        def folded(*args: Any, **flags: Any) -> None:
+            for start in range(0, len(args[0]), 16):
+                rows = slice(start, start + 16)
+                fold(*(arg[rows] if isinstance(arg, torch.Tensor) else arg for arg in args), **flags)
+
+        return folded
+
+    def add_product(sums: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+        for i in range(0, len(left), 64):
+            for k in range(0, len(right), 64):
+                sums[i : i + 64].addmm_(left[i : i + 64, k : k + 64].float(), right[k : k + 64].float())
+
+    for name in ("_forward_tile", "_backward_tile"):
+        monkeypatch.setattr(chunked_logprob, name, by_rows(getattr(chunked_logprob, name)))
+    monkeypatch.setattr(chunked_logprob, "_addmm_fp32", add_product)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """A model of 4.7 M parameters in which no kind of memory is small, and pairs as long as max_length."""
+    rng = np.random.default_rng(0)
+    texts = [[" ".join(rng.choice(WORDS, size=size)) for size in (4, 90, 90)] for _ in range(24)]
+    pairs = pd.DataFrame(
+        {
+            "pair_id": [str(k) for k in range(len(texts))],
+            "prompt": [[{"role": "user", "content": prompt}] for prompt, _, _ in texts],
+            "chosen": [chosen for _, chosen, _ in texts],
+            "rejected": [rejected for _, _, rejected in texts],
+        }
+    )
+    tokenizer = tiny.train_tokenizer([[{"role": "assistant", "content": text}] for text in pairs["chosen"]])
+    config = tiny.configuration(tokenizer)
+    config.update({"hidden_size": 256, "intermediate_size": 768, "vocab_size": 6000})
+    folder = tmp_path_factory.mktemp("model")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    table = score(pairs, ModelSpec(path=str(folder)), TwinData(), TRAINING, tmp_path_factory.mktemp("scores"))
+    return str(folder), open_scored(table.path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "bucket"),
+    [(0, memory.BUCKET), (2, 4_000_000), (2, 40_000_000)],
+    ids=["0", "2", "2, wide bucket"],
+)
+def test_an_arm_takes_what_is_counted(
+    stage: int, bucket: int, model: tuple[str, Any], in_place: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SCORED_LOGITS", 0)  # nothing is scored here
+    folder, scored = model
+    settings = json.loads((CONFIGS / f"zero{stage}.json").read_text())
+    settings["zero_optimization"]["reduce_bucket_size"] = bucket
+    between: list[int] = []
+    with Living() as living:
+        train_arm(
+            scored, np.arange(len(scored)), ModelFiles(folder), MethodSpec(), TRAINING, 0,
+            name="test", micro_batch=4, deepspeed=settings, on_step=lambda *_: between.append(living.now),
+        )  # fmt: skip
+    config = AutoConfig.from_pretrained(folder)
+    counted = memory.footprint(config, TRAINING, 4, 1, settings)
+    assert counted.states == pytest.approx(between[-1], rel=0.01)
+    assert counted.worst == pytest.approx(living.most, rel=0.03)
+
+
+def test_the_bucket_is_deepspeeds() -> None:
+    assert DeepSpeedZeroConfig().reduce_bucket_size == memory.BUCKET

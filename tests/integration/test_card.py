@@ -1,0 +1,23 @@
+"""The commands for a machine with a GPU, on this one: a made-up cell runs, and projections are plain sums."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.card import STEPS, Timed, cell
+from bench.card_order import make_order
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_made_up_cell_runs(tmp_path: Path) -> None:
+    order = make_order(tmp_path, small=True, method="wpo", steps=2)
+    row = cell(order, peak_tflops=989).iloc[0]
+    assert row["method"] == "wpo"
+    assert 0 < float(row["inside steps"].rstrip("%")) < 100
+    assert float(row["s/step"]) > 0
+
+
+def test_an_arm_is_half_a_cell_at_full_length() -> None:
+    """100 s of a cell of two arms of 50 steps: a second a step, 2,000 s an arm, and half of what is left."""
+    assert Timed(steps=100.0, outside=12.0, peak=0).arm(50) == STEPS + 6

@@ -1,0 +1,95 @@
+"""The memory of an arm against what transformers, TRL and torch really keep, counted tensor by tensor."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+from trl.kernels import chunked_logprob
+from trl.trainer import utils
+from trl.trainer.utils import add_fused_lm_head
+
+from training import memory, packed
+from training.likelihood import CHUNK_LOGITS
+from training.spec import TrainingSpec
+
+SIZES = {
+    "vocab_size": 500, "hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}  # fmt: skip
+QWEN_05B = Qwen2Config(
+    hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
+    num_key_value_heads=2, vocab_size=151_936, tie_word_embeddings=True,
+)  # fmt: skip
+CONFIGS = {
+    "tied": Qwen2Config(**SIZES, tie_word_embeddings=True),
+    "untied, wide heads": LlamaConfig(**SIZES, head_dim=32, tie_word_embeddings=False),
+    "half a billion": QWEN_05B,
+}
+DEEPSPEED = {
+    stage: json.loads((Path(__file__).parents[1] / f"configs/deepspeed/zero{stage}.json").read_text())
+    for stage in (0, 2)
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parameters_are_those_of_the_model(name: str) -> None:
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(CONFIGS[name])
+    assert memory.parameters(CONFIGS[name]) == pytest.approx(model.num_parameters(), rel=5e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_autograd_keeps_what_is_counted(dtype: torch.dtype) -> None:
+    """Every storage that autograd saves in a packed forward pass with TRL's head, the weights left out."""
+    config = CONFIGS["tied"]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config).to(dtype)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    ids = torch.arange(8 * 60).reshape(8, 60)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        packed.fused_forward(model, model, **batch, fused_lm_head=True)
+    counted = memory.activations(config, ids.numel(), dtype.itemsize)
+    assert counted == pytest.approx(sum(storage.nbytes() for storage in kept.values()), rel=0.02)
+
+
+def test_constants_are_the_libraries() -> None:
+    assert memory.HEAD_TOKENS == chunked_logprob.TOKEN_CHUNK_SIZE
+    assert memory.HEAD_COLUMNS == utils._CHUNKED_LOGPROB_CHUNK_SIZE
+    assert CHUNK_LOGITS["cuda"] == memory.SCORED_LOGITS
+
+
+def test_a_cell_of_v5b_by_hand() -> None:
+    """bfloat16 under ZeRO-2 on one worker: 2 bytes of weights, 4 of their copy, 8 of AdamW and 2 of gradients
+    a parameter, and 1.4 MB a token, of 16 sequences of 1,024."""
+    found = memory.footprint(QWEN_05B, TrainingSpec(), 8, 1, DEEPSPEED[2])
+    count = 494_032_768  # transformers' count
+    assert found.states == pytest.approx(14 * count, rel=1e-3)
+    assert found.gradients == pytest.approx(2 * count, rel=1e-3)
+    assert found.activations == pytest.approx(16 * 1024 * 1.43e6, rel=0.01)
+    assert 34 < found.total / 2**30 < 37
+
+
+def test_what_workers_share_and_what_they_do_not() -> None:
+    """ZeRO-2 cuts the float32 copy and AdamW's moments, 12 bytes a parameter; ZeRO-0 nothing."""
+    count = memory.parameters(QWEN_05B)
+
+    def states(stage: int, workers: int) -> int:
+        return memory.footprint(QWEN_05B, TrainingSpec(), 2, workers, DEEPSPEED[stage]).states
+
+    assert states(2, 1) - states(2, 4) == pytest.approx(12 * count * 3 / 4)
+    assert states(0, 1) == states(0, 4) == 14 * count
+    plain = TrainingSpec(dtype="float32")
+    assert memory.footprint(QWEN_05B, plain, 2, 1, DEEPSPEED[0]).states == 12 * count

@@ -26,7 +26,7 @@ SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
 
 
 def chats(small: bool) -> pd.DataFrame:
-    """As many pairs as PRISM has, of its lengths (191 tokens a sequence); few and short if small."""
+    """As many pairs as PRISM has, of its lengths: 191 tokens a sequence. Fewer, shorter if `small`."""
     if small:
         return make_pairs(
             np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHARACTERS.items()}

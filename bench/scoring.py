@@ -8,6 +8,7 @@ Prints a Markdown row: pairs, seconds to build or load nothing but the scores, p
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,12 @@ from orchestrator.prepare import score, tables
 from orchestrator.study import CONFIGS, load
 from stats.markdown import table
 from training import model as models
+from training.scoring import Shard, score_shard
+
+
+def on_tasks(shards: Sequence[Shard]) -> None:
+    """Each part in a Ray task, as many at once as there are cores."""
+    ray.get([ray.remote(score_shard).remote(shard) for shard in shards])
 
 
 def main() -> None:
@@ -38,7 +45,7 @@ def main() -> None:
         seconds = []
         for _ in ("cold", "warm"):
             start = time.monotonic()
-            score(study, data, here)
+            score(study, data, here, on_tasks)
             seconds.append(time.monotonic() - start)
         cold, warm = seconds
         pairs = len(data.corpus.pairs)

@@ -3,12 +3,14 @@
 Made-up chats of PRISM's lengths (prompts of 70 characters on average, answers of 565, log-normal), the same
 pairs for all; the variants take turns. A variant's time in a round is the mean over its steps after the
 first, on the wall and, for a CPU that others use, too, in processor seconds. Prints medians over rounds, and
-medians of the rounds' ratios with their range.
+medians of the rounds' ratios with their range. In bfloat16 ours run under DeepSpeed's ZeRO-2, as cells do,
+whose weights are bfloat16, too; a stock script keeps float32 weights and casts as it computes.
 
     python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5] [--peak-tflops 989]
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -32,6 +34,7 @@ from training.model import ModelFiles, load_model, load_tokenizer
 from training.scoring import open_scored, score
 from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
 
+ZERO2 = Path(__file__).resolve().parent.parent / "configs/deepspeed/zero2.json"
 PAIRS = 800
 CHARACTERS = {"prompt": 70, "answer": 565}
 WPO = MethodSpec(use_weighting=True)
@@ -141,8 +144,11 @@ def main() -> None:
         same = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
 
         def ours(method: MethodSpec, how: TrainingSpec, clock: Clock) -> None:
-            size = how.batch_size
-            train_arm(scored, rows, files, method, how, 0, name="bench", micro_batch=size, on_step=clock.tick)
+            zero2 = json.loads(ZERO2.read_text()) if how.dtype == "bfloat16" else None
+            train_arm(
+                scored, rows, files, method, how, 0,
+                name="bench", micro_batch=how.batch_size, deepspeed=zero2, on_step=clock.tick,
+            )  # fmt: skip
 
         greedy = WPO.model_copy(update={"wpo_alignment": "greedy"})
         variants: dict[str, Callable[[Clock], None]] = {

@@ -56,8 +56,10 @@ lint: install    ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-screenshots: demo services  ## docs/ui-*.png, seen by a browser in MLflow's UI over the demo's record
-	SCREENSHOTS=docs $(BIN)/python -m pytest tests/integration/test_ui.py
+screenshots: install services  ## pictures in docs/: the demo's live table (tmux), its record in a browser
+	ORCHESTRATOR_HOME=$$(mktemp -d) && export ORCHESTRATOR_HOME && \
+	  $(BIN)/python -m bench.live_table docs/live-table.svg && \
+	  SCREENSHOTS=docs $(BIN)/python -m pytest tests/integration/test_ui.py
 
 ui: install      ## the MLflow UI on this machine only
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db

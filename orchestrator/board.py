@@ -19,6 +19,8 @@ from orchestrator.trial import Progress, Trial
 MARKS = {"finished": "●", "failed": "✗", "retried": "↻", "started": "◐", "missing": "·"}
 STYLES = {"finished": "green", "failed": "bold red", "retried": "yellow", "started": "cyan", "missing": "dim"}
 
+ENDED = ("finished", "failed")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -76,7 +78,8 @@ class Screen:
         self.now = progress
 
     def render(self) -> RenderableType:
-        notes = {trial_id: str(where) for trial_id, where in self.now.items()}
+        # A cell that has just ended was running when last asked.
+        notes = {key: str(where) for key, where in self.now.items() if self.status[key] not in ENDED}
         cells = grid(self.study, self.trials, self.status, notes)
         done = sum(self.status[trial.trial_id] == "finished" for trial in self.trials)
         elapsed = time.monotonic() - self.started

@@ -220,8 +220,8 @@ def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
 
 def test_a_probe_tells_the_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
     fresh = Sweep(tmp_path)
-    time_line = fresh.run("--probe").strip().splitlines()[-1]
-    assert re.match(r"time: \d+ s an arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", time_line)
+    said = fresh.run("--probe").strip().splitlines()[-1]
+    assert re.match(r"time: \d+ s an arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", said)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [fresh.config]
 
 

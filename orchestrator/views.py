@@ -34,13 +34,16 @@ def link(experiment: str, view: str, charts: bool) -> str:
 
 def _state(columns: tuple[str, ...]) -> dict[str, Any]:
     """The runs page on a study's cells: columns of the table, charts in one section before MLflow's own."""
+    shown = [f"tags.`{name}`" for name in columns] + [f"metrics.`{name}`" for name in DIFFS]
     curves = [_curve(metric) for metric in CURVES]
     bars = [{**_chart(name), "type": "BAR", "displayName": name, "metricKey": name} for name in DIFFS]
     return {
         "searchFilter": "tags.kind = 'cell'",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": [f"tags.`{name}`" for name in columns] + [f"metrics.`{name}`" for name in DIFFS],
+        "selectedColumns": shown,
+        "columnOrder": ["attributes.`Run Name`", *shown, "runDateAndNestInfo", "duration"],
+        "columnWidths": {"attributes.`Run Name`": 290} | dict.fromkeys(shown[-len(DIFFS) :], 160),
         "compareRunCharts": curves + bars,
         "compareRunSections": [
             {"uuid": _SECTION, "name": "Arms A and B", "display": True},

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --hide-scrollbars --window-size=1360,860""".split()  # noqa: SIM905
+--disable-component-update --disable-sync --hide-scrollbars --window-size=1360,960""".split()  # noqa: SIM905
 WAIT_S = 60
 
 
@@ -48,8 +48,6 @@ class Page:
     def open(self, address: str) -> None:
         self.browser.get("about:blank")  # addresses differ behind their # alone
         self.browser.get(f"{self.server}/{address}")
-        for close in self.all("[data-component-id='mlflow.assistant.chat_panel.close']"):
-            close.click()
 
     def until(self, seen: Callable[[], Any]) -> Any:
         return WebDriverWait(self.browser, WAIT_S).until(lambda _: seen())
@@ -86,6 +84,8 @@ class Page:
 
     def keep(self, name: str) -> None:
         if SHOTS:
+            for close in self.all("[data-component-id='mlflow.assistant.chat_panel.close']"):
+                close.click()
             time.sleep(2)  # charts grow and notices fade
             self.browser.save_screenshot(str(SHOTS / f"ui-{name}.png"))
 
@@ -160,7 +160,6 @@ def test_the_study_run_shows_report_table_and_figure(page: Page, store: MlflowCl
         "return [...document.querySelectorAll('img')].some(i => i.src.startsWith('blob:') && i.naturalWidth)"
     )
     page.until(lambda: page.browser.execute_script(script))
-    page.keep("figure")
     page.open(f"{kept}/verdicts.csv?workflowType=machine_learning")
     page.until(lambda: "S1_age" in page.text())
     page.open(f"{kept}/report.html?workflowType=machine_learning")

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo services test chaos load slurm bench bench-evidence bench-adaptive calibration lint ui lock schema clean
+.PHONY: help install demo screenshots services test chaos load slurm bench bench-evidence bench-adaptive calibration lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -16,9 +16,11 @@ install: .venv/.installed  ## the virtual environment with everything in it
 demo: install    ## run the demo study to its report
 	$(BIN)/python -m orchestrator.sweep
 
-services:        ## PostgreSQL for the tests that need a real database (Debian and its kin)
+services:        ## PostgreSQL and Chromium for the tests that need them (Debian and its kin)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; } \
 	  || echo "PostgreSQL is missing and could not be installed here; tests that need it are skipped"
+	@command -v chromedriver >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; } \
+	  || echo "Chromium is missing and could not be installed here; tests that need it are skipped"
 
 test: install services lint  ## lint, types and all tests but the long suites
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests --ignore=tests/integration
@@ -57,8 +59,13 @@ lint: install    ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+screenshots: install services  ## pictures in docs/: the demo's live table (tmux), its record in a browser
+	ORCHESTRATOR_HOME=$$(mktemp -d) && export ORCHESTRATOR_HOME && \
+	  $(BIN)/python -m bench.live_table docs/live-table.svg && \
+	  SCREENSHOTS=docs $(BIN)/python -m pytest tests/integration/test_ui.py
+
 ui: install      ## the MLflow UI on this machine only
-	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 lock: install    ## write the versions installed now as the constraints of the next install
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock

@@ -27,6 +27,8 @@ STYLES = {
     "later": "dim",
 }
 
+ENDED = ("finished", "failed")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -84,7 +86,8 @@ class Screen:
         self.now = progress
 
     def render(self) -> RenderableType:
-        notes = {trial_id: str(where) for trial_id, where in self.now.items()}
+        # A cell that has just ended was running when last asked.
+        notes = {key: str(where) for key, where in self.now.items() if self.status[key] not in ENDED}
         cells = grid(self.study, self.trials, self.status, notes)
         done = sum(self.status[trial.trial_id] == "finished" for trial in self.trials)
         elapsed = time.monotonic() - self.started

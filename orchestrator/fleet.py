@@ -78,6 +78,12 @@ def _place(shape: Shape, free: list[Node]) -> bool:
     return False
 
 
+def fitting(shape: Shape) -> int:
+    """How many lanes of a shape the connected cluster holds, at least one."""
+    nodes = _nodes()
+    return share_out(nodes, {shape: 1 + int(sum(cpus for cpus, _ in nodes) / shape.cpus_per_worker)})[shape]
+
+
 class Fleet(threading.Thread):
     """Starts lanes and sends idle ones home, looking at the cluster and at what is left every few seconds.
 

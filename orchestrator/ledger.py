@@ -26,6 +26,7 @@ from mlflow.tracking._tracking_service.utils import _get_store
 from sqlalchemy import exists
 from sqlalchemy.orm import aliased
 
+from orchestrator import views
 from orchestrator.places import Places
 from orchestrator.trial import GPU_SECONDS, Trial, TrialResult
 
@@ -41,6 +42,8 @@ METRICS_A_CALL = 1000  # MLflow's limit of one log_batch
 OUTCOMES, CURVES = "outcomes.parquet", "curves.parquet"
 OUTCOMES_SUM = "outcomes_sha256"
 TABLES = "mlflow.loggedArtifacts"  # MLflow's own list of the tables of a run
+NOTE = "mlflow.note.content"  # what the UI shows as a description
+NOTE_LENGTH = 5000  # MLflow's limit of an experiment's tag
 CLAIM = "driver."  # tags of an experiment: who drives its study
 # MLflow's codes, also of a server whose database is away.
 UNREACHABLE = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
@@ -71,8 +74,8 @@ class Ledger:
         root = f"{places.artifacts}/{places.study}" if places.artifacts else None
         try:
             # The kind opens the UI on runs and charts, not on its pages for chat applications.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self._client.create_experiment(places.study, artifact_location=root, tags=kind))
+            tags = {"mlflow.experimentKind": "custom_model_development"} | views.tags(int(time.time() * 1000))
+            return str(self._client.create_experiment(places.study, artifact_location=root, tags=tags))
         except MlflowException:  # another driver was quicker
             found = self._client.get_experiment_by_name(places.study)
             if found is None:
@@ -81,8 +84,11 @@ class Ledger:
 
     @property
     def page(self) -> str:
-        """Where a person finds the study in the MLflow UI."""
-        return f"{self.uri} (experiment {self.study!r})"
+        """Where a person finds the study in MLflow's UI; of a store without a server also how to start it."""
+        served = self.uri.startswith("http")
+        root = self.uri.rstrip("/") if served else "http://127.0.0.1:5000"
+        page = f"{root}/{views.link(self._experiment, views.GROUPED, charts=False)}"
+        return page if served else f"{page} after: mlflow ui --backend-store-uri {self.uri}"
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -306,6 +312,18 @@ class Ledger:
         self._tag(run_id, {**tags, TABLES: listed})
         self._client.set_terminated(run_id, "FINISHED")
         return run_id
+
+    def describe(self, text: str, run_id: str, page: str) -> None:
+        """The experiment's description, Markdown: links to the study's views and to the artifact `page` of a
+        run, then `text`, cut at a line where MLflow takes no more."""
+        shown = {
+            "cells by method and split": views.link(self._experiment, views.GROUPED, charts=False),
+            "curves of arms A and B": views.link(self._experiment, views.CELLS, charts=True),
+            "report": f"#/experiments/{self._experiment}/runs/{run_id}/artifacts/{page}",
+        }
+        whole = " · ".join(f"[{name}]({link})" for name, link in shown.items()) + f"\n\n{text}"
+        cut = whole if len(whole) <= NOTE_LENGTH else whole[:NOTE_LENGTH].rpartition("\n")[0]
+        self._client.set_experiment_tag(self._experiment, NOTE, cut)
 
     def note(self, run_id: str, progress: str) -> None:
         """How far a running cell is."""

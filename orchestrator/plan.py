@@ -83,13 +83,17 @@ class Plan:
             if trial.trial_id in self.seconds
         ]
         if not known:
-            return "time: not known before a first cell of this study is finished"
+            return "time: not known before a first cell of this study is finished; --probe trains a few steps"
+        return self.time(median(known), f"median of {times(len(known), 'finished cell')}")
+
+    def time(self, arm_s: float, source: str, lanes: int | None = None) -> str:
+        """What the open cells need if an arm takes `arm_s` seconds, on so many lanes or the study's."""
         need = self.study.resources
-        seconds = median(known) * sum(len(trial.arms) for trial in self.open)
-        cards = 0 if need.gpus_per_worker == "auto" else need.workers * need.gpus
-        lanes = need.lanes or 1
-        said = f"time: {span(median(known))} an arm (median of {times(len(known), 'finished cell')}); "
+        lanes = lanes or need.lanes or 1
+        seconds = arm_s * sum(len(trial.arms) for trial in self.open)
+        said = f"time: {span(arm_s)} an arm ({source}); "
         said += f"{span(seconds / lanes)} to go on {times(lanes, 'lane')}, start-up aside"
+        cards = 0 if need.gpus_per_worker == "auto" else need.workers * need.gpus
         return f"{said}; {seconds * cards / 3600:.2g} GPU hours" if cards else said
 
 

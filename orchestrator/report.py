@@ -72,9 +72,19 @@ def write(
     finished = run_here["status"] == "finished"
     about = setup(study, tables, run_here[finished])
     path = report.write(comparison, about, tables.corpus.generated, here.report, other)
-    ledger.publish(here.report, "report", {"cells": str(len(run_here)), "finished": str(int(finished.sum()))})
+    counts = {"cells": str(len(run_here)), "finished": str(int(finished.sum()))}
+    run_id = ledger.publish(here.report, "report", counts)
+    ledger.describe(head(path.read_text(encoding="utf-8")), run_id, "report/report.html")
     names = tuple(trial.name for trial, done in zip(trials, finished, strict=True) if not done)
     return Written(path, ledger.page, len(run_here), int(finished.sum()), names)
+
+
+def head(report: str) -> str:
+    """A report's title and all up to its second section, without front matter and pictures."""
+    body = report.split("\n---\n", 1)[1] if report.startswith("---\n") else report
+    title, *sections = body.split("\n## ")
+    lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("!["))
 
 
 def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame | None:

@@ -12,13 +12,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 when every planned cell is finished, 1 when one is not."""
     flags = cli.parser("sweep", __doc__)
     flags.add_argument("--dry-run", action="store_true", help="print the plan and what is done; run nothing")
+    flags.add_argument(
+        "--probe", action="store_true", help="--dry-run, and a few steps trained here to tell what it takes"
+    )
     flags.add_argument("-v", "--verbose", action="store_true", help="also what Ray and the workers print")
     study, args = cli.study_of(flags, argv)
     trials = grid.expand(study)
     here = places(study)
     plan = Plan.of(study, trials, here)
     print(plan)
-    if args.dry_run:
+    if args.probe and plan.open:
+        from orchestrator import prepare, probe
+
+        print(probe.estimate(plan, prepare.tables(study), args.verbose))
+    if args.dry_run or args.probe:
         return 0
 
     # From here on ray, mlflow and pandas' readers are needed; a plan does without them.

@@ -55,8 +55,7 @@ def test_a_running_cell_says_where_it_is_until_it_is_done() -> None:
     cell = told(view, "dpo/S/2", "started")
     view.running({cell.trial_id: Progress("B", 4, 10)})
     assert row(shown(view), "dpo", "S") == ["·◐", "2: B 4/10"]
-    told(view, "dpo/S/2", "finished")
-    view.running({})
+    told(view, "dpo/S/2", "finished")  # before the next look at what runs
     assert row(shown(view), "dpo", "S") == ["·●"]
 
 

@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
+from orchestrator.report import head
 from orchestrator.trial import Trial, TrialResult
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
@@ -180,3 +181,28 @@ def test_published_numbers_are_kept_once_and_never_count_as_cells(ledger: Ledger
     assert len(runs) == 2
     assert ledger.cells([TRIAL])["status"].tolist() == ["missing"]
     assert not ledger.finished()
+
+
+def test_the_description_links_the_views_and_is_cut_at_a_line_where_mlflow_takes_no_more(
+    ledger: Ledger,
+) -> None:
+    client = MlflowClient(ledger.uri)
+    run_id = ledger.start(TRIAL, {})
+    for line in ("an older report", "a line of the report " * 5):
+        ledger.describe("\n".join([line] * 200), run_id, "report/report.html")
+    experiment = client.get_experiment_by_name(ledger.study)
+    assert experiment is not None
+    said = experiment.tags["mlflow.note.content"]
+    assert len(said) <= 5000
+    links, _, *lines = said.splitlines()
+    assert set(lines) == {"a line of the report " * 5}
+    assert f"/runs/{run_id}/artifacts/report/report.html" in links
+    linked = {link.split("&")[0].split("?")[1] for link in links.split("(") if "viewStateShareKey" in link}
+    views = {key.rpartition(".")[2] for key in experiment.tags if key.startswith("mlflow.sharedViewState.")}
+    assert linked == {f"viewStateShareKey={view}" for view in views}
+
+
+def test_the_description_is_a_reports_title_and_first_section_without_pictures_and_front_matter() -> None:
+    front, first = "---\ntags: [study]\n---\n\n", "# s: 2 of 4 cells\n\n## First\n\n![p](p.png)\na"
+    assert head(f"{front}{first}\n\n## Second\n\nb\n") == "# s: 2 of 4 cells\n\n## First\n\na"
+    assert head("# s\n\nno section\n") == "# s\n\nno section"

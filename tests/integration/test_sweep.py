@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -215,6 +216,13 @@ def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
     assert "4 cells, 0 finished, 4 to train" in said
     assert said.rstrip().endswith("[]")
     assert not list(tmp_path.rglob("mlflow.db"))
+
+
+def test_a_probe_tells_the_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    fresh = Sweep(tmp_path)
+    said = fresh.run("--probe").strip().splitlines()[-1]
+    assert re.match(r"time: \d+ s an arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", said)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [fresh.config]
 
 
 def test_a_second_sweep_of_a_study_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:

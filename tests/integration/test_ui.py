@@ -1,0 +1,168 @@
+"""MLflow's UI over a study's record, as a person in a browser sees it: filter, compare, curves, figures.
+
+`make screenshots` runs it over the demo's record, and keeps what it sees for the README.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_record import fill
+from mlflow.tracking import MlflowClient
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+from services import MlflowServer
+
+from orchestrator import grid, views
+from orchestrator.places import places
+from orchestrator.study import CONFIGS, Study, load
+
+DRIVER = shutil.which("chromedriver")
+SHOTS = Path(os.environ["SCREENSHOTS"]) if "SCREENSHOTS" in os.environ else None  # where pictures go
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(DRIVER is None, reason="chromium is not installed; `make services` installs it"),
+]
+
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --hide-scrollbars --window-size=1360,960""".split()  # noqa: SIM905
+WAIT_S = 60
+
+
+class Page:
+    """The study's experiment in a browser."""
+
+    def __init__(self, browser: webdriver.Chrome, server: str, experiment: str) -> None:
+        self.browser, self.server, self.experiment = browser, server, experiment
+
+    def open(self, address: str) -> None:
+        self.browser.get("about:blank")  # addresses differ behind their # alone
+        self.browser.get(f"{self.server}/{address}")
+
+    def until(self, seen: Callable[[], Any]) -> Any:
+        return WebDriverWait(self.browser, WAIT_S).until(lambda _: seen())
+
+    def all(self, css: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, css)
+
+    def text(self) -> str:
+        return self.all("body")[0].text
+
+    def runs(self) -> set[str]:
+        """Names of the runs in the table."""
+        script = "return [...document.querySelectorAll('a[href*=\"/runs/\"]')].map(link => link.textContent)"
+        return {name for name in self.browser.execute_script(script) if name.count("/") == 2}
+
+    def filter(self, query: str, runs: set[str]) -> None:
+        """Type a query into the search box, as far as the table shows just those runs."""
+        (box,) = self.all("input[data-testid=search-box]")
+        box.click()
+        box.send_keys(Keys.CONTROL, "a")
+        box.send_keys(query, Keys.ENTER)
+        self.until(lambda: self.runs() == runs)
+
+    def chart(self, title: str) -> tuple[list[str], int]:
+        """What the legend of a chart names, and how many lines of more than one point are drawn."""
+        script = """
+            const cards = [...document.querySelectorAll('[data-testid="experiment-view-compare-runs-card"]')];
+            const card = cards.find(card => card.textContent.includes(arguments[0]));
+            if (!card) return ["", 0];
+            const lines = [...card.querySelectorAll('.scatterlayer path.js-line')];
+            return [card.innerText, lines.filter(line => line.getAttribute('d').includes('L')).length];"""
+        text, lines = self.browser.execute_script(script, title)
+        return [line for line in text.splitlines() if line.endswith(")")], lines
+
+    def keep(self, name: str) -> None:
+        if SHOTS:
+            for close in self.all("[data-component-id='mlflow.assistant.chat_panel.close']"):
+                close.click()
+            time.sleep(2)  # charts grow and notices fade
+            self.browser.save_screenshot(str(SHOTS / f"ui-{name}.png"))
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return load(CONFIGS / "demo.yaml", [] if SHOTS else ["study=ui", "data.users=60"])
+
+
+@pytest.fixture(scope="module")
+def store(study: Study, tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+    """A record of made-up results; for pictures, the demo's own, which a sweep has written."""
+    if SHOTS:
+        return MlflowClient(places(study).tracking_uri)
+    return MlflowClient(fill(study, tmp_path_factory.mktemp("record")).uri)
+
+
+@pytest.fixture(scope="module")
+def page(study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    folder = tmp_path_factory.mktemp("ui")
+    experiment = store.get_experiment_by_name(study.study)
+    assert experiment is not None
+    options = Options()
+    for flag in (*FLAGS, f"--user-data-dir={folder / 'browser'}"):
+        options.add_argument(flag)
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with MlflowServer(store.tracking_uri, folder.as_uri(), folder, quiet) as server:
+        browser = webdriver.Chrome(options, Driver(DRIVER))
+        try:
+            yield Page(browser, server.uri, experiment.experiment_id)
+        finally:
+            browser.quit()
+
+
+def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(page: Page, study: Study) -> None:
+    cells = {trial.name for trial in grid.expand(study)}
+    page.open(views.link(page.experiment, views.GROUPED, charts=False))
+    page.until(lambda: page.runs() == cells)
+    assert "Group: method: dpo, split: S1_age" in page.until(page.text)
+    page.keep("methods")
+    page.filter("tags.kind = 'cell' and tags.method = 'wpo'", {name for name in cells if "wpo" in name})
+
+
+def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: Page, study: Study) -> None:
+    seeds = {f"wpo/S1_age/{seed}" for seed in study.seeds}
+    query = "tags.method = 'wpo' and tags.split = 'S1_age'"
+    page.open(views.link(page.experiment, views.CELLS, charts=False))
+    page.until(page.runs)
+    page.filter(query, seeds)
+    page.browser.execute_script("arguments[0].click()", page.all("[aria-label='Select all runs']")[0])
+    page.until(lambda: [button for button in page.all("button") if button.text == "Compare"])[0].click()
+    page.until(lambda: "Comparing 2 Runs" in page.text())
+    assert seeds <= set(page.text().splitlines())
+
+    page.open(views.link(page.experiment, views.GROUPED, charts=False))
+    (link,) = page.until(lambda: [link for link in page.all("a") if "curves of arms" in link.text])
+    link.click()
+    page.browser.switch_to.window(page.browser.window_handles[-1])
+    page.until(page.runs)
+    page.filter(query, seeds)
+    wanted = sorted(f"{run} (loss/{arm})" for run in seeds for arm in ("A", "B"))
+    page.until(lambda: page.chart("loss/A vs loss/B")[1] >= len(wanted))
+    assert page.chart("loss/A vs loss/B")[0] == wanted
+    page.keep("curves")
+
+
+def test_the_study_run_shows_report_table_and_figure(page: Page, store: MlflowClient) -> None:
+    (run,) = store.search_runs([page.experiment], "tags.kind = 'study'")
+    kept = f"#/experiments/{page.experiment}/runs/{run.info.run_id}/artifacts/report"
+    page.open(f"{kept}/forest.png?workflowType=machine_learning")
+    script = (
+        "return [...document.querySelectorAll('img')].some(i => i.src.startsWith('blob:') && i.naturalWidth)"
+    )
+    page.until(lambda: page.browser.execute_script(script))
+    page.open(f"{kept}/verdicts.csv?workflowType=machine_learning")
+    page.until(lambda: "S1_age" in page.text())
+    page.open(f"{kept}/report.html?workflowType=machine_learning")
+    (frame,) = page.until(lambda: page.all("iframe"))
+    page.browser.switch_to.frame(frame)
+    page.until(lambda: "cells finished" in page.text())

@@ -135,7 +135,8 @@ class Ledger:
         return {tag["trial_id"]: float(tag["seconds_cell"]) for tag in tags if "seconds_cell" in tag}
 
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
-        """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""
+        """One row a planned cell: identity, status (finished, failed, missing), error, when it ended (UTC),
+        metrics by name."""
         done, failed = self.finished(), self.failures()
         rows: list[dict[str, Any]] = []
         for trial in trials:
@@ -143,6 +144,7 @@ class Ledger:
             if run := done.get(trial.trial_id):
                 tags = run.data.tags
                 row |= {"status": "finished", "geometry": tags["geometry"], "run_id": run.info.run_id}
+                row["ended"] = pd.Timestamp(run.info.end_time, unit="ms", tz="UTC")
                 row |= run.data.metrics
             elif trial.trial_id in failed:
                 row |= {"status": "failed", "error": failed[trial.trial_id]}

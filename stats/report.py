@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from stats import html, sections, sections_evidence
 from stats.comparison import THERE, Comparison
@@ -82,7 +84,8 @@ def render(
 ) -> str:
     """The report's text. `figures`: of `stats.plots.draw`, name -> file in the report's folder. `checked`: of
     `stats.crosscheck`."""
-    parts = [*_head(comparison, setup, generated), *sections.supported(comparison)]
+    parts = [_front_matter(comparison, setup["study"], generated)]
+    parts += [*_head(comparison, setup, generated), *sections.supported(comparison)]
     parts += ["## Setup", table(pd.DataFrame(setup.items(), columns=["", "value"]))]
     for section in (
         sections.splits,
@@ -100,6 +103,21 @@ def render(
     if checked is not None:
         parts += sections.crosscheck(checked)
     return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(comparison: Comparison, study: str, generated: bool) -> str:
+    """YAML for a vault of notes. The date is that of the newest finished cell, not of this page;
+    published numbers have none."""
+    cells = comparison.cells
+    there = int(cells["status"].isin(THERE).sum())
+    ended = cells["ended"].max() if "ended" in cells else pd.NaT
+    facts: dict[str, Any] = {"title": study}
+    if pd.notna(ended):
+        facts["date"] = ended.date()
+    facts["status"] = "complete" if comparison.complete else f"incomplete, {there} of {len(cells)} cells"
+    methods = list(dict.fromkeys(cells["method"]))
+    facts["tags"] = ["preference-tuning", *methods, *(["generated-data"] if generated else [])]
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---"
 
 
 def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool) -> list[str]:

@@ -42,7 +42,7 @@ def test_a_published_reference_enters_mlflow_once_and_stands_in_the_studys_repor
     assert len(runs) == 6
     assert {run.data.metrics["diff/pref_acc_tail"] for run in runs} >= {0.015625, -0.0546875}
     page = (home / "runs/demo/report/report.md").read_text()
-    assert page.startswith("# demo: 6 of 14 cells published")
+    assert "\n# demo: 6 of 14 cells published, on generated data\n" in page
     assert "| dpo | S1_age | A > B | 3 | -1.56 |" in page
     assert "nan" not in page.lower()
 

@@ -1,6 +1,7 @@
 """Comparison and report: whole, partial, failing and tiny studies; published tables; the same bytes twice."""
 
 import re
+from datetime import date
 from math import log
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from stats import report
 from stats.comparison import Comparison, compare
@@ -78,6 +80,11 @@ def text(comparison: Comparison) -> str:
     return report.render(comparison, {"study": "s"}, generated=False, figures={})
 
 
+def body(page: str) -> str:
+    """A page without its front matter."""
+    return page.split("\n---\n\n", 1)[1]
+
+
 def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path) -> None:
     comparison = compared(*study())
     labels = comparison.labels.set_index(["method", "split"])
@@ -89,7 +96,7 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     assert labels.loc[("dpo", "S2"), "carried"] == "no"  # OK is printed, but 3 seeds cannot show a null
     assert labels.loc[("dpo", "S3"), "verdict"] is None
     page = report.write(comparison, {"study": "s"}, True, tmp_path).read_text()
-    head = page.splitlines()[:3]
+    head = body(page).splitlines()[:3]
     assert head[0] == "# s: 24 of 24 cells finished, on generated data"
     assert head[2].startswith("**Generated data**")
     for figure in ("forest", "changes", "seeds", "curves", "power", "rule"):
@@ -106,6 +113,25 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     assert intervals["captures"].notna().all()
     silent = intervals[intervals["low"].isna() & intervals["note"].isna()]
     assert silent.empty
+
+
+def test_front_matter_says_when_and_how_complete(tmp_path: Path) -> None:
+    cells, *rest = study()
+    cells["ended"] = pd.Timestamp("2026-03-04 23:59", tz="UTC")
+    cells.loc[0, "ended"] = pd.Timestamp("2026-03-05 00:01", tz="UTC")
+    page = report.write(compared(cells, *rest), {"study": "s"}, True, tmp_path)
+    before, facts, _ = page.read_text().split("---\n", 2)
+    assert not before
+    assert yaml.safe_load(facts) == {
+        "title": "s",
+        "date": date(2026, 3, 5),
+        "status": "complete",
+        "tags": ["preference-tuning", "dpo", "wpo", "generated-data"],
+    }
+    assert "<h1>s: " in page.with_suffix(".html").read_text()
+    assert "preference-tuning" not in page.with_suffix(".html").read_text()
+    cells.loc[3, "status"] = "missing"
+    assert f"status: incomplete, {len(cells) - 1} of {len(cells)} cells" in text(compared(cells, *rest))
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
@@ -130,7 +156,7 @@ def test_a_missing_cell_is_named_and_its_split_has_no_verdict() -> None:
     assert verdicts["wpo", "S1"] == "INCOMPLETE"
     assert comparison.changes.set_index("split").loc["S1", "change"] == "INCOMPLETE"
     assert not comparison.complete
-    page = text(comparison)
+    page = body(text(comparison))
     assert page.startswith("# s: 23 of 24 cells finished")
     assert "- wpo/S1/2 failed: OutOfMemoryError: arm B" in page
 
@@ -170,7 +196,7 @@ def test_nothing_finished_yet_is_a_report_too() -> None:
     cells, table, curves = study()
     cells["status"] = "missing"
     comparison = compare(cells, PREDICTIONS, "dpo", sums=user_sums(table.head(0)), curves=curves.head(0))
-    assert text(comparison).startswith("# s: 0 of 24 cells finished")
+    assert body(text(comparison)).startswith("# s: 0 of 24 cells finished")
     assert set(comparison.verdicts["verdict"]) == {"INCOMPLETE"}
 
 
@@ -253,7 +279,7 @@ def test_the_published_report_reproduces_the_published_table(tmp_path: Path) -> 
     assert list(changes) == ["split", "reference_verdict", "method_verdict", "change"]
     assert changes.set_index("split")["change"].loc[wanted.index].tolist() == wanted["change"].tolist()
     page = (tmp_path / "report.md").read_text()
-    assert page.splitlines()[2].startswith("**Published numbers**")
+    assert body(page).splitlines()[2].startswith("**Published numbers**")
     assert "0 of 7 means of dpo differ from zero; the smallest p is 0.264" in page
     assert "one more dpo seed holds wpo's mean in 7 of 7 splits" in page
     assert "The published rule prints: 2 FIXED, 1 IMPROVED, 1 STABLE, 3 UNCHANGED." in page

@@ -26,8 +26,9 @@ from mlflow.tracking._tracking_service.utils import _get_store
 from sqlalchemy import exists
 from sqlalchemy.orm import aliased
 
-from orchestrator.places import Places
+from orchestrator.places import Places, without_passwords
 from orchestrator.trial import Trial, TrialResult
+from training.errors import StudyError
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # how long to wait is decided here
@@ -58,12 +59,19 @@ class Ledger:
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
         self.guard: Callable[[], None] = lambda: None
-        self.uri = places.tracking_uri
+        self.uri, self._shown = places.tracking_uri, places.record
         if self.uri.startswith("sqlite:///"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self._client: Any = _Patient(MlflowClient(tracking_uri=self.uri), self.uri, patience_s)
         self.study = places.study
-        self._experiment = self._open_experiment(places)
+        try:
+            self._client: Any = _Patient(MlflowClient(tracking_uri=self.uri), self._shown, patience_s)
+            self._experiment = self._open_experiment(places)
+        except MlflowException as error:
+            why = without_passwords(" ".join(str(error).split()))[:200]
+            raise StudyError(
+                f"MLFLOW_TRACKING_URI: no record at {self._shown} ({why}); start its server or mend the "
+                "name; without one the record is a file here"
+            ) from error
 
     def _open_experiment(self, places: Places) -> str:
         found = self._client.get_experiment_by_name(places.study)
@@ -83,7 +91,7 @@ class Ledger:
     @property
     def page(self) -> str:
         """Where a person finds the study in the MLflow UI."""
-        return f"{self.uri} (experiment {self.study!r})"
+        return f"{self._shown} (experiment {self.study!r})"
 
     # --- reading ------------------------------------------------------------------------------------
 

@@ -110,8 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(answers["out"])
     if out.exists():
         raise StudyError(f"--out: {out} exists; give another name, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(study_file(answers, args.splits), encoding="utf-8")
+    cli.write(out, study_file(answers, args.splits), "--out")
     try:
         load(out)
     except StudyError:

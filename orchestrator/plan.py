@@ -51,7 +51,7 @@ class Plan:
             f"  a cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{resources.gpus_per_worker:g} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
-            f"  record {self.places.tracking_uri}",
+            f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
         marks = "  ".join(f"{mark} {meaning}" for meaning, mark in MARKS.items())

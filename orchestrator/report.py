@@ -171,6 +171,8 @@ def _published(args: argparse.Namespace) -> int:
         print(published_report(diffs, predicted, args.reference, args.out, other=other))
     except TableError as error:
         raise StudyError(str(error)) from error
+    except OSError as error:
+        raise StudyError(f"--out: {args.out} cannot be written ({error.strerror}); name a folder") from error
     return 0
 
 

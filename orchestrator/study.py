@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     AfterValidator,
@@ -213,15 +213,19 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
     if not path.is_file():
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
         raise StudyError(f"{path}: no such study file; shipped ones: {', '.join(shipped)}")
+    place = str(path)
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.load(path)
+        if not isinstance(merged, DictConfig):
+            raise StudyError(
+                f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
+            )
+        for place in overrides:
+            merged = OmegaConf.merge(merged, OmegaConf.from_dotlist([place]))
+        place = str(path)
         raw = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not readable as a study: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise StudyError(
-            f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
-        )
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise StudyError(f"{place}: not readable as YAML: {' '.join(str(error).split())}; mend it") from error
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:

@@ -47,18 +47,10 @@ def test_pairs_and_splits_of_a_file(tmp_path: Path) -> None:
     assert study.splits == {"P1": MedianSplit(column="n_pairs", predicted="A < B")}
 
 
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        (["--methods", "dpo,wpp"], "wpp"),
-        (["--seeds", "1,1"], "seeds"),
-        (["--splits", "nowhere.yaml"], "--splits: nowhere.yaml"),
-    ],
-)
-def test_a_mistake_is_named_and_leaves_no_file(tmp_path: Path, words: list[str], named: str) -> None:
+def test_a_mistake_leaves_no_file(tmp_path: Path) -> None:
     out = tmp_path / "study.yaml"
-    with pytest.raises(StudyError, match=named):
-        new.main([*words, "--out", str(out)])
+    with pytest.raises(StudyError, match="wpp"):
+        new.main(["--methods", "dpo,wpp", "--out", str(out)])
     assert not out.exists()
 
 

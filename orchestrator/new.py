@@ -32,6 +32,7 @@ QUESTIONS = (
     Question("model", "model: tiny, a folder, a .gguf file, or a hub id", "tiny"),
     Question("methods", "methods, the reference first: dpo, wpo, wpo_greedy, or any loss of TRL", "dpo,wpo"),
     Question("seeds", "seeds", "42,123,456"),
+    Question("language", "language of the report: en or ko", "en"),
     Question("out", "file", "study.yaml"),
 )
 WPO = {"loss_type": "sigmoid", "beta": 0.1, "use_weighting": True, "wpo_clamp": "authors"}
@@ -55,6 +56,7 @@ LENGTH = {"by": "median", "column": "median_prompt_length", "predicted": "explor
 FILE = """\
 # yaml-language-server: $schema={schema}
 study: {study}                    # also the MLflow experiment's name
+language: {language}              # of the report: en | ko
 
 data:                             # where people and their preferences come from
 {data}
@@ -130,6 +132,7 @@ def study_file(answers: dict[str, str], splits: Path | None) -> str:
     text = FILE.format(
         schema=os.path.relpath(CONFIGS / "study.schema.json", Path(answers["out"]).parent),
         study=answers["study"],
+        language=answers["language"],
         data=_block(data, flow=False),
         model=answers["model"],
         splits=_block(block),

@@ -23,6 +23,7 @@ from yaml import YAMLError
 
 from stats.cuts import CUTS, W2_CUT
 from stats.verdicts import PublishedRule
+from stats.words import Language
 from training.errors import StudyError
 from training.objectives import check as check_method
 from training.spec import (
@@ -131,6 +132,7 @@ class Study(Spec):
     """A line of the mission: methods x splits x seeds on one model and one data set."""
 
     study: Name = Field(description="Name; also the MLflow experiment.")
+    language: Language = Field("en", description="Language of the report: en, or ko for Korean.")
     data: DataSource = TwinData()
     held_out: HeldOut = HeldOut()
     model: ModelSpec = ModelSpec()

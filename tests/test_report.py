@@ -15,9 +15,11 @@ from stats import report
 from stats.comparison import Comparison, compare
 from stats.errors import TableError
 from stats.options import Options
+from stats.page import Page
 from stats.published import compare_published, published_report, read, restore
 from stats.simulate import Truth, outcomes
 from stats.sums import user_sums
+from stats.words import Words
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 PREDICTIONS = pd.DataFrame(
@@ -77,7 +79,7 @@ def compared(cells: pd.DataFrame, table: pd.DataFrame, curves: pd.DataFrame) -> 
 
 
 def text(comparison: Comparison) -> str:
-    return report.render(comparison, {"study": "s"}, generated=False, figures={})
+    return report.render(comparison, {"study": "s"}, False, Page(Words(), {}))
 
 
 def body(page: str) -> str:
@@ -125,7 +127,7 @@ def test_front_matter_says_when_and_how_complete(tmp_path: Path) -> None:
     assert yaml.safe_load(facts) == {
         "title": "s",
         "date": date(2026, 3, 5),
-        "status": "complete",
+        "status": "completed",
         "tags": ["preference-tuning", "dpo", "wpo", "generated-data"],
     }
     assert "<h1>s: " in page.with_suffix(".html").read_text()

@@ -83,7 +83,7 @@ class Resources(Spec):
 
     lanes: int | None = Field(None, ge=1, description="Cells at the same time; as many as fit where absent.")
     workers: int = Field(1, ge=1, description="Ray Train workers a cell; ZeRO shards over them.")
-    cpus_per_worker: float = Field(1.0, gt=0)
+    cpus_per_worker: float = Field(1.0, gt=0, description="CPU cores that a worker takes.")
     gpus_per_worker: float = Field(0.0, ge=0, description="A fraction lets several small cells share a card.")
     micro_batch: int | None = Field(
         None, ge=1, description="Pairs a forward pass; the whole share where absent."
@@ -125,7 +125,7 @@ class SurveyModel(Spec):
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="A trait with a smaller p becomes a split.")
     w2_cut: float = Field(W2_CUT, description="W2: gaps above it count as large.")
-    w2_alpha: float = Field(0.1, gt=0, lt=1)
+    w2_alpha: float = Field(0.1, gt=0, lt=1, description="`alpha` of W2.")
 
 
 class Study(Spec):
@@ -136,13 +136,15 @@ class Study(Spec):
     data: DataSource = TwinData()
     held_out: HeldOut = HeldOut()
     model: ModelSpec = ModelSpec()
-    splits: dict[Name, SplitSpec] = Field(min_length=1)
+    splits: dict[Name, SplitSpec] = Field(
+        min_length=1, description="Who is in A, who in B, and what is predicted of A minus B."
+    )
     conditions: dict[Name, Condition] = Field(
         {}, description="Every split again under each of these; its name is then split@condition."
     )
-    methods: dict[Name, StudyMethod] = Field(min_length=1)
+    methods: dict[Name, StudyMethod] = Field(min_length=1, description="Objectives, by a name of your own.")
     reference: Name = Field("dpo", description="The method that the others are compared with.")
-    seeds: Seeds
+    seeds: Seeds = Field(description="A cell is trained once a seed.")
     training: TrainingSpec = TrainingSpec()
     resources: Resources = Resources()
     faults: Faults = Faults()

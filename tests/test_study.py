@@ -1,15 +1,20 @@
 """Study files: what they may say, and that the shipped ones and their schema are today's."""
 
+import json
+import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from orchestrator import published
+from orchestrator import published, sweep
 from orchestrator.grid import expand
 from orchestrator.schema import PATH, schema
 from orchestrator.study import CONFIGS, Study, load
 from training.errors import StudyError
 
+SHIPPED = sorted(CONFIGS.glob("*.yaml"))
 MINIMAL = """
 study: s
 splits: {S1: {by: random, predicted: A = B}}
@@ -56,9 +61,56 @@ def test_the_shipped_schema_is_todays() -> None:
     assert PATH.read_text() == schema()
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_study_is_valid(path: Path) -> None:
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_study_is_valid_in_an_editor_too(path: Path) -> None:
     assert load(path).study == path.stem
+    as_typed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jsonschema.validate(as_typed, json.loads(schema()))
+    with pytest.raises(jsonschema.ValidationError, match="trainning"):
+        jsonschema.validate(as_typed | {"trainning": {}}, json.loads(schema()))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_key_of_a_shipped_study_is_explained(path: Path) -> None:
+    assert unexplained(path) == set()
+
+
+def unexplained(path: Path) -> set[str]:
+    """Keys of a study file, methods' names aside, that stand on no line with a comment and in no comment."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = " ".join(line.split("#", 1)[1] for line in lines if "#" in line)
+    keys = re.compile(r"(?:^|[{,]) *([a-z_]+):")
+    explained = {key for line in lines if "#" in line for key in keys.findall(line)}
+    said = {key for line in lines for key in keys.findall(line.split("#")[0])} - set(load(path).methods)
+    return {key for key in said - explained if not re.search(rf"\b{key}\b", comments)}
+
+
+def test_every_key_of_the_schema_says_what_it_is() -> None:
+    found = json.loads(schema())
+    for name, part in [("Study", found), *found["$defs"].items()]:
+        for key, value in part.get("properties", {}).items():
+            block = found["$defs"].get(value.get("$ref", "").rsplit("/", 1)[-1], {})
+            said = value.get("description") or block.get("description") or part.get("description")
+            assert said, f"{name}.{key}"
+            if name not in ("Study", "PublishedRule") and key not in ("by", "source"):
+                assert value.get("description"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_printed_config_is_the_same_study(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `--set` applied, every default filled in, and each cell keeping its identity."""
+    words = ["--config", str(path), "--set", "seeds=[7,8]", "methods.ipo={loss_type: ipo, beta: 0.2}"]
+    with pytest.raises(SystemExit) as left:
+        sweep.main([*words, "--print-config"])
+    assert left.value.code == 0
+    printed = tmp_path / path.name
+    printed.write_text(capsys.readouterr().out)
+    again = load(printed)
+    assert again == load(path, words[3:])
+    assert again.seeds == [7, 8]
+    assert set(yaml.safe_load(printed.read_text())) == set(Study.model_fields)
 
 
 def test_a_method_with_published_numbers_is_not_trained_and_its_file_is_checked_first(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ KOREAN = {
     "published rule's label. The rule knows no uncertainty; the last two columns do.":
         "학습 마지막 구간에서 A − B의 seed 평균, 모표준편차, 예측과 부호가 같은 seed 수, 그리고 발표된 "
         "규칙의 라벨. 이 규칙은 불확실성을 고려하지 않으며, 마지막 두 열이 이를 고려한다.",
+    "Changes, how many of the predicted splits and which:": "변화 요약 (예측된 split 중 몇 개, 어느 것):",
     "No other method has a split to compare.": "비교할 다른 method의 split이 없다.",
     # cross-check
     "No method has a verdict on the same variable in both.": "두 버전에서 같은 변수에 판정이 있는 method가 "
@@ -181,6 +182,7 @@ KOREAN = {
         "그중 둘 이상이 FIXED로 나올 확률: {shares}.",
     # headings of tables
     "value": "값",
+    "mean": "평균",
     "planned": "계획",
     "there": "있음",
     "published": "발표된 값",

@@ -72,8 +72,10 @@ def baselines(comparison: Comparison, page: Page) -> list[str]:
     have = {name: title for name, title in wanted.items() if name in rows}
     if rows.empty or not have:
         return []
-    shown = rows[["method", "seed"]].assign(
-        **{title: [plain(100 * value) for value in rows[name]] for name, title in have.items()}
+    means = rows.groupby("method", sort=False, as_index=False)[list(have)].mean()
+    every = pd.concat([rows, means.assign(seed=page.say("mean"))], ignore_index=True)
+    shown = every[["method", "seed"]].assign(
+        **{title: [plain(100 * value) for value in every[name]] for name, title in have.items()}
     )
     return [page.say("## Baselines (all pairs)"), page.table(shown)]
 
@@ -118,8 +120,23 @@ def splits(comparison: Comparison, page: Page) -> list[str]:
         page.table(shown),
         say("### Change from {reference}", reference=comparison.reference),
         page.table(change) if len(change) else say("No other method has a split to compare."),
+        *_counted(changed, page),
         *page.picture("forest", "changes"),
     ]
+
+
+def _counted(changed: pd.DataFrame, page: Page) -> list[str]:
+    """Change labels of each method, how many and where."""
+    lines = []
+    for method, part in changed.groupby("method", sort=False):
+        labels = [
+            f"{label} {len(rows)}/{len(part)} ({', '.join(rows['split'])})"
+            for label, rows in part.groupby("change", sort=True)
+        ]
+        lines.append(f"- {method}: {'; '.join(labels)}")
+    return (
+        [page.say("Changes, how many of the predicted splits and which:"), "\n".join(lines)] if lines else []
+    )
 
 
 def by_seed(comparison: Comparison, page: Page) -> list[str]:

@@ -101,6 +101,7 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     head = body(page).splitlines()[:3]
     assert head[0] == "# s: 24 of 24 cells finished, on generated data"
     assert head[2].startswith("**Generated data**")
+    assert "| wpo | mean | 70.00 |" in page
     for figure in ("forest", "changes", "seeds", "curves", "power", "rule"):
         assert f"({figure}.png)" in page
         assert (tmp_path / f"{figure}.png").stat().st_size > 5000
@@ -115,6 +116,29 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     assert intervals["captures"].notna().all()
     silent = intervals[intervals["low"].isna() & intervals["note"].isna()]
     assert silent.empty
+
+
+def test_the_order_is_that_of_the_notes_and_weights_are_what_the_arms_saw() -> None:
+    cells, *tables = study()
+    wpo = (cells["method"] == "wpo") & (cells["split"] == "S1")
+    for arm, mean in (("A", [0.2, 0.3, 0.4]), ("B", [0.1, 0.1, 0.1])):
+        cells.loc[wpo, f"{arm}/weight_mean"] = mean
+        cells.loc[wpo, f"{arm}/weight_min"] = [0.05, 0.03, 0.04]
+        cells.loc[wpo, f"{arm}/weight_capped_share"] = 0.25
+    page = text(compared(cells, *tables))
+    heads = [line for line in page.splitlines() if line.startswith("## ")]
+    assert [head.removeprefix("## ").split(" (")[0].split(":")[0] for head in heads] == [
+        "Setup",
+        "Completeness",
+        "Weights",
+        "Baselines",
+        "Splits",
+        "Diffs by seed",
+        "Learning curves",
+        "What the evidence supports",
+    ]
+    assert "| wpo | S1 | 0.3000 | 0.1000 | 0.0300 | 0.0300 | 25.0% | 25.0% |" in page
+    assert "| wpo | 12 | 12 | 0 | 0 | 0 |" in page
 
 
 def test_front_matter_says_when_and_how_complete(tmp_path: Path) -> None:
@@ -286,6 +310,7 @@ def test_the_published_report_reproduces_the_published_table(tmp_path: Path) -> 
     assert "one more dpo seed holds wpo's mean in 7 of 7 splits" in page
     assert "The published rule prints: 2 FIXED, 1 IMPROVED, 1 STABLE, 3 UNCHANGED." in page
     assert "| wpo | S1_age | 1 | +4.22 | [-5.7, +14.1] | 1.000 | [-10.2, +9.6] | yes |" in page
+    assert "- wpo: FIXED 2/7 (S1_age, S3_personalisation); IMPROVED 1/7 (S6_helpfulness); STABLE 1/7" in page
     assert "| wpo | changes | 7 | none |" in page  # FIXED is printed twice, and supported never
 
 

@@ -107,7 +107,9 @@ def setup(study: Study, tables: Tables, finished: pd.DataFrame) -> dict[str, str
     """What a reader has to know to read the numbers. `finished`: those rows of `Ledger.cells`."""
     corpus, training, say = tables.corpus, study.training, Words(study.language)
     pairs = corpus.pairs
-    dropped = [f"{count} {say.of(why)}" for why, count in corpus.dropped.items() if count]
+    dropped = [
+        say("{count} {why}", count=count, why=say.of(why)) for why, count in corpus.dropped.items() if count
+    ]
     methods = [
         say("{name} (published: {file})", name=name, file=study.published[name].name)
         if name in study.published
@@ -127,7 +129,11 @@ def setup(study: Study, tables: Tables, finished: pd.DataFrame) -> dict[str, str
         **_length_limit(training.max_length, finished, say),
         "held out": say("{share:.0%} of users", share=study.held_out.share),
         "splits": str(len(study.grid_splits)),
-        "seeds": "; ".join(f"{name}: {', '.join(map(str, study.seeds_of(name)))}" for name in study.methods),
+        "seeds": "; ".join(
+            f"{name}: {', '.join(map(str, study.seeds_of(name)))}"
+            for name in study.methods
+            if name not in study.published
+        ),
         "methods": ", ".join(methods),
         "reference": study.reference,
         "training": say(

@@ -77,6 +77,7 @@ KOREAN = {
     "training": "학습",
     "metric": "지표",
     "predicted, but without any diff": "예측은 있으나 diff가 없는 split",
+    "{count} {why}": "{why} {count}",
     "empty answer": "빈 응답",
     "identical answers": "동일한 두 응답",
     "tie": "동점",

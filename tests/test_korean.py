@@ -10,6 +10,7 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+from orchestrator import report as command
 from stats import fonts, report
 from stats.korean import KOREAN, WITH_NUMBERS
 from stats.page import TITLES
@@ -123,6 +124,17 @@ def test_the_published_report_is_korean_and_says_the_same_numbers(tmp_path: Path
     assert rows(korean) == rows(english)
     for table in (tmp_path / "en").glob("*.csv"):
         assert table.read_bytes() == (tmp_path / "ko" / table.name).read_bytes()
+
+
+def test_a_study_that_is_not_trained_yet_is_korean_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    published = "methods.dpo.published=reference/v5b_diffs.csv"
+    assert command.main(["--language", "ko", "--config", "demo", "data.users=60", published]) == 1
+    names = {"demo", "twin", "tiny", "float", "age", "safety", "region", "diffs", "csv"}
+    assert not foreign(tmp_path / "runs" / "demo" / "report" / "report.md", names)
 
 
 def test_without_a_korean_font_figures_are_english_and_a_warning_names_the_package(

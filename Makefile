@@ -16,11 +16,13 @@ install: .venv/.installed  ## the virtual environment with everything in it
 demo: install    ## run the demo study to its report
 	$(BIN)/python -m orchestrator.sweep
 
-services:        ## PostgreSQL and Chromium for the tests that need them (Debian and its kin)
+services:        ## PostgreSQL, Chromium and a Korean font for the tests that need them (Debian and its kin)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; } \
 	  || echo "PostgreSQL is missing and could not be installed here; tests that need it are skipped"
 	@command -v chromedriver >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; } \
 	  || echo "Chromium is missing and could not be installed here; tests that need it are skipped"
+	@ls /usr/share/fonts/truetype/nanum/*.ttf >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq fonts-nanum; } \
+	  || echo "fonts-nanum is missing and could not be installed here; the test of Korean figures is skipped"
 
 test: install services lint  ## lint, types and all tests but the long suites
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests --ignore=tests/integration

@@ -1,12 +1,17 @@
 """What the commands share: the study's flags, and one line instead of a traceback for a user's mistake."""
 
 import argparse
+import contextlib
+import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 
+from orchestrator.places import home, without_passwords
 from orchestrator.study import CONFIGS, Study, load
 from training.errors import StudyError
 
@@ -50,10 +55,30 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
     return study, args
 
 
+def write(path: Path, text: str, flag: str) -> None:
+    """Write a file that a flag names, its folder too; raises StudyError where that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{flag}: {path} cannot be written ({error.strerror}); name another file") from error
+
+
 def exit_with(main: Callable[[], int]) -> None:
-    """Run a command; a user's mistake is one line on stderr and exit code 2."""
+    """Run a command; a user's mistake is one line on stderr and exit code 2, its traceback in a log."""
     try:
         sys.exit(main())
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
+        _log(error)
         sys.exit(2)
+
+
+def _log(error: StudyError) -> None:
+    """Add the whole traceback to runs/errors.log, where that can be written."""
+    log = home() / "runs" / "errors.log"
+    with contextlib.suppress(OSError):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as stream:
+            typed = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {shlex.join(sys.argv)}\n"
+            stream.write(without_passwords(typed + "".join(traceback.format_exception(error))))

@@ -27,8 +27,9 @@ from sqlalchemy import exists
 from sqlalchemy.orm import aliased
 
 from orchestrator import views
-from orchestrator.places import Places
+from orchestrator.places import Places, without_passwords
 from orchestrator.trial import GPU_SECONDS, Trial, TrialResult
+from training.errors import StudyError
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # how long to wait is decided here
@@ -60,12 +61,19 @@ class Ledger:
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
         self.guard: Callable[[], None] = lambda: None
-        self.uri = places.tracking_uri
+        self.uri, self._shown = places.tracking_uri, places.record
         if self.uri.startswith("sqlite:///"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self._client: Any = _Patient(MlflowClient(tracking_uri=self.uri), self.uri, patience_s)
         self.study = places.study
-        self._experiment = self._open_experiment(places)
+        try:
+            self._client: Any = _Patient(MlflowClient(tracking_uri=self.uri), self._shown, patience_s)
+            self._experiment = self._open_experiment(places)
+        except MlflowException as error:
+            why = without_passwords(" ".join(str(error).split()))[:200]
+            raise StudyError(
+                f"MLFLOW_TRACKING_URI: no record at {self._shown} ({why}); start its server or mend the "
+                "name; without one the record is a file here"
+            ) from error
 
     def _open_experiment(self, places: Places) -> str:
         found = self._client.get_experiment_by_name(places.study)
@@ -88,7 +96,7 @@ class Ledger:
         served = self.uri.startswith("http")
         root = self.uri.rstrip("/") if served else "http://127.0.0.1:5000"
         page = f"{root}/{views.link(self._experiment, views.GROUPED, charts=False)}"
-        return page if served else f"{page} after: mlflow ui --backend-store-uri {self.uri}"
+        return page if served else f"{page} after: mlflow ui --backend-store-uri {self._shown}"
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -148,7 +156,8 @@ class Ledger:
         }
 
     def cells(self, trials: Sequence[Trial]) -> pd.DataFrame:
-        """One row a planned cell: identity, status (finished, failed, missing), error, metrics by name."""
+        """One row a planned cell: identity, status (finished, failed, missing), error, when it ended (UTC),
+        metrics by name."""
         done, failed = self.finished(), self.failures()
         rows: list[dict[str, Any]] = []
         for trial in trials:
@@ -156,6 +165,7 @@ class Ledger:
             if run := done.get(trial.trial_id):
                 tags = run.data.tags
                 row |= {"status": "finished", "geometry": tags["geometry"], "run_id": run.info.run_id}
+                row["ended"] = pd.Timestamp(run.info.end_time, unit="ms", tz="UTC")
                 row |= run.data.metrics
             elif trial.trial_id in failed:
                 row |= {"status": "failed", "error": failed[trial.trial_id]}

@@ -32,6 +32,7 @@ QUESTIONS = (
     Question("model", "model: tiny, a folder, a .gguf file, or a hub id", "tiny"),
     Question("methods", "methods, the reference first: dpo, wpo, wpo_greedy, or any loss of TRL", "dpo,wpo"),
     Question("seeds", "seeds", "42,123,456"),
+    Question("language", "language of the report: en or ko", "en"),
     Question("out", "file", "study.yaml"),
 )
 WPO = {"loss_type": "sigmoid", "beta": 0.1, "use_weighting": True, "wpo_clamp": "authors"}
@@ -50,41 +51,51 @@ AGE = {
     "b": ["35-44 years old", "45-54 years old", "55-64 years old", "65+ years old"],
     "predicted": "exploratory",
 }
+DATA_NOTES = {
+    "source": "twin | prism | pairs",
+    "path": "a jsonl file of ready pairs, a folder of PRISM's tables, or a hub id",
+    "users": "generated people",
+    "history": "conversation before the rated turn: none | full",
+    "kind": "within_model | cross_model | all",
+}
 LENGTH = {"by": "median", "column": "median_prompt_length", "predicted": "exploratory"}
 
 FILE = """\
 # yaml-language-server: $schema={schema}
 study: {study}                    # also the MLflow experiment's name
+language: {language}              # of the report: en | ko
 
 data:                             # where people and their preferences come from
 {data}
 held_out:                         # people no arm trains on, the same for every method, split and seed
-  share: 0.2
-  seed: 0
+  share: 0.2                      # of the users
+  seed: 0                         # of that draw
 
-model:
-  path: {model}
+model:                            # the model that is tuned; untouched, it is the reference of the losses
+  path: {model}                   # tiny, a folder of safetensors, a .gguf file, or a hub id
 
-# Who is in A and who in B, and what is predicted of A minus B: "A > B", "A < B", "A = B", exploratory.
-# python -m orchestrator.predict --config {out} --write splits.yaml derives splits from the survey.
-splits:
+# A split says who is in A and who in B, by: category | median | random, of the column that holds the trait;
+# predicted: A > B | A < B | A = B | exploratory, of A minus B. From the survey:
+# python -m orchestrator.predict --config {out} --write splits.yaml
+splits:                           # a, b: the categories; users of neither are left out
 {splits}
 reference: {reference}            # the method the others are compared with
-methods:                          # TRL's arguments; losses and papers in training/objectives.py
+# TRL's arguments: loss_type, beta, label_smoothing; use_weighting, wpo_clamp and wpo_alignment make it WPO
+methods:                          # losses and papers in training/objectives.py
 {methods}
-seeds: [{seeds}]
+seeds: [{seeds}]                  # a cell of every method and split is trained once a seed
 
 training:                         # part of a cell's identity: a change trains anew
   max_steps: {steps}              # optimiser steps an arm
   batch_size: 8                   # pairs a step, over all workers
-  learning_rate: {rate}
+  learning_rate: {rate}           # of AdamW
   max_length: {length}            # tokens of prompt and answer
-  dtype: {dtype}
+  dtype: {dtype}                  # float32 | bfloat16
   logging_steps: {logging}        # a point of the curves every so many steps
 
 resources:                        # where cells run; changes no answer
   gpus_per_worker: {gpus}         # a number, a fraction, or auto: as many cells a card as it holds
-  cpus_per_worker: {cpus}
+  cpus_per_worker: {cpus}         # CPU cores
   deepspeed: zero2                # a file of configs/deepspeed/
 """
 # A model of half a billion parameters or more, as the published study trained it; the tiny one on two cores.
@@ -111,8 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(answers["out"])
     if out.exists():
         raise StudyError(f"--out: {out} exists; give another name, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(study_file(answers, args.splits), encoding="utf-8")
+    cli.write(out, study_file(answers, args.splits), "--out")
     try:
         load(out)
     except StudyError:
@@ -132,7 +142,10 @@ def study_file(answers: dict[str, str], splits: Path | None) -> str:
     text = FILE.format(
         schema=os.path.relpath(CONFIGS / "study.schema.json", Path(answers["out"]).parent),
         study=answers["study"],
-        data=_block(data, flow=False),
+        language=answers["language"],
+        data="".join(
+            f"  {yaml.safe_dump({key: value}).strip()}  # {DATA_NOTES[key]}\n" for key, value in data.items()
+        ),
         model=answers["model"],
         splits=_block(block),
         reference=names[0] if names else "dpo",
@@ -163,8 +176,8 @@ def _splits(path: Path) -> dict[str, Any]:
     return splits
 
 
-def _block(value: dict[str, Any], flow: bool | None = None) -> str:
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100, default_flow_style=flow)
+def _block(value: dict[str, Any]) -> str:
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     return "".join(f"  {line}\n" for line in text.splitlines())
 
 

@@ -1,6 +1,7 @@
 """Where a study's things lie: the MLflow store, the report, the logs, the cache."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ def home() -> Path:
     if "_ray_pkg_" in str(Path.cwd()):
         return Path.home() / "preference-orchestrator"
     return Path.cwd()
+
+
+def without_passwords(text: str) -> str:
+    """The text, its URIs without user and password."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ class Places:
     @property
     def tracking_uri(self) -> str:
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def record(self) -> str:
+        """The tracking URI as it may be shown: without user and password."""
+        return without_passwords(self.tracking_uri)
 
     @property
     def artifacts(self) -> str | None:

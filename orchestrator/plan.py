@@ -60,7 +60,7 @@ class Plan:
             f"  a cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
-            f"  record {self.places.tracking_uri}",
+            f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
         marks = "  ".join(

@@ -8,7 +8,7 @@ import yaml
 
 from orchestrator import cli
 from orchestrator.places import places
-from orchestrator.study import Study
+from orchestrator.study import Study, known
 from stats.errors import TableError
 from stats.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
 from training.data.corpus import Corpus, load
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"p < {alpha:g}: {found or 'none'}\n")
     print(f"tables: {out}")
     if args.write:
-        args.write.write_text(splits_block(predicted_splits(ordered, study.survey.alpha)), encoding="utf-8")
+        cli.write(args.write, splits_block(predicted_splits(ordered, study.survey.alpha)), "--write")
         print(f"splits: {args.write}")
     return 0
 
@@ -59,11 +59,13 @@ def splits_block(splits: pd.DataFrame) -> str:
 def _fits(study: Study, corpus: Corpus) -> tuple[Fit, Fit]:
     survey = study.survey
     missing = [trait for trait in survey.traits if trait not in corpus.users]
-    if missing or corpus.pairs["score_gap"].isna().all():
-        what = f"survey.traits: no trait {missing[0]!r}" if missing else "data: no pair has a score"
+    if corpus.pairs["score_gap"].isna().all():
         raise StudyError(
-            f"{what} in data of source {study.data.source!r}; a survey model needs PRISM's tables"
+            f"data.source: no pair of {study.data.source!r} has a score; a survey model needs PRISM's tables"
         )
+    if missing:
+        traits = [column for column in corpus.users.columns if column != "user_id"]
+        raise StudyError(f"survey.traits: no trait {missing[0]!r}; {known(missing[0], traits)}")
     users = corpus.users.assign(
         **{trait: corpus.users[trait].where(corpus.users[trait] != UNSAID) for trait in survey.traits}
     )

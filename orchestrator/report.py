@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from stats.errors import TableError
 from stats.options import Options
 from stats.published import published_report, read
 from stats.sums import SCORED, user_sums
+from stats.words import Language, Words
 from training.errors import StudyError
 
 
@@ -71,7 +73,7 @@ def write(
     shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
     finished = run_here["status"] == "finished"
     about = setup(study, tables, run_here[finished])
-    path = report.write(comparison, about, tables.corpus.generated, here.report, other)
+    path = report.write(comparison, about, tables.corpus.generated, here.report, other, study.language)
     counts = {"cells": str(len(run_here)), "finished": str(int(finished.sum()))}
     run_id = ledger.publish(here.report, "report", counts)
     ledger.describe(head(path.read_text(encoding="utf-8")), run_id, "report/report.html")
@@ -115,27 +117,48 @@ def options(study: Study) -> Options:
 
 def setup(study: Study, tables: Tables, finished: pd.DataFrame) -> dict[str, str]:
     """What a reader has to know to read the numbers. `finished`: those rows of `Ledger.cells`."""
-    corpus, training = tables.corpus, study.training
-    users = corpus.pairs["user_id"].nunique()
-    dropped = ", ".join(f"{count} {why}" for why, count in corpus.dropped.items() if count) or "none"
+    corpus, training, say = tables.corpus, study.training, Words(study.language)
+    pairs = corpus.pairs
+    dropped = [
+        say("{count} {why}", count=count, why=say.of(why)) for why, count in corpus.dropped.items() if count
+    ]
+    methods = [
+        say("{name} (published: {file})", name=name, file=study.published[name].name)
+        if name in study.published
+        else name
+        for name in study.methods
+    ]
     return {
         "study": study.study,
         "model": study.model.path,
-        "data": f"{study.data.source}: {len(corpus.pairs)} pairs of {users} users",
-        "dropped": dropped,
-        **_length_limit(training.max_length, finished),
-        "held out": f"{study.held_out.share:.0%} of users",
-        "methods": ", ".join(
-            f"{name} (published: {study.published[name].name})" if name in study.published else name
-            for name in study.methods
+        "data": say(
+            "{source}: {pairs} pairs of {users} users",
+            source=study.data.source,
+            pairs=len(pairs),
+            users=pairs["user_id"].nunique(),
         ),
+        "dropped": ", ".join(dropped) or say("none"),
+        **_length_limit(training.max_length, finished, say),
+        "held out": say("{share:.0%} of users", share=study.held_out.share),
+        "splits": str(len(study.grid_splits)),
+        "seeds": "; ".join(
+            f"{name}: {', '.join(map(str, study.seeds_of(name)))}"
+            for name in study.methods
+            if name not in study.published
+        ),
+        "methods": ", ".join(methods),
         "reference": study.reference,
-        "training": f"{training.max_steps} steps of {training.batch_size} pairs, learning rate "
-        f"{training.learning_rate:g}, {training.dtype}",
+        "training": say(
+            "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}",
+            steps=training.max_steps,
+            pairs=training.batch_size,
+            rate=training.learning_rate,
+            dtype=training.dtype,
+        ),
     }
 
 
-def _length_limit(max_length: int, finished: pd.DataFrame) -> dict[str, str]:
+def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:
     """What max_length did to the pairs of the cells that are there."""
     if not len(finished):
         return {}
@@ -145,8 +168,14 @@ def _length_limit(max_length: int, finished: pd.DataFrame) -> dict[str, str]:
     )
     share = truncated / train
     return {
-        "length limit": f"{max_length} tokens: an answer of {share.min():.0%} to {share.max():.0%} of an "
-        f"arm's training pairs truncated; up to {dropped.max():.0f} of a cell's pairs had no room for one"
+        "length limit": say(
+            "{tokens} tokens: an answer of {least:.0%} to {most:.0%} of an arm's training pairs truncated; "
+            "up to {dropped:.0f} of a cell's pairs had no room for one",
+            tokens=max_length,
+            least=share.min(),
+            most=share.max(),
+            dropped=dropped.max(),
+        )
     }
 
 
@@ -156,6 +185,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--crosscheck", type=Path, metavar="CSV", help="verdicts.csv of another version's report"
     )
+    flags.add_argument(
+        "--language", choices=get_args(Language), help="of the report (default: the study's; en)"
+    )
     alone = flags.add_argument_group("published numbers, without a study or its record")
     alone.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
     alone.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
@@ -164,6 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.parse_known_args(argv)[0].diffs:
         return _published(flags.parse_args(argv))
     study, args = cli.study_of(flags, argv)
+    if args.language:
+        study = study.model_copy(update={"language": args.language})
     here = places(study)
     try:
         other = read(args.crosscheck) if args.crosscheck else None
@@ -181,9 +215,15 @@ def _published(args: argparse.Namespace) -> int:
     try:
         diffs, predicted = (read(path) for path in (args.diffs, args.predictions))
         other = read(args.crosscheck) if args.crosscheck else None
-        print(published_report(diffs, predicted, args.reference, args.out, other=other))
+        print(
+            published_report(
+                diffs, predicted, args.reference, args.out, other=other, language=args.language or "en"
+            )
+        )
     except TableError as error:
         raise StudyError(str(error)) from error
+    except OSError as error:
+        raise StudyError(f"--out: {args.out} cannot be written ({error.strerror}); name a folder") from error
     return 0
 
 

@@ -20,7 +20,7 @@ class Shape(Spec):
     """What a cell runs on. Not part of a trial's identity, but recorded and compared by the gates."""
 
     workers: int = Field(1, ge=1, description="Ray Train workers a cell; ZeRO shards over them.")
-    cpus_per_worker: float = Field(1.0, gt=0)
+    cpus_per_worker: float = Field(1.0, gt=0, description="CPU cores that a worker takes.")
     gpus_per_worker: Gpus = Field(
         0.0,
         description="A fraction lets several small cells share a card; auto: as many as its memory holds.",

@@ -10,7 +10,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from yaml import YAMLError
 from orchestrator.shape import Shape
 from stats.cuts import CUTS, W2_CUT
 from stats.verdicts import PublishedRule
+from stats.words import Language
 from training.errors import StudyError
 from training.objectives import check as check_method
 from training.spec import (
@@ -167,21 +168,24 @@ class SurveyModel(Spec):
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="A trait with a smaller p becomes a split.")
     w2_cut: float = Field(W2_CUT, description="W2: gaps above it count as large.")
-    w2_alpha: float = Field(0.1, gt=0, lt=1)
+    w2_alpha: float = Field(0.1, gt=0, lt=1, description="`alpha` of W2.")
 
 
 class Study(Spec):
     """A line of the mission: methods x splits x seeds on one model and one data set."""
 
     study: Name = Field(description="Name; also the MLflow experiment.")
+    language: Language = Field("en", description="Language of the report: en, or ko for Korean.")
     data: DataSource = TwinData()
     held_out: HeldOut = HeldOut()
     model: ModelSpec = ModelSpec()
-    splits: dict[Name, SplitSpec] = Field(min_length=1)
+    splits: dict[Name, SplitSpec] = Field(
+        min_length=1, description="Who is in A, who in B, and what is predicted of A minus B."
+    )
     conditions: dict[Name, Condition] = Field(
         {}, description="Every split again under each of these; its name is then split@condition."
     )
-    methods: dict[Name, StudyMethod] = Field(min_length=1)
+    methods: dict[Name, StudyMethod] = Field(min_length=1, description="Objectives, by a name of your own.")
     reference: Name = Field("dpo", description="The method that the others are compared with.")
     seeds: SeedPlan = Field(
         description="A list, or {start, max, until: resolved}: as many as each verdict needs."
@@ -276,17 +280,19 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
     if not path.is_file():
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
         raise StudyError(f"{path}: no such study file; shipped ones: {', '.join(shipped)}")
+    place = str(path)
     try:
         config = OmegaConf.load(path)
-        for word in overrides:
-            _override(config, word)
+        if not isinstance(config, DictConfig):
+            raise StudyError(
+                f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
+            )
+        for place in overrides:
+            _override(config, place)
+        place = str(path)
         raw = OmegaConf.to_container(config, resolve=True)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not readable as a study: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise StudyError(
-            f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
-        )
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise StudyError(f"{place}: not readable as YAML: {' '.join(str(error).split())}; mend it") from error
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:

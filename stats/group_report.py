@@ -7,7 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stats import html
-from stats.markdown import plain, table, title
+from stats.markdown import plain, table
+from stats.page import titled
+from stats.words import Words
 
 COLUMN_INCHES = 6.5
 TITLES = {
@@ -36,7 +38,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in (("sizes", sizes), ("measures", measures), ("features", features)):
         frame.to_csv(out / f"{name}.csv", index=False)
-    parts = title(f"{study}: groups", generated)
+    parts = titled(f"{study}: groups", generated, Words())
     parts += ["## Sizes", table(sizes.astype(object).where(sizes.notna(), "-")), "## How much users differ"]
     parts += [f"{split} is left out: {why}." for split, why in left_out.items()]
     if not measures.empty:

@@ -10,16 +10,6 @@ import pandas as pd
 NOTHING = "-"
 
 
-def title(text: str, generated: bool) -> list[str]:
-    """A page's title, which says where the data were generated."""
-    if not generated:
-        return [f"# {text}"]
-    return [
-        f"# {text}, on generated data",
-        "**Generated data**: the people, their ratings and the answers in this study were generated.",
-    ]
-
-
 def table(frame: pd.DataFrame) -> str:
     """A pipe table; a `|` inside a cell is escaped."""
     rows = [
@@ -48,11 +38,6 @@ def times(number: object, what: str) -> str:
 def tally(labels: Iterable[str]) -> str:
     """2 FIXED, 1 IMPROVED; in alphabetical order."""
     return ", ".join(f"{number} {label}" for label, number in sorted(Counter(labels).items()))
-
-
-def count(value: float) -> str:
-    """A whole number, or that none is enough."""
-    return f"{value:.0f}" if math.isfinite(value) else "none is enough"
 
 
 def probability(value: object) -> str:

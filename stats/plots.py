@@ -4,29 +4,38 @@ Readable at column width and without colour: methods differ in marker, line styl
 drawn at random, and files carry no date, so the same tables give the same bytes.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stats.comparison import Comparison
+from stats.fonts import fonts
 from stats.judge import CARRIED_BY
-from stats.markdown import times
+from stats.words import Words
 
+log = logging.getLogger(__name__)
 COLUMN_INCHES = 6.5
 MARKERS = ("o", "s", "^", "D", "v", "P")
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
 
 
-def draw(comparison: Comparison, out: Path) -> dict[str, str]:
-    """Draw what the comparison has data for; figure name -> file name in `out`."""
+def draw(comparison: Comparison, out: Path, say: Words) -> dict[str, str]:
+    """Draw what the comparison has data for; figure name -> file name in `out`. Korean labels need a
+    font; without one, labels are English and a warning says what to install."""
     drawn = {}
-    makers: dict[str, Callable[[Comparison], Figure | None]] = {
+    families = fonts(say.language)
+    if families is None:
+        log.warning("figures have English labels: no Korean font is installed (apt-get install fonts-nanum)")
+        say, families = Words(), fonts("en")
+    makers: dict[str, Callable[[Comparison, Words], Figure | None]] = {
         "forest": forest,
         "changes": changes,
         "seeds": seeds,
@@ -35,19 +44,20 @@ def draw(comparison: Comparison, out: Path) -> dict[str, str]:
         "rule": rule,
     }
     for name, make in makers.items():
-        figure = make(comparison)
-        if figure is not None:
-            figure.savefig(out / f"{name}.png", dpi=150, metadata={"Software": None})
-            drawn[name] = f"{name}.png"
+        with rc_context({"font.family": families}):
+            figure = make(comparison, say)
+            if figure is not None:
+                figure.savefig(out / f"{name}.png", dpi=150, metadata={"Software": None})
+                drawn[name] = f"{name}.png"
     return drawn
 
 
-def forest(comparison: Comparison) -> Figure | None:
+def forest(comparison: Comparison, say: Words) -> Figure | None:
     """A minus B by split: interval and mean of every method, a small dot a seed, side by side."""
     held = comparison.heldout
-    panels = [(comparison.tail, "diff_pp", "Training tail (published)\nt over seeds")]
+    panels = [(comparison.tail, "diff_pp", say("Training tail (published)\nt over seeds"))]
     if held is not None and len(held.diffs):
-        panels.append((held.diffs, "heldout_pp", "Held-out users\nseeds and users"))
+        panels.append((held.diffs, "heldout_pp", say("Held-out users\nseeds and users")))
     splits = list(dict.fromkeys(comparison.verdicts["split"]))
     methods = list(dict.fromkeys(comparison.verdicts["method"]))
     if comparison.tail.empty:
@@ -62,12 +72,12 @@ def forest(comparison: Comparison) -> Figure | None:
             rows_of_dots = [place[split] + 0.1 for split in dots["split"]] + 0.06 * equal
             ax.scatter(dots[column], rows_of_dots, s=12, color="0.35", marker=".")
             _bars(ax, rows, [place[split] for split in rows["split"]], number, method)
-        _finish(ax, splits, title, "A minus B (pp)")
+        _finish(ax, splits, title, say("A minus B (pp)"))
     axes[0].legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 
-def changes(comparison: Comparison) -> Figure | None:
+def changes(comparison: Comparison, say: Words) -> Figure | None:
     """Change from the reference by split, with its interval and the published label beside it."""
     found = comparison.change_labels
     source = comparison.heldout.changes if comparison.heldout else comparison.tail_changes
@@ -90,13 +100,15 @@ def changes(comparison: Comparison) -> Figure | None:
                 va="center",
             )
     margin = comparison.options.margin_pp
-    ax.axvspan(-margin, margin, facecolor="0.9", zorder=0, label=f"practically null (±{margin:g} pp)")
-    _finish(ax, splits, f"Change from {comparison.reference}; at the right the published label", "pp")
+    null = say("practically null (±{margin:g} pp)", margin=margin)
+    ax.axvspan(-margin, margin, facecolor="0.9", zorder=0, label=null)
+    title = say("Change from {reference}; at the right the published label", reference=comparison.reference)
+    _finish(ax, splits, title, "pp")
     ax.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 
-def seeds(comparison: Comparison) -> Figure | None:
+def seeds(comparison: Comparison, say: Words) -> Figure | None:
     """Diffs of the training tail by seed: a heatmap with every number printed."""
     diffs = comparison.diffs
     if diffs["diff_pp"].isna().all():
@@ -110,18 +122,18 @@ def seeds(comparison: Comparison) -> Figure | None:
     most = max(1.0, float(np.nanmax(np.abs(values))))
     image = ax.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        text = f"{value:+.1f}" if np.isfinite(value) else "none"
+        text = f"{value:+.1f}" if np.isfinite(value) else say("none")
         colour = "white" if abs(value) > 0.7 * most else "black"
         ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     ax.set_xticks(range(wide.shape[1]), list(map(str, wide.columns)), fontsize=8)
     ax.set_yticks(range(len(wide)), list(map(str, wide.index)), fontsize=8)
-    ax.set_xlabel("seed")
-    ax.set_title("Training tail, A minus B (pp)", fontsize=9)
+    ax.set_xlabel(say.of("seed"))
+    ax.set_title(say("Training tail, A minus B (pp)"), fontsize=9)
     figure.colorbar(image, ax=ax, shrink=0.8)
     return figure
 
 
-def curves(comparison: Comparison) -> Figure | None:
+def curves(comparison: Comparison, say: Words) -> Figure | None:
     """A minus B of training accuracy by step, a panel a split, with pointwise bands from three seeds on."""
     found = comparison.curves
     if found.empty:
@@ -151,67 +163,76 @@ def curves(comparison: Comparison) -> Figure | None:
         ax.set_visible(False)
         grid[place - columns].tick_params(labelbottom=True)
     grid[0].legend(frameon=False, fontsize=8)
-    figure.supxlabel("optimiser step", fontsize=9)
-    figure.supylabel("A minus B (pp of batch accuracy)", fontsize=9)
+    figure.supxlabel(say("optimiser step"), fontsize=9)
+    figure.supylabel(say("A minus B (pp of batch accuracy)"), fontsize=9)
     return figure
 
 
-def power(comparison: Comparison) -> Figure | None:
+def power(comparison: Comparison, say: Words) -> Figure | None:
     """Smallest diff seen with 80 % power: by held-out pairs, a line a number of seeds; by seeds where there
     are no held-out pairs."""
     grid = comparison.grid
     if grid.empty:
-        return _power_of_seeds(comparison)
+        return _power_of_seeds(comparison, say)
     figure, (ax,) = _figure(6, 1)
     for number, (count, part) in enumerate(grid.groupby("seeds")):
         style = f"{MARKERS[number % len(MARKERS)]}{LINES[number % len(LINES)]}"
         ax.plot(
-            part["pairs"], part["smallest_pp"], style, label=f"{count} seeds", markersize=4, linewidth=1.2
+            part["pairs"],
+            part["smallest_pp"],
+            style,
+            label=say.times(count, "seed"),
+            markersize=4,
+            linewidth=1.2,
         )
     ax.set_xscale("log")
     pairs = sorted(set(grid["pairs"]))
     ax.set_xticks(pairs, [f"{count:,}" for count in pairs])
     ax.minorticks_off()
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("held-out pairs of both groups")
-    ax.set_ylabel("smallest diff (pp), 80 % power")
-    ax.set_title("One test at 5 %, variances as found in this study", fontsize=9)
+    ax.set_xlabel(say("held-out pairs of both groups"))
+    ax.set_ylabel(say("smallest diff (pp), 80 % power"))
+    ax.set_title(say("One test at 5 %, variances as found in this study"), fontsize=9)
     ax.grid(color="0.9")
     ax.legend(frameon=False, fontsize=8)
     return figure
 
 
-def _power_of_seeds(comparison: Comparison) -> Figure | None:
+def _power_of_seeds(comparison: Comparison, say: Words) -> Figure | None:
     found = comparison.tail_seeds
     if found.empty:
         return None
     figure, (ax,) = _figure(6, 1)
     for number, (name, label) in enumerate(
-        (("smallest_pp", "one test at 5 %"), ("smallest_adjusted_pp", "after Holm over the splits"))
+        (("smallest_pp", say("one test at 5 %")), ("smallest_adjusted_pp", say("after Holm over the splits")))
     ):
         ax.plot(found["seeds"], found[name], LINES[number], color="black", label=label, linewidth=1.2)
     design = comparison.tail_power
     for row in design[design["spread"] == design["spread"].iloc[0]].to_dict("records"):
         ax.axhline(row["smallest_pp"], color="0.6", linewidth=0.8)
         ax.annotate(
-            row["design"], (found["seeds"].max(), row["smallest_pp"]), fontsize=7, ha="right", va="bottom"
+            say.of(row["design"]),
+            (found["seeds"].max(), row["smallest_pp"]),
+            fontsize=7,
+            ha="right",
+            va="bottom",
         )
     ax.set_ylim(0, 1.15 * float(design["smallest_pp"].max()))
-    ax.set_xlabel("seeds")
-    ax.set_ylabel("smallest diff (pp), 80 % power")
-    ax.set_title("Mean over seeds against zero, at the observed spread between seeds", fontsize=9)
+    ax.set_xlabel(say.of("seeds"))
+    ax.set_ylabel(say("smallest diff (pp), 80 % power"))
+    ax.set_title(say("Mean over seeds against zero, at the observed spread between seeds"), fontsize=9)
     ax.grid(color="0.9")
     ax.legend(frameon=False, fontsize=8, loc="center")
     return figure
 
 
-def rule(comparison: Comparison) -> Figure | None:
+def rule(comparison: Comparison, say: Words) -> Figure | None:
     """Shares of labels that the published rule prints about nothing, a bar a method and quantity."""
     found = comparison.errors
     if found.empty:
         return None
     bars = [
-        (f"{method}, {times(seeds, 'seed')}:\n{quantity}", part)
+        (f"{method}, {say.times(seeds, 'seed')}:\n{say.of(str(quantity))}", part)
         for (method, seeds, quantity), part in found.groupby(["method", "seeds", "quantity"], sort=False)
     ]
     figure, (ax,) = _figure(2 * len(bars), 1)
@@ -228,7 +249,7 @@ def rule(comparison: Comparison) -> Figure | None:
     ax.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8)
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
-    ax.set_xlabel("share of splits in which nothing is there")
+    ax.set_xlabel(say("share of splits in which nothing is there"))
     return figure
 
 

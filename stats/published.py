@@ -9,9 +9,9 @@ import pandas as pd
 from stats import report
 from stats.comparison import TAIL, Comparison, compare
 from stats.errors import TableError
-from stats.markdown import times
 from stats.options import Options
 from stats.verdicts import PUBLISHED, PublishedRule, check_diffs
+from stats.words import Language, Words
 
 TAIL_PAIRS = 128  # 16 logged batches of 8 pairs: the published accuracy counts in 128ths
 TAIL_ACCURACY = 0.915  # middle of the published arms, which end at 84 to 97 %
@@ -87,22 +87,28 @@ def published_report(
     rule: PublishedRule = PUBLISHED,
     options: Options | None = None,
     other: pd.DataFrame | None = None,
+    language: Language = "en",
 ) -> Path:
     """Write report.md, verdicts.csv, changes.csv, further tables and figures; returns the report's path."""
+    say = Words(language)
     comparison = compare_published(diffs, predictions, reference, rule, options)
     found = diffs.groupby(["study", "method"], sort=False)["seed"].nunique().reset_index()
     methods = [
-        f"{method} ({study}, {times(seeds, 'seed')})"
+        f"{method} ({study}, {say.times(seeds, 'seed')})"
         for study, method, seeds in found.itertuples(index=False, name=None)
     ]
     without = [split for split in dict.fromkeys(predictions["split"]) if split not in set(diffs["split"])]
+    metric = say("accuracy of the implicit reward on the training tail, A minus B")
+    if counted(restore(diffs)):
+        metric += say(", read as multiples of 1/128")
     setup = {
-        "study": " and ".join(dict.fromkeys(diffs["study"])),
-        "source": f"a table of {len(diffs)} published diffs; nothing was trained or scored here",
+        "study": say(" and ").join(dict.fromkeys(diffs["study"])),
+        "source": say(
+            "a table of {count} published diffs; nothing was trained or scored here", count=len(diffs)
+        ),
         "methods": ", ".join(methods),
         "reference": reference,
-        "metric": "accuracy of the implicit reward on the training tail, A minus B"
-        + (", read as multiples of 1/128" if counted(restore(diffs)) else ""),
-        "predicted, but without any diff": ", ".join(without) or "none",
+        "metric": metric,
+        "predicted, but without any diff": ", ".join(without) or say("none"),
     }
-    return report.write(comparison, setup, generated=False, out=out, other=other)
+    return report.write(comparison, setup, generated=False, out=out, other=other, language=language)

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
-from stats import html, sections, sections_evidence
+from stats import html, sections, sections_design, sections_evidence
 from stats.comparison import THERE, Comparison
 from stats.crosscheck import crosscheck
 from stats.gates import BASELINE
-from stats.markdown import table, title
+from stats.page import Page, titled
 from stats.plots import draw
 from stats.verdicts import changes
+from stats.words import Language, Words
 
 FLOATS = "%.10g"
 
@@ -22,9 +25,11 @@ def write(
     generated: bool,
     out: Path,
     other: pd.DataFrame | None = None,
+    language: Language = "en",
 ) -> Path:
     """Write report.md, the same as one HTML file, its tables as CSV and its figures into `out`; returns the
-    path of report.md. `other`: verdicts.csv of another version of the study, to check against."""
+    path of report.md. `setup`: what a reader has to know, `study` among it. `other`: verdicts.csv of another
+    version of the study, to check against. Tables stay as they are in any language."""
     out.mkdir(parents=True, exist_ok=True)
     found = tables(comparison)
     checked = None if other is None else crosscheck(comparison.verdicts, other)
@@ -32,10 +37,10 @@ def write(
         found["crosscheck"] = checked
     for name, frame in found.items():
         frame.to_csv(out / f"{name}.csv", index=False, float_format=FLOATS)
-    figures = draw(comparison, out)
+    page = Page(Words(language), draw(comparison, out, Words(language)))
     report = out / "report.md"
-    report.write_text(render(comparison, setup, generated, figures, checked), encoding="utf-8")
-    html.write(report, setup["study"])
+    report.write_text(render(comparison, setup, generated, page, checked), encoding="utf-8")
+    html.write(report, setup["study"], language)
     return report
 
 
@@ -77,58 +82,96 @@ def render(
     comparison: Comparison,
     setup: Mapping[str, str],
     generated: bool,
-    figures: Mapping[str, str],
+    page: Page,
     checked: pd.DataFrame | None = None,
 ) -> str:
-    """The report's text. `figures`: of `stats.plots.draw`, name -> file in the report's folder. `checked`: of
-    `stats.crosscheck`."""
-    parts = [*_head(comparison, setup, generated), *sections.supported(comparison)]
-    parts += ["## Setup", table(pd.DataFrame(setup.items(), columns=["", "value"]))]
-    for section in (
-        sections.splits,
-        sections_evidence.evidence,
-        sections.tail,
-        sections.by_seed,
-        sections.gates,
-        sections.deciding,
-        sections_evidence.power,
-        sections_evidence.curves,
-        sections_evidence.rule,
-        sections.baselines,
-    ):
-        parts += section(comparison, figures)
+    """The report's text, in the order of the study's notes; what the evidence supports comes last, and in one
+    sentence at the top. `checked`: of `stats.crosscheck`."""
+    parts = [_front_matter(comparison, setup["study"], generated), *_head(comparison, setup, generated, page)]
+    about = pd.DataFrame({"": page.say.each(setup), "value": setup.values()})
+    parts += [page.say("## Setup"), page.table(about)]
+    for section in (sections.completeness, sections.weights, sections.baselines, sections.splits):
+        parts += section(comparison, page)
+    parts += sections.by_seed(comparison, page)
     if checked is not None:
-        parts += sections.crosscheck(checked)
+        parts += sections.crosscheck(checked, page)
+    for section in (
+        sections_design.curves,
+        sections_evidence.supported,
+        sections_evidence.evidence,
+        sections_evidence.tail,
+        sections_evidence.deciding,
+        sections_design.power,
+        sections_design.rule,
+    ):
+        parts += section(comparison, page)
     return "\n\n".join(parts) + "\n"
 
 
-def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool) -> list[str]:
+def _front_matter(comparison: Comparison, study: str, generated: bool) -> str:
+    """YAML for a vault of notes. The date is that of the newest finished cell, not of this page;
+    published numbers have none."""
     cells = comparison.cells
     there = int(cells["status"].isin(THERE).sum())
+    ended = cells["ended"].max() if "ended" in cells else pd.NaT
+    facts: dict[str, Any] = {"title": study}
+    if pd.notna(ended):
+        facts["date"] = ended.date()
+    facts["status"] = "completed" if comparison.complete else f"incomplete, {there} of {len(cells)} cells"
+    methods = list(dict.fromkeys(cells["method"]))
+    facts["tags"] = ["preference-tuning", *methods, *(["generated-data"] if generated else [])]
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---"
+
+
+def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool, page: Page) -> list[str]:
+    """Title, N of M and what is open, and what the labels are worth."""
+    cells, say = comparison.cells, page.say
+    there = int(cells["status"].isin(THERE).sum())
     published = int((cells["status"] == "published").sum())
-    what = "published" if published == there and there else "finished"
-    parts = title(f"{setup['study']}: {there} of {len(cells)} cells {what}", generated)
+    counted = {"study": setup["study"], "there": there, "all": len(cells)}
+    if published == there and there:
+        parts = titled(say("{study}: {there} of {all} cells published", **counted), generated, say)
+    else:
+        parts = titled(say("{study}: {there} of {all} cells finished", **counted), generated, say)
     if published:
         parts.append(
-            f"**Published numbers** stand in this report: {published} cells marked `published` were not run "
-            "here and passed no gate."
+            say(
+                "**Published numbers** stand in this report: {published} cells marked `published` were not "
+                "run here and passed no gate.",
+                published=published,
+            )
         )
     if not comparison.complete:
         parts += [
-            "**Incomplete.** A split with a missing cell has no verdict. Missing or failed:",
-            _open(cells[~cells["status"].isin(THERE)]),
+            say("**Incomplete.** A split with a missing cell has no verdict. Missing or failed:"),
+            _open(cells[~cells["status"].isin(THERE)], say),
         ]
     failed = comparison.gates[~comparison.gates["passed"].astype(bool)]
     if len(failed):
         names = ", ".join(f"{row.method}/{row.split}/{row.seed}" for row in failed.itertuples())
-        parts.append(f"**Verdicts withheld**: {len(failed)} cells failed a validity gate: {names}.")
+        parts.append(
+            say(
+                "**Verdicts withheld**: {count} cells failed a validity gate: {names}.",
+                count=len(failed),
+                names=names,
+            )
+        )
+    answers = [*comparison.labels["carried"], *comparison.change_labels["carried"]]
+    parts.append(
+        say(
+            "**Evidence**: of {printed} labels that the published rule prints, {supported} are supported "
+            "by these data (last section).",
+            printed=len(answers) - answers.count("-"),
+            supported=answers.count("yes"),
+        )
+    )
     return parts
 
 
-def _open(cells: pd.DataFrame) -> str:
+def _open(cells: pd.DataFrame, say: Words) -> str:
     lines = []
     for cell in cells.itertuples():
         why = f": {cell.error}" if isinstance(cell.error, str) else ""
-        kind = " (all pairs)" if cell.split == BASELINE else ""
-        lines.append(f"- {cell.method}/{cell.split}/{cell.seed}{kind} {cell.status}{why}")
+        kind = say(" (all pairs)") if cell.split == BASELINE else ""
+        lines.append(f"- {cell.method}/{cell.split}/{cell.seed}{kind} {say.of(str(cell.status))}{why}")
     return "\n".join(lines)

@@ -6,7 +6,9 @@ import pandas as pd
 
 from stats import html, weights
 from stats import weight_plots as plots
-from stats.markdown import table, title
+from stats.markdown import table
+from stats.page import titled
+from stats.words import Words
 
 TERMS = {
     "source_model": "source model",
@@ -28,7 +30,7 @@ def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool
     shares.to_csv(out / "shares.csv", index=False)
     spread = weights.distribution(pairs)
     spread.to_csv(out / "distribution.csv", index=False)
-    parts = title(f"{study}: WPO weights of {len(pairs)} pairs", generated)
+    parts = titled(f"{study}: WPO weights of {len(pairs)} pairs", generated, Words())
     parts += [
         "Weights under the reference model, before training: min(w_chosen w_rejected, 1), sampled alignment. "
         "All intervals are 95 % over users.",

@@ -1,5 +1,6 @@
 """What the documents point at is there: links, modules, make targets, files."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -33,3 +34,20 @@ def test_the_library_is_used_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -
         exec(compile(block, "docs/statistics.md", "exec"), names)
     assert set(names["comparison"].tail_changes["inside"]) == {True}
     assert names["found"].intervals["captures"].notna().all()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_study_commands_take_the_words_that_the_page_gives_them(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Flags that are there, keys that a study has, values that they take; nothing is run."""
+    monkeypatch.chdir(ROOT)
+    text = page.read_text(encoding="utf-8").replace("\norchestrator.", " orchestrator.")
+    for name, typed in re.findall(r"python -m (orchestrator\.(?:\w+))([^`\n#]*)", text):
+        module = importlib.import_module(name)
+        words = [word.strip("[]").replace("FILE", "demo") for word in typed.split("…")[0].split()]
+        if "cli.parser" in Path(str(module.__file__)).read_text() and "--diffs" not in words:
+            with pytest.raises(SystemExit) as left:
+                module.main([*words, "--print-config"])
+            assert left.value.code == 0, f"{name} {typed}"
+            assert capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Comparison and report: whole, partial, failing and tiny studies; published tables; the same bytes twice."""
 
 import re
+from datetime import date
 from math import log
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from stats import report
 from stats.comparison import Comparison, compare
 from stats.errors import TableError
 from stats.options import Options
+from stats.page import Page
 from stats.published import compare_published, published_report, read, restore
 from stats.simulate import Truth, outcomes
 from stats.sums import user_sums
+from stats.words import Words
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 PREDICTIONS = pd.DataFrame(
@@ -75,7 +79,12 @@ def compared(cells: pd.DataFrame, table: pd.DataFrame, curves: pd.DataFrame) -> 
 
 
 def text(comparison: Comparison) -> str:
-    return report.render(comparison, {"study": "s"}, generated=False, figures={})
+    return report.render(comparison, {"study": "s"}, False, Page(Words(), {}))
+
+
+def body(page: str) -> str:
+    """A page without its front matter."""
+    return page.split("\n---\n\n", 1)[1]
 
 
 def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path) -> None:
@@ -89,9 +98,10 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     assert labels.loc[("dpo", "S2"), "carried"] == "no"  # OK is printed, but 3 seeds cannot show a null
     assert labels.loc[("dpo", "S3"), "verdict"] is None
     page = report.write(comparison, {"study": "s"}, True, tmp_path).read_text()
-    head = page.splitlines()[:3]
+    head = body(page).splitlines()[:3]
     assert head[0] == "# s: 24 of 24 cells finished, on generated data"
     assert head[2].startswith("**Generated data**")
+    assert "| wpo | mean | 70.00 |" in page
     for figure in ("forest", "changes", "seeds", "curves", "power", "rule"):
         assert f"({figure}.png)" in page
         assert (tmp_path / f"{figure}.png").stat().st_size > 5000
@@ -106,6 +116,48 @@ def test_a_finished_study_shows_labels_and_evidence_side_by_side(tmp_path: Path)
     assert intervals["captures"].notna().all()
     silent = intervals[intervals["low"].isna() & intervals["note"].isna()]
     assert silent.empty
+
+
+def test_the_order_is_that_of_the_notes_and_weights_are_what_the_arms_saw() -> None:
+    cells, *tables = study()
+    wpo = (cells["method"] == "wpo") & (cells["split"] == "S1")
+    for arm, mean in (("A", [0.2, 0.3, 0.4]), ("B", [0.1, 0.1, 0.1])):
+        cells.loc[wpo, f"{arm}/weight_mean"] = mean
+        cells.loc[wpo, f"{arm}/weight_min"] = [0.05, 0.03, 0.04]
+        cells.loc[wpo, f"{arm}/weight_capped_share"] = 0.25
+    page = text(compared(cells, *tables))
+    heads = [line for line in page.splitlines() if line.startswith("## ")]
+    assert [head.removeprefix("## ").split(" (")[0].split(":")[0] for head in heads] == [
+        "Setup",
+        "Completeness",
+        "Weights",
+        "Baselines",
+        "Splits",
+        "Diffs by seed",
+        "Learning curves",
+        "What the evidence supports",
+    ]
+    assert "| wpo | S1 | 0.3000 | 0.1000 | 0.0300 | 0.0300 | 25.0% | 25.0% |" in page
+    assert "| wpo | 12 | 12 | 0 | 0 | 0 |" in page
+
+
+def test_front_matter_says_when_and_how_complete(tmp_path: Path) -> None:
+    cells, *rest = study()
+    cells["ended"] = pd.Timestamp("2026-03-04 23:59", tz="UTC")
+    cells.loc[0, "ended"] = pd.Timestamp("2026-03-05 00:01", tz="UTC")
+    page = report.write(compared(cells, *rest), {"study": "s"}, True, tmp_path)
+    before, facts, _ = page.read_text().split("---\n", 2)
+    assert not before
+    assert yaml.safe_load(facts) == {
+        "title": "s",
+        "date": date(2026, 3, 5),
+        "status": "completed",
+        "tags": ["preference-tuning", "dpo", "wpo", "generated-data"],
+    }
+    assert "<h1>s: " in page.with_suffix(".html").read_text()
+    assert "preference-tuning" not in page.with_suffix(".html").read_text()
+    cells.loc[3, "status"] = "missing"
+    assert f"status: incomplete, {len(cells) - 1} of {len(cells)} cells" in text(compared(cells, *rest))
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
@@ -130,7 +182,7 @@ def test_a_missing_cell_is_named_and_its_split_has_no_verdict() -> None:
     assert verdicts["wpo", "S1"] == "INCOMPLETE"
     assert comparison.changes.set_index("split").loc["S1", "change"] == "INCOMPLETE"
     assert not comparison.complete
-    page = text(comparison)
+    page = body(text(comparison))
     assert page.startswith("# s: 23 of 24 cells finished")
     assert "- wpo/S1/2 failed: OutOfMemoryError: arm B" in page
 
@@ -170,7 +222,7 @@ def test_nothing_finished_yet_is_a_report_too() -> None:
     cells, table, curves = study()
     cells["status"] = "missing"
     comparison = compare(cells, PREDICTIONS, "dpo", sums=user_sums(table.head(0)), curves=curves.head(0))
-    assert text(comparison).startswith("# s: 0 of 24 cells finished")
+    assert body(text(comparison)).startswith("# s: 0 of 24 cells finished")
     assert set(comparison.verdicts["verdict"]) == {"INCOMPLETE"}
 
 
@@ -253,11 +305,12 @@ def test_the_published_report_reproduces_the_published_table(tmp_path: Path) -> 
     assert list(changes) == ["split", "reference_verdict", "method_verdict", "change"]
     assert changes.set_index("split")["change"].loc[wanted.index].tolist() == wanted["change"].tolist()
     page = (tmp_path / "report.md").read_text()
-    assert page.splitlines()[2].startswith("**Published numbers**")
+    assert body(page).splitlines()[2].startswith("**Published numbers**")
     assert "0 of 7 means of dpo differ from zero; the smallest p is 0.264" in page
     assert "one more dpo seed holds wpo's mean in 7 of 7 splits" in page
     assert "The published rule prints: 2 FIXED, 1 IMPROVED, 1 STABLE, 3 UNCHANGED." in page
     assert "| wpo | S1_age | 1 | +4.22 | [-5.7, +14.1] | 1.000 | [-10.2, +9.6] | yes |" in page
+    assert "- wpo: FIXED 2/7 (S1_age, S3_personalisation); IMPROVED 1/7 (S6_helpfulness); STABLE 1/7" in page
     assert "| wpo | changes | 7 | none |" in page  # FIXED is printed twice, and supported never
 
 

@@ -1,15 +1,20 @@
-"""What a user can get wrong in a study file, and the one line that answers it."""
+"""Study files: what they may say, and that the shipped ones and their schema are today's."""
 
+import json
+import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from orchestrator import published
+from orchestrator import published, sweep
 from orchestrator.grid import expand
 from orchestrator.schema import PATH, schema
 from orchestrator.study import CONFIGS, Study, load
 from training.errors import StudyError
 
+SHIPPED = sorted(CONFIGS.glob("*.yaml"))
 MINIMAL = """
 study: s
 splits: {S1: {by: random, predicted: A = B}}
@@ -22,49 +27,6 @@ def study(tmp_path: Path, text: str = MINIMAL, *overrides: str) -> Study:
     path = tmp_path / "study.yaml"
     path.write_text(text)
     return load(path, overrides)
-
-
-MISTAKES = [
-    # what is typed, what the answer names
-    (["trainning.max_steps=5"], ["trainning", "did you mean 'training'?"]),
-    (["training.maxsteps=5"], ["training.maxsteps", "did you mean 'max_steps'?", "batch_size"]),
-    (["methods.dpo.betta=0.1"], ["methods.dpo.betta", "did you mean 'beta'?"]),
-    (["methods.dpo.beta=-1"], ["methods.dpo.beta", "-1"]),
-    (["methods.dpo.beta=high"], ["methods.dpo.beta", "'high'"]),
-    (["methods.dpo.loss_type=sigmoyd"], ["methods.dpo", "'sigmoyd'", "sigmoid"]),
-    (["seeds=[42,42]"], ["seeds", "42", "twice"]),
-    (["seeds=[]"], ["seeds"]),
-    (["reference=ppo"], ["'ppo'", "dpo"]),
-    (["splits.S1.by=mood"], ["splits.S1", "category", "median", "random"]),
-    (["splits.S1.predicted=A"], ["splits.S1.predicted", "A > B", "exploratory"]),
-    (["splits.baseline={by: random, predicted: A = B}"], ["baseline", "rename"]),
-    (["data.source=csv"], ["data", "twin", "prism", "pairs"]),
-    (["data={source: pairs}"], ["data.path", "missing"]),
-    (["training.batch_size=6", "resources.micro_batch=4"], ["training.batch_size", "6", "4"]),
-    (["resources.deepspeed=zero9"], ["resources.deepspeed", "zero9", "zero2"]),
-    (["curve_window=[800,200]"], ["curve_window", "200", "800", "swap"]),
-    (["stated_diffs_pp=[0]"], ["stated_diffs_pp", "0"]),
-    (["study=../../etc"], ["study", "../../etc"]),
-]
-
-
-@pytest.mark.parametrize(("overrides", "named"), MISTAKES, ids=lambda value: str(value[0])[:40])
-def test_a_mistake_is_answered_in_one_line_with_place_value_and_way_out(
-    tmp_path: Path, overrides: list[str], named: list[str]
-) -> None:
-    with pytest.raises(StudyError) as caught:
-        study(tmp_path, MINIMAL, *overrides)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in ["study.yaml", *named]:
-        assert part in message
-
-
-def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"nowhere\.yaml.*demo"):
-        load(tmp_path / "nowhere.yaml")
-    with pytest.raises(StudyError, match=r"study\.yaml"):
-        study(tmp_path, "study: [unclosed")
 
 
 def test_yaml_that_would_run_code_does_not(tmp_path: Path) -> None:
@@ -99,9 +61,56 @@ def test_the_shipped_schema_is_todays() -> None:
     assert PATH.read_text() == schema()
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_study_is_valid(path: Path) -> None:
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_study_is_valid_in_an_editor_too(path: Path) -> None:
     assert load(path).study == path.stem
+    as_typed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jsonschema.validate(as_typed, json.loads(schema()))
+    with pytest.raises(jsonschema.ValidationError, match="trainning"):
+        jsonschema.validate(as_typed | {"trainning": {}}, json.loads(schema()))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_key_of_a_shipped_study_is_explained(path: Path) -> None:
+    assert unexplained(path) == set()
+
+
+def unexplained(path: Path) -> set[str]:
+    """Keys of a study file, methods' names aside, that stand on no line with a comment and in no comment."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = " ".join(line.split("#", 1)[1] for line in lines if "#" in line)
+    keys = re.compile(r"(?:^|[{,]) *([a-z_]+):")
+    explained = {key for line in lines if "#" in line for key in keys.findall(line)}
+    said = {key for line in lines for key in keys.findall(line.split("#")[0])} - set(load(path).methods)
+    return {key for key in said - explained if not re.search(rf"\b{key}\b", comments)}
+
+
+def test_every_key_of_the_schema_says_what_it_is() -> None:
+    found = json.loads(schema())
+    for name, part in [("Study", found), *found["$defs"].items()]:
+        for key, value in part.get("properties", {}).items():
+            block = found["$defs"].get(value.get("$ref", "").rsplit("/", 1)[-1], {})
+            said = value.get("description") or block.get("description") or part.get("description")
+            assert said, f"{name}.{key}"
+            if name not in ("Study", "PublishedRule") and key not in ("by", "source"):
+                assert value.get("description"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_printed_config_is_the_same_study(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `--set` applied, every default filled in, and each cell keeping its identity."""
+    words = ["--config", str(path), "--set", "seeds=[7,8]", "methods.ipo={loss_type: ipo, beta: 0.2}"]
+    with pytest.raises(SystemExit) as left:
+        sweep.main([*words, "--print-config"])
+    assert left.value.code == 0
+    printed = tmp_path / path.name
+    printed.write_text(capsys.readouterr().out)
+    again = load(printed)
+    assert again == load(path, words[3:])
+    assert again.seeds == [7, 8]
+    assert set(yaml.safe_load(printed.read_text())) == set(Study.model_fields)
 
 
 def test_a_method_with_published_numbers_is_not_trained_and_its_file_is_checked_first(tmp_path: Path) -> None:

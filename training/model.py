@@ -49,7 +49,8 @@ def check(model: ModelSpec, place: str) -> None:
         present = {file.name for file in path.iterdir()}
         if not any(name.endswith(".safetensors") for name in present):
             raise StudyError(
-                f"{place}.path: no .safetensors weights in {path}; pickled weights are not loaded"
+                f"{place}.path: no .safetensors weights in {path}; pickled weights are not loaded; "
+                "save the model as safetensors"
             )
         for needed in ("config.json", "tokenizer_config.json"):
             if needed not in present:
@@ -136,7 +137,8 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
     tokenizer = AutoTokenizer.from_pretrained(files.path, **_where(files))
     if tokenizer.chat_template is None:
         raise StudyError(
-            f"model {files.path}: its tokenizer has no chat template; preference pairs are chats"
+            f"model {files.path}: its tokenizer has no chat template, and preference pairs are chats; give "
+            "another model, or add chat_template to its tokenizer_config.json"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

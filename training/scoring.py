@@ -155,7 +155,14 @@ def _compute(
 
     work = folder.with_suffix(".parts")
     work.mkdir(exist_ok=True)
-    tokenised = tokenise(pairs, load_tokenizer(files), training.max_length)
+    try:
+        tokenizer = load_tokenizer(files)
+    except OSError as error:  # of transformers: not found, no access, no network
+        why = " ".join(str(error).split())[:200]
+        raise StudyError(
+            f"model.path: {files.path} cannot be loaded ({why}); mend the name, or give a folder"
+        ) from error
+    tokenised = tokenise(pairs, tokenizer, training.max_length)
     if not len(tokenised.rows):
         raise StudyError(
             f"max_length: {training.max_length} leaves no answer of any of {len(pairs)} pairs; raise it"

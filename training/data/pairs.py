@@ -30,7 +30,8 @@ def corpus(tables: Tables, data: PrismData | TwinData) -> Corpus:
     kept = both[~(same | tie | small)]
     if kept.empty:
         raise StudyError(
-            f"data: {len(told)} answers make no pair with a score gap of at least {data.min_gap}"
+            f"data.min_gap: {len(told)} answers make no pair with a score gap of at least {data.min_gap}; "
+            "lower it"
         )
     first = kept["score_x"] > kept["score_y"]
     chosen, rejected = (
@@ -106,6 +107,9 @@ def _users(survey: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Traits of the users of pairs, with two of their behaviour: n_pairs and mean_score_gap."""
     unknown = np.setdiff1d(pairs["user_id"].unique(), survey["user_id"])
     if len(unknown):
-        raise StudyError(f"data: user {unknown[0]!r} rated answers and stands in no row of the survey")
+        raise StudyError(
+            f"data.path: user {unknown[0]!r} rated answers in utterances and stands in no row of survey; add "
+            "the row, or leave the answers out"
+        )
     gaps = pairs.groupby("user_id")["score_gap"].agg(n_pairs="size", mean_score_gap="mean").reset_index()
     return survey.merge(gaps, on="user_id").sort_values("user_id", ignore_index=True)

@@ -135,15 +135,24 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                         f"{path}: line {number} is no JSON ({error}); mend or remove it"
                     ) from error
     except OSError as error:
-        raise StudyError(f"data.path: {path} cannot be read ({error.strerror})") from error
+        raise StudyError(
+            f"data.path: {path} cannot be read ({error.strerror}); name a folder with survey.jsonl and "
+            "utterances.jsonl, or a hub id"
+        ) from error
 
 
 def _from_hub(data: PrismData, name: str) -> list[dict[str, Any]]:
     from datasets import load_dataset
 
-    rows: list[dict[str, Any]] = load_dataset(
-        data.path, name, split="train", revision=data.revision
-    ).to_list()
+    try:
+        rows: list[dict[str, Any]] = load_dataset(
+            data.path, name, split="train", revision=data.revision
+        ).to_list()
+    except (OSError, ValueError) as error:  # of `datasets`: not found, no access, no network
+        raise StudyError(
+            f"data.path: {name} of {data.path!r} at revision {data.revision!r} cannot be had from the hub "
+            f"({' '.join(str(error).split())[:200]}); mend the name, or give a folder"
+        ) from error
     return rows
 
 

@@ -27,9 +27,13 @@ class PairRow(BaseModel):
 
 def load(data: PairsData) -> Corpus:
     """Pairs of the asked kind; traits of a user are n_pairs and median_prompt_length (characters)."""
-    rows = pd.DataFrame(_rows(Path(data.path)))
+    rows = pd.DataFrame(_rows(Path(data.path)), columns=list(PairRow.model_fields))
     if data.kind != "all":
         rows = rows[rows["kind"] == data.kind]
+    if rows.empty:
+        raise StudyError(
+            f"data.kind: {data.path} holds no pair of kind {data.kind!r}; name another file or kind"
+        )
     rows = _sample(rows, data)
     answers = rows[["chosen", "rejected"]].apply(lambda column: column.str.strip())
     empty = answers.isin(EMPTY).any(axis=1)
@@ -38,7 +42,10 @@ def load(data: PairsData) -> Corpus:
     dropped = {"empty answer": empty, "identical answers": same, "the same pair again": repeated}
     kept = rows[~(empty | same | repeated)].reset_index(drop=True)
     if kept.empty:
-        raise StudyError(f"data.path: {data.path} holds no usable pair of kind {data.kind!r}")
+        raise StudyError(
+            f"data.path: {data.path} holds no usable pair of kind {data.kind!r}: all answers are "
+            "empty or the same; name another file or kind"
+        )
     unknown = pd.Series(pd.NA, index=kept.index, dtype="string")
     pairs = pd.DataFrame(
         {
@@ -86,5 +93,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
                         f"{path}: line {number} is no JSON ({error}); mend or remove it"
                     ) from error
     except OSError as error:
-        raise StudyError(f"data.path: {path} cannot be read ({error.strerror})") from error
+        raise StudyError(f"data.path: {path} cannot be read ({error.strerror}); name another file") from error
     return rows

@@ -1,0 +1,162 @@
+"""The report in Korean: every text has an entry, only names and terms stay English, figures have a font."""
+
+import ast
+import logging
+import re
+import string
+from pathlib import Path
+
+import pytest
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+
+from orchestrator import report as command
+from stats import fonts, report
+from stats.korean import KOREAN, WITH_NUMBERS
+from stats.page import TITLES
+from stats.published import published_report, read
+from tests.test_report import compared, study
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [*(ROOT / "stats").glob("*.py"), ROOT / "orchestrator" / "report.py"]
+REFERENCE = ROOT / "configs" / "reference"
+# Terms that the study's author writes in English, units, and names.
+ENGLISH = """accuracy arm ANOVA batch baseline check diff dpo exploratory geometry held Holm implicit log loss
+    margin method nats null optimizer orchestrator out pair pigeonhole published python reward Satterthwaite
+    seed split step steps test TOST token tokens pairs wpo weight weights mean min cross train"""
+LABELS = """MATCH MISMATCH LEAN WEAK OK NOT NULL FIXED IMPROVED STABLE UNCHANGED REGRESSED WEAKENED INCOMPLETE
+    WITHHELD"""
+KNOWN = {word.lower() for word in f"{ENGLISH} {LABELS}".split()}
+
+
+def said() -> set[str]:
+    """Every text that the sources say: the first argument of `say(...)`, and of `say.times` as its key."""
+    texts = set(TITLES.values())
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = ast.unparse(node.func)
+            if name in ("say", "page.say"):
+                text = node.args[0]
+                if isinstance(text, ast.Subscript):  # TITLES[name]
+                    continue
+                assert isinstance(text, ast.Constant), f"{path.name}:{node.lineno}: not a plain text"
+                texts.add(text.value)
+            elif name.endswith("say.times"):
+                texts.add(f"{{number}} {ast.literal_eval(node.args[1])}")
+    return texts
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_text_has_an_entry_with_the_same_named_places() -> None:
+    missing = sorted(said() - set(KOREAN))
+    assert not missing
+    for english, korean in (KOREAN | WITH_NUMBERS).items():
+        assert places(english) == places(korean), english
+
+
+def test_no_entry_is_left_of_a_text_that_is_gone() -> None:
+    """Words of tables stand in the sources as a text, a name, or a text with something put in."""
+    texts = {text for text in said() if text.startswith("{number} ")}
+    for path in [*SOURCES, *(ROOT / "training" / "data").glob("*.py"), ROOT / "orchestrator" / "ledger.py"]:
+        if path.name == "korean.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            elif isinstance(node, ast.keyword) and node.arg:
+                texts.add(node.arg)
+            elif isinstance(node, ast.JoinedStr):
+                texts.add("".join(v.value if isinstance(v, ast.Constant) else "{}" for v in node.values))
+    unfilled = {re.sub(r"\{[^}]*\}", "{}", text) for text in WITH_NUMBERS}
+    assert not sorted((set(KOREAN) | unfilled) - texts)
+
+
+def foreign(page: Path, names: set[str]) -> set[str]:
+    """English words below a page's front matter that are neither terms, labels, names nor code."""
+    body = page.read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", body)
+    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in KNOWN | names}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole report of a study with outcomes, curves, weights, another version, and a cell that failed."""
+    cells, *tables = study()
+    wpo = cells["method"] == "wpo"
+    for arm in "AB":
+        cells.loc[wpo, [f"{arm}/weight_{x}" for x in ("mean", "min", "capped_share")]] = [0.2, 0.05, 0.01]
+    cells.loc[cells.index[-1], ["status", "error"]] = ["failed", "XYZ"]
+    cells.loc[wpo & (cells["split"] == "S2") & (cells["seed"] == 0), "A/margin_tail"] = 0.0
+    comparison = compared(cells, *tables)
+    out = tmp_path_factory.mktemp("korean")
+    return report.write(comparison, {"study": "s"}, True, out, comparison.verdicts, "ko")
+
+
+def test_a_whole_report_is_korean(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not foreign(page, {"did", "not", "move", "tail", "xyz"})
+    assert "## 실험 설정" in text
+    assert "w_mean (A)" in text
+    assert '<html lang="ko">' in page.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_the_published_report_is_korean_and_says_the_same_numbers(tmp_path: Path) -> None:
+    files = [read(REFERENCE / name) for name in ("v5b_diffs.csv", "v5b_predictions.csv")]
+    other = read(REFERENCE / "v5_verdicts.csv")
+    korean, english = (
+        published_report(*files, "dpo", tmp_path / language, other=other, language=language)
+        for language in ("ko", "en")
+    )
+    assert not foreign(korean, set(re.findall("[a-z]+", " ".join(files[1]["split"]))))
+    assert "dpo의 평균 7개 중 0과 다른 것은 0개이며, 가장 작은 p는 0.264" in korean.read_text(
+        encoding="utf-8"
+    )
+
+    def rows(page: Path) -> list[list[str]]:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        return [re.findall(r"[+-]?\d+\.\d+", line) for line in lines if line.startswith("|")]
+
+    assert rows(korean) == rows(english)
+    for table in (tmp_path / "en").glob("*.csv"):
+        assert table.read_bytes() == (tmp_path / "ko" / table.name).read_bytes()
+
+
+def test_a_study_that_is_not_trained_yet_is_korean_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    published = "methods.dpo.published=reference/v5b_diffs.csv"
+    assert command.main(["--language", "ko", "--config", "demo", "data.users=60", published]) == 1
+    names = {"demo", "twin", "tiny", "float", "age", "safety", "region", "diffs", "csv"}
+    assert not foreign(tmp_path / "runs" / "demo" / "report" / "report.md", names)
+
+
+def test_without_a_korean_font_figures_are_english_and_a_warning_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fonts, "KOREAN_FONTS", ("no such font",))
+    tables = study(seeds=2)
+    with caplog.at_level(logging.WARNING):
+        report.write(compared(*tables), {"study": "s"}, False, tmp_path / "ko", language="ko")
+    assert "fonts-nanum" in caplog.text
+    report.write(compared(*tables), {"study": "s"}, False, tmp_path / "en")
+    for figure in (tmp_path / "en").glob("*.png"):
+        assert figure.read_bytes() == (tmp_path / "ko" / figure.name).read_bytes(), figure.name
+
+
+def test_the_font_of_korean_figures_has_every_letter() -> None:
+    """`make services` installs fonts-nanum; where that cannot be, figures are English."""
+    families = fonts.fonts("ko")
+    if families is None:
+        pytest.skip("no Korean font is installed: make services, or apt-get install fonts-nanum")
+    letters = set("".join([*KOREAN.values(), *WITH_NUMBERS.values()])) - set("\n")
+    for family in families:
+        path = font_manager.findfont(family, fallback_to_default=False)
+        letters -= {chr(code) for code in FT2Font(path).get_charmap()}
+    assert not letters

@@ -236,13 +236,14 @@ class Desk:
                 self._line.remove(work)
                 self._settle(work.key, Failure(self._nobody_for(work), retriable=False))
 
-    async def close(self, reason: str = "the sweep has ended") -> None:
-        """Send the lanes home; what is still in line fails with the reason."""
+    async def close(self, reason: str = "the sweep has ended") -> set[int]:
+        """Send the lanes home, and say which they are; what is still in line fails with the reason."""
         async with self._changed:
             self._open, self._closed_for = False, reason
             while self._line:
                 self._settle(self._line.pop().key, Failure(reason, retriable=False))
             self._changed.notify_all()
+        return set(self._workers)
 
     def _release(self, lane: int, visit: int) -> str | None:
         return self._held.pop(lane, None) if self._visits.get(lane) == visit else None

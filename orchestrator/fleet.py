@@ -1,8 +1,9 @@
 """The lanes of a sweep: of each shape as many as there is work and room for, also while a cluster grows."""
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -11,11 +12,12 @@ from typing import Any
 
 import ray
 from ray.autoscaler.sdk import request_resources
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 
 from orchestrator.lane import Lane, RunWork
 from orchestrator.shape import Shape
 
+log = logging.getLogger(__name__)
 LOOK_EVERY_S = 2.0
 GOODBYE_S = 60.0
 BOOKKEEPING = 0.1  # CPUs: of the Tune trials that wait
@@ -118,19 +120,23 @@ class Fleet(threading.Thread):
                 self._look()
             except RayActorError:  # without its desk a fleet has nothing to do
                 return
+            except RayError:
+                log.warning("the cluster could not be looked at; the lanes stay as they are", exc_info=True)
 
     def lanes(self, shape: Shape) -> int:
         """Lanes of a shape that live or wait for room."""
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
-    def disband(self) -> None:
-        """Wait until the desk, which is closed, has sent all lanes home."""
+    def disband(self, working: Collection[int]) -> None:
+        """Wait until the lanes of these numbers, which the desk sent home, are gone; those that still wait for
+        room end with this process."""
         self._ended.set()
         self.join()
         self._ask([])
         until = time.monotonic() + GOODBYE_S
         for lane in self._lanes:
-            lane.join(max(0.0, until - time.monotonic()))
+            if lane.number in working:
+                lane.join(max(0.0, until - time.monotonic()))
 
     def _look(self) -> None:
         left = self._left()

@@ -223,9 +223,7 @@ def lanes(
                 raise
             raise DeskLost("the sweep's desk was lost") from error
         finally:
-            if _lives(desk):
-                ray.get(desk.close.remote())
-            fleet.disband()
+            fleet.disband(ray.get(desk.close.remote()) if _lives(desk) else set())
 
 
 def _lives(desk: ray.actor.ActorHandle) -> bool:

@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     here = places(study)
     out = here.out / "groups"
     shutil.rmtree(out, ignore_errors=True)
-    page = group_report.write(sizes, measures, features, left_out, study.study, corpus.generated, out)
+    page = group_report.write(
+        sizes, measures, features, left_out, study.study, corpus.generated, out, study.language
+    )
     ledger = Ledger(here)
     ledger.publish(out, "groups", {"splits": str(len(groups))})
     print(f"groups: {page}\nMLflow: {ledger.page}")

@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     pairs = about.merge(pair_weights(scored.path), on="pair_id", validate="one_to_one")
     groups = [table.assign(split=name) for name, table in data.groups.items() if name != BASELINE]
     shutil.rmtree(here.weights, ignore_errors=True)
-    page = weight_report.write(pairs, pd.concat(groups), study.study, data.corpus.generated, here.weights)
+    page = weight_report.write(
+        pairs, pd.concat(groups), study.study, data.corpus.generated, here.weights, study.language
+    )
     ledger = Ledger(here)
     ledger.publish(here.weights, "weights", {"weighed_pairs": str(len(pairs))})
     print(f"weights of {len(pairs)} pairs: {page}\nMLflow: {ledger.page}")

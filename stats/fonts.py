@@ -1,9 +1,14 @@
 """Fonts of figures: the installed ones that have the letters of a report's language."""
 
-from matplotlib import font_manager
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from stats.words import Language
+from matplotlib import font_manager, rc_context
 
+from stats.words import Language, Words
+
+log = logging.getLogger(__name__)
 LATIN = "DejaVu Sans"  # comes with matplotlib
 # Most wanted first. Of Noto Sans CJK matplotlib reads the Japanese face, which has Hangul too.
 KOREAN_FONTS = (
@@ -14,6 +19,18 @@ KOREAN_FONTS = (
     "Malgun Gothic",
     "AppleGothic",
 )
+
+
+@contextmanager
+def labelled(say: Words) -> Iterator[Words]:
+    """Within it figures are drawn and saved with the words it gives: those of `say`, or, where no font has
+    Korean letters, English ones, and a warning that says what to install."""
+    families = fonts(say.language)
+    if families is None:
+        log.warning("figures have English labels: no Korean font is installed (apt-get install fonts-nanum)")
+        say, families = Words(), fonts("en")
+    with rc_context({"font.family": families}):
+        yield say
 
 
 def fonts(language: Language) -> list[str] | None:

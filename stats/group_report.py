@@ -7,12 +7,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stats import html
-from stats.markdown import plain, table
-from stats.page import titled
-from stats.words import Words
+from stats.fonts import labelled
+from stats.markdown import plain
+from stats.page import Page, titled
+from stats.words import Language, Words
 
 COLUMN_INCHES = 6.5
-TITLES = {
+MEASURES = {
     "gap_icc": "Between-user share of\nscore-gap variance",
     "consistency": "Consistency of\ndirections",
 }
@@ -27,6 +28,7 @@ def write(
     study: str,
     generated: bool,
     out: Path,
+    language: Language = "en",
 ) -> Path:
     """Write groups.md, its tables as CSV and its figure into `out`; returns the page's path.
 
@@ -38,34 +40,53 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in (("sizes", sizes), ("measures", measures), ("features", features)):
         frame.to_csv(out / f"{name}.csv", index=False)
-    parts = titled(f"{study}: groups", generated, Words())
-    parts += ["## Sizes", table(sizes.astype(object).where(sizes.notna(), "-")), "## How much users differ"]
-    parts += [f"{split} is left out: {why}." for split, why in left_out.items()]
+    say = Words(language)
+    figures = {}
     if not measures.empty:
-        draw(measures).savefig(out / "heterogeneity.png", dpi=150, metadata={"Software": None})
+        with labelled(say) as shown:
+            draw(measures, shown).savefig(out / "heterogeneity.png", dpi=150, metadata={"Software": None})
+        figures["heterogeneity"] = "heterogeneity.png"
+    page = Page(say, figures)
+    parts = titled(say("{study}: groups", study=study), generated, say)
+    parts += [
+        say("## Sizes"),
+        page.table(sizes.astype(object).where(sizes.notna(), "-")),
+        say("## How much users differ"),
+        *(say("{split} is left out: {why}.", split=split, why=why) for split, why in left_out.items()),
+    ]
+    if not measures.empty:
         parts += [
-            "gap_icc: between-user share of the variance of logit(score gap / 100). consistency: two users' "
-            "preferred directions against one user's with itself; 1: all want the same, 0: each their own. "
-            "Intervals are 95 %. p of a group: that its users differ; p of A - B: that the groups do.",
-            "![heterogeneity](heterogeneity.png)",
-            table(_printed(measures)),
-            "## What they prefer",
-            "preferred: of the pairs that differ in a feature, the share whose chosen answer has more of it. "
-            "user_sd: how far users spread about that beyond chance, p that they do.",
-            table(features.assign(**{name: features[name].map(plain) for name in ("preferred", "user_sd")})
-                  .assign(differing=features["differing"].map(plain), p=features["p"].map(_p))),
-        ]  # fmt: skip
-    page = out / "groups.md"
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    html.write(page, f"{study}: groups")
-    return page
+            say(
+                "gap_icc: between-user share of the variance of logit(score gap / 100). consistency: two "
+                "users' preferred directions against one user's with itself; 1: all want the same, 0: each "
+                "their own. Intervals are 95 %. p of a group: that its users differ; p of A - B: that the "
+                "groups do."
+            ),
+            *page.picture("heterogeneity"),
+            page.table(_printed(measures)),
+            say("## What they prefer"),
+            say(
+                "preferred: of the pairs that differ in a feature, the share whose chosen answer has more "
+                "of it. user_sd: how far users spread about that beyond chance, p that they do."
+            ),
+            page.table(_features(features)),
+        ]
+    path = out / "groups.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    html.write(path, f"{study}: groups", language)
+    return path
 
 
-def draw(measures: pd.DataFrame) -> Figure:
+def _features(features: pd.DataFrame) -> pd.DataFrame:
+    plainly = {name: features[name].map(plain) for name in ("preferred", "user_sd", "differing")}
+    return features.assign(**plainly, p=features["p"].map(_p))
+
+
+def draw(measures: pd.DataFrame, say: Words) -> Figure:
     """Both measures by split, A (dot) above B (open square), with intervals; an interval without an upper end
     leaves the panel at the right."""
     splits = list(dict.fromkeys(measures["split"]))
-    names = [name for name in TITLES if name in set(measures["measure"])]
+    names = [name for name in MEASURES if name in set(measures["measure"])]
     figure = Figure(figsize=(COLUMN_INCHES, 1.3 + 0.42 * len(splits)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
@@ -76,13 +97,13 @@ def draw(measures: pd.DataFrame) -> Figure:
             place = [len(splits) - 1 - splits.index(split) + beside for split in rows["split"]]
             ax.hlines(place, rows["low"], rows["high"].clip(upper=5), color="0.4", linewidth=1)
             ax.plot(rows["estimate"], place, marker, color="black", markerfacecolor=face, label=group)
-        ax.set_title(TITLES[name], fontsize=9)
+        ax.set_title(say.of(MEASURES[name]), fontsize=9)
         ax.set_yticks(range(len(splits)), splits[::-1], fontsize=8)
         ax.set_ylim(-0.6, len(splits) - 0.4)
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]), right=max(1.0, min(2.0, ax.get_xlim()[1])))
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
-    panels[-1].legend(title="group", fontsize=8, title_fontsize=8, frameon=False, loc="upper left",
+    panels[-1].legend(title=say.of("group"), fontsize=8, title_fontsize=8, frameon=False, loc="upper left",
                       bbox_to_anchor=(1.0, 1.0))  # fmt: skip
     return figure
 

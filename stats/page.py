@@ -50,6 +50,11 @@ def titled(text: str, generated: bool, say: Words) -> list[str]:
 
 
 TITLES = {
+    "histogram": "Distribution of the weights",
+    "score_gap": "Weight against score gap",
+    "source_model": "Weight by source model",
+    "splits": "Weight of A and B by split",
+    "heterogeneity": "How much users differ, by split",
     "forest": "A minus B by split, with intervals and seeds",
     "changes": "Change from the reference by split",
     "seeds": "Diffs by seed",

@@ -4,23 +4,20 @@ Readable at column width and without colour: methods differ in marker, line styl
 drawn at random, and files carry no date, so the same tables give the same bytes.
 """
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stats.comparison import Comparison
-from stats.fonts import fonts
+from stats.fonts import labelled
 from stats.judge import CARRIED_BY
 from stats.words import Words
 
-log = logging.getLogger(__name__)
 COLUMN_INCHES = 6.5
 MARKERS = ("o", "s", "^", "D", "v", "P")
 LINES = ("-", "--", ":", "-.")
@@ -28,13 +25,8 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
 
 
 def draw(comparison: Comparison, out: Path, say: Words) -> dict[str, str]:
-    """Draw what the comparison has data for; figure name -> file name in `out`. Korean labels need a
-    font; without one, labels are English and a warning says what to install."""
+    """Draw what the comparison has data for; figure name -> file name in `out`."""
     drawn = {}
-    families = fonts(say.language)
-    if families is None:
-        log.warning("figures have English labels: no Korean font is installed (apt-get install fonts-nanum)")
-        say, families = Words(), fonts("en")
     makers: dict[str, Callable[[Comparison, Words], Figure | None]] = {
         "forest": forest,
         "changes": changes,
@@ -43,9 +35,9 @@ def draw(comparison: Comparison, out: Path, say: Words) -> dict[str, str]:
         "power": power,
         "rule": rule,
     }
-    for name, make in makers.items():
-        with rc_context({"font.family": families}):
-            figure = make(comparison, say)
+    with labelled(say) as shown:
+        for name, make in makers.items():
+            figure = make(comparison, shown)
             if figure is not None:
                 figure.savefig(out / f"{name}.png", dpi=150, metadata={"Software": None})
                 drawn[name] = f"{name}.png"

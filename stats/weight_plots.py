@@ -10,44 +10,50 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stats.weights import weight
+from stats.words import Words
 
 COLUMN_INCHES = 6.5
 
 
-def histogram(pairs: pd.DataFrame, path: Path) -> Path:
+def histogram(pairs: pd.DataFrame, path: Path, say: Words) -> Path:
     """Distribution of the pair weights, with their mean and the share at the cap of 1."""
     values = weight(pairs)
     figure, axes = _figure(3.2)
     axes.hist(values, bins=np.linspace(0, 1, 41).tolist(), color="0.6", edgecolor="white")
     axes.axvline(values.mean(), color="black", linestyle="--")
-    axes.set_xlabel("WPO weight of a pair, min(w_chosen w_rejected, 1)")
-    axes.set_ylabel("pairs")
-    axes.set_title(f"mean {values.mean():.3f} (dashed), {np.mean(values >= 1):.1%} at the cap of 1")
+    axes.set_xlabel(say("WPO weight of a pair, min(w_chosen w_rejected, 1)"))
+    axes.set_ylabel(say.of("pairs"))
+    title = say(
+        "mean {mean:.3f} (dashed), {capped:.1%} at the cap of 1",
+        mean=values.mean(),
+        capped=np.mean(values >= 1),
+    )
+    axes.set_title(title)
     return _save(figure, path)
 
 
-def score_gap(table: pd.DataFrame, path: Path) -> Path:
+def score_gap(table: pd.DataFrame, path: Path, say: Words) -> Path:
     """Binned mean weight against the score gap (of `stats.weights.by_score_gap`)."""
     figure, axes = _figure(3.2)
     _bars(axes, table["score_gap"].tolist(), table, vertical=True)
-    axes.set_xlabel("score gap of the pair (bins of equal size, at their mean)")
-    axes.set_ylabel("mean weight, 95 % over users")
+    axes.set_xlabel(say("score gap of the pair (bins of equal size, at their mean)"))
+    axes.set_ylabel(say("mean weight, 95 % over users"))
     axes.set_ylim(bottom=0)
     return _save(figure, path)
 
 
-def source_model(table: pd.DataFrame, path: Path) -> Path:
+def source_model(table: pd.DataFrame, path: Path, say: Words) -> Path:
     """Mean weight of every source model, ordered (of `stats.weights.by_source_model`)."""
     figure, axes = _figure(1.2 + 0.24 * len(table))
     _bars(axes, list(range(len(table))), table, vertical=False)
     labels = [f"{name} ({count})" for name, count in zip(table["source_model"], table["pairs"], strict=True)]
     axes.set_yticks(range(len(table)), labels, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("mean weight, 95 % over users; pairs in brackets")
+    axes.set_xlabel(say("mean weight, 95 % over users; pairs in brackets"))
     return _save(figure, path)
 
 
-def splits(table: pd.DataFrame, path: Path) -> Path:
+def splits(table: pd.DataFrame, path: Path, say: Words) -> Path:
     """Mean weight of A and B in every split (of `stats.weights.by_split`)."""
     names = list(dict.fromkeys(table["split"]))
     figure, axes = _figure(1.2 + 0.4 * len(names))
@@ -57,7 +63,7 @@ def splits(table: pd.DataFrame, path: Path) -> Path:
         _bars(axes, places, rows, vertical=False, marker=marker, label=group)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel("mean weight, 95 % over users")
+    axes.set_xlabel(say("mean weight, 95 % over users"))
     axes.legend(frameon=False)
     return _save(figure, path)
 

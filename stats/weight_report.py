@@ -6,9 +6,9 @@ import pandas as pd
 
 from stats import html, weights
 from stats import weight_plots as plots
-from stats.markdown import table
-from stats.page import titled
-from stats.words import Words
+from stats.fonts import labelled
+from stats.page import Page, titled
+from stats.words import Language, Words
 
 TERMS = {
     "source_model": "source model",
@@ -18,7 +18,14 @@ TERMS = {
 }
 
 
-def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool, out: Path) -> Path:
+def write(
+    pairs: pd.DataFrame,
+    groups: pd.DataFrame,
+    study: str,
+    generated: bool,
+    out: Path,
+    language: Language = "en",
+) -> Path:
     """Write weights.md, its tables as CSV and its figures into `out`; returns the page's path.
 
     Args:
@@ -26,58 +33,76 @@ def write(pairs: pd.DataFrame, groups: pd.DataFrame, study: str, generated: bool
             or a score are left out, with a line saying so, where the pairs have none.
     """
     out.mkdir(parents=True, exist_ok=True)
-    shares = weights.explained(pairs)
-    shares.to_csv(out / "shares.csv", index=False)
-    spread = weights.distribution(pairs)
-    spread.to_csv(out / "distribution.csv", index=False)
-    parts = titled(f"{study}: WPO weights of {len(pairs)} pairs", generated, Words())
-    parts += [
-        "Weights under the reference model, before training: min(w_chosen w_rejected, 1), sampled alignment. "
-        "All intervals are 95 % over users.",
-        "## What explains the variance of log weight",
-        "`alone`: share explained by the term by itself; `beyond`: share lost without it. For users: between "
-        "users, after all terms.",
-        table(_printed(shares)),
-        "## Distribution",
-        "`at_cap`: share of pairs whose product is 1 or more before the clamp; `effective`: effective sample "
-        "size, (sum w)^2 / sum w^2, as a share of the pairs.",
-        table(spread.round(4)),
-        _picture(plots.histogram(pairs, out / "histogram.png")),
-        "## Weight against score gap",
-    ]
-    if pairs["score_gap"].notna().any():
-        by_gap = weights.by_score_gap(pairs)
-        by_gap.to_csv(out / "score_gap.csv", index=False)
-        parts.append(_picture(plots.score_gap(by_gap, out / "score_gap.png")))
-    else:
-        parts.append("Left out: these pairs came without scores.")
-    parts.append("## Weight by source model")
-    if pairs["source_model"].notna().any():
-        by_model = weights.by_source_model(pairs)
-        by_model.to_csv(out / "source_model.csv", index=False)
-        parts.append(_picture(plots.source_model(by_model, out / "source_model.png")))
-    else:
-        parts.append("Left out: these pairs came without the name of the model that wrote them.")
+    say = Words(language)
+    shares, spread = weights.explained(pairs), weights.distribution(pairs)
     by_split = weights.by_split(pairs, groups)
-    by_split.to_csv(out / "splits.csv", index=False)
+    tables = {"shares": shares, "distribution": spread, "splits": by_split}
+    if pairs["score_gap"].notna().any():
+        tables["score_gap"] = weights.by_score_gap(pairs)
+    if pairs["source_model"].notna().any():
+        tables["source_model"] = weights.by_source_model(pairs)
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.csv", index=False)
+    page = Page(say, _draw(pairs, tables, out, say))
+    parts = titled(
+        say("{study}: WPO weights of {count} pairs", study=study, count=len(pairs)), generated, say
+    )
     parts += [
-        "## A against B",
-        _picture(plots.splits(by_split, out / "splits.png")),
-        table(_rounded(by_split)),
+        say(
+            "Weights under the reference model, before training: min(w_chosen w_rejected, 1), sampled "
+            "alignment. All intervals are 95 % over users."
+        ),
+        say("## What explains the variance of log weight"),
+        say(
+            "`alone`: share explained by the term by itself; `beyond`: share lost without it. For users: "
+            "between users, after all terms."
+        ),
+        page.table(_printed(shares, say)),
+        say("## Distribution"),
+        say(
+            "`at_cap`: share of pairs whose product is 1 or more before the clamp; `effective`: effective "
+            "sample size, (sum w)^2 / sum w^2, as a share of the pairs."
+        ),
+        page.table(spread.round(4)),
+        *page.picture("histogram"),
+        say("## Weight against score gap"),
+        *(page.picture("score_gap") or [say("Left out: these pairs came without scores.")]),
+        say("## Weight by source model"),
+        *(
+            page.picture("source_model")
+            or [say("Left out: these pairs came without the name of the model that wrote them.")]
+        ),
+        say("## A against B"),
+        *page.picture("splits"),
+        page.table(_rounded(by_split)),
     ]
-    page = out / "weights.md"
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    html.write(page, f"{study}: weights")
-    return page
+    path = out / "weights.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    html.write(path, f"{study}: weights", language)
+    return path
 
 
-def _printed(shares: pd.DataFrame) -> pd.DataFrame:
+def _draw(pairs: pd.DataFrame, tables: dict[str, pd.DataFrame], out: Path, say: Words) -> dict[str, str]:
+    """The pictures that there are tables for; name -> file."""
+    with labelled(say) as shown:
+        drawn = [plots.histogram(pairs, out / "histogram.png", shown)]
+        for name, make in (
+            ("score_gap", plots.score_gap),
+            ("source_model", plots.source_model),
+            ("splits", plots.splits),
+        ):
+            if name in tables:
+                drawn.append(make(tables[name], out / f"{name}.png", shown))
+    return {path.stem: path.name for path in drawn}
+
+
+def _printed(shares: pd.DataFrame, say: Words) -> pd.DataFrame:
     def cell(row: pd.Series, name: str) -> str:
         return f"{row[name]:.1%} [{row[f'{name}_low']:.1%}, {row[f'{name}_high']:.1%}]"
 
     return pd.DataFrame(
         {
-            "term": shares["term"].map(TERMS),
+            "term": say.each(shares["term"].map(TERMS)),
             "alone": [cell(row, "alone") for _, row in shares.iterrows()],
             "beyond": [cell(row, "beyond") for _, row in shares.iterrows()],
         }
@@ -88,7 +113,3 @@ def _rounded(means: pd.DataFrame) -> pd.DataFrame:
     return means.assign(
         **{name: [f"{value:.4f}" for value in means[name]] for name in ("mean", "low", "high")}
     )
-
-
-def _picture(path: Path) -> str:
-    return f"![{path.stem.replace('_', ' ')}]({path.name})"

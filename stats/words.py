@@ -24,8 +24,10 @@ class Words:
 
     def of(self, text: str) -> str:
         """A word of a table: evidence, what an interval captures, a note; also one with numbers in it."""
-        if self.language == "en" or text in KOREAN:
-            return self(text) if text in KOREAN else text
+        if self.language == "en":
+            return text
+        if text in KOREAN:
+            return KOREAN[text]
         for pattern, korean in _patterns():
             if found := pattern.fullmatch(text):
                 return korean.format(**found.groupdict())

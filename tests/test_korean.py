@@ -6,16 +6,19 @@ import re
 import string
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+from orchestrator import groups
 from orchestrator import report as command
-from stats import fonts, report
+from stats import fonts, report, weight_report
 from stats.korean import KOREAN, WITH_NUMBERS
 from stats.page import TITLES
 from stats.published import published_report, read
 from tests.test_report import compared, study
+from tests.test_weights import planted
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [*(ROOT / "stats").glob("*.py"), ROOT / "orchestrator" / "report.py"]
@@ -78,7 +81,7 @@ def test_no_entry_is_left_of_a_text_that_is_gone() -> None:
 
 def foreign(page: Path, names: set[str]) -> set[str]:
     """English words below a page's front matter that are neither terms, labels, names nor code."""
-    body = page.read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    body = page.read_text(encoding="utf-8").split("\n---\n", 1)[-1]
     text = re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", body)
     return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in KNOWN | names}
 
@@ -135,6 +138,23 @@ def test_a_study_that_is_not_trained_yet_is_korean_too(
     assert command.main(["--language", "ko", "--config", "demo", "data.users=60", published]) == 1
     names = {"demo", "twin", "tiny", "float", "age", "safety", "region", "diffs", "csv"}
     assert not foreign(tmp_path / "runs" / "demo" / "report" / "report.md", names)
+
+
+def test_the_pages_of_weights_and_groups_are_korean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert groups.main(["--config", "demo", "data.users=100", "language=ko"]) == 0
+    page = tmp_path / "runs" / "demo" / "groups" / "groups.md"
+    columns = {"measure", "heldout", "gap", "icc", "logit", "consistency", "preferred", "user", "differing"}
+    features = {*pd.read_csv(page.with_name("features.csv"))["feature"].str.findall("[a-z]{3,}").explode()}
+    assert not foreign(page, {"demo", "age", "safety", "region", "feature", *columns, *features})
+    data = planted(400)
+    sides = data[["pair_id"]].assign(split="S1", group=["A", "B"] * 200)
+    page = weight_report.write(data, sides, "s", True, tmp_path, "ko")
+    columns = {"term", "alone", "beyond", "median", "cap", "effective", "low", "high"}
+    assert not foreign(
+        page, {"sampled", "alignment", "chosen", "rejected", "sum", "source", "model", "reference", *columns}
+    )
 
 
 def test_without_a_korean_font_figures_are_english_and_a_warning_names_the_package(

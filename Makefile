@@ -36,7 +36,7 @@ load: install services  ## 10,000 cells against the record, 2,000 fake cells thr
 	$(BIN)/python -m bench.load
 
 slurm: install   ## the SLURM script against a real slurmctld (root; apt-get install slurm-wlm munge)
-	$(BIN)/python -m pytest -m slurm tests/integration/test_slurm.py
+	unshare --pid --fork --mount-proc $(BIN)/python -m pytest -m slurm tests/integration/test_slurm.py
 
 bench: install   ## the sweep against the loop and a stock Tune + Train program; seconds a step; scoring
 	$(BIN)/python -m bench.throughput

@@ -38,6 +38,7 @@ def cluster(verbose: bool = False) -> Iterator[None]:
     for name, value in TUNE_QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder tells what failed, and why
+    logging.getLogger("DeepSpeed").disabled = not verbose  # of this process, which trains nothing
     _start(verbose)
     try:
         yield

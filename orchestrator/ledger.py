@@ -96,7 +96,8 @@ class Ledger:
         served = self.uri.startswith("http")
         root = self.uri.rstrip("/") if served else "http://127.0.0.1:5000"
         page = f"{root}/{views.link(self._experiment, views.GROUPED, charts=False)}"
-        return page if served else f"{page} after: mlflow ui --backend-store-uri {self._shown}"
+        start = f"mlflow ui --host 127.0.0.1 --backend-store-uri {self._shown}"
+        return page if served else f"{page} after: {start}"
 
     # --- reading ------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers.utils import logging
 
 # A change below makes another model: raise TINY_RECIPE in training/model.py, part of its fingerprint.
 VOCABULARY = 1024
@@ -50,6 +51,7 @@ def build(conversations: list[list[dict[str, str]]], out: Path, seed: int) -> Pa
         torch.set_num_threads(threads)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=out.name, dir=out.parent))
+    logging.disable_progress_bar()
     try:
         model.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)

@@ -1,6 +1,7 @@
 """The SLURM script against a real slurmctld and slurmd: a study, requeued midway, finishes what is missing.
 
-Run by `make slurm`, as root, with Debian's slurm-wlm and munge installed.
+Run by `make slurm`, as root, with Debian's slurm-wlm and munge installed; in a process namespace of its own,
+since the script's last word is `ray stop`, which ends every Ray process that it sees.
 """
 
 import os

@@ -3,6 +3,7 @@
 `make screenshots` runs it over the demo's record, and keeps what it sees for the README.
 """
 
+import io
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from made_record import fill
 from mlflow.tracking import MlflowClient
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service as Driver
@@ -87,7 +89,8 @@ class Page:
             for close in self.all("[data-component-id='mlflow.assistant.chat_panel.close']"):
                 close.click()
             time.sleep(2)  # charts grow and notices fade
-            self.browser.save_screenshot(str(SHOTS / f"ui-{name}.png"))
+            picture = Image.open(io.BytesIO(self.browser.get_screenshot_as_png()))
+            picture.convert("RGB").quantize(128).save(SHOTS / f"ui-{name}.png", optimize=True)
 
 
 @pytest.fixture(scope="module")

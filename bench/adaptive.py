@@ -161,6 +161,18 @@ def equal_power(power: float, curve: "pd.Series[float]") -> float:
     return float(np.interp(power, risen, curve.index)) if power >= risen[0] else np.nan
 
 
+def sizes(studies: dict[tuple[str, str], list[Study]]) -> pd.DataFrame:
+    """Held-out pairs of a split, and the spread (pp) of one seed's diff and of the users' part."""
+    rows = []
+    for (setting, kind), drawn in studies.items():
+        if kind == NOTHING:
+            truth, paths = SETTINGS[setting], [one for study in drawn for one in study.paths]
+            seeds = np.sqrt(np.mean([one.of_seeds[-1] * one.seeds[-1] for one in paths]))
+            users = np.sqrt(np.mean([one.of_users[-1] for one in paths]))
+            rows.append((setting, round(2 * truth.users * truth.pairs_per_user), float(seeds), float(users)))
+    return pd.DataFrame(rows, columns=["setting", "pairs", "sd of one seed", "sd of users"])
+
+
 def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(the table, the fixed designs' power by seeds) of all settings."""
     rows, curves = [], []
@@ -288,7 +300,8 @@ def main() -> None:
     single, double = simulate(args.studies)
     found, curves = designs(single)
     chosen = choices({key: drawn[:CHOICES] for key, drawn in single.items()})
-    for name, frame in (("designs", found), ("published", published(double)), ("choices", chosen)):
+    tables = {"settings": sizes(single), "designs": found, "published": published(double), "choices": chosen}
+    for name, frame in tables.items():
         shown = frame.map(lambda cell: plain(cell, 3) if isinstance(cell, float) else cell)
         print(f"\n### {name}\n\n{table(shown)}", flush=True)
     if args.figure:

@@ -1,8 +1,8 @@
 """What a machine with a GPU is asked once there is one: a whole cell, cells that share the card, the loop.
 
-    python -m bench.card model --home FOLDER      a model of Qwen2.5-0.5B's shape, made up
+    python -m bench.card make  [--home FOLDER]    a model of Qwen2.5-0.5B's shape, 18,000 pairs, their scores
     python -m bench.card cell  [--steps 2000]     one cell of v5b's shape: the share of its time inside steps
-    python -m bench.card share [--lanes 1 2 3 4] [--mps]   cells at once, and v5b's 102 arms projected
+    python -m bench.card share [--lanes 1 2 3] [--mps]   cells at once, and v5b's 102 arms projected
     python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected alike
 
 Needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.worker`, as a Ray
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from training.scoring import open_scored
 ARMS = {"dpo": 85, "wpo": 17}  # of v5b
 STEPS = 2000
 WARM_UP = 5  # steps of a cell that is not timed: imports, kernels
+TOGETHER_S = 120.0  # that lanes wait for one another
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,10 @@ def run(order: Order) -> Timed:
     return Timed(inside, float(facts["seconds_cell"]) - inside, peak)
 
 
-def warmed(order: Order) -> Timed:
-    """A short cell first, whose time is not counted."""
+def warm_up(order: Order) -> None:
+    """A short cell, whose time is not counted."""
     short = order.trial.training.model_copy(update={"max_steps": WARM_UP})
     run(replace(order, trial=replace(order.trial, training=short)))
-    return run(order)
 
 
 def cell(order: Order, peak_tflops: float) -> pd.DataFrame:
@@ -78,7 +78,8 @@ def cell(order: Order, peak_tflops: float) -> pd.DataFrame:
     scored, training = open_scored(order.scored), order.trial.training
     sums = arithmetic(scored, np.arange(len(scored)), order.model)
     tokens, flops = (training.batch_size * number / len(scored) for number in sums)
-    found = warmed(order)
+    warm_up(order)
+    found = run(order)
     step = found.steps / (2 * training.max_steps)
     return pd.DataFrame(
         [
@@ -101,15 +102,16 @@ def share(orders: dict[str, Order], lanes: Sequence[int]) -> pd.DataFrame:
     rows = []
     steps, order = orders["dpo"].trial.training.max_steps, orders["dpo"]
     counted = footprint(load_config(order.model), order.trial.training, order.micro_batch, 1, order.deepspeed)
+    context = multiprocessing.get_context("spawn")
     for width in lanes:
-        context = multiprocessing.get_context("spawn")
-        together, said = context.Barrier(width), context.Queue()
-        workers = [context.Process(target=_lane, args=(orders, together, said)) for _ in range(width)]
-        for worker in workers:
-            worker.start()
-        found: list[dict[str, Timed]] = [said.get() for _ in workers]
-        for worker in workers:
-            worker.join()
+        together = (context.Barrier(width, timeout=TOGETHER_S),)
+        with ProcessPoolExecutor(width, context, _meet, together) as pool:
+            futures = [pool.submit(_lane, orders) for _ in range(width)]
+            try:
+                found = [future.result() for future in futures]
+            except Exception as error:  # what does not fit costs its row, not the rows before
+                print(f"{width} lanes: {type(error).__name__}: {error}", flush=True)
+                break
         arms = {name: float(np.mean([times[name].arm(steps) for times in found])) for name in orders}
         rows.append(
             {
@@ -124,15 +126,25 @@ def share(orders: dict[str, Order], lanes: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _lane(orders: dict[str, Order], together: Any, said: Any) -> None:
-    found = {}
-    for name, order in orders.items():
-        mine = replace(order, log=order.log.with_suffix(f".{os.getpid()}.log"))
-        short = mine.trial.training.model_copy(update={"max_steps": WARM_UP})
-        run(replace(mine, trial=replace(mine.trial, training=short)))
-        together.wait()
-        found[name] = run(mine)
-    said.put(found)
+def _meet(barrier: Any) -> None:
+    """Lanes' cells of a method start at once."""
+    global _together
+    _together = barrier
+
+
+def _lane(orders: dict[str, Order]) -> dict[str, Timed]:
+    found: dict[str, Timed] = {}
+    try:
+        for name, order in orders.items():
+            mine = replace(order, log=order.log.with_suffix(f".{os.getpid()}.log"))
+            if not found:
+                warm_up(mine)
+            _together.wait()
+            found[name] = run(mine)
+    except BaseException:
+        _together.abort()
+        raise
+    return found
 
 
 def loop(order: Order, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFrame:
@@ -181,9 +193,9 @@ def loop(order: Order, home: Path, lanes: Sequence[int], small: bool) -> pd.Data
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("what", choices=["model", "cell", "share", "loop"])
+    flags.add_argument("what", choices=["make", "cell", "share", "loop"])
     flags.add_argument("--home", type=Path, default=Path(tempfile.gettempdir()) / "card")
-    flags.add_argument("--steps", type=int, help="an arm; 2000 for a cell, 200 for share, 100 for the loop")
+    flags.add_argument("--steps", type=int, help="an arm; 2000 for a cell, otherwise 100")
     flags.add_argument("--method", choices=list(METHODS), default="dpo", help="of a cell")
     flags.add_argument("--lanes", type=int, nargs="+", default=[1, 2, 3])
     flags.add_argument("--mps", action="store_true", help="share under NVIDIA MPS")
@@ -191,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.add_argument("--small", action="store_true", help="a model and a table for a machine without a GPU")
     args = flags.parse_args(argv)
     args.home.mkdir(parents=True, exist_ok=True)
-    steps = args.steps or {"share": 200, "loop": 100}.get(args.what, STEPS)
+    steps = args.steps or (STEPS if args.what == "cell" else 100)
     orders = {name: make_order(args.home, args.small, name, steps) for name in METHODS}
     print(f"{hardware()}, torch {torch.__version__}")
     if args.what == "cell":

@@ -1,6 +1,7 @@
 """A cell of v5b's shape for `bench.card`, all made up: random weights, random words, random groups."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
 
 
 def chats(small: bool) -> pd.DataFrame:
-    """As many pairs as PRISM has, of its lengths: 191 tokens a sequence. Fewer, shorter if `small`."""
+    """As many pairs as PRISM has, of its lengths: 190 tokens a sequence. Fewer, shorter if `small`."""
     if small:
         return make_pairs(
             np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHARACTERS.items()}
@@ -41,7 +42,12 @@ def make_order(home: Path, small: bool, method: str, steps: int) -> Order:
     model = home / "model"
     if not model.exists():
         make_model(pairs, model, SMALL if small else QWEN, training.dtype)
-    scored = score(pairs, ModelSpec(path=str(model)), TwinData(), training, home / "cache").path
+    start = time.monotonic()
+    scored = score(pairs, ModelSpec(path=str(model)), TwinData(), training, home / "cache")
+    if scored.computed:
+        print(f"{scored.pairs} pairs tokenised and scored in {time.monotonic() - start:.1f} s", flush=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     rng = np.random.default_rng(1)
     users = rng.integers(len(pairs) // 13 + 2, size=len(pairs))
     groups = pairs[["pair_id"]].assign(
@@ -59,7 +65,7 @@ def make_order(home: Path, small: bool, method: str, steps: int) -> Order:
     return Order(
         trial,
         ModelFiles(str(model)),
-        scored,
+        scored.path,
         home / "groups.parquet",
         "",
         log,

@@ -124,7 +124,7 @@ def test_an_arm_takes_what_is_counted(
     config = AutoConfig.from_pretrained(folder)
     counted = memory.footprint(config, TRAINING, 4, 1, settings)
     assert counted.states == pytest.approx(between[-1], rel=0.01)
-    assert counted.worst == pytest.approx(living.most, rel=0.03)
+    assert counted.worst == pytest.approx(living.most, rel=0.015)
 
 
 def test_the_bucket_is_deepspeeds() -> None:

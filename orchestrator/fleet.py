@@ -128,7 +128,7 @@ class Fleet(threading.Thread):
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
     def disband(self, working: Collection[int]) -> None:
-        """Wait until the lanes of these numbers, which the desk sent home, are gone; those that still wait for
+        """Wait until the lanes of these numbers, which the desk sent home, are gone; those that wait for
         room end with this process."""
         self._ended.set()
         self.join()

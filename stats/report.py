@@ -31,8 +31,8 @@ def write(
 ) -> Path:
     """Write report.md, the same as one HTML file, its tables as CSV and its figures into `out`; returns the
     path of report.md. `setup`: what a reader has to know, `study` among it. `other`: verdicts.csv of another
-    version of the study, to check against. `decisions`: of `stats.sequential.decide`, and its looks, where the
-    evidence asked for the seeds. Tables stay as they are in any language."""
+    version of the study, to check against. `decisions`: of `stats.sequential.decide`, and its looks, where
+    the evidence asked for the seeds. Tables stay as they are in any language."""
     out.mkdir(parents=True, exist_ok=True)
     found = tables(comparison)
     checked = None if other is None else crosscheck(comparison.verdicts, other)

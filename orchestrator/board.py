@@ -1,12 +1,13 @@
 """What a person sees of a study: its cells, method by split with a mark a seed; live on a terminal."""
 
 import io
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +16,9 @@ from rich.text import Text
 
 from orchestrator.study import BASELINE, Study
 from orchestrator.trial import Progress, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # later: evidence will say whether the study asks for it (`orchestrator/adaptive.py`).
 MARKS = {"finished": "●", "failed": "✗", "retried": "↻", "started": "◐", "missing": "·", "later": " "}
@@ -149,6 +153,22 @@ def grid(study: Study, trials: Sequence[Trial], status: Mapping[str, str], notes
             said = [f"{trial.seed}: {notes[trial.trial_id]}" for trial in cells if trial.trial_id in notes]
             table.add_row(method, split, marks, ", ".join(said))
     return table
+
+
+def verdicts(table: "pd.DataFrame") -> Table:
+    """Verdicts as they stand (`stats.sequential.decide`), and what would decide the unsettled."""
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("method", "split", "verdict", "seeds", "would decide (80 % power)", ""):
+        shown.add_column(head)
+    for row in table.to_dict("records"):
+        enough = [
+            f"{row[f'needed_{what}']:.0f} {what}" + (" (cheaper)" if what == row["cheaper"] else "")
+            for what in ("seeds", "pairs")
+            if math.isfinite(row[f"needed_{what}"])
+        ]
+        seen = (row["method"], row["split"], row["state"], str(row["seeds"]))
+        shown.add_row(*seen, " or ".join(enough), row["note"])
+    return shown
 
 
 def text(renderable: RenderableType, width: int = 110) -> str:

@@ -7,13 +7,15 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from orchestrator.agenda import Agenda, agenda
-from orchestrator.board import MARKS, grid, span, text
+from orchestrator.board import MARKS, grid, span, text, verdicts
 from orchestrator.places import Places
 from orchestrator.study import Resources, Study
 from orchestrator.trial import Trial
 from stats.markdown import times
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from orchestrator.ledger import Ledger
 
 
@@ -67,9 +69,18 @@ class Plan:
             f"{mark} {meaning}" for meaning, mark in MARKS.items() if study.adaptive or meaning != "later"
         )
         lines += ["", text(grid(study, self.trials, self.status, self.notes)), "", marks]
+        if study.adaptive:
+            lines += ["", text(verdicts(self._verdicts())), ""]
         if self.open:
             lines.append(self._estimate())
         return "\n".join(lines)
+
+    def _verdicts(self) -> "pd.DataFrame":
+        """The verdicts of an adaptive study as they stand."""
+        from orchestrator.adaptive import Adaptive  # pandas and scipy, which other plans do without
+
+        assert isinstance(self.agenda, Adaptive)
+        return self.agenda.verdicts
 
     def _size(self) -> str:
         planned = times(len(self.agenda.planned), "cell")

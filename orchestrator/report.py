@@ -10,6 +10,7 @@ from typing import get_args
 import pandas as pd
 
 from orchestrator import cli, grid, published
+from orchestrator.adaptive import Adaptive, looks
 from orchestrator.agenda import Agenda
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places, places
@@ -73,7 +74,9 @@ def write(
     shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
     finished = run_here["status"] == "finished"
     about = setup(study, tables, run_here[finished])
-    path = report.write(comparison, about, tables.corpus.generated, here.report, other, study.language)
+    decided = (asked.verdicts, looks(study)) if isinstance(asked, Adaptive) else None
+    generated = tables.corpus.generated
+    path = report.write(comparison, about, generated, here.report, other, study.language, decided)
     counts = {"cells": str(len(run_here)), "finished": str(int(finished.sum()))}
     run_id = ledger.publish(here.report, "report", counts)
     ledger.describe(head(path.read_text(encoding="utf-8")), run_id, "report/report.html")

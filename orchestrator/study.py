@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Discriminator,
     Field,
     NonNegativeInt,
@@ -75,7 +76,7 @@ class AdaptiveSeeds(Spec):
 
     start: int = Field(3, ge=2, description="Seeds that every split gets.")
     max: int = Field(20, ge=2, le=100, description="Seeds that no split passes.")
-    until: Literal["resolved"] = "resolved"
+    until: Literal["resolved"] = Field("resolved", description="A split ends once its verdict is settled.")
     first: Seeds = Field(
         FIRST_SEEDS, description="The seeds that are taken first; then 0, 1, 2, ... that are not among them."
     )
@@ -97,12 +98,20 @@ class AdaptiveSeeds(Spec):
         return list(islice(chain(self.first, more), self.max))
 
 
+def _list_or_keys(value: Any) -> Any:
+    if isinstance(value, list | dict | AdaptiveSeeds):
+        return value
+    raise ValueError("give a list, as [42, 123], or how far to go, as {start: 3, max: 20}")
+
+
 def _seed_plan(value: Any) -> str:
-    return "adaptive" if isinstance(value, dict | AdaptiveSeeds) else "listed"
+    return "listed" if isinstance(value, list) else "adaptive"
 
 
 SeedPlan = Annotated[
-    Annotated[Seeds, Tag("listed")] | Annotated[AdaptiveSeeds, Tag("adaptive")], Discriminator(_seed_plan)
+    Annotated[Seeds, Tag("listed")] | Annotated[AdaptiveSeeds, Tag("adaptive")],
+    Discriminator(_seed_plan),
+    BeforeValidator(_list_or_keys),
 ]
 
 
@@ -216,15 +225,16 @@ class Study(Spec):
         start, end = self.curve_window
         if start > end:
             raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
-        for shape in map(self.shape_of, self.methods):
+        for method in self.methods:
+            shape, where = self.shape_of(method), self.resources_of(method)
             micro = shape.micro_batch or 1
             if self.training.batch_size % (shape.workers * micro):
                 raise ValueError(
                     f"training.batch_size {self.training.batch_size} is no multiple of "
-                    f"resources.workers x resources.micro_batch = {shape.workers} x {micro}"
+                    f"{where}.workers x {where}.micro_batch = {shape.workers} x {micro}"
                 )
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
-        if hours and not self.resources.gpus_per_worker:
+        if hours and not any(self.shape_of(method).gpus_per_worker for method in self.methods):
             raise ValueError(
                 f"seeds.budget_gpu_hours {hours:g} where cells use no GPU; name budget_cells instead"
             )
@@ -239,6 +249,10 @@ class Study(Spec):
         """What the cells of a method run on."""
         own = self.methods[method].resources
         return self.resources.shape.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
+    def resources_of(self, method: str) -> str:
+        """Where the study file says what the cells of a method run on."""
+        return f"methods.{method}.resources" if self.methods[method].resources else "resources"
 
     @property
     def grid_splits(self) -> dict[str, SplitSpec]:
@@ -288,7 +302,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
                 f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
             )
         for place in overrides:
-            _override(config, place)
+            try:
+                _override(config, place)
+            except ValueError as error:  # a list's place that is no number
+                raise StudyError(f"{place}: no such place in the study file; see --print-config") from error
         place = str(path)
         raw = OmegaConf.to_container(config, resolve=True)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
@@ -299,7 +316,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
         raise StudyError(f"{path}: {_explain(error)}") from error
     for name, method in study.methods.items():
         check_method(method.objective, f"{path}: methods.{name}")
-        deepspeed_config(study.shape_of(name), f"{path}: ")
+        deepspeed_config(study.shape_of(name), f"{path}: {study.resources_of(name)}")
     return study
 
 
@@ -311,14 +328,14 @@ def _override(config: Any, word: str) -> None:
     OmegaConf.update(config, key, value, merge=both)
 
 
-def deepspeed_config(shape: Shape, place: str = "") -> dict[str, Any]:
+def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
     """The DeepSpeed settings that the resources name, from configs/deepspeed/."""
     folder = CONFIGS / "deepspeed"
     path = folder / f"{shape.deepspeed}.json"
     if not path.is_file():
         names = [file.stem for file in folder.glob("*.json")]
         wanted = shape.deepspeed
-        raise StudyError(f"{place}resources.deepspeed: no settings {wanted!r}; {known(wanted, names)}")
+        raise StudyError(f"{place}.deepspeed: no settings {wanted!r}; {known(wanted, names)}")
     settings: dict[str, Any] = json.loads(path.read_text())
     return settings
 

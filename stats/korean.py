@@ -22,6 +22,7 @@ KOREAN = {
     "#### Change from {reference}, same pairs, same seeds": "#### {reference} 대비 변화 (같은 pair, 같은 "
                                                             "seed)",
     "#### Train group x test group": "#### 학습 그룹 × 평가 그룹",
+    "### Verdicts, seed by seed": "### Seed를 하나씩 늘려 가며 내린 판정",
     "### The published metric: what its seeds can say": "### 발표된 지표: seed만으로 말할 수 있는 것",
     "#### Would one more seed of {reference} look like the method?":
         "#### {reference} seed를 하나 더 돌려도 이런 값이 나올까?",
@@ -181,7 +182,39 @@ KOREAN = {
     "there, two or more of them would be FIXED in {shares}.":
         "{reference}에서 방향이 예측된 split 중 {missed}개가 MISMATCH이다. 아무 효과가 없는 method라도 "
         "그중 둘 이상이 FIXED로 나올 확률: {shares}.",
+    # verdicts, seed by seed
+    "Every split was judged after each of its seeds, {start} to {most}, and got no more once settled: "
+    "{cells} cells instead of {all}.":
+        "split마다 seed {start}개부터 {most}개까지 하나 늘 때마다 판정했고, 결론이 난 split에는 seed를 더 "
+        "쓰지 않았다: 셀 {all}개 대신 {cells}개.",
+    " Verdicts that are still open: {still}.": " 아직 미결인 판정: {still}개.",
+    "Looking so often is accounted for. Over all looks and predicted splits of a method, a difference is "
+    "claimed where there is none with at most {error:.0%} (Holm over sequential p values), and a diff called "
+    "practically null (inside ±{margin:g} pp) that is not with at most {error:.0%}. The repeated intervals "
+    "capture new seeds and new users; those of all looks and predicted splits hold their truths together "
+    "with {level:.0%}, so Holm may settle a split whose interval still touches zero. An exploratory split's "
+    "interval holds for it alone. A diff that settled early is on average printed a little too large; its "
+    "interval allows for that.":
+        "이렇게 여러 번 판정하는 것을 보정했다. 한 method의 모든 판정 시점과 예측된 split을 통틀어, 없는 "
+        "차이를 있다고 할 확률은 최대 {error:.0%}(순차 p 값에 Holm), 사실상 0(±{margin:g} pp 안)이 아닌 "
+        "diff를 그렇다고 할 확률도 최대 {error:.0%}이다. 반복 구간은 새 seed와 새 유저를 반영하며, 모든 "
+        "시점과 예측된 split의 구간이 함께 참값을 포함할 확률이 {level:.0%}이다. 그래서 구간이 아직 0에 "
+        "걸친 split도 Holm으로 결론이 날 수 있다. exploratory split의 구간은 그 split 하나에만 해당한다. "
+        "일찍 결론이 난 diff는 평균적으로 조금 크게 출력되며, 구간은 이를 감안한다.",
+    "`seeds to decide` (with these pairs) and `pairs to decide` (held-out, with these seeds) would each "
+    "settle the split with 80 % power if the printed diff were the truth; `cheaper` is what has to grow by "
+    "the smaller factor. `chance`: that seeds up to {most} decide; below {futility:g} a split stops.":
+        "출력된 diff가 참이라면 `필요한 seed`(현재 pair에서) 또는 `필요한 pair`(held-out, 현재 seed에서)가 "
+        "각각 검정력 80 %로 결론을 낸다. `더 싼 쪽`은 늘려야 하는 배수가 작은 쪽이다. `가능성`: seed를 "
+        "{most}개까지 늘려 결론이 날 확률. {futility:g}보다 작으면 그 split은 멈춘다.",
     # headings of tables
+    "settled at": "결론이 난 seed 수",
+    "repeated interval": "반복 구간",
+    "seeds to decide": "필요한 seed",
+    "pairs to decide": "필요한 pair",
+    "cheaper": "더 싼 쪽",
+    "chance": "가능성",
+    "note": "비고",
     "value": "값",
     "mean": "평균",
     "planned": "계획",
@@ -253,6 +286,12 @@ KOREAN = {
     "contradicted": "반대됨",
     "practically null": "사실상 0",
     "undecided": "판단 유보",
+    "open": "미결",
+    "more seeds would not decide": "seed를 늘려도 결론이 나지 않음",
+    "differs from zero, by less than the margin": "0과 다르지만 한계보다 작음",
+    "exploratory: outside the family of tests, no seeds beyond the first":
+        "exploratory: 검정 집합 밖, 처음 seed만 사용",
+    "the budget is spent": "예산 소진",
     "A minus B": "A − B",
     "null control": "null 대조군",
     "crossed ANOVA": "교차 분산분석",
@@ -384,4 +423,6 @@ WITH_NUMBERS = {
     "one seed against {seeds} of the reference": "seed 하나를 비교 기준 {seeds}개와 비교",
     "cell {method}/{split}/{seed}": "셀 {method}/{split}/{seed}",
     "at cap ({arm})": "상한 비율 ({arm})",
+    "at the most seeds, {most}": "seed 상한 {most}개에 도달",
+    "its cell of seed {seed} failed": "seed {seed} 셀이 실패함",
 }

@@ -1,11 +1,12 @@
 """What the sections of a report share: its words, its figures, and tables with headings in its language."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from stats.markdown import table
+from stats.markdown import NOTHING, table
 from stats.words import Words
 
 
@@ -30,6 +31,14 @@ class Page:
         """yes, no, or - where there is no answer."""
         words = {True: self.say("yes"), False: self.say("no")}
         return [words.get(answer, "-") for answer in answers]
+
+    def counts(self, values: "pd.Series[float]") -> list[str]:
+        """Whole numbers; that none is enough, where it is infinite; - where there is none."""
+        none = self.say("none is enough")
+        return [
+            NOTHING if math.isnan(value) else f"{value:.0f}" if math.isfinite(value) else none
+            for value in values
+        ]
 
     def captured(self, found: pd.DataFrame) -> list[str]:
         """What an interval captures, and in brackets the note beside it; columns captures, note."""

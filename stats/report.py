@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stats import html, sections, sections_design, sections_evidence
+from stats import html, sections, sections_design, sections_evidence, sections_seeds
 from stats.comparison import THERE, Comparison
 from stats.crosscheck import crosscheck
 from stats.gates import BASELINE
 from stats.page import Page, titled
 from stats.plots import draw
+from stats.sequential import Looks
 from stats.verdicts import changes
 from stats.words import Language, Words
 
@@ -26,20 +27,24 @@ def write(
     out: Path,
     other: pd.DataFrame | None = None,
     language: Language = "en",
+    decisions: tuple[pd.DataFrame, Looks] | None = None,
 ) -> Path:
     """Write report.md, the same as one HTML file, its tables as CSV and its figures into `out`; returns the
     path of report.md. `setup`: what a reader has to know, `study` among it. `other`: verdicts.csv of another
-    version of the study, to check against. Tables stay as they are in any language."""
+    version of the study, to check against. `decisions`: of `stats.sequential.decide`, and its looks, where
+    the evidence asked for the seeds. Tables stay as they are in any language."""
     out.mkdir(parents=True, exist_ok=True)
     found = tables(comparison)
     checked = None if other is None else crosscheck(comparison.verdicts, other)
     if checked is not None:
         found["crosscheck"] = checked
+    if decisions is not None:
+        found["seeds"] = decisions[0]
     for name, frame in found.items():
         frame.to_csv(out / f"{name}.csv", index=False, float_format=FLOATS)
     page = Page(Words(language), draw(comparison, out, Words(language)))
     report = out / "report.md"
-    report.write_text(render(comparison, setup, generated, page, checked), encoding="utf-8")
+    report.write_text(render(comparison, setup, generated, page, checked, decisions), encoding="utf-8")
     html.write(report, setup["study"], language)
     return report
 
@@ -84,6 +89,7 @@ def render(
     generated: bool,
     page: Page,
     checked: pd.DataFrame | None = None,
+    decisions: tuple[pd.DataFrame, Looks] | None = None,
 ) -> str:
     """The report's text, in the order of the study's notes; what the evidence supports comes last, and in one
     sentence at the top. `checked`: of `stats.crosscheck`."""
@@ -95,10 +101,11 @@ def render(
     parts += sections.by_seed(comparison, page)
     if checked is not None:
         parts += sections.crosscheck(checked, page)
+    for section in (sections_design.curves, sections_evidence.supported, sections_evidence.evidence):
+        parts += section(comparison, page)
+    if decisions is not None:
+        parts += sections_seeds.decisions(*decisions, page)
     for section in (
-        sections_design.curves,
-        sections_evidence.supported,
-        sections_evidence.evidence,
         sections_evidence.tail,
         sections_evidence.deciding,
         sections_design.power,

@@ -1,7 +1,5 @@
 """The sections of a report about curves, power and the published rule: frames of a comparison as Markdown."""
 
-import math
-
 import pandas as pd
 from scipy.stats import binom
 
@@ -80,7 +78,7 @@ def power(comparison: Comparison, page: Page) -> list[str]:
                 "between seeds is taken as sampling of the tail's pairs, which more pairs buy down, and a "
                 "rest, which more seeds do."
             ),
-            page.table(_tail_needed(comparison.tail_needed, say)),
+            page.table(_tail_needed(comparison.tail_needed, page)),
         ]
     if len(comparison.detectable):
         shown = comparison.detectable.drop(columns="study")
@@ -89,7 +87,7 @@ def power(comparison: Comparison, page: Page) -> list[str]:
             shown[column] = shown[column].map(plain)
         wanted = comparison.needed.drop(columns="study")
         wanted["quantity"] = say.each(wanted["quantity"])
-        wanted = wanted.assign(**{name: _count(wanted[name], say) for name in ("seeds", "pairs")})
+        wanted = wanted.assign(**{name: page.counts(wanted[name]) for name in ("seeds", "pairs")})
         parts += [
             say("Held-out users. Smallest diff seen with 80 % power, by the variances found here:"),
             page.table(shown),
@@ -102,12 +100,7 @@ def power(comparison: Comparison, page: Page) -> list[str]:
     return [*parts, *page.picture("power")] if len(parts) > 1 else []
 
 
-def _count(values: "pd.Series[float]", say: Words) -> list[str]:
-    """Whole numbers, or that none is enough."""
-    return [f"{value:.0f}" if math.isfinite(value) else say("none is enough") for value in values]
-
-
-def _tail_needed(needed: pd.DataFrame, say: Words) -> pd.DataFrame:
+def _tail_needed(needed: pd.DataFrame, page: Page) -> pd.DataFrame:
     titles = {
         "diff_pp": "diff pp",
         "seeds": "seeds",
@@ -116,7 +109,7 @@ def _tail_needed(needed: pd.DataFrame, say: Words) -> pd.DataFrame:
         "pairs_one_seed": "pairs, one seed against the reference",
     }
     shown = needed.rename(columns=titles)
-    return shown.assign(**{name: _count(shown[name], say) for name in list(titles.values())[1:]})
+    return shown.assign(**{name: page.counts(shown[name]) for name in list(titles.values())[1:]})
 
 
 def rule(comparison: Comparison, page: Page) -> list[str]:

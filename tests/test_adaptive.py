@@ -10,6 +10,8 @@ import pytest
 from orchestrator import grid
 from orchestrator.adaptive import Adaptive
 from orchestrator.agenda import Agenda, Listed, agenda
+from orchestrator.board import text
+from orchestrator.board import verdicts as board
 from orchestrator.searcher import CellSearcher
 from orchestrator.shape import Shape
 from orchestrator.study import Study
@@ -134,6 +136,25 @@ def test_a_resumed_sweep_makes_the_same_decisions() -> None:
         pd.testing.assert_frame_equal(resumed.verdicts, whole.verdicts)
     assert not adaptive(study(), cells).open
     assert {trial.trial_id for trial in adaptive(study(), cells).planned} == {cell.trial_id for cell in cells}
+
+
+def test_a_person_sees_the_verdicts_as_they_stand_and_what_would_decide_the_others() -> None:
+    asked = adaptive(study())
+    run(asked)
+    table = asked.verdicts.set_index("split")
+    lines = {line.split()[1]: line for line in text(board(asked.verdicts), 200).splitlines()}
+    assert {split: line.split()[0] for split, line in lines.items() if split in EFFECTS} == dict.fromkeys(
+        EFFECTS, "dpo"
+    )
+    for split, row in table.iterrows():
+        assert f"{row['state']}  " in lines[str(split)]
+        needed = {what: row[f"needed_{what}"] for what in ("seeds", "pairs")}
+        for what, number in needed.items():
+            assert (f"{number:.0f} {what}" in lines[str(split)]) == np.isfinite(number)
+    unsettled = table[table["cheaper"] != ""]
+    assert len(unsettled)
+    for split, row in unsettled.iterrows():
+        assert f"{row['cheaper']} (cheaper)" in lines[str(split)]
 
 
 def test_a_budget_of_cells_counts_those_in_the_record() -> None:

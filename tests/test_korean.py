@@ -17,6 +17,8 @@ from stats import fonts, report, weight_report
 from stats.korean import KOREAN, WITH_NUMBERS
 from stats.page import TITLES
 from stats.published import published_report, read
+from stats.sequential import Looks, decide
+from stats.sums import user_sums
 from tests.test_report import compared, study
 from tests.test_weights import planted
 
@@ -65,7 +67,8 @@ def test_every_text_has_an_entry_with_the_same_named_places() -> None:
 def test_no_entry_is_left_of_a_text_that_is_gone() -> None:
     """Words of tables stand in the sources as a text, a name, or a text with something put in."""
     texts = {text for text in said() if text.startswith("{number} ")}
-    for path in [*SOURCES, *(ROOT / "training" / "data").glob("*.py"), ROOT / "orchestrator" / "ledger.py"]:
+    notes = [ROOT / "orchestrator" / name for name in ("ledger.py", "adaptive.py")]
+    for path in [*SOURCES, *(ROOT / "training" / "data").glob("*.py"), *notes]:
         if path.name == "korean.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -88,7 +91,8 @@ def foreign(page: Path, names: set[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of a study with outcomes, curves, weights, another version, and a cell that failed."""
+    """The whole report of a study with outcomes, curves, weights, another version, a cell that failed, and
+    verdicts settled seed by seed."""
     cells, *tables = study()
     wpo = cells["method"] == "wpo"
     for arm in "AB":
@@ -97,7 +101,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells.loc[wpo & (cells["split"] == "S2") & (cells["seed"] == 0), "A/margin_tail"] = 0.0
     comparison = compared(cells, *tables)
     out = tmp_path_factory.mktemp("korean")
-    return report.write(comparison, {"study": "s"}, True, out, comparison.verdicts, "ko")
+    looks = Looks(2, 4)
+    predicted = {"S1": "A > B", "S2": "A = B", "S3": "exploratory"}
+    decided = decide(user_sums(tables[0]), predicted, looks, {"dpo": range(4), "wpo": range(4)})
+    decided.loc[decided.index[:2], ["state", "note"]] = [
+        ["undecided", "at the most seeds, 4"],
+        ["open", "its cell of seed 3 failed"],
+    ]
+    return report.write(comparison, {"study": "s"}, True, out, comparison.verdicts, "ko", (decided, looks))
 
 
 def test_a_whole_report_is_korean(page: Path) -> None:

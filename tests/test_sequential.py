@@ -13,10 +13,12 @@ from statsmodels.stats.multitest import multipletests
 from bench.adaptive import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, published, simulate
 from stats.boundaries import nominal, reach, sequential_p
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
-from stats.sections_seeds import render
+from stats.page import Page
+from stats.sections_seeds import decisions
 from stats.sequential import OPEN, Looks, Path, decide, family, holm
 from stats.simulate import Truth, outcomes
 from stats.sums import user_sums
+from stats.words import Words
 
 LOOKS = Looks(start=3, most=8)
 SEEDS = {"dpo": [4, 0, 6, 2, 1, 3, 5, 7]}
@@ -255,7 +257,7 @@ def test_tables_without_an_interval_get_an_answer(users: int) -> None:
 
 
 def test_the_section_says_what_was_spent_and_what_would_decide(sums: pd.DataFrame) -> None:
-    text = "\n\n".join(render(decide(sums, PREDICTIONS, LOOKS, SEEDS), LOOKS))
+    text = "\n\n".join(decisions(decide(sums, PREDICTIONS, LOOKS, SEEDS), LOOKS, Page(Words(), {})))
     assert "32 cells instead of 32" in text
     rows = {line.split(" | ")[1]: line for line in text.splitlines() if line.startswith("| dpo")}
     assert set(rows) == set(PREDICTIONS)

@@ -76,3 +76,4 @@ def test_an_adaptive_sweep_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch:
     assert seeds["baseline"] == 2
     page = (places.report / "report.md").read_text()
     assert f"{len(asked.planned)} of {len(asked.planned)} cells finished" in page
+    assert "### Verdicts, seed by seed" in page

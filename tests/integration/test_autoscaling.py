@@ -25,7 +25,7 @@ CLUSTER = {
     },
     "head_node_type": "ray.head.default",
     "upscaling_speed": 1.0,
-    "auth": {},
+    "auth": {"ssh_user": "nobody"},
     "file_mounts": {},
     "file_mounts_sync_continuously": False,
     **{name: [] for name in ("cluster_synced_files", "rsync_exclude", "rsync_filter")},
@@ -76,7 +76,8 @@ def status(head: Head) -> str:
 
 def test_nodes_come_for_the_lanes_and_are_released_when_they_are_done(tmp_path: Path) -> None:
     port = free_port()
-    provider = {"type": "fake_multinode", "launch_multiple": True, "gcs_address": f"{node_ip()}:{port}"}
+    provider = {"type": "fake_multinode", "launch_multiple": True, "disable_node_updaters": True}
+    provider |= {"gcs_address": f"{node_ip()}:{port}"}
     (tmp_path / "cluster.json").write_text(json.dumps(CLUSTER | {"provider": provider}))
     (tmp_path / "study.yaml").write_text(STUDY)
     scaling = (f"--autoscaling-config={tmp_path / 'cluster.json'}", "--num-cpus=1")

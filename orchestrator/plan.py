@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from orchestrator.agenda import Agenda, agenda
 from orchestrator.board import MARKS, grid, span, text, verdicts
 from orchestrator.places import Places
-from orchestrator.study import Resources, Study
+from orchestrator.shape import Resources
+from orchestrator.study import Study
 from orchestrator.trial import Trial
 from stats.markdown import times
 

@@ -7,8 +7,9 @@ import pandas as pd
 import yaml
 
 from orchestrator import cli
+from orchestrator.mistakes import known
 from orchestrator.places import places
-from orchestrator.study import Study, known
+from orchestrator.study import Study
 from stats.errors import TableError
 from stats.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
 from training.data.corpus import Corpus, load

@@ -35,3 +35,15 @@ class Shape(Spec):
         """`gpus_per_worker`, after `orchestrator.share` has put a number in the place of auto."""
         assert not isinstance(self.gpus_per_worker, str)
         return self.gpus_per_worker
+
+
+class Resources(Shape):
+    """Where cells run."""
+
+    lanes: int | None = Field(
+        None, ge=1, description="Cells of one shape at the same time; as many as fit where absent."
+    )
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(**self.model_dump(exclude={"lanes"}))

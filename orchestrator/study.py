@@ -3,29 +3,25 @@
 Knows no ray and no mlflow, so that `--help` and `--dry-run` answer at once.
 """
 
-import difflib
 import json
 from collections.abc import Sequence
-from itertools import chain, count, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Discriminator,
     Field,
     NonNegativeInt,
     PositiveFloat,
-    Tag,
     ValidationError,
     model_validator,
 )
 from yaml import YAMLError
 
-from orchestrator.shape import Shape
+from orchestrator.mistakes import explain, known
+from orchestrator.seeds import AdaptiveSeeds, SeedPlan, Seeds
+from orchestrator.shape import Resources, Shape
 from stats.cuts import CUTS, W2_CUT
 from stats.verdicts import PublishedRule
 from stats.words import Language
@@ -58,73 +54,6 @@ TRAITS: dict[str, str | None] = {
 }
 _HERE = Path(__file__).resolve().parent
 CONFIGS = next(folder / "configs" for folder in (_HERE, _HERE.parent) if (folder / "configs").is_dir())
-
-
-def _distinct(seeds: list[int]) -> list[int]:
-    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-    if twice:
-        raise ValueError(f"seed {twice[0]} stands twice; name each seed once")
-    return seeds
-
-
-Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
-FIRST_SEEDS = [42, 123, 456, 789, 999]  # the published study's
-
-
-class AdaptiveSeeds(Spec):
-    """As many seeds of each split as its verdict needs (`orchestrator/adaptive.py`)."""
-
-    start: int = Field(3, ge=2, description="Seeds that every split gets.")
-    max: int = Field(20, ge=2, le=100, description="Seeds that no split passes.")
-    until: Literal["resolved"] = Field("resolved", description="A split ends once its verdict is settled.")
-    first: Seeds = Field(
-        FIRST_SEEDS, description="The seeds that are taken first; then 0, 1, 2, ... that are not among them."
-    )
-    budget_cells: int | None = Field(None, ge=1, description="Cells of the study, those in the record too.")
-    budget_gpu_hours: float | None = Field(
-        None, gt=0, description="GPU hours of the study's cells, those in the record too."
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "AdaptiveSeeds":
-        if self.start > self.max:
-            raise ValueError(f"start {self.start} is more than max {self.max}; lower it")
-        return self
-
-    @property
-    def order(self) -> list[int]:
-        """All seeds there may be, in the order in which they are taken."""
-        more = (seed for seed in count() if seed not in self.first)
-        return list(islice(chain(self.first, more), self.max))
-
-
-def _list_or_keys(value: Any) -> Any:
-    if isinstance(value, list | dict | AdaptiveSeeds):
-        return value
-    raise ValueError("give a list, as [42, 123], or how far to go, as {start: 3, max: 20}")
-
-
-def _seed_plan(value: Any) -> str:
-    return "listed" if isinstance(value, list) else "adaptive"
-
-
-SeedPlan = Annotated[
-    Annotated[Seeds, Tag("listed")] | Annotated[AdaptiveSeeds, Tag("adaptive")],
-    Discriminator(_seed_plan),
-    BeforeValidator(_list_or_keys),
-]
-
-
-class Resources(Shape):
-    """Where cells run."""
-
-    lanes: int | None = Field(
-        None, ge=1, description="Cells of one shape at the same time; as many as fit where absent."
-    )
-
-    @property
-    def shape(self) -> Shape:
-        return Shape(**self.model_dump(exclude={"lanes"}))
 
 
 class StudyMethod(MethodSpec):
@@ -275,14 +204,6 @@ class Study(Spec):
         return self.methods[method].seeds or general
 
 
-def known(wrong: str, valid: Sequence[str] | dict[str, Any]) -> str:
-    """The way out of a wrong name: the nearest valid one and all of them."""
-    names = sorted(valid)
-    nearest = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{hint}valid: {', '.join(names)}"
-
-
 def load(path: Path, overrides: Sequence[str] = ()) -> Study:
     """The study of `path`, or the shipped one of that name, with dotted `key=value` overrides applied.
 
@@ -313,7 +234,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
-        raise StudyError(f"{path}: {_explain(error)}") from error
+        raise StudyError(f"{path}: {explain(error, Study)}") from error
     for name, method in study.methods.items():
         check_method(method.objective, f"{path}: methods.{name}")
         deepspeed_config(study.shape_of(name), f"{path}: {study.resources_of(name)}")
@@ -338,67 +259,3 @@ def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
         raise StudyError(f"{place}.deepspeed: no settings {wanted!r}; {known(wanted, names)}")
     settings: dict[str, Any] = json.loads(path.read_text())
     return settings
-
-
-def _explain(error: ValidationError) -> str:
-    """Pydantic's first complaint in one line: key, value, way out."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "study"
-    if first["type"] == "extra_forbidden":
-        *parents, key = [part for part in first["loc"] if part not in _TAGS]
-        return f"{place}: unknown key {key!r}; {known(str(key), _fields(parents, first['loc']))}"
-    if first["type"] == "missing":
-        return f"{place}: missing; {_field_help(first['loc'])}"
-    value = first["input"]
-    shown = "" if isinstance(value, dict) else f" (found {value!r})"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{shown}"
-
-
-# Discriminator tags stand in pydantic's locations but in no study file.
-_TAGS = {
-    "twin", "prism", "pairs", "category", "median", "random", "listed", "adaptive", "literal", "[key]",
-}  # fmt: skip
-
-
-def _fields(parents: Sequence[Any], loc: tuple[Any, ...]) -> list[str]:
-    """Names valid at a place of the study, read from pydantic's own JSON schema."""
-    schema = Study.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in loc[:-1]:
-        node = _step(schema, node, str(part))
-    return list(_resolve(schema, node).get("properties", {}))
-
-
-def _field_help(loc: tuple[Any, ...]) -> str:
-    schema = Study.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in loc:
-        node = _step(schema, node, str(part))
-    description: str = node.get("description") or _resolve(schema, node).get(
-        "description", "a value is needed here"
-    )
-    return description.splitlines()[0]
-
-
-def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """Follow references, and of alternatives the one that has keys."""
-    while True:
-        choices = node.get("anyOf", []) + ([] if "discriminator" in node else node.get("oneOf", []))
-        node = next((choice for choice in choices if "$ref" in choice), node)
-        if "$ref" not in node:
-            return node
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-
-
-def _step(schema: dict[str, Any], node: dict[str, Any], part: str) -> dict[str, Any]:
-    node = _resolve(schema, node)
-    if "discriminator" in node and part in node["discriminator"]["mapping"]:
-        return {"$ref": node["discriminator"]["mapping"][part]}
-    if part == "adaptive":
-        return node
-    if part in node.get("properties", {}):
-        found: dict[str, Any] = node["properties"][part]
-        return found
-    patterns = list(node.get("patternProperties", {}).values())
-    inside: Any = node.get("additionalProperties") or (patterns[0] if patterns else {})
-    return inside if isinstance(inside, dict) else {}

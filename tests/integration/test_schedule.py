@@ -1,5 +1,6 @@
 """Real Ray Tune and Ray Train lanes with a fake trainer: each fate a cell can meet, in one sweep."""
 
+import json
 import os
 import signal
 import sys
@@ -53,6 +54,9 @@ def fake_trainer(order: Order, report: Report) -> TrialResult:
     first = not (work / "begun").exists()
     work.mkdir(parents=True, exist_ok=True)
     (work / "begun").touch()
+    if fate == "fine":
+        for step in (1, 2):
+            report.kept(f"{order.work}/checkpoint-{step}", step)
     if fate == "worker killed once" and first:
         os._exit(137)
     if fate == "crashes always":
@@ -107,8 +111,11 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         table = ledger.cells(trials)
         table["work"] = [order.work for order in orders]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}
+    table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
     tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")
-    return table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")
+    joined = table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")
+    joined.attrs = table.attrs
+    return joined
 
 
 def test_every_cell_ends_finished_or_failed(cells: pd.DataFrame) -> None:
@@ -131,6 +138,11 @@ def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFram
     }
     for fate, reason in reasons.items():
         assert reason in cells.loc[fate, "attempt_1"]
+
+
+def test_ray_train_keeps_the_newest_checkpoint_it_is_told_of(cells: pd.DataFrame) -> None:
+    uri = f"{cells.loc['fine', 'work']}/checkpoint-2"
+    assert cells.attrs["pointers"] == [{"uri": uri, "step": 2}]
 
 
 def test_half_the_micro_batch_is_in_the_record(cells: pd.DataFrame) -> None:

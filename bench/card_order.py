@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from bench.steps import make_pairs
+from orchestrator.shape import Shape
 from orchestrator.trial import Order, Trial
 from training import tiny
 from training.model import ModelFiles
@@ -71,6 +72,7 @@ def make_order(home: Path, small: bool, method: str, steps: int) -> Order:
         log,
         training.batch_size,
         settings,
+        Shape(),
         500,
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator import grid, prepare, report
+from orchestrator.agenda import Listed
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.provenance import provenance
@@ -20,7 +21,7 @@ def fill(study: Study, home: Path) -> Ledger:
     for number, trial in enumerate(trials):
         made = _result(trial, tables.groups[trial.split], np.random.default_rng(number))
         ledger.finish(ledger.start(trial, about), made, {"attempts": "1"})
-    report.write(study, tables, trials, ledger, places)
+    report.write(study, tables, Listed(trials, {}), ledger, places)
     return ledger
 
 

@@ -52,7 +52,7 @@ resources: {cpus_per_worker: 2}
 """
 # With nothing asked for the autoscaler takes idle nodes away; its made-up ones here never count as idle.
 RELEASED = re.compile(r"From request_resources:\n \(none\)")
-NODES = "import ray; ray.init(log_to_driver=False); print(sum(node['Alive'] for node in ray.nodes()))"
+NODES = "import ray; ray.init(log_to_driver=False); print('alive', sum(node['Alive'] for node in ray.nodes()))"
 
 
 def nodes(head: Head) -> int:
@@ -65,7 +65,8 @@ def nodes(head: Head) -> int:
         timeout=120,
         check=False,
     )
-    return int(said.stdout.split()[-1]) if said.returncode == 0 else 0
+    found = re.search(r"alive (\d+)", said.stdout)
+    return int(found[1]) if found else 0
 
 
 def status(head: Head) -> str:

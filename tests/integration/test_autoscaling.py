@@ -52,7 +52,9 @@ resources: {cpus_per_worker: 2}
 """
 # With nothing asked for the autoscaler takes idle nodes away; its made-up ones here never count as idle.
 RELEASED = re.compile(r"From request_resources:\n \(none\)")
-NODES = "import ray; ray.init(log_to_driver=False); print('alive', sum(node['Alive'] for node in ray.nodes()))"
+NODES = (
+    "import ray; ray.init(log_to_driver=False); print('alive', sum(node['Alive'] for node in ray.nodes()))"
+)
 
 
 def nodes(head: Head) -> int:

@@ -4,7 +4,7 @@ import io
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -67,17 +67,23 @@ class Lines:
 
 @dataclass
 class Screen:
-    """A live table on a terminal. Failures and retries stay above it as lines."""
+    """A live table on a terminal. Failures and retries stay above it as lines, `places` below it."""
 
     study: Study
     trials: Sequence[Trial]
     status: dict[str, str]
     console: Console
+    places: str = ""
+    clock: Callable[[], float] = time.monotonic
     now: Mapping[str, Progress] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self.started = self.clock()
         self._before = self._steps()
+        self._by_id = {trial.trial_id: trial for trial in self.trials}
+        self._first: dict[
+            str, tuple[float, int]
+        ] = {}  # of each running cell: when first seen, its steps then
 
     def tell(self, event: Event) -> None:
         known = self.status[event.trial.trial_id]
@@ -87,17 +93,32 @@ class Screen:
             self.console.print(str(event), style=STYLES[event.status], highlight=False, markup=False)
 
     def running(self, progress: Mapping[str, Progress]) -> None:
-        self.now = progress
+        now, first = self.clock(), {}
+        for key, where in progress.items():
+            made = _made(self._by_id[key], where)
+            tried_again = key in self.now and made < _made(self._by_id[key], self.now[key])
+            first[key] = (now, made) if tried_again else self._first.get(key, (now, made))
+        self.now, self._first = progress, first
 
     def render(self) -> RenderableType:
         # A cell that has just ended was running when last asked.
-        notes = {key: str(where) for key, where in self.now.items() if self.status[key] not in ENDED}
+        notes = {key: self._note(key) for key in self.now if self.status[key] not in ENDED}
         cells = grid(self.study, self.trials, self.status, notes)
         done = sum(self.status[trial.trial_id] == "finished" for trial in self.trials)
-        elapsed = time.monotonic() - self.started
+        elapsed = self.clock() - self.started
         left = self.left_s(elapsed)
         said = f"{done} of {len(self._asked())} cells, {span(elapsed)} gone"
-        return Group(cells, Text(said + (f", about {span(left)} left" if left is not None else "")))
+        said += f", about {span(left)} left" if left is not None else ""
+        return Group(cells, Text(said), Text(self.places, style="dim"))
+
+    def _note(self, key: str) -> str:
+        """Where a running cell is, and how long it still takes at its pace since it was first seen."""
+        trial, where, (since, then) = self._by_id[key], self.now[key], self._first[key]
+        made = _made(trial, where)
+        if made == then:
+            return str(where)
+        left = (_steps(trial) - made) * (self.clock() - since) / (made - then)
+        return f"{where}, {span(left)} left"
 
     def left_s(self, elapsed: float) -> float | None:
         """Seconds left at the pace so far, start-up included; None before the first step of this sweep."""
@@ -116,18 +137,20 @@ class Screen:
             if self.status[trial.trial_id] == "finished":
                 steps += _steps(trial)
             elif where:
-                steps += trial.arms.index(where.arm) * where.total + where.step
+                steps += _made(trial, where)
         return steps
 
 
 @contextmanager
-def watching(study: Study, trials: Sequence[Trial], status: Mapping[str, str]) -> Iterator[Watcher]:
-    """A live table if a person looks on; lines where the output is a log."""
+def watching(
+    study: Study, trials: Sequence[Trial], status: Mapping[str, str], places: str
+) -> Iterator[Watcher]:
+    """A live table if a person looks on, `places` below it; lines where the output is a log."""
     console = Console()
     if not console.is_terminal:
         yield Lines()
         return
-    screen = Screen(study, trials, dict(status), console)
+    screen = Screen(study, trials, dict(status), console, places)
     with Live(get_renderable=screen.render, console=console, refresh_per_second=2):
         yield screen
         screen.running({})
@@ -184,6 +207,11 @@ def span(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _made(trial: Trial, where: Progress) -> int:
+    """Optimiser steps of a cell that are behind it."""
+    return trial.arms.index(where.arm) * where.total + where.step
 
 
 def _steps(trial: Trial) -> int:

@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ledger.close_abandoned()
         plan = Plan.of(study, trials, here)  # another sweep may have ended just now
         if plan.open:
-            with cluster(args.verbose), watching(study, trials, plan.status) as watcher:
+            where = f"logs: {here.logs}\nMLflow: {ledger.page}"
+            with cluster(args.verbose), watching(study, trials, plan.status, where) as watcher:
                 fitted = share.sized(study, here.cache)
                 order = partial(prepare.orders, fitted, tables, here)
                 schedule.run(fitted, here, plan.agenda, order, trials, ledger, provenance(), watcher)

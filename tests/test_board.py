@@ -23,9 +23,13 @@ STUDY = Study.model_validate(
 TRIALS = {trial.name: trial for trial in grid.expand(STUDY)}
 
 
+NOW = [0.0]
+
+
 def screen(**status: str) -> Screen:
     known = {trial.trial_id: status.get(name, "missing") for name, trial in TRIALS.items()}
-    return Screen(STUDY, list(TRIALS.values()), known, Console(file=io.StringIO(), force_terminal=True))
+    console = Console(file=io.StringIO(), force_terminal=True)
+    return Screen(STUDY, list(TRIALS.values()), known, console, "logs: here", lambda: NOW[0])
 
 
 def shown(view: Screen) -> str:
@@ -57,6 +61,20 @@ def test_a_running_cell_says_where_it_is_until_it_is_done() -> None:
     assert row(shown(view), "dpo", "S") == ["·◐", "2: B 4/10"]
     told(view, "dpo/S/2", "finished")  # before the next look at what runs
     assert row(shown(view), "dpo", "S") == ["·●"]
+
+
+def test_a_running_cell_says_how_long_it_still_takes_at_its_own_pace() -> None:
+    view = screen()
+    cell = told(view, "dpo/S/2", "started")
+    for NOW[0], arm, step in ((100.0, "A", 2), (130.0, "A", 8), (150.0, "B", 2)):
+        view.running({cell.trial_id: Progress(arm, step, 10)})
+    # 10 of its 20 steps in the 50 s since it was first seen at step 2; 8 are left.
+    assert row(shown(view), "dpo", "S") == ["·◐", "2: B 2/10, 40 s left"]
+    view.running({cell.trial_id: Progress("A", 5, 10)})  # tried again, from a checkpoint
+    NOW[0] = 160.0
+    view.running({cell.trial_id: Progress("A", 10, 10)})
+    assert row(shown(view), "dpo", "S") == ["·◐", "2: A 10/10, 20 s left"]
+    assert "logs: here" in shown(view)
 
 
 def test_a_cell_tried_again_keeps_its_mark_and_its_reason_stays_on_the_screen() -> None:

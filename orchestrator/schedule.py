@@ -163,11 +163,20 @@ def run(
 def cells_by_shape(study: Study, agenda: Agenda) -> Left:
     """How many cells of each shape may still have to run."""
 
+    shapes = shapes_of(study)
+
     def left() -> dict[Shape, int]:
-        shapes = dict.fromkeys(map(study.shape_of, study.methods), 0)
-        return shapes | Counter(study.shape_of(trial.method) for trial in agenda.open)
+        cells = dict.fromkeys(shapes.values(), 0)
+        for method, count in Counter(trial.method for trial in agenda.open).items():
+            cells[shapes[method]] += count
+        return cells
 
     return left
+
+
+def shapes_of(study: Study) -> dict[str, Shape]:
+    """What the cells of each method run on."""
+    return {method: study.shape_of(method) for method in study.methods}
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> None:
@@ -177,14 +186,13 @@ def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> Non
     # the cells that run may yet say that it is not needed.
     spare = 0 if study.adaptive else 1
 
-    def room(trial: Trial) -> tuple[Shape, int]:
-        shape = study.shape_of(trial.method)
-        return shape, fleet.lanes(shape) + spare
+    def room(shape: Shape) -> int:
+        return fleet.lanes(shape) + spare
 
     tune.Tuner(
         tune.with_resources(cell, {"cpu": BOOKKEEPING_CPU}),
         tune_config=tune.TuneConfig(
-            search_alg=CellSearcher(recorder.agenda, room),
+            search_alg=CellSearcher(recorder.agenda, shapes_of(study), room),
             num_samples=len(recorder.orders),
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.config["cell"]),

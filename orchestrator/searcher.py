@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from orchestrator.trial import Trial
 class CellSearcher(Searcher):  # type: ignore[misc]
     """Suggests the agenda's cells, as `{"cell": trial_id}`, while there is room.
 
-    `room(trial)`: the shape of a cell, and how many cells of that shape may be under way at once. What a
+    `shapes`: of each method's cells; `room(shape)`: how many cells of it may be under way at once. What a
     cell came to is no business of a searcher: the recorder tells the agenda once it is in the record, where
     another driver finds it, so that all there is to save is which cells are under way.
     """
 
-    def __init__(self, agenda: Agenda, room: Callable[[Trial], tuple[Shape, int]]) -> None:
+    def __init__(self, agenda: Agenda, shapes: Mapping[str, Shape], room: Callable[[Shape], int]) -> None:
         super().__init__()
-        self._agenda, self._room = agenda, room
+        self._agenda, self._shapes, self._room = agenda, shapes, room
         self._running: dict[str, Trial] = {}  # by Tune's trial id
 
     def __getstate__(self) -> dict[str, Any]:
@@ -31,13 +31,10 @@ class CellSearcher(Searcher):  # type: ignore[misc]
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        held = Counter(self._room(trial)[0] for trial in self._running.values())
-
-        def fits(trial: Trial) -> bool:
-            shape, most = self._room(trial)
-            return held[shape] < most
-
-        trial = self._agenda.next(fits)
+        held = Counter(self._shapes[trial.method] for trial in self._running.values())
+        free = {method for method, shape in self._shapes.items() if held[shape] < self._room(shape)}
+        # Tune asks many times a second, mostly while there is no room.
+        trial = self._agenda.next(lambda trial: trial.method in free) if free else None
         if trial:
             self._running[trial_id] = trial
             return {"cell": trial.trial_id}

@@ -12,8 +12,8 @@ TUNE_QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    # Of a searcher's trials Tune would start one at a time, each with a process of its own; how many there may
-    # be at once says the searcher.
+    # Of a searcher's trials Tune would start one at a time, each with a process of its own; the searcher says
+    # how many there may be at once.
     "TUNE_MAX_PENDING_TRIALS_PG": "200",
 }
 

@@ -29,6 +29,12 @@ WORKER_ENV = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
+    # glibc keeps what a step frees, in large pages, for the next step; else the kernel hands it out anew. One
+    # arena, since Ray Train trains in a thread, and the arenas of threads keep nothing.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
 

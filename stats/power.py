@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats as distributions
 from scipy.optimize import brentq
-from scipy.special import stdtr
+from scipy.special import ndtr, stdtr
 
 from stats.anova import Squares
 from stats.boundaries import reach
@@ -47,14 +47,23 @@ def power(effect: npt.ArrayLike, variance: npt.ArrayLike, df: npt.ArrayLike, alp
 
     The noncentral t, integrated over the chi-square of the variance estimate (scipy's own is NaN far out).
     """
-    freedom = np.asarray(df, dtype=float)
     with np.errstate(divide="ignore"):  # without variance any effect is seen
         shift = np.abs(np.asarray(effect)) / np.sqrt(variance)
+    return _beyond(_bounds(df, alpha), shift)
+
+
+def _bounds(df: npt.ArrayLike, alpha: float) -> Floats:
+    """[GRID, ...]: what an estimate has to exceed, in its true standard errors, at quantiles of the estimated
+    one."""
+    freedom = np.asarray(df, dtype=float)
     critical = distributions.t.ppf(1 - alpha / 2, freedom)
     grid = ((np.arange(GRID) + 0.5) / GRID).reshape(-1, *([1] * freedom.ndim))
-    bounds = critical * np.sqrt(distributions.chi2.ppf(grid, freedom) / freedom)
-    tails = distributions.norm.sf(bounds - shift) + distributions.norm.cdf(-bounds - shift)
-    return np.asarray(tails.mean(axis=0))
+    return np.asarray(critical * np.sqrt(distributions.chi2.ppf(grid, freedom) / freedom))
+
+
+def _beyond(bounds: Floats, shift: npt.ArrayLike) -> Floats:
+    """Chance to exceed them, on average over the quantiles."""
+    return np.asarray((ndtr(shift - bounds) + ndtr(-bounds - shift)).mean(axis=0))
 
 
 def smallest_effect(variance: float, df: float, alpha: float) -> float:
@@ -65,8 +74,8 @@ def smallest_effect(variance: float, df: float, alpha: float) -> float:
 @cache
 def _smallest_shift(df: float, alpha: float) -> float:
     """`smallest_effect` in standard errors."""
-    most = 10 + 3 * float(distributions.t.ppf(1 - alpha / 2, df))
-    return float(brentq(lambda shift: float(power(shift, 1.0, df, alpha)) - POWER, 0.0, most))
+    most, bounds = 10 + 3 * float(distributions.t.ppf(1 - alpha / 2, df)), _bounds(df, alpha)
+    return float(brentq(lambda shift: float(_beyond(bounds, shift)) - POWER, 0.0, most))
 
 
 def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import gc
 import os
 import socket
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from accelerate.state import AcceleratorState, GradientState
@@ -21,6 +22,7 @@ def isolated(deepspeed: bool) -> Iterator[None]:
     if deepspeed:
         _compile_no_collective()
     _reset_accelerate()
+    _leave_imports_alone()
     try:
         yield
     finally:
@@ -39,6 +41,14 @@ def _compile_no_collective() -> None:
     from deepspeed import ops
 
     ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+@cache
+def _leave_imports_alone() -> None:
+    """What the libraries made at their import stays as long as the process: that no collection looks at it
+    saves a third of a second each, and an arm asks for two."""
+    gc.collect()
+    gc.freeze()
 
 
 def _reset_accelerate() -> None:

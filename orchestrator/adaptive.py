@@ -84,7 +84,7 @@ class Adaptive:
         trial = next((trial for trial in self._wanted if fits(trial)), None)
         if trial:
             self._out[trial.trial_id] = trial
-            del self._wanted
+            self._think_again("_wanted")
         return trial
 
     def ended(self, trial: Trial, result: TrialResult | None) -> None:
@@ -94,12 +94,15 @@ class Adaptive:
             self._gpu_seconds[trial.trial_id] = float(result.facts[GPU_SECONDS])
             if trial.groups:
                 self._sums.append(user_sums(result.outcomes.assign(**trial.labels)))
-        for stale in ("decisions", "_wanted"):
-            self.__dict__.pop(stale, None)
+        self._think_again("decisions", "_wanted")
 
     def give_back(self) -> None:
         self._out.clear()
-        self.__dict__.pop("_wanted", None)
+        self._think_again("_wanted")
+
+    def _think_again(self, *stale: str) -> None:
+        for name in stale:
+            self.__dict__.pop(name, None)
 
     @property
     def verdicts(self) -> pd.DataFrame:

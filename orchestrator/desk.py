@@ -14,6 +14,8 @@ import ray
 from orchestrator.shape import Shape
 from orchestrator.trial import Order, Progress, Work
 
+CLOSED = "the sweep has ended"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -65,7 +67,7 @@ class Desk:
         self._dismissed: set[int] = set()
         self._line: list[Work] = []
         self._changed = asyncio.Condition()
-        self._open, self._closed_for = True, ""
+        self._open = True
         self._failures: dict[str, list[Failure]] = {}
         self._outcomes: dict[str, asyncio.Future[Failure | None]] = {}
         self._results: dict[str, Any] = {}
@@ -94,7 +96,7 @@ class Desk:
         if failures:
             await asyncio.sleep(self._backoff_s * 2 ** (failures - 1))
         async with self._changed:
-            refused = self._closed_for if not self._open else self._nobody_for(work)
+            refused = self._nobody_for(work) if self._open else CLOSED
             if refused:
                 self._settle(work.key, Failure(refused, retriable=False))
             else:
@@ -133,19 +135,18 @@ class Desk:
 
     async def next(self, lane: int, visit: int) -> str | None:
         """The key of a lane's next work; None sends the lane home."""
-        shape = self._workers[lane].shape
         async with self._changed:
             await self._changed.wait_for(
                 lambda: (
-                    self._first(shape)
+                    self._visits[lane] != visit
+                    or self._first(self._workers[lane].shape)
                     or not self._open
-                    or self._visits[lane] != visit
                     or lane in self._dismissed
                 )
             )
             if self._visits[lane] != visit:
                 return None
-            work = self._first(shape)
+            work = self._first(self._workers[lane].shape)
             self._dismissed.discard(lane)
             if work is None:
                 del self._workers[lane]  # it goes home, and Ray Train frees what it had
@@ -236,12 +237,12 @@ class Desk:
                 self._line.remove(work)
                 self._settle(work.key, Failure(self._nobody_for(work), retriable=False))
 
-    async def close(self, reason: str = "the sweep has ended") -> set[int]:
-        """Send the lanes home, and say which they are; what is still in line fails with the reason."""
+    async def close(self) -> set[int]:
+        """Send the lanes home, and say which they are; what is still in line fails."""
         async with self._changed:
-            self._open, self._closed_for = False, reason
+            self._open = False
             while self._line:
-                self._settle(self._line.pop().key, Failure(reason, retriable=False))
+                self._settle(self._line.pop().key, Failure(CLOSED, retriable=False))
             self._changed.notify_all()
         return set(self._workers)
 

@@ -28,7 +28,9 @@ class AdaptiveSeeds(Spec):
     first: Seeds = Field(
         FIRST_SEEDS, description="The seeds that are taken first; then 0, 1, 2, ... that are not among them."
     )
-    budget_cells: int | None = Field(None, ge=1, description="Cells of the study, those in the record too.")
+    budget_cells: int | None = Field(
+        None, ge=1, description="Cells of the study, finished ones of earlier sweeps counted."
+    )
     budget_gpu_hours: float | None = Field(
         None, gt=0, description="GPU hours of the study's cells, those in the record too."
     )

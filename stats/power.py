@@ -61,7 +61,7 @@ def _bounds(df: npt.ArrayLike, alpha: float) -> Floats:
     return np.asarray(critical * np.sqrt(distributions.chi2.ppf(grid, freedom) / freedom))
 
 
-def _beyond(bounds: Floats, shift: npt.ArrayLike) -> Floats:
+def _beyond(bounds: Floats, shift: Floats | float) -> Floats:
     """Chance to exceed them, on average over the quantiles."""
     return np.asarray((ndtr(shift - bounds) + ndtr(-bounds - shift)).mean(axis=0))
 

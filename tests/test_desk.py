@@ -81,6 +81,7 @@ def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
         await desk.lose(0, "killed")
         attempt = asyncio.create_task(desk.run(cell))
         assert await hanging is None
+        assert await desk.next(0, old) is None  # asked after its end was known
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == cell.trial.trial_id
         await desk.done(0, old, result(cell))  # a late word of the dead

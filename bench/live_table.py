@@ -4,6 +4,7 @@ ORCHESTRATOR_HOME=... python -m bench.live_table docs/live-table.svg.
 
 import argparse
 import io
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _tmux("new-session", "-d", "-s", SESSION, "-x", str(COLUMNS), "-y", str(ROWS), sweep)
     try:
         screen = _until(lambda page: bool(SEEN.search(page)) and page.count("◐") > 1)
-        out.write_text(svg(screen), encoding="utf-8")
+        out.write_text(svg(screen.replace(os.environ["ORCHESTRATOR_HOME"], "~")), encoding="utf-8")
         ended = re.search(r"exit=(\d+)", _until(lambda page: "exit=" in page))
         assert ended
         return int(ended[1])

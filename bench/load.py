@@ -1,6 +1,6 @@
 """How much a driver carries: 10,000 planned cells against the record, 2,000 fake cells through Ray Tune.
 
-python -m bench.load [--cells 10000] [--fake-cells 2000] [--postgres]
+python -m bench.load [--cells 10000] [--fake-cells 2000]
 """
 
 import argparse

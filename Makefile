@@ -29,7 +29,7 @@ test: install services lint  ## lint, types and all tests but the long suites
 	$(BIN)/python -m pytest tests/integration
 	$(BIN)/python -m pytest -m chaos tests/chaos -k mid-arm
 
-chaos: install services  ## every fault injected into real sweeps, a table at the end (half an hour)
+chaos: install services  ## every fault injected into real sweeps, a table at the end (40 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos
 
 load: install services  ## 10,000 cells against the record, 2,000 fake cells through Ray Tune

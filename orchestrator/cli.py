@@ -2,12 +2,15 @@
 
 import argparse
 import contextlib
+import logging
+import os
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -64,14 +67,26 @@ def write(path: Path, text: str, flag: str) -> None:
         raise StudyError(f"{flag}: {path} cannot be written ({error.strerror}); name another file") from error
 
 
-def exit_with(main: Callable[[], int]) -> None:
-    """Run a command; a user's mistake is one line on stderr and exit code 2, its traceback in a log."""
+def answer(main: Callable[[], int]) -> int:
+    """A command's exit code; a user's mistake is one line on stderr and 2, its traceback in a log."""
     try:
-        sys.exit(main())
+        return main()
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         _log(error)
-        sys.exit(2)
+        return 2
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Run a command and end this process with what it answers."""
+    code = answer(main)
+    logging.shutdown()
+    with contextlib.suppress(BrokenPipeError):  # whoever read has seen enough
+        sys.stdout.flush()
+    sys.stderr.flush()
+    # At Python's own end Ray's threads may outlive what they use: a complete study then ends with a
+    # segmentation fault, and whoever started it takes it for failed.
+    os._exit(code)
 
 
 def _log(error: StudyError) -> None:

@@ -81,9 +81,8 @@ class Screen:
         self.started = self.clock()
         self._before = self._steps()
         self._by_id = {trial.trial_id: trial for trial in self.trials}
-        self._first: dict[
-            str, tuple[float, int]
-        ] = {}  # of each running cell: when first seen, its steps then
+        # Of each running cell: when it was first seen, and its steps then.
+        self._first: dict[str, tuple[float, int]] = {}
 
     def tell(self, event: Event) -> None:
         known = self.status[event.trial.trial_id]

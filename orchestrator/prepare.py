@@ -69,7 +69,7 @@ def orders(
     scored = score(study, tables, places, partial(score_on_lanes, study, desk))
     files = models.resolve(study.model, study.data, places.cache)
     groups = {name: _keep_groups(study, tables, name, places.cache) for name in tables.groups}
-    shapes = {method: study.shape_of(method) for method in study.methods}
+    shapes = study.shapes
     return [
         Order(
             trial=trial,

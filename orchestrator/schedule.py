@@ -162,8 +162,7 @@ def run(
 
 def cells_by_shape(study: Study, agenda: Agenda) -> Left:
     """How many cells of each shape may still have to run."""
-
-    shapes = shapes_of(study)
+    shapes = study.shapes
 
     def left() -> dict[Shape, int]:
         cells = dict.fromkeys(shapes.values(), 0)
@@ -172,11 +171,6 @@ def cells_by_shape(study: Study, agenda: Agenda) -> Left:
         return cells
 
     return left
-
-
-def shapes_of(study: Study) -> dict[str, Shape]:
-    """What the cells of each method run on."""
-    return {method: study.shape_of(method) for method in study.methods}
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> None:
@@ -192,7 +186,7 @@ def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> Non
     tune.Tuner(
         tune.with_resources(cell, {"cpu": BOOKKEEPING_CPU}),
         tune_config=tune.TuneConfig(
-            search_alg=CellSearcher(recorder.agenda, shapes_of(study), room),
+            search_alg=CellSearcher(recorder.agenda, study.shapes, room),
             num_samples=len(recorder.orders),
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.config["cell"]),

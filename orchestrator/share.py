@@ -24,7 +24,7 @@ def sized(study: Study, cache: Path, smallest: Callable[[], int] | None = None) 
     Raises:
         StudyError: for a cluster without GPUs, and for a model whose memory is not counted.
     """
-    shapes = {name: study.shape_of(name) for name in study.methods}
+    shapes = study.shapes
     if all(shape.gpus_per_worker != "auto" for shape in [*shapes.values(), study.resources]):
         return study
     alone = [shape for shape in shapes.values() if shape.gpus_per_worker == "auto" and shape.workers == 1]

@@ -163,7 +163,7 @@ class Study(Spec):
                     f"{where}.workers x {where}.micro_batch = {shape.workers} x {micro}"
                 )
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
-        if hours and not any(self.shape_of(method).gpus_per_worker for method in self.methods):
+        if hours and not any(shape.gpus_per_worker for shape in self.shapes.values()):
             raise ValueError(
                 f"seeds.budget_gpu_hours {hours:g} where cells use no GPU; name budget_cells instead"
             )
@@ -178,6 +178,11 @@ class Study(Spec):
         """What the cells of a method run on."""
         own = self.methods[method].resources
         return self.resources.shape.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """What the cells of each method run on."""
+        return {method: self.shape_of(method) for method in self.methods}
 
     def resources_of(self, method: str) -> str:
         """Where the study file says what the cells of a method run on."""

@@ -57,6 +57,11 @@ def fake_trainer(order: Order, report: Report) -> TrialResult:
     if fate == "fine":
         for step in (1, 2):
             report.kept(f"{order.work}/checkpoint-{step}", step)
+        # An arm goes on after a checkpoint. Ray Train hears of one at its next look at the worker, which here
+        # may be gone by then, with the cell that follows.
+        until = time.monotonic() + 30
+        while _pointers(order.log.parent) != 1 and time.monotonic() < until:
+            time.sleep(0.1)
     if fate == "worker killed once" and first:
         os._exit(137)
     if fate == "crashes always":
@@ -77,6 +82,10 @@ def fake_trainer(order: Order, report: Report) -> TrialResult:
     curves = pd.DataFrame({"arm": ["A"], "step": [1], "metric": ["loss"], "value": [0.5]})
     facts = {"geometry": f"fake, micro-batch {order.micro_batch}"}
     return TrialResult(order.trial.trial_id, {"pid": os.getpid()}, curves, outcomes, facts)
+
+
+def _pointers(root: Path) -> int:
+    return sum("pointer.json" in files for _, _, files in os.walk(root))
 
 
 @pytest.fixture(scope="module")

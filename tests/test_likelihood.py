@@ -1,12 +1,14 @@
 """Scores of answers against the WPO paper's equations, written again on raw logits."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from training import likelihood
-from training.likelihood import Answers, score_answers, score_batch
+from training.likelihood import Answers, answer_logps, score_answers, score_batch
 from training.model import ModelFiles, load_model
 
 
@@ -51,12 +53,16 @@ def test_padding_on_either_side_changes_nothing(model, sequences, side):
     attention = pad([[1] * len(ids) for ids, _ in sequences])
     answer = pad([[0] * start + [1] * (len(ids) - start) for ids, start in sequences])
     expected = np.array([paper(model, *sequence) for sequence in sequences]).T
-    np.testing.assert_allclose(score_batch(model, ids, attention, answer), expected, rtol=1e-5, atol=1e-5)
+    logp, squares, best = score_batch(model, likelihood.statistics, ids, attention, answer)
+    n = answer.sum(1)
+    got = [logp, (logp - squares) / n, (logp - best) / n]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_batches_and_chunks_change_nothing(model, sequences, monkeypatch):
     answers = Answers(*zip(*sequences, strict=True))
     whole = score_answers(model, answers).logp
+    np.testing.assert_allclose(answer_logps(model, answers), whole, rtol=1e-6)
     monkeypatch.setattr(likelihood, "BATCH_TOKENS", {"cpu": 1})
     monkeypatch.setattr(likelihood, "CHUNK_LOGITS", {"cpu": 3 * model.config.vocab_size})
     np.testing.assert_allclose(score_answers(model, answers).logp, whole, rtol=1e-5)
@@ -67,3 +73,16 @@ def test_batches_cover_every_row_once_within_the_budget():
     batches = likelihood.length_batches(lengths, 128)
     assert sorted(np.concatenate(batches)) == list(range(200))
     assert all(len(rows) * lengths[rows].max() <= 128 for rows in batches)
+
+
+def test_batches_keep_answers_of_a_prompt_together_within_the_budget():
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(5, 250, length).tolist() for length in (3, 3, 9)]
+    starts = [len(prompts[k % 3]) for k in range(60)]
+    answers = Answers([prompts[k % 3] + rng.integers(5, 250, 1 + k % 7).tolist() for k in range(60)], starts)
+    batches = likelihood.prompt_batches(answers, 64)
+    assert sorted(np.concatenate(batches)) == list(range(60))
+    assert all(sum(len(answers.ids[row]) for row in rows) <= 64 for rows in batches)
+    seen = [row % 3 for rows in batches for row in rows]
+    assert sum(one != other for one, other in itertools.pairwise(seen)) == 2
+    assert max(map(len, likelihood.prompt_batches(answers, 1))) == 1

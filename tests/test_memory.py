@@ -57,10 +57,10 @@ def test_autograd_keeps_what_is_counted(dtype: torch.dtype) -> None:
             kept[storage.data_ptr()] = storage
         return tensor
 
-    ids = torch.arange(8 * 60).reshape(8, 60)
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    ids = torch.arange(20 * 24).reshape(20, 24)
+    row = packed.Row.of(ids, torch.ones_like(ids), torch.arange(24).expand(20, 24) > 0)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        packed.fused_forward(model, model, **batch, fused_lm_head=True)
+        packed.fused_forward(model, model, row, fused_lm_head=True)
     counted = memory.activations(config, ids.numel(), dtype.itemsize)
     assert counted == pytest.approx(sum(storage.nbytes() for storage in kept.values()), rel=0.02)
 

@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from training.errors import StudyError
-from training.likelihood import Answers, score_answers
+from training.likelihood import Answers, answer_logps
 
 
 def heldout(
@@ -26,7 +26,7 @@ def heldout(
         for prompt, answer in zip(part["prompt_ids"], part[side], strict=True)
     ]
     model.eval()
-    chosen, rejected = score_answers(model, Answers(ids, starts * 2)).logp.reshape(2, -1)
+    chosen, rejected = answer_logps(model, Answers(ids, starts * 2)).reshape(2, -1)
     margin = (chosen - np.array(part["ref_chosen_logps"])) - (rejected - np.array(part["ref_rejected_logps"]))
     table = pd.DataFrame({"pair_id": part["pair_id"], "margin": margin})
     bad = table.loc[~np.isfinite(margin), "pair_id"]

@@ -17,7 +17,7 @@ from training import packed
 from training.errors import StudyError
 
 CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**27}  # logits held at once, as float32: 8 MiB, 512 MiB
-BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # padded tokens of a forward pass
+BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # of a forward pass, padding included where there is any
 _LOGIT_SCALES = (
     "final_logit_softcapping",
     "logit_scale",
@@ -51,54 +51,82 @@ class AnswerScores:
     log_weight_greedy: Floats
 
 
-def token_statistics(hidden_NH: Tensor, head: nn.Module, targets_N: Tensor) -> Tensor:
-    """[3, N] in float32: log pi(target), log sum_v pi(v)^2 and max_v log pi(v) of each position."""
+PerToken = Callable[[Tensor, Tensor], Tensor]  # of logits [N, V] in float32 and targets [N], values [K, N]
+
+
+def logps(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """[1, N]: log pi(target) of each position."""
+    target = logits_NV.gather(-1, targets_N.unsqueeze(-1)).squeeze(-1)
+    return (target - logits_NV.logsumexp(-1))[None]
+
+
+def statistics(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """[3, N]: log pi(target), log sum_v pi(v)^2 and max_v log pi(v) of each position."""
+    log_z = logits_NV.logsumexp(-1)
+    target = logits_NV.gather(-1, targets_N.unsqueeze(-1)).squeeze(-1)
+    squares = (2 * logits_NV).logsumexp(-1)
+    return torch.stack([target - log_z, squares - 2 * log_z, logits_NV.amax(-1) - log_z])
+
+
+def greedy(logits_NV: Tensor, _targets_N: Tensor) -> Tensor:
+    """[1, N]: max_v log pi(v) of each position."""
+    return (logits_NV.amax(-1) - logits_NV.logsumexp(-1))[None]
+
+
+def of_tokens(per_token: PerToken, hidden_NH: Tensor, head: nn.Module, targets_N: Tensor) -> Tensor:
+    """[K, N]: `per_token` of the head's logits, a chunk of them at a time."""
     weight: Tensor = head.get_parameter("weight")
     chunk = max(1, CHUNK_LOGITS[weight.device.type] // weight.shape[0])
-    parts = []
-    for hidden, targets in zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True):
-        logits_NV = head(hidden).float()
-        log_z = logits_NV.logsumexp(-1)
-        target = logits_NV.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        squares = (2 * logits_NV).logsumexp(-1)
-        parts.append(torch.stack([target - log_z, squares - 2 * log_z, logits_NV.amax(-1) - log_z]))
-    return torch.cat(parts, dim=1)
+    parts = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
+    return torch.cat([per_token(head(hidden).float(), targets) for hidden, targets in parts], dim=1)
 
 
 @torch.no_grad()
 def score_batch(
-    model: PreTrainedModel, input_ids_BT: Tensor, attention_mask_BT: Tensor, answer_mask_BT: Tensor
+    model: PreTrainedModel,
+    per_token: PerToken,
+    input_ids_BT: Tensor,
+    attention_mask_BT: Tensor,
+    answer_mask_BT: Tensor,
 ) -> Tensor:
-    """[3, B] in float32: logp, log_weight_sampled, log_weight_greedy. Padding may be on either side."""
-    mask = answers = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
+    """[K, B]: sums of `per_token` over each answer's tokens. Padding may be on either side."""
+    mask = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
     if packed.fits(model):
-        answers = answer_mask_BT[attention_mask_BT.bool()][None, 1:].bool()
-        with packed.without_padding(model, input_ids_BT, attention_mask_BT) as row:
-            output = model.base_model(**row, use_cache=False)
+        row = packed.Row.of(input_ids_BT, attention_mask_BT, answer_mask_BT)
+        with packed.packed(model, row) as arguments:
+            output = model.base_model(**arguments, use_cache=False)
+        hidden_NH = output.last_hidden_state[0, row.predictors]
     else:
         output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
-    statistics_3N = token_statistics(
-        output.last_hidden_state[:, :-1][answers], model.get_output_embeddings(), input_ids_BT[:, 1:][mask]
-    )
-    sums = [
-        torch.zeros(mask.shape, device=mask.device).masked_scatter(mask, values).sum(1)
-        for values in statistics_3N
-    ]
-    logp, squares, greedy = sums
-    n = mask.sum(1)
-    return torch.stack([logp, (logp - squares) / n, (logp - greedy) / n])
+        hidden_NH = output.last_hidden_state[:, :-1][mask]
+    values_KN = of_tokens(per_token, hidden_NH, model.get_output_embeddings(), input_ids_BT[:, 1:][mask])
+    zeros = torch.zeros(mask.shape, device=mask.device)
+    return torch.stack([zeros.masked_scatter(mask, values).sum(1) for values in values_KN])
 
 
 def score_answers(
     model: PreTrainedModel, answers: Answers, on_batch: Callable[[int, int], None] = lambda done, total: None
 ) -> AnswerScores:
-    """Score all sequences in batches of similar length, longest first; the order of the input is kept.
-    `on_batch(done, total)` is told of each batch."""
+    """Score all sequences; the order of the input is kept. `on_batch(done, total)` is told of each batch."""
+    logp, squares, greedy = _sums(model, statistics, answers, on_batch)
+    n = np.array([len(ids) for ids in answers.ids]) - np.array(answers.starts)
+    return AnswerScores(logp, (logp - squares) / n, (logp - greedy) / n)
+
+
+def answer_logps(model: PreTrainedModel, answers: Answers) -> Floats:
+    """Only the `logp` of `AnswerScores`, which costs less."""
+    return _sums(model, logps, answers, lambda done, total: None)[0]
+
+
+def _sums(
+    model: PreTrainedModel, per_token: PerToken, answers: Answers, on_batch: Callable[[int, int], None]
+) -> list[Floats]:
     refuse_scaled_logits(model)
     lengths = np.array([len(ids) for ids in answers.ids])
-    out = np.full((3, len(lengths)), np.nan)
     device = model.device
-    batches = length_batches(lengths, BATCH_TOKENS[device.type])
+    tokens = BATCH_TOKENS[device.type]
+    batches = prompt_batches(answers, tokens) if packed.fits(model) else length_batches(lengths, tokens)
+    sums = []
     for number, rows in enumerate(batches, start=1):
         ids = [torch.tensor(answers.ids[i]) for i in rows]
         padded = pad_sequence(ids, batch_first=True).to(device)
@@ -107,9 +135,23 @@ def score_answers(
         answer = attention & (
             position >= torch.tensor([answers.starts[i] for i in rows], device=device)[:, None]
         )
-        out[:, rows] = score_batch(model, padded, attention.long(), answer).cpu().numpy()
+        sums.append(score_batch(model, per_token, padded, attention.long(), answer).double().cpu().numpy())
         on_batch(number, len(batches))
-    return AnswerScores(*out)
+    back = np.argsort(np.concatenate(batches))
+    return list(np.concatenate(sums, axis=1)[:, back])
+
+
+def prompt_batches(answers: Answers, tokens: int) -> list[npt.NDArray[np.int64]]:
+    """Row numbers in batches of at most `tokens` tokens (or one row), answers of the same prompt together."""
+    order = sorted(range(len(answers.ids)), key=lambda i: answers.ids[i][: answers.starts[i]])
+    ends = np.cumsum([len(answers.ids[i]) for i in order])
+    batches, start = [], 0
+    while start < len(order):
+        before = ends[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + tokens, side="right")))
+        batches.append(np.array(order[start:end]))
+        start = end
+    return batches
 
 
 def length_batches(lengths: npt.NDArray[np.int64], tokens: int) -> list[npt.NDArray[np.int64]]:

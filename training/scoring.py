@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECIPE = "scores-2"  # raised with every change of what a score is
+RECIPE = "scores-3"  # raised with every change of what a score is
 SHARD_PAIRS = 2000
 COLUMNS = (
     "ref_chosen_logps",

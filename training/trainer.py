@@ -15,7 +15,7 @@ from trl import DPOTrainer
 from training import packed
 from training.checkpoints import Checkpoints
 from training.errors import StudyError
-from training.likelihood import refuse_scaled_logits, token_statistics
+from training.likelihood import greedy, of_tokens, refuse_scaled_logits
 from training.recorder import Recorder
 from training.spec import MethodSpec
 
@@ -59,13 +59,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset  # ref_chosen_logps and ref_rejected_logps are columns already
 
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
-        self._hidden = output.last_hidden_state.detach()  # [B, T, H], or [1, N, H] without padding
+        self._hidden = output.last_hidden_state.detach()  # [B, T, H], or [1, M, H] of answer tokens' alone
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
         seen: dict[str, Tensor] = {}
 
         def observed(**kwargs: Any) -> Any:
-            output = packed.fused_forward(model, self.model, **kwargs) if self._packs else model(**kwargs)
+            output = self._forward(model, **kwargs)
             if self.method.use_weighting:
                 seen["log_weights"] = self._weight(output, inputs)
             seen["margins"] = margins(output.log_probs.detach(), inputs)
@@ -84,16 +84,21 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             self.recorder.observe(loss, **seen)
         return result
 
+    def _forward(self, model: Any, **batch: Any) -> Any:
+        if not self._packs:
+            return model(**batch)
+        ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
+        row = packed.Row.of(ids, mask, batch.pop("labels") != -100)
+        return packed.fused_forward(model, self.model, row, **batch)
+
     @torch.no_grad()
     def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:
         """Make TRL's product of weights the method's; returns log(w_chosen * w_rejected) [B], uncapped."""
         mask = inputs["completion_mask"][:, 1:].bool()
         if self.method.wpo_alignment == "greedy":
             head = self.accelerator.unwrap_model(self.model).get_output_embeddings()
-            answers = mask
-            if self._packs:
-                answers = inputs["completion_mask"][inputs["attention_mask"].bool()][None, 1:].bool()
-            best = token_statistics(self._hidden[:, :-1][answers], head, inputs["input_ids"][:, 1:][mask])[2]
+            hidden = self._hidden[0] if self._packs else self._hidden[:, :-1][mask]
+            best = of_tokens(greedy, hidden, head, inputs["input_ids"][:, 1:][mask])
             output.log_sum_sq_probs = torch.zeros_like(output.log_probs).masked_scatter(mask, best)
         aligned = (output.log_probs - output.log_sum_sq_probs) * mask
         chosen, rejected = (aligned.sum(1) / mask.sum(1).clamp_min(1)).chunk(2)

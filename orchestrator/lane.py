@@ -43,9 +43,9 @@ class LaneConfig:
 
 
 class Lane(threading.Thread):
-    """Keeps one worker group alive until the desk sends it home or it cannot be started.
+    """Keeps a worker group alive until the desk sends it home, it cannot start, or the sweep has `ended`.
 
-    `gave_up` says why it could not be, once it has ended so.
+    `gave_up` says why it could not start, once it has ended so.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Lane(threading.Thread):
         storage: Path,
         run_work: RunWork,
         environment: Mapping[str, str],
+        ended: threading.Event,
     ) -> None:
         super().__init__(name=f"lane-{number}", daemon=True)
+        self._ended = ended
         self._environment = {"env_vars": dict(environment)} if environment else None
         self.number, self.shape = number, shape
         self.gave_up: str | None = None
@@ -72,6 +74,8 @@ class Lane(threading.Thread):
                 self._trainer().fit()
                 return
             except Exception as error:
+                if self._ended.is_set():  # and Ray with it, which would start anew if it was asked
+                    return
                 # Whatever ended the group, its cell goes back to Tune's retries and the lane starts anew.
                 error_text = "".join(traceback.format_exception_only(error)).strip()
                 try:
@@ -80,7 +84,8 @@ class Lane(threading.Thread):
                 except RayActorError:  # without its desk a lane has nothing to do
                     return
                 idle_deaths = 0 if worked else idle_deaths + 1
-                time.sleep(idle_deaths)
+                if self._ended.wait(idle_deaths):
+                    return
         self.gave_up = error_text
 
     def _trainer(self) -> TorchTrainer:

@@ -167,6 +167,7 @@ def test_only_idle_lanes_are_sent_home() -> None:
         assert await idle[1] is None
         await desk.done(0, visits[0], result(cell))  # the one at work is not disturbed
         assert await attempt is None
+        assert await desk.close() == {0, 1, 2}  # those to wait for, since Ray may not end before them
 
     run(story())
 

@@ -68,6 +68,7 @@ class Sweep:
         process = self.start(*words)
         said, _ = process.communicate(timeout=600)
         assert process.returncode == code, said
+        assert code or "Traceback" not in said, said
         return said
 
     def look_on(self, *words: str) -> str:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import card_check
 from bench.card import STEPS, Timed, cell
 from bench.card_order import make_order
+from training import packed
 
 pytestmark = pytest.mark.integration
 
@@ -16,6 +18,18 @@ def test_a_made_up_cell_runs(tmp_path: Path) -> None:
     assert row["method"] == "wpo"
     assert 0 < float(row["inside steps"].rstrip("%")) < 100
     assert float(row["s/step"]) > 0
+
+
+def test_the_check_of_packed_rows_passes_what_is_right_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--home", str(tmp_path), "--small"]
+    assert card_check.main(words) == 0
+    honest = packed._mask
+    monkeypatch.setattr(
+        packed, "_mask", lambda *how, **more: honest(*how, **more).fill_(0)
+    )  # each token sees its whole block
+    assert card_check.main(words) == 1
 
 
 def test_an_arm_is_half_a_cell_at_full_length() -> None:

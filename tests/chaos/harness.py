@@ -161,7 +161,9 @@ def together(setting: Setting) -> bool:
     torch.distributed.all_reduce(torch.ones(1))
     first = torch.distributed.get_rank() == 0
     if not first:
-        setting.peer.write_text(str(os.getpid()))
+        mine = setting.peer.with_suffix(f".{os.getpid()}")
+        mine.write_text(str(os.getpid()))
+        mine.rename(setting.peer)  # whole: it is read while it is written anew
     return first
 
 

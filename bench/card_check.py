@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
@@ -25,7 +24,7 @@ from bench.card_order import make_order
 from stats.markdown import table
 from training import packed
 from training.hardware import hardware
-from training.likelihood import Answers
+from training.likelihood import Answers, padded
 from training.model import ModelFiles, load_model
 from training.scoring import open_scored
 
@@ -45,13 +44,7 @@ def alone(model: PreTrainedModel, answers: Answers) -> Tensor:
 
 def together(model: PreTrainedModel, answers: Answers) -> Tensor:
     """[B]: the same from one packed row, as training computes it."""
-    ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True).to(model.device)
-    position = torch.arange(ids.shape[1], device=model.device)
-    ends, starts = (
-        torch.tensor(numbers, device=model.device)[:, None]
-        for numbers in ([len(row) for row in answers.ids], list(answers.starts))
-    )
-    row = packed.Row.of(ids, position < ends, (position < ends) & (position >= starts))
+    row = packed.Row.of(*padded(answers, model.device))
     logps: Tensor = packed.fused_forward(model, model, row, fused_lm_head=True).log_probs.float().sum(1)
     return logps
 

@@ -118,6 +118,14 @@ def answer_logps(model: PreTrainedModel, answers: Answers) -> Floats:
     return _sums(model, logps, answers, lambda done, total: None)[0]
 
 
+def padded(answers: Answers, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, padded on the right, and where tokens are real, and where answers': each [B, T]."""
+    ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True).to(device)
+    position = torch.arange(ids.shape[1], device=device)
+    real = position < torch.tensor([len(row) for row in answers.ids], device=device)[:, None]
+    return ids, real, real & (position >= torch.tensor(answers.starts, device=device)[:, None])
+
+
 def _sums(
     model: PreTrainedModel, per_token: PerToken, answers: Answers, on_batch: Callable[[int, int], None]
 ) -> list[Floats]:
@@ -128,14 +136,10 @@ def _sums(
     batches = prompt_batches(answers, tokens) if packed.fits(model) else length_batches(lengths, tokens)
     sums = []
     for number, rows in enumerate(batches, start=1):
-        ids = [torch.tensor(answers.ids[i]) for i in rows]
-        padded = pad_sequence(ids, batch_first=True).to(device)
-        position = torch.arange(padded.shape[1], device=device)
-        attention = position < torch.tensor(lengths[rows], device=device)[:, None]
-        answer = attention & (
-            position >= torch.tensor([answers.starts[i] for i in rows], device=device)[:, None]
+        ids, attention, answer = padded(
+            Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows]), device
         )
-        sums.append(score_batch(model, per_token, padded, attention.long(), answer).double().cpu().numpy())
+        sums.append(score_batch(model, per_token, ids, attention.long(), answer).double().cpu().numpy())
         on_batch(number, len(batches))
     back = np.argsort(np.concatenate(batches))
     return list(np.concatenate(sums, axis=1)[:, back])

@@ -9,6 +9,10 @@ from ray import tune
 from orchestrator.desk import Failure
 from orchestrator.trial import Order
 
+# Tune refuses 0; a waiting trial costs no more than this. One object for all trials: as `tune.with_resources`
+# has it, each keeps a copy of its own (2 KB).
+RESOURCES = tune.PlacementGroupFactory([{"CPU": 0.01}])
+
 
 class CellFailed(Exception):
     """An attempt at a cell ended without a result, and another one is worth its cost."""
@@ -16,6 +20,10 @@ class CellFailed(Exception):
 
 class Cell(tune.Trainable):
     """A Tune trial: hands its cell to the lanes and waits for what comes of it."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return RESOURCES
 
     def setup(self, config: dict[str, Any], orders: Mapping[str, Order], desk: ray.actor.ActorHandle) -> None:
         self._orders, self._desk = orders, desk

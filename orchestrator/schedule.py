@@ -31,7 +31,6 @@ from training.shelf import Shelf
 TAG = 4500  # characters of a traceback that are kept: its end, where the error is
 ASK_EVERY_S = 1.0  # for the running cells' steps
 NOTE_EVERY_S = 30.0  # of them in the record, for those who watch from elsewhere
-BOOKKEEPING_CPU = 0.01  # Tune refuses 0; a waiting trial costs no more than this
 
 
 @dataclass
@@ -81,7 +80,7 @@ class Recorder(tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         cell = self._trial(trial)
-        _forget_statistics(trial)
+        _forget(trial)
         if trial.last_result["error"]:
             self._fail(cell)
             return
@@ -93,7 +92,7 @@ class Recorder(tune.Callback):
         self.watcher.tell(Event(cell, "finished", f"done ({self.done}, {len(self.agenda.open)} to go)"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        _forget_statistics(trial)
+        _forget(trial)
         self._fail(self._trial(trial))
 
     def _run(self, cell: Trial) -> str:
@@ -129,11 +128,12 @@ class Recorder(tune.Callback):
         return self.orders[trial.config["cell"]].trial
 
 
-def _forget_statistics(trial: TuneTrial) -> None:
-    """Drop the running means that Tune keeps of an ended trial (13 KB) for a table that nobody asks it for:
-    over thousands of cells the driver would grow by them."""
+def _forget(trial: TuneTrial) -> None:
+    """Drop what Tune keeps of an ended trial and nobody asks it for, which adds up over thousands of cells:
+    running means of its metrics (13 KB), and the future of what its process said of itself at the start."""
     trial.run_metadata.metric_analysis.clear()
     trial.run_metadata.metric_n_steps.clear()
+    trial._default_result_or_future = None
 
 
 def run(
@@ -183,7 +183,7 @@ def cells_by_shape(study: Study, agenda: Agenda) -> Left:
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> None:
-    cell = tune.with_parameters(Cell, orders=recorder.orders, desk=recorder.desk)
+    trainable = tune.with_parameters(Cell, orders=recorder.orders, desk=recorder.desk)
 
     # One cell more than lanes, so that a lane never waits for a trial to start; but not where the evidence of
     # the cells that run may yet say that it is not needed.
@@ -193,7 +193,7 @@ def _tune(study: Study, places: Places, fleet: Fleet, recorder: Recorder) -> Non
         return fleet.lanes(shape) + spare
 
     tune.Tuner(
-        tune.with_resources(cell, {"cpu": BOOKKEEPING_CPU}),
+        trainable,
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(recorder.agenda, study.shapes, room),
             num_samples=len(recorder.orders),

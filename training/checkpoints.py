@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -91,7 +92,16 @@ def nothing_unpickled() -> Iterator[None]:
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
 
-    plain = [LossScaler, ZeroStageEnum, fragment_address]  # all that is in there beside tensors and numbers
+    def member(of: Any, name: str) -> ZeroStageEnum:
+        if of is not ZeroStageEnum:
+            raise UnpicklingError(
+                f"attribute {name!r} of {of!r}: only {ZeroStageEnum.__name__} has members here"
+            )
+        return ZeroStageEnum[name]
+
+    # All that is in there beside tensors and numbers. Before Python 3.11.4 an enum's member is pickled as
+    # getattr(class, name).
+    plain = [LossScaler, ZeroStageEnum, fragment_address, (member, "builtins.getattr")]
     usual = TorchCheckpointEngine.load
 
     def load(_: TorchCheckpointEngine, path: str, map_location: Any = None) -> Any:

@@ -3,9 +3,9 @@
     python -m bench.adaptive [--studies 1000] [--figure docs/seeds.png]
 
 Simulated held-out outcomes with planted truth (`stats/simulate.py`), seven splits a study, one family;
-nothing is trained. The adaptive design looks at 3 to 20 seeds; beside it stand fixed designs with the same
-estimate, Holm and Bonferroni intervals, and the fixed design that finds as many of the planted diffs. Prints
-Markdown tables; docs/seeds.md carries them, and tests/test_sequential.py holds them at fewer studies.
+nothing is trained. The adaptive design looks at 2 (or 3) to 20 seeds; beside it stand fixed designs with the
+same estimate, Holm and Bonferroni intervals, and the fixed design that finds as many of the planted diffs.
+Prints Markdown tables; docs/seeds.md carries them, and tests/test_sequential.py holds them at fewer studies.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from stats.sequential import OPEN, Decision, Looks, Path, family, holm, path
 from stats.simulate import Truth, methods
 from stats.verdicts import change, verdict
 
-LOOKS = Looks(start=3, most=20)
+LOOKS = Looks(start=2, most=20)
+STARTS = (2, 3)
 ERROR = 1 - LOOKS.level
 # Standard deviations are on the latent scale of `Truth`; the page says what they are in percentage points.
 SETTINGS = {
@@ -38,8 +39,8 @@ NOTHING, PLANTED = "nothing", "planted"
 DIFFS = {NOTHING: (0.0,) * 7, PLANTED: (0.0, 0.0, 0.0, 3.0, -3.0, 6.0, -6.0)}
 SPLITS = tuple(f"S{number}" for number in range(7))
 DIRECTED = dict.fromkeys(SPLITS, "A > B")  # so that `supported` says above zero and `contradicted` below
-FIXED = (3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20)  # seeds of the fixed designs
-CHOICES = 300  # studies a setting among which spending and futility were chosen
+FIXED = range(3, 21)  # seeds of the fixed designs
+CHOICES = 300  # studies a setting, not among those judged, by which spending and the stop were chosen
 
 
 @dataclass(frozen=True)
@@ -178,46 +179,53 @@ def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, 
     rows, curves = [], []
     for (setting, kind), drawn in studies.items():
         diffs = DIFFS[kind]
-        found = of_adaptive(drawn, diffs)
         label = {"setting": setting, "truth": kind}
-        rows.append({**label, "design": "adaptive, 3 to 20 seeds", **found})
+        ends = {start: of_start(drawn, diffs, start) for start in STARTS}
+        rows += [{**label, "design": f"adaptive, {start} to 20 seeds", **ends[start]} for start in STARTS]
         for name, design in (("fixed", of_fixed), ("fixed, Satterthwaite", of_report)):
             fixed = {n: design(drawn, diffs, n) for n in FIXED}
             rows += [{**label, "design": f"{name}, {n} seeds", **fixed[n]} for n in (3, 5, 20)]
             if kind == PLANTED:
                 power = pd.Series({n: one["power"] for n, one in fixed.items()})
-                seeds = equal_power(found["power"], power)
-                equal = {"power": found["power"], "cells": seeds * len(SPLITS)}
-                saved = 1 - found["cells"] / equal["cells"]
-                shown = f"{name}, equal power ({plain(seeds, 1)} seeds)"
-                rows.append({**label, "design": shown, **equal, "saved": saved})
+                for start, found in ends.items():
+                    seeds = equal_power(found["power"], power)
+                    equal = {"power": found["power"], "cells": seeds * len(SPLITS)}
+                    saved = 1 - found["cells"] / equal["cells"]
+                    shown = f"{name}, finds as many as {start} to 20 ({plain(seeds, 1)} seeds)"
+                    rows.append({**label, "design": shown, **equal, "saved": saved})
                 curves += [
-                    {"setting": setting, "design": name, "seeds": n, "power": one, **_prefixed(found)}
+                    {"setting": setting, "design": name, "seeds": n, "power": one, **_prefixed(ends[2])}
                     for n, one in power.items()
                 ]
     return pd.DataFrame(rows), pd.DataFrame(curves)
+
+
+def of_start(studies: Sequence[Study], diffs: Sequence[float], start: int) -> dict[str, float]:
+    """Scores of the adaptive design with so many seeds for every split first."""
+    looks = replace(LOOKS, start=start)
+    return of_adaptive([study.under(looks) for study in studies], diffs, looks)
 
 
 def _prefixed(found: dict[str, float]) -> dict[str, float]:
     return {f"adaptive {name}": found[name] for name in ("power", "cells")}
 
 
-def choices(studies: dict[tuple[str, str], list[Study]]) -> pd.DataFrame:
-    """What the spending's exponent and the futility threshold were chosen from: planted diffs only."""
-    rows = []
-    for (setting, kind), drawn in studies.items():
-        if kind != PLANTED:
-            continue
-        diffs = DIFFS[kind]
+def choices(count: int) -> pd.DataFrame:
+    """What the spending and the worth of a seed were chosen from: planted diffs, other studies."""
+    rows, diffs = [], DIFFS[PLANTED]
+    for number, (setting, truth) in enumerate(SETTINGS.items()):
+        rng = np.random.default_rng([number, 1])
+        drawn = [draw(truth, diffs, 1, rng)[0] for _ in range(count)]
         curve = pd.Series({n: of_fixed(drawn, diffs, n)["power"] for n in FIXED})
-        for rho in (1.0, 2.0, 3.0):
-            for futility in (0.1, 0.2, 0.35):
-                looks = replace(LOOKS, rho=rho, futility=futility)
+        for spending in ((1.0, 1.0), (3.0, 1.0), (2.0, 3.0), (4.0, 6.0), (5.0, 6.0)):
+            for worth in (0.01, 0.02, 0.03):
+                looks = replace(LOOKS, spending=spending, worth=worth)
                 found = of_adaptive([study.under(looks) for study in drawn], diffs, looks)
                 cells = len(SPLITS) * equal_power(found["power"], curve)
                 saved = 1 - found["cells"] / cells
-                rows.append((setting, rho, futility, found["power"], found["cells"], saved))
-    return pd.DataFrame(rows, columns=["setting", "rho", "futility", "power", "cells", "saved"])
+                shown = f"Beta({spending[0]:g}, {spending[1]:g})"
+                rows.append((setting, shown, worth, found["power"], found["cells"], saved))
+    return pd.DataFrame(rows, columns=["setting", "spending", "worth", "power", "cells", "saved"])
 
 
 def published(pairs: dict[str, list[tuple[Study, Study]]]) -> pd.DataFrame:
@@ -299,7 +307,7 @@ def main() -> None:
     args = parser.parse_args()
     single, double = simulate(args.studies)
     found, curves = designs(single)
-    chosen = choices({key: drawn[:CHOICES] for key, drawn in single.items()})
+    chosen = choices(min(CHOICES, args.studies))
     tables = {"settings": sizes(single), "designs": found, "published": published(double), "choices": chosen}
     for name, frame in tables.items():
         shown = frame.map(lambda cell: plain(cell, 3) if isinstance(cell, float) else cell)

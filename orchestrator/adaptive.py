@@ -26,7 +26,7 @@ def looks(study: Study) -> Looks:
     """When the study looks at its evidence, and what settles a verdict."""
     seeds = study.adaptive
     assert seeds
-    return Looks(seeds.start, seeds.max, margin_pp=study.equivalence_margin_pp)
+    return Looks(seeds.start, seeds.max, margin_pp=study.equivalence_margin_pp, worth=seeds.worth)
 
 
 def decisions(study: Study, sums: pd.DataFrame) -> pd.DataFrame:

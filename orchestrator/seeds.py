@@ -22,9 +22,16 @@ FIRST_SEEDS = [42, 123, 456, 789, 999]  # the published study's
 class AdaptiveSeeds(Spec):
     """As many seeds of each split as its verdict needs (`orchestrator/adaptive.py`)."""
 
-    start: int = Field(3, ge=2, description="Seeds that every split gets.")
+    start: int = Field(2, ge=2, description="Seeds that every split gets.")
     max: int = Field(20, ge=2, le=100, description="Seeds that no split passes.")
     until: Literal["resolved"] = Field("resolved", description="A split ends once its verdict is settled.")
+    worth: float = Field(
+        0.02,
+        ge=0,
+        lt=1,
+        description="A split stops unless some number of further seeds decides it with this chance for each "
+        "of them; lower finds more, with more cells.",
+    )
     first: Seeds = Field(
         FIRST_SEEDS, description="The seeds that are taken first; then 0, 1, 2, ... that are not among them."
     )
@@ -51,7 +58,7 @@ class AdaptiveSeeds(Spec):
 def _list_or_keys(value: Any) -> Any:
     if isinstance(value, list | dict | AdaptiveSeeds):
         return value
-    raise ValueError("give a list, as [42, 123], or how far to go, as {start: 3, max: 20}")
+    raise ValueError("give a list, as [42, 123], or how far to go, as {start: 2, max: 20}")
 
 
 def _seed_plan(value: Any) -> str:

@@ -15,37 +15,42 @@ exceeded.
 Users that every seed scores make successive estimates more alike, so their boundaries would be wider. These
 hold for any variance of users (docs/seeds.md has the simulations).
 
-Error is spent as Lan & DeMets (1983): `spent` of it by the n-th of `most` seeds.
+Error is spent as Lan & DeMets (1983): `spent` of it by the n-th of `most` seeds, whatever the data.
 """
 
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import betainc, stdtr, stdtrit
 from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
+Spending = tuple[float, float]
 POINTS = 220  # of the grid of p values, dense where they are small
 # Levels between which the sequential p value is interpolated; below the first it is not told apart.
 ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 50), np.linspace(0.12, 0.97, 16)])
 EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(7.0, 0.0, POINTS))])
 
 
-def spent(share: npt.ArrayLike, rho: float) -> Floats:
-    """Share of the error that may be spent by a share of the seeds: share^rho (Kim & DeMets 1987)."""
-    return np.asarray(np.asarray(share, dtype=float) ** rho)
+def spent(share: npt.ArrayLike, spending: Spending) -> Floats:
+    """Share of the error that may be spent by a share of the seeds: the distribution function of Beta(a, b).
+
+    Beta(rho, 1) is share^rho (Kim & DeMets 1987). With b > 1 less is left for looks that few splits live to
+    see.
+    """
+    return np.asarray(betainc(*spending, share))
 
 
 @lru_cache(maxsize=64)
-def nominal(start: int, most: int, rho: float, alpha: float) -> Floats:
+def nominal(start: int, most: int, spending: Spending, alpha: float) -> Floats:
     """Nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
-    return _levels(start, most, rho, alpha)
+    return _levels(start, most, spending, alpha)
 
 
-def _levels(start: int, most: int, rho: float, alpha: float) -> Floats:
+def _levels(start: int, most: int, spending: Spending, alpha: float) -> Floats:
     looks = np.arange(start, most + 1)
-    budget = np.diff(alpha * spent(looks / most, rho), prepend=0.0)
+    budget = np.diff(alpha * spent(looks / most, spending), prepend=0.0)
     mass, levels = np.diff(EDGES), []
     for n, share in zip(looks, budget, strict=True):
         if n > start:
@@ -57,15 +62,15 @@ def _levels(start: int, most: int, rho: float, alpha: float) -> Floats:
 
 
 @lru_cache(maxsize=16)
-def _ladder(start: int, most: int, rho: float) -> Floats:
+def _ladder(start: int, most: int, spending: Spending) -> Floats:
     """Nominal levels [ALPHAS, looks]; they grow with alpha, as every increment of the spending does."""
-    return np.stack([_levels(start, most, rho, alpha) for alpha in ALPHAS])
+    return np.stack([_levels(start, most, spending, alpha) for alpha in ALPHAS])
 
 
 @lru_cache(maxsize=64)
-def _squares(start: int, most: int, rho: float, users: int) -> tuple[Floats, Floats]:
+def _squares(start: int, most: int, spending: Spending, users: int) -> tuple[Floats, Floats]:
     """Of seeds and users, the squares of t in `reach` at the ladder's levels."""
-    tails = _ladder(start, most, rho) / 2
+    tails = _ladder(start, most, spending) / 2
     return stdtrit(np.arange(start, most + 1) - 1, tails) ** 2, stdtrit(users - 1, tails) ** 2
 
 
@@ -87,7 +92,7 @@ def reach(
 
 
 def sequential_p(
-    value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int, rho: float
+    value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int, spending: Spending
 ) -> Floats:
     """The smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
 
@@ -99,7 +104,7 @@ def sequential_p(
         As many; never rising. At any look, however chosen, it is below a level with at most its probability.
     """
     looks = len(value)
-    by_seeds, by_users = _squares(start, most, rho, users)
+    by_seeds, by_users = _squares(start, most, spending, users)
     halves = np.sqrt(by_seeds[:, :looks] * of_seeds + by_users[:, :looks] * of_users)
     logs, found = np.log(ALPHAS), np.ones(looks)
     for look in np.flatnonzero(~np.isnan(of_users)):

@@ -203,10 +203,12 @@ KOREAN = {
         "일찍 결론이 난 diff는 평균적으로 조금 크게 출력되며, 구간은 이를 감안한다.",
     "`seeds to decide` (with these pairs) and `pairs to decide` (held-out, with these seeds) would each "
     "settle the split with 80 % power if the printed diff were the truth; `cheaper` is what has to grow by "
-    "the smaller factor. `chance`: that seeds up to {most} decide; below {futility:g} a split stops.":
+    "the smaller factor. `chance`: that seeds up to {most} decide. A split stops where no number of further "
+    "seeds decides with a chance of {worth:g} for each of them.":
         "출력된 diff가 참이라면 `필요한 seed`(현재 pair에서) 또는 `필요한 pair`(held-out, 현재 seed에서)가 "
         "각각 검정력 80 %로 결론을 낸다. `더 싼 쪽`은 늘려야 하는 배수가 작은 쪽이다. `가능성`: seed를 "
-        "{most}개까지 늘려 결론이 날 확률. {futility:g}보다 작으면 그 split은 멈춘다.",
+        "{most}개까지 늘려 결론이 날 확률. seed를 몇 개 더 늘려도 결론이 날 확률이 더한 seed 하나당 "
+        "{worth:g}에 못 미치면 그 split은 멈춘다.",
     # headings of tables
     "settled at": "결론이 난 seed 수",
     "repeated interval": "반복 구간",
@@ -287,7 +289,7 @@ KOREAN = {
     "practically null": "사실상 0",
     "undecided": "판단 유보",
     "open": "미결",
-    "more seeds would not decide": "seed를 늘려도 결론이 나지 않음",
+    "more seeds are unlikely to decide": "seed를 늘려도 결론이 날 가능성이 작음",
     "differs from zero, by less than the margin": "0과 다르지만 한계보다 작음",
     "exploratory: outside the family of tests, no seeds beyond the first":
         "exploratory: 검정 집합 밖, 처음 seed만 사용",

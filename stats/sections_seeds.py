@@ -65,9 +65,9 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
         say(
             "`seeds to decide` (with these pairs) and `pairs to decide` (held-out, with these seeds) would "
             "each settle the split with 80 % power if the printed diff were the truth; `cheaper` is what has "
-            "to grow by the smaller factor. `chance`: that seeds up to {most} decide; below {futility:g} a "
-            "split stops.",
+            "to grow by the smaller factor. `chance`: that seeds up to {most} decide. A split stops where no "
+            "number of further seeds decides with a chance of {worth:g} for each of them.",
             most=looks.most,
-            futility=looks.futility,
+            worth=looks.worth,
         ),
     ]

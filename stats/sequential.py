@@ -17,8 +17,8 @@ Claims, each of which is kept whatever finishes later:
   lies inside the margin at some look. The intervals of all looks and all k splits together hold their truths
   with `level`, so a false one is made with at most 1 - level.
 
-Where the variances found so far leave little chance that even `most` seeds decide, a split stops undecided.
-No error is spent on that: going on is always allowed.
+Where the variances found so far leave further seeds too little chance of deciding for what they cost, a split
+stops undecided. No error is spent on that: going on is always allowed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stats.anova import estimate, squares, variance_parts
-from stats.boundaries import nominal, reach, sequential_p
+from stats.boundaries import Spending, nominal, reach, sequential_p
 from stats.crossed import Crossed, Floats, crossed
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
 from stats.power import chance_to_decide, needed_to_decide
@@ -48,21 +48,22 @@ class Looks:
 
     level: 1 - level is the family-wise error over a method's splits and all looks.
     margin_pp: an interval inside +-margin_pp is practically null (percentage points).
-    futility: a split stops where the chance that seeds up to `most` decide is below it.
-    rho: n of `most` seeds may spend (n / most)^rho of the error; 1 spends it evenly, 3 nearly as O'Brien &
-        Fleming (1979). This and futility were chosen by simulation (docs/seeds.md).
+    worth: a split stops unless some number of further seeds decides with this chance for each of them.
+    spending: n of `most` seeds may spend the share of the error that the distribution function of Beta(a, b)
+        has at n / most. (5, 6) spends hardly any on the first seeds, which can decide nothing, and most
+        around the ninth of twenty. This and `worth` were chosen by simulation (docs/seeds.md).
     """
 
     start: int
     most: int
     level: float = 0.95
     margin_pp: float = 1.0
-    futility: float = 0.2
-    rho: float = 3.0
+    worth: float = 0.02
+    spending: Spending = (5.0, 6.0)
 
     def levels(self, alpha: float) -> Floats:
         """Nominal levels [looks] that together spend alpha."""
-        return nominal(self.start, self.most, self.rho, alpha)
+        return nominal(self.start, self.most, self.spending, alpha)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def path(table: Crossed, looks: Looks) -> Path:
 
 
 def _p(value: Floats, of_seeds: Floats, of_users: Floats, users: int, looks: Looks) -> Floats:
-    return sequential_p(value, of_seeds, of_users, users, looks.start, looks.most, looks.rho)
+    return sequential_p(value, of_seeds, of_users, users, looks.start, looks.most, looks.spending)
 
 
 def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Looks) -> dict[str, Decision]:
@@ -166,11 +167,12 @@ def family(paths: Mapping[str, Path], predictions: Mapping[str, str], looks: Loo
             state = SUPPORTED if predicted == ("A > B" if have.value[at] > 0 else "A < B") else CONTRADICTED
         else:
             state, at = OPEN, len(have.p) - 1
-            chance = _chance(have, looks, outer, inner, pooled)
+            chances = _chances(have, looks, outer, inner, pooled)
+            chance = float(chances.max(initial=0.0))
             if at + looks.start >= looks.most:
                 state, note = UNDECIDED, f"at the most seeds, {looks.most}"
-            elif chance < looks.futility:
-                state, note = UNDECIDED, "more seeds would not decide"
+            elif (chances < looks.worth * np.arange(1, len(chances) + 1)).all():
+                state, note = UNDECIDED, "more seeds are unlikely to decide"
             if np.isnan(have.of_users[at]):
                 note = have.note
         found[split] = Decision(state, at, low[at], high[at], p_holm[split], chance, note)
@@ -193,24 +195,24 @@ def _pooled(paths: Iterable[Path]) -> tuple[float, int]:
     return sum((n - 1) * n * of_seeds for n, of_seeds in parts) / max(1, df), df
 
 
-def _chance(have: Path, looks: Looks, outer: Floats, inner: Floats, pooled: tuple[float, int]) -> float:
-    """Predictive probability that a later look decides, of the best one (Spiegelhalter et al. 1986).
+def _chances(have: Path, looks: Looks, outer: Floats, inner: Floats, pooled: tuple[float, int]) -> Floats:
+    """Predictive probability that a later look decides, by look (Spiegelhalter et al. 1986); none if there is
+    no interval.
 
     est[N] given est[n] is est[n] + sigma sqrt(1/n - 1/N) t, if nothing was known of the truth. sigma is that
-    of all splits of the method: two degrees of freedom say little, and a stop costs no error.
+    of all splits of the method: one or two degrees of freedom say little, and a stop costs no error.
     """
     n, of_users = int(have.seeds[-1]), have.of_users[-1]
     later = np.arange(n + 1, looks.most + 1)
     if not len(later) or np.isnan(of_users):
-        return 0.0
+        return np.empty(0)
     one_seed, df = pooled
     beyond, within = (
         reach(levels[-len(later) :], later, one_seed / later, of_users, have.users)
         for levels in (outer, inner)
     )
     spread = np.sqrt(one_seed * (1 / n - 1 / later))
-    chances = chance_to_decide(have.value[-1], spread, df, beyond, looks.margin_pp - within)
-    return float(chances.max())
+    return chance_to_decide(have.value[-1], spread, df, beyond, looks.margin_pp - within)
 
 
 def decide(

@@ -114,7 +114,7 @@ ANSWERS = [
     (SWEEP + "seeds=[42,42]", ["seeds", "42", "twice"]),
     (SWEEP + "seeds=[]", ["seeds"]),
     (SWEEP + "--seeds 1,x", ["seeds", "'x'"]),
-    (SWEEP + "seeds=x", ["seeds", "'x'", "[42, 123]", "{start: 3, max: 20}"]),
+    (SWEEP + "seeds=x", ["seeds", "'x'", "[42, 123]", "{start: 2, max: 20}"]),
     (SWEEP + "'seeds={start: 9, max: 5}'", ["seeds", "start 9", "max 5", "lower it"]),
     (SWEEP + "'seeds={start: 1}'", ["seeds.start", "2", "found 1"]),
     (SWEEP + "'seeds={begin: 3}'", ["seeds.begin", "unknown key", "start", "budget_cells"]),

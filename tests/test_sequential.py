@@ -11,7 +11,7 @@ from scipy import stats as distributions
 from statsmodels.stats.multitest import multipletests
 
 from bench.adaptive import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, published, simulate
-from stats.boundaries import nominal, reach, sequential_p
+from stats.boundaries import Spending, nominal, reach, sequential_p
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
 from stats.page import Page
 from stats.sections_seeds import decisions
@@ -33,26 +33,34 @@ def t_tests(paths: int, most: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("start", "most", "rho", "alpha"),
-    [(3, 20, 3.0, 0.05), (3, 20, 1.0, 0.05 / 7), (2, 6, 1.0, 0.05), (5, 5, 3.0, 0.05)],
+    ("start", "most", "spending", "alpha"),
+    [
+        (2, 20, (5.0, 6.0), 0.05),
+        (3, 20, (3.0, 1.0), 0.05),
+        (3, 20, (1.0, 1.0), 0.05 / 7),
+        (2, 6, (1.0, 1.0), 0.05),
+        (5, 5, (3.0, 1.0), 0.05),
+    ],
 )
-def test_all_looks_together_err_at_the_stated_level(start: int, most: int, rho: float, alpha: float) -> None:
+def test_all_looks_together_err_at_the_stated_level(
+    start: int, most: int, spending: Spending, alpha: float
+) -> None:
     rng, paths = np.random.default_rng(0), 60_000
     p = t_tests(paths, most, rng)[:, start - 2 :]
-    crossed = (p <= nominal(start, most, rho, alpha)).any(axis=1).mean()
+    crossed = (p <= nominal(start, most, spending, alpha)).any(axis=1).mean()
     assert crossed == pytest.approx(alpha, abs=4 * np.sqrt(alpha / paths))
 
 
 def test_error_is_spent_look_by_look_as_stated() -> None:
     p = t_tests(100_000, 6, np.random.default_rng(1))[:, 1:]
-    out = np.maximum.accumulate(p <= nominal(3, 6, 2.0, 0.2), axis=1).mean(axis=0)
+    out = np.maximum.accumulate(p <= nominal(3, 6, (2.0, 1.0), 0.2), axis=1).mean(axis=0)
     assert out == pytest.approx(0.2 * (np.array([3, 4, 5, 6]) / 6) ** 2, abs=0.005)
 
 
 def test_with_many_seeds_the_boundaries_are_the_normal_ones() -> None:
     """Three looks by the trivariate normal distribution, an independent way to the same probability."""
     looks = np.array([100, 101, 102])
-    levels = nominal(100, 102, 3.0, 0.05)
+    levels = nominal(100, 102, (3.0, 1.0), 0.05)
     correlation = np.sqrt(np.minimum.outer(looks, looks) / np.maximum.outer(looks, looks))
     ends = distributions.norm.isf(levels / 2)
     inside = distributions.multivariate_normal(cov=correlation).cdf(ends, lower_limit=-ends)
@@ -61,7 +69,7 @@ def test_with_many_seeds_the_boundaries_are_the_normal_ones() -> None:
 
 def test_two_looks_agree_with_direct_integration() -> None:
     """P(reject at 3 or 4) by integrating over the fourth diff, without the chain."""
-    first, second = nominal(3, 4, 1.0, 0.05)
+    first, second = nominal(3, 4, (1.0, 1.0), 0.05)
     three = np.random.default_rng(2).normal(size=(5000, 3))
     four = np.linspace(-6, 6, 401)
     weights = distributions.norm.pdf(four) * (four[1] - four[0])
@@ -83,7 +91,7 @@ def test_normal_boundaries_would_err_more_often() -> None:
         left &= p[:, len(levels) - 1] > levels[-1]
     crossed = (t_tests(paths, 20, rng)[:, 1:] <= levels).any(axis=1).mean()
     assert crossed > 0.055
-    assert (np.array(levels[1:]) > nominal(3, 20, 1.0, 0.05)[1:]).mean() > 0.9
+    assert (np.array(levels[1:]) > nominal(3, 20, (1.0, 1.0), 0.05)[1:]).mean() > 0.9
 
 
 def test_the_sequential_p_value_is_valid_at_any_time_and_never_rises() -> None:
@@ -94,13 +102,13 @@ def test_the_sequential_p_value_is_valid_at_any_time_and_never_rises() -> None:
     value = np.stack([diffs[:, :n].mean(axis=1) for n in counts], axis=1)
     of_seeds = np.stack([diffs[:, :n].var(axis=1, ddof=1) / n for n in counts], axis=1)
     found = np.array(
-        [sequential_p(v, s, np.zeros(6), 100, 3, 8, 2.0) for v, s in zip(value, of_seeds, strict=True)]
+        [sequential_p(v, s, np.zeros(6), 100, 3, 8, (2.0, 1.0)) for v, s in zip(value, of_seeds, strict=True)]
     )
     assert all((later <= before).all() for before, later in pairwise(found.T))
     p = 2 * distributions.t.sf(np.abs(value) / np.sqrt(of_seeds), np.arange(2, 8))
     for level in (0.01, 0.05, 0.3):
         assert (found[:, -1] <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level / paths))
-        rejected = (p <= nominal(3, 8, 2.0, level)).any(axis=1)
+        rejected = (p <= nominal(3, 8, (2.0, 1.0), level)).any(axis=1)
         assert (rejected == (found[:, -1] <= level)).mean() > 0.998
 
 
@@ -200,7 +208,7 @@ def test_nothing_is_called_practically_null_with_many_pairs() -> None:
 
 def test_a_diff_at_the_margin_is_rarely_called_practically_null() -> None:
     """The worst case: seven splits whose truth is the margin itself, users almost without spread."""
-    rng, studies, looks = np.random.default_rng(6), 300, Looks(3, 8, margin_pp=3.0, futility=0.0)
+    rng, studies, looks = np.random.default_rng(6), 300, Looks(3, 8, margin_pp=3.0, worth=0.0)
     counts, wrong, small = range(3, 9), 0, 0
     predictions = {f"S{number}": "A = B" for number in range(7)}
     for _ in range(studies):
@@ -210,7 +218,7 @@ def test_a_diff_at_the_margin_is_rarely_called_practically_null() -> None:
                 diffs = rng.normal(truth, 1.0, 8)
                 value = np.array([diffs[:n].mean() for n in counts])
                 of_seeds = np.array([diffs[:n].var(ddof=1) / n for n in counts])
-                p = sequential_p(value, of_seeds, np.zeros(6), 100, 3, 8, looks.rho)
+                p = sequential_p(value, of_seeds, np.zeros(6), 100, 3, 8, looks.spending)
                 paths[split] = Path(3, 100, value, of_seeds, np.zeros(6), p)
             states = [decision.state for decision in family(paths, predictions, looks).values()]
             wrong += truth == 3.0 and NULL in states
@@ -224,7 +232,7 @@ def test_where_users_are_the_uncertainty_no_seed_is_spent_on_it() -> None:
     found = decide(simulated({"up": 3.0}, truth, 1), {"up": "A > B"}, LOOKS, {"dpo": range(8)})
     (row,) = found.to_dict("records")
     assert (row["state"], row["seeds"]) == (UNDECIDED, 4)
-    assert row["chance"] < LOOKS.futility
+    assert row["chance"] < 4 * LOOKS.worth
     assert row["needed_seeds"] == np.inf
     assert row["cheaper"] in ("pairs", "")
 

@@ -116,6 +116,7 @@ def scores(
 
 def of_adaptive(studies: Sequence[Study], diffs: Sequence[float], looks: Looks = LOOKS) -> dict[str, float]:
     """Scores of a design; its coverage is that of every interval at every look."""
+    studies = [study.under(looks) for study in studies]
     ends = [adaptive(study, looks) for study in studies]
     sign, null = claims(np.array([[d.state for d in end.decisions] for end in ends]))
     levels = looks.levels(ERROR / len(SPLITS))
@@ -133,8 +134,7 @@ def of_adaptive(studies: Sequence[Study], diffs: Sequence[float], looks: Looks =
 
 def of_fixed(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
     """The same with so many seeds for every split and one look, at which the whole error is spent."""
-    once = Looks(seeds, seeds)
-    return of_adaptive([study.under(once) for study in studies], diffs, once)
+    return of_adaptive(studies, diffs, Looks(seeds, seeds))
 
 
 def of_report(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
@@ -180,7 +180,7 @@ def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, 
     for (setting, kind), drawn in studies.items():
         diffs = DIFFS[kind]
         label = {"setting": setting, "truth": kind}
-        ends = {start: of_start(drawn, diffs, start) for start in STARTS}
+        ends = {start: of_adaptive(drawn, diffs, replace(LOOKS, start=start)) for start in STARTS}
         rows += [{**label, "design": f"adaptive, {start} to 20 seeds", **ends[start]} for start in STARTS]
         for name, design in (("fixed", of_fixed), ("fixed, Satterthwaite", of_report)):
             fixed = {n: design(drawn, diffs, n) for n in FIXED}
@@ -194,16 +194,16 @@ def designs(studies: dict[tuple[str, str], list[Study]]) -> tuple[pd.DataFrame, 
                     shown = f"{name}, finds as many as {start} to 20 ({plain(seeds, 1)} seeds)"
                     rows.append({**label, "design": shown, **equal, "saved": saved})
                 curves += [
-                    {"setting": setting, "design": name, "seeds": n, "power": one, **_prefixed(ends[2])}
+                    {
+                        "setting": setting,
+                        "design": name,
+                        "seeds": n,
+                        "power": one,
+                        **_prefixed(ends[LOOKS.start]),
+                    }
                     for n, one in power.items()
                 ]
     return pd.DataFrame(rows), pd.DataFrame(curves)
-
-
-def of_start(studies: Sequence[Study], diffs: Sequence[float], start: int) -> dict[str, float]:
-    """Scores of the adaptive design with so many seeds for every split first."""
-    looks = replace(LOOKS, start=start)
-    return of_adaptive([study.under(looks) for study in studies], diffs, looks)
 
 
 def _prefixed(found: dict[str, float]) -> dict[str, float]:
@@ -220,7 +220,7 @@ def choices(count: int) -> pd.DataFrame:
         for spending in ((1.0, 1.0), (3.0, 1.0), (2.0, 3.0), (4.0, 6.0), (5.0, 6.0)):
             for worth in (0.01, 0.02, 0.03):
                 looks = replace(LOOKS, spending=spending, worth=worth)
-                found = of_adaptive([study.under(looks) for study in drawn], diffs, looks)
+                found = of_adaptive(drawn, diffs, looks)
                 cells = len(SPLITS) * equal_power(found["power"], curve)
                 saved = 1 - found["cells"] / cells
                 shown = f"Beta({spending[0]:g}, {spending[1]:g})"

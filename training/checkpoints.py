@@ -99,7 +99,7 @@ def nothing_unpickled() -> Iterator[None]:
             )
         return ZeroStageEnum[name]
 
-    # All that is in there beside tensors and numbers. Before Python 3.11.4 an enum's member is pickled as
+    # All that is in there beside tensors and numbers. Python 3.11.2, Debian 12's, pickles an enum's member as
     # getattr(class, name).
     plain = [LossScaler, ZeroStageEnum, fragment_address, (member, "builtins.getattr")]
     usual = TorchCheckpointEngine.load

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import MAX_LENGTH
 from trl import DPOConfig
+from waits import Waits
 
 from training.arm import train_arm
 from training.batches import data_order, sequence_lengths
@@ -80,6 +81,21 @@ def test_dpo_logs_no_weights(arm):
         result.curve.query("metric == 'train_loss'")["value"].tolist()
         == pytest.approx(result.curve.query("metric == 'loss'")["value"].tolist())
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", [MethodSpec(), WPO], ids=["dpo", "wpo"])
+def test_only_a_point_waits_for_the_device(arm, method):
+    """Between points a step asks it for nothing but the shape of its packed row."""
+    steps = []
+    with Waits() as waits:
+
+        def on_step(*_):
+            steps.append(set(waits.seen))
+            waits.seen.clear()
+
+        arm(method, TRAINING.model_copy(update={"logging_steps": 3}), on_step=on_step)
+    assert steps[2] == steps[5] == {"training.packed", "training.recorder"}
+    assert [steps[at] for at in (1, 3, 4)] == [{"training.packed"}] * 3
 
 
 def test_micro_batches_are_one_batch(arm):
@@ -196,6 +212,16 @@ def test_a_mistake_names_trial_and_arm(arm, arguments, told):
     with pytest.raises(StudyError) as error:
         arm(**arguments)
     assert told in str(error.value)
+
+
+def test_a_lost_loss_is_told_by_its_step_and_never_saved(arm, tmp_path):
+    lost = TRAINING.model_copy(update={"learning_rate": 1e30, "logging_steps": 5})
+    with pytest.raises(StudyError, match="the loss is nan at step 2;"):
+        arm(training=lost)
+    shelf = Shelf(str(tmp_path))
+    with pytest.raises(StudyError, match="the loss is nan at step 2;"):
+        arm(training=lost, checkpoints=Checkpoints(shelf, 1))
+    assert shelf.names() == ["checkpoint-1"]
 
 
 def test_a_step_of_another_size_than_the_studys_stops(arm, monkeypatch):

@@ -161,7 +161,9 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.asked |= bool(self.on_step(state.global_step, state.max_steps))
-        if args.world_size == 1 or state.global_step % self.agree == 0:
+        if args.world_size == 1:
+            self.stopping = self.asked
+        elif state.global_step % self.agree == 0:
             self.stopping = any(gather_object([self.asked]))
         if self.stopping and state.global_step < state.max_steps:
             control.should_save = True

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import TrainerCallback
+
+from training.errors import StudyError
 
 FILE = "curve-{}.json"  # one a worker
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -24,18 +27,25 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     w_rejected, 1) (not capped with `wpo_clamp: trl`) of *all* pairs since the last point: mean, min, max,
     quantiles, the share of products at or above 1, and the effective sample size (sum w)^2 / sum w^2.
     Values stay on the device and are read at points only. Raises RuntimeError if a step's global batch is not
-    `batch_size` pairs.
+    `batch_size` pairs, and StudyError, which begins with `name`, if a loss since the last one is not finite.
     """
 
     def __init__(
-        self, beta: float, every: int, capped: bool, batch_size: int, gather: Callable[[Tensor], Tensor]
+        self,
+        beta: float,
+        every: int,
+        capped: bool,
+        batch_size: int,
+        gather: Callable[[Tensor], Tensor],
+        name: str,
     ) -> None:
-        self.beta, self.every, self.capped = beta, every, capped
+        self.beta, self.every, self.capped, self.name = beta, every, capped, name
         self.batch_size, self.gather = batch_size, gather
         self.points: list[dict[str, float]] = []
         self.weight_sums: dict[str, float] = {}
         self._step: list[tuple[Tensor, Tensor]] = []
         self._window: list[Tensor] = []
+        self._losses: list[tuple[int, Tensor]] = []
 
     def observe(self, loss: Tensor, margins: Tensor, log_weights: Tensor | None = None) -> None:
         """A micro-batch of B pairs: loss, margins [B] and, under WPO, log(w_chosen * w_rejected) [B]."""
@@ -45,11 +55,31 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Read the device where a point is due."""
-        if state.global_step == 1:
+        step = state.global_step
+        self._losses += [(step, loss) for loss, _ in self._step]
+        due = step % self.every == 0 or step == state.max_steps
+        if step == 1 or due:
+            self.refuse_lost()
+        if step == 1:
             self.points.append({"step": 0, **self._batch(), **self._weights(keep=True)})
-        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
-            self.points.append({"step": state.global_step, **self._batch(), **self._weights()})
+        if due:
+            self.points.append({"step": step, **self._batch(), **self._weights()})
         self._step.clear()
+
+    def refuse_lost(self) -> None:
+        """Read the losses since the last time: StudyError of all workers for the first that is not finite."""
+        steps = [step for step, _ in self._losses]
+        if not steps:
+            return
+        losses = self.gather(torch.stack([loss for _, loss in self._losses])).view(-1, len(steps))
+        for step, of_workers in zip(steps, losses.T.tolist(), strict=True):
+            for loss in of_workers:
+                if not isfinite(loss):
+                    raise StudyError(
+                        f"{self.name}: the loss is {loss} at step {step}; "
+                        "lower learning_rate or max_grad_norm, or look at the pairs"
+                    )
+        self._losses.clear()
 
     def _batch(self) -> dict[str, float]:
         margins = self.gather(torch.cat([margins for _, margins in self._step]))

@@ -14,18 +14,18 @@ from trl import DPOTrainer
 
 from training import packed
 from training.checkpoints import Checkpoints
-from training.errors import StudyError
 from training.likelihood import greedy, of_tokens, refuse_scaled_logits
 from training.recorder import Recorder
 from training.spec import MethodSpec
+from training.unlogged import Unread, unlogged
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
     """`DPOTrainer` for rows of a scored table (`training/scoring.py`), already tokenised and scored.
 
-    `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError);
-    `batch_size` is the pairs of a step over all workers, which each recorded step must have seen. Each
-    checkpoint goes to `checkpoints`; `notes` says which could not be kept.
+    `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError, at the
+    next point of the curve); `batch_size` is the pairs of a step over all workers, which each recorded step
+    must have seen. Each checkpoint goes to `checkpoints`; `notes` says which could not be kept.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             capped=method.wpo_clamp == "authors",
             batch_size=batch_size,
             gather=self.accelerator.gather,
+            name=name,
         )
         self.add_callback(self.recorder)
         self._packs = packed.fits(self.model)
@@ -69,20 +70,21 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             if self.method.use_weighting:
                 seen["log_weights"] = self._weight(output, inputs)
             seen["margins"] = margins(output.log_probs.detach(), inputs)
+            output.mean_logits = Unread()
             return output
 
-        result = super()._compute_loss(observed, inputs, return_outputs)
-        loss = (result[0] if return_outputs else result).detach()
-        if not torch.isfinite(
-            loss
-        ):  # TRL has just waited for the device several times: this costs nothing more
-            raise StudyError(
-                f"{self.name}: the loss is {loss.item()} at step {self.state.global_step}; "
-                "lower learning_rate or max_grad_norm, or look at the pairs"
-            )
+        with unlogged(self):
+            result = super()._compute_loss(observed, inputs, return_outputs)
         if self.model.training:
-            self.recorder.observe(loss, **seen)
+            self.recorder.observe((result[0] if return_outputs else result).detach(), **seen)
         return result
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        # DeepSpeed clips by itself, so that only the norm would be read, for a log
+        return None if self.is_deepspeed_enabled else super()._clip_grad_norm(model)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
+        """It would only be logged."""
 
     def _forward(self, model: Any, **batch: Any) -> Any:
         if not self._packs:
@@ -118,6 +120,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         if step == self.state.max_steps:
             return  # the Trainer would save the end, too, but a whole arm is kept as its outcomes
         assert self.checkpoints is not None
+        self.recorder.refuse_lost()
         super(DPOTrainer, self)._save_checkpoint(model, trial)  # without TRL's model card
         folder = Path(self._get_output_dir(trial)) / f"checkpoint-{step}"
         self.recorder.save(folder, self.args.process_index)

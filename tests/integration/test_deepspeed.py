@@ -11,6 +11,7 @@ import torch
 from conftest import MAX_LENGTH
 from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
+from waits import Waits
 
 from training.arm import train_arm
 from training.checkpoints import Checkpoints
@@ -28,10 +29,10 @@ ZERO2 = json.loads((CONFIGS / "zero2.json").read_text())
 
 @pytest.fixture
 def arm(scored, tiny_folder):
-    def train(method, deepspeed, rows=range(32), **more):
+    def train(method, deepspeed, rows=range(32), training=TRAINING, **more):
         files = ModelFiles(str(tiny_folder))
         options = {"name": "test", "micro_batch": 2, "deepspeed": deepspeed} | more
-        return train_arm(scored, np.array(rows), files, method, TRAINING, 1, **options)
+        return train_arm(scored, np.array(rows), files, method, training, 1, **options)
 
     return train
 
@@ -70,6 +71,21 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
     weights = dict(whole.model.named_parameters())
     for name, weight in resumed.model.named_parameters():
         assert torch.equal(weight, weights[name]), name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
+    """It looks whether gradients are finite; otherwise a step asks for its packed row's shape alone."""
+    training = TRAINING.model_copy(update={"dtype": dtype, "logging_steps": 4})
+    steps = []
+    with Waits() as waits:
+
+        def on_step(*_):
+            steps.append({name for name in waits.seen if not name.startswith("deepspeed.")})
+            waits.seen.clear()
+
+        arm(MethodSpec(use_weighting=True), ZERO2, training=training, on_step=on_step)
+    assert steps[1:] == [{"training.packed"}] * 2 + [{"training.packed", "training.recorder"}]
 
 
 class Touch:

@@ -35,7 +35,7 @@ class Costs:
 
     arm: float = 43.0  # training steps and held-out scoring
     start: float = 40.0  # a lane's: process, imports, the first model
-    warm: float = 0.26  # a cell's outside its steps and its scoring
+    warm: float = 0.32  # a cell's outside its steps and its scoring
     driver: float = 0.110  # a cell's in the driver, one at a time: 9.1 a second
     checkpoint: float = 11.0  # between two: 500 of 2,000 steps
     backoff: float = 2.0

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats as distributions
 from statsmodels.stats.multitest import multipletests
 
-from bench.adaptive import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, published, simulate
+from bench.adaptive import published
+from bench.designs import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, simulate
 from stats.boundaries import Spending, nominal, reach, sequential_p
 from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
 from stats.page import Page

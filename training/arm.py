@@ -36,7 +36,7 @@ from training.trainer import PairTrainer
 class ArmResult:
     """`curve`: columns step, metric, value (`training/recorder.py`). `summary`: final metrics by name.
     `model`: the tuned model, on its device. `seconds`: wall time of the training loop. `notes`: what a reader
-    of the record should know: where it went on from, checkpoints passed over or not kept."""
+    of the record should know: where it went on from, checkpoints passed over or not kept, steps skipped."""
 
     curve: pd.DataFrame
     summary: dict[str, float]
@@ -136,7 +136,10 @@ def train_arm(
         model = trainer.accelerator.unwrap_model(trainer.model)
         recorder = trainer.recorder
         if deepspeed is not None:
-            trainer.model_wrapped.destroy()
+            engine = trainer.model_wrapped
+            if skipped := engine.skipped_steps:  # the loss of such a step is finite, and would tell nothing
+                trainer.notes.append(f"steps skipped for gradients that are not finite: {skipped}")
+            engine.destroy()
     cut = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
     counts = {
         "pairs_train": float(len(rows)),

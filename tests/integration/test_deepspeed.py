@@ -18,6 +18,7 @@ from training.checkpoints import Checkpoints
 from training.model import ModelFiles
 from training.shelf import Shelf
 from training.spec import MethodSpec, TrainingSpec
+from training.trainer import PairTrainer
 
 pytestmark = pytest.mark.integration
 TRAINING = TrainingSpec(
@@ -86,6 +87,21 @@ def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
 
         arm(MethodSpec(use_weighting=True), ZERO2, training=training, on_step=on_step)
     assert steps[1:] == [{"training.packed"}] * 2 + [{"training.packed", "training.recorder"}]
+
+
+def test_a_step_that_deepspeed_skips_is_said(arm, monkeypatch):
+    whole, losses = PairTrainer.compute_loss, []
+
+    def once_too_steep(*args, **more):
+        losses.append(whole(*args, **more))
+        if len(losses) == 4:  # of the second step's two
+            losses[-1].register_hook(lambda gradient: gradient * torch.inf)
+        return losses[-1]
+
+    monkeypatch.setattr(PairTrainer, "compute_loss", once_too_steep)
+    bfloat16 = TRAINING.model_copy(update={"dtype": "bfloat16"})
+    result = arm(MethodSpec(), ZERO2, training=bfloat16)
+    assert result.notes == ("steps skipped for gradients that are not finite: 1",)
 
 
 class Touch:

@@ -83,7 +83,11 @@ def test_dpo_logs_no_weights(arm):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", [MethodSpec(), WPO], ids=["dpo", "wpo"])
+@pytest.mark.parametrize(
+    "method",
+    [MethodSpec(), WPO, MethodSpec(use_weighting=True, wpo_alignment="greedy")],
+    ids=["dpo", "wpo", "wpo greedy"],
+)
 def test_only_a_point_waits_for_the_device(arm, method):
     """Between points a step asks it for nothing but the shape of its packed row."""
     steps = []

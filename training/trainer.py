@@ -90,8 +90,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         if not self._packs:
             return model(**batch)
         ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
-        row = packed.Row.of(ids, mask, batch.pop("labels") != -100)
-        return packed.fused_forward(model, self.model, row, **batch)
+        self._row = packed.Row.of(ids, mask, batch.pop("labels") != -100)
+        return packed.fused_forward(model, self.model, self._row, **batch)
 
     @torch.no_grad()
     def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:
@@ -99,8 +99,12 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         mask = inputs["completion_mask"][:, 1:].bool()
         if self.method.wpo_alignment == "greedy":
             head = self.accelerator.unwrap_model(self.model).get_output_embeddings()
-            hidden = self._hidden[0] if self._packs else self._hidden[:, :-1][mask]
-            best = of_tokens(greedy, hidden, head, inputs["input_ids"][:, 1:][mask])
+            hidden, targets = (
+                (self._hidden[0], self._row.targets)
+                if self._packs
+                else (self._hidden[:, :-1][mask], inputs["input_ids"][:, 1:][mask])
+            )
+            best = of_tokens(greedy, hidden, head, targets)
             output.log_sum_sq_probs = torch.zeros_like(output.log_probs).masked_scatter(mask, best)
         aligned = (output.log_probs - output.log_sum_sq_probs) * mask
         chosen, rejected = (aligned.sum(1) / mask.sum(1).clamp_min(1)).chunk(2)

@@ -32,9 +32,9 @@ from bench.designs import (
     of_report,
     simulate,
 )
-from stats.judge import CONTRADICTED, NULL, SUPPORTED
-from stats.markdown import plain, table
-from stats.verdicts import change, verdict
+from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED
+from stats.page.markdown import plain, table
+from stats.rule.verdicts import change, verdict
 
 STARTS = (2, 3)
 FIXED = range(3, 21)  # seeds of the fixed designs

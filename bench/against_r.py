@@ -17,11 +17,11 @@ import pandas as pd
 from scipy.special import logit
 
 from bench.survey_models import traits, twin
-from stats.anova import estimate
-from stats.crossed import Crossed, Group
-from stats.heterogeneity import heterogeneity
-from stats.markdown import table
-from stats.ordered_logit import gap_quartile, ordered_logit
+from stats.evidence.anova import estimate
+from stats.evidence.crossed import Crossed, Group
+from stats.page.markdown import table
+from stats.survey.heterogeneity import heterogeneity
+from stats.survey.ordered_logit import gap_quartile, ordered_logit
 
 SCRIPT = """
 suppressMessages({library(lme4); library(MASS)})

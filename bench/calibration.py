@@ -2,8 +2,8 @@
 
     python -m bench.calibration [--studies 1000] [--part coverage]
 
-Simulated held-out outcomes with known truth (`stats/simulate.py`): users and pairs that every seed scores,
-users that differ, seeds that differ. Prints Markdown tables; docs/statistics.md carries them, and
+Simulated held-out outcomes with known truth (`stats/evidence/simulate.py`): users and pairs that every seed
+scores, users that differ, seeds that differ. Prints Markdown tables; docs/statistics.md carries them, and
 tests/test_calibration.py holds them at 100 studies.
 """
 
@@ -15,18 +15,20 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from stats.anova import estimate, squares, unpaired_change
-from stats.bootstrap import percentile, pigeonhole
-from stats.crossed import difference
-from stats.judge import CONTRADICTED, SUPPORTED, judge
-from stats.markdown import plain, table, times
-from stats.mixed import mixed_estimate
-from stats.options import Options
-from stats.power import design_variance, power
-from stats.rule_errors import Nothing, rule_errors
-from stats.seeds import mean_estimate
-from stats.simulate import Truth, methods, study
-from stats.verdicts import PUBLISHED, change, verdict
+from stats.evidence.anova import estimate, squares, unpaired_change
+from stats.evidence.bootstrap import percentile, pigeonhole
+from stats.evidence.crossed import difference
+from stats.evidence.judge import CONTRADICTED, SUPPORTED, judge
+from stats.evidence.mixed import mixed_estimate
+from stats.evidence.options import Options
+from stats.evidence.power import design_variance, power
+from stats.evidence.seeds import mean_estimate
+from stats.evidence.simulate import Truth, methods, study
+from stats.page.markdown import plain, table
+from stats.rule.rule_errors import Nothing, rule_errors
+from stats.rule.thresholds import PUBLISHED
+from stats.rule.verdicts import change, verdict
+from stats.text import times
 
 LEVEL, SPLITS, DRAWS = 0.95, 7, 400
 MIXED = 200  # statsmodels' loops make a mixed model a hundred times as slow: fewer studies, smaller ones

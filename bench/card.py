@@ -5,8 +5,8 @@
     python -m bench.card share [--lanes 1 2 3] [--mps]   cells at once, and v5b's 102 arms projected
     python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected alike
 
-Needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.worker`, as a Ray
-Train worker does. What a call made in --home serves the next one.
+Needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.run.worker`, as
+a Ray Train worker does. What a call made in --home serves the next one.
 """
 
 import argparse
@@ -27,12 +27,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.card_order import METHODS, ROOT, chats, make_order
+from bench.card_job import METHODS, ROOT, chats, make_job
 from bench.steps import arithmetic
-from orchestrator.mps import PIPES, Keeper
-from orchestrator.trial import Order
-from orchestrator.worker import run_trial
-from stats.markdown import table
+from orchestrator.run.job import Job
+from orchestrator.run.mps import PIPES, Keeper
+from orchestrator.run.worker import run_trial
+from stats.page.markdown import table
 from training.flops import mfu
 from training.hardware import hardware
 from training.memory import footprint
@@ -59,7 +59,7 @@ class Timed:
 
 
 class Nobody:
-    """Who is told how far a cell is where nobody looks on (`orchestrator.trial.Report`)."""
+    """Who is told how far a cell is where nobody looks on (`orchestrator.run.job.Listener`)."""
 
     def __call__(self, arm: str, step: int, total: int) -> None:
         pass
@@ -68,33 +68,33 @@ class Nobody:
         pass
 
 
-def run(order: Order) -> Timed:
+def run(job: Job) -> Timed:
     """Run a cell as a lane does, in a folder of its own."""
     with tempfile.TemporaryDirectory() as work:
-        facts = run_trial(replace(order, work=work), Nobody()).facts
+        facts = run_trial(replace(job, work=work), Nobody()).facts
     inside = float(facts["seconds_steps"])
     peak = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
     return Timed(inside, float(facts["seconds_cell"]) - inside, peak)
 
 
-def warm_up(order: Order) -> None:
+def warm_up(job: Job) -> None:
     """A short cell, whose time is not counted."""
-    short = order.trial.training.model_copy(update={"max_steps": WARM_UP})
-    run(replace(order, trial=replace(order.trial, training=short)))
+    short = job.trial.training.model_copy(update={"max_steps": WARM_UP})
+    run(replace(job, trial=replace(job.trial, training=short)))
 
 
-def cell(order: Order, peak_tflops: float) -> pd.DataFrame:
+def cell(job: Job, peak_tflops: float) -> pd.DataFrame:
     """One cell alone on the card."""
-    scored, training = open_scored(order.scored), order.trial.training
-    sums = arithmetic(scored, np.arange(len(scored)), order.model)
+    scored, training = open_scored(job.scored), job.trial.training
+    sums = arithmetic(scored, np.arange(len(scored)), job.model)
     tokens, flops = (training.batch_size * number / len(scored) for number in sums)
-    warm_up(order)
-    found = run(order)
+    warm_up(job)
+    found = run(job)
     step = found.steps / (2 * training.max_steps)
     return pd.DataFrame(
         [
             {
-                "method": order.trial.method,
+                "method": job.trial.method,
                 "cell s": f"{found.steps + found.outside:.1f}",
                 "inside steps": f"{found.steps / (found.steps + found.outside):.1%}",
                 "s/step": f"{step:.4f}",
@@ -107,22 +107,22 @@ def cell(order: Order, peak_tflops: float) -> pd.DataFrame:
     )
 
 
-def share(orders: dict[str, Order], lanes: Sequence[int]) -> pd.DataFrame:
+def share(jobs: dict[str, Job], lanes: Sequence[int]) -> pd.DataFrame:
     """So many lanes at once, each with a cell of every method after another."""
     rows = []
-    steps, order = orders["dpo"].trial.training.max_steps, orders["dpo"]
-    counted = footprint(load_config(order.model), order.trial.training, order.micro_batch, 1, order.deepspeed)
+    steps, job = jobs["dpo"].trial.training.max_steps, jobs["dpo"]
+    counted = footprint(load_config(job.model), job.trial.training, job.micro_batch, 1, job.deepspeed)
     context = multiprocessing.get_context("spawn")
     for width in lanes:
         together = (context.Barrier(width, timeout=TOGETHER_S),)
         with ProcessPoolExecutor(width, context, _meet, together) as pool:
-            futures = [pool.submit(_lane, orders) for _ in range(width)]
+            futures = [pool.submit(_lane, jobs) for _ in range(width)]
             try:
                 found = [future.result() for future in futures]
             except Exception as error:  # what does not fit costs its row, not the rows before
                 print(f"{width} lanes: {type(error).__name__}: {error}", flush=True)
                 break
-        arms = {name: float(np.mean([times[name].arm(steps) for times in found])) for name in orders}
+        arms = {name: float(np.mean([times[name].arm(steps) for times in found])) for name in jobs}
         rows.append(
             {
                 "lanes": width,
@@ -142,11 +142,11 @@ def _meet(barrier: Any) -> None:
     _together = barrier
 
 
-def _lane(orders: dict[str, Order]) -> dict[str, Timed]:
+def _lane(jobs: dict[str, Job]) -> dict[str, Timed]:
     found: dict[str, Timed] = {}
     try:
-        for name, order in orders.items():
-            mine = replace(order, log=order.log.with_suffix(f".{os.getpid()}.log"))
+        for name, job in jobs.items():
+            mine = replace(job, log=job.log.with_suffix(f".{os.getpid()}.log"))
             if not found:
                 warm_up(mine)
             _together.wait()
@@ -157,10 +157,10 @@ def _lane(orders: dict[str, Order]) -> dict[str, Timed]:
     return found
 
 
-def loop(order: Order, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFrame:
+def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFrame:
     """The plain script, a process an arm, so many at once: every arm DPO, which is the faster one."""
     made = chats(small).set_index("pair_id")
-    groups = pd.read_parquet(order.groups)
+    groups = pd.read_parquet(job.groups)
     parts = {
         "train": groups.loc[(groups["group"] == "A") & (groups["fold"] == "train"), "pair_id"],
         "heldout": groups.loc[groups["fold"] == "heldout", "pair_id"],
@@ -171,12 +171,12 @@ def loop(order: Order, home: Path, lanes: Sequence[int], small: bool) -> pd.Data
             for side in ("chosen", "rejected")
         }
         made.loc[ids].assign(**answers).to_json(home / f"{name}.jsonl", orient="records", lines=True)
-    steps, training = order.trial.training.max_steps, order.trial.training
+    steps, training = job.trial.training.max_steps, job.trial.training
 
     def one(number: int) -> Timed:
         out = home / f"loop-{number}.json"
         words = {
-            "--train": home / "train.jsonl", "--heldout": home / "heldout.jsonl", "--model": order.model.path,
+            "--train": home / "train.jsonl", "--heldout": home / "heldout.jsonl", "--model": job.model.path,
             "--out": out, "--deepspeed": ROOT / "configs/deepspeed/zero2.json", "--steps": steps,
             "--max-length": training.max_length, "--learning-rate": training.learning_rate,
         }  # fmt: skip
@@ -214,19 +214,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = flags.parse_args(argv)
     args.home.mkdir(parents=True, exist_ok=True)
     steps = args.steps or (STEPS if args.what == "cell" else 100)
-    orders = {name: make_order(args.home, args.small, name, steps) for name in METHODS}
+    jobs = {name: make_job(args.home, args.small, name, steps) for name in METHODS}
     print(f"{hardware()}, torch {torch.__version__}")
     if args.what == "cell":
-        print(table(cell(orders[args.method], args.peak_tflops)))
+        print(table(cell(jobs[args.method], args.peak_tflops)))
     elif args.what == "loop":
-        print(table(loop(orders["dpo"], args.home, args.lanes, args.small)))
+        print(table(loop(jobs["dpo"], args.home, args.lanes, args.small)))
     elif args.what == "share":
         keeper = Keeper(f"{args.home}/mps")
         if args.mps:
             print(f"MPS: {keeper.start()}")
             os.environ[PIPES] = f"{args.home}/mps/pipe"
         try:
-            print(table(share(orders, args.lanes)))
+            print(table(share(jobs, args.lanes)))
         finally:
             keeper.stop()
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from bench.card_order import make_order
-from stats.markdown import table
+from bench.card_job import make_job
+from stats.page.markdown import table
 from training import packed
 from training.hardware import hardware
 from training.likelihood import Answers, padded
@@ -84,11 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--small", action="store_true", help="a model and a table for a machine without a GPU")
     args = flags.parse_args(argv)
     args.home.mkdir(parents=True, exist_ok=True)
-    order = make_order(args.home, args.small, "dpo", 1)
-    part = open_scored(order.scored)[: args.pairs]
+    job = make_job(args.home, args.small, "dpo", 1)
+    part = open_scored(job.scored)[: args.pairs]
     sides = [part["chosen_ids"], part["rejected_ids"]]
     ids = [prompt + answer for side in sides for prompt, answer in zip(part["prompt_ids"], side, strict=True)]
-    found = compare(order.model, Answers(ids, [len(prompt) for prompt in part["prompt_ids"]] * 2))
+    found = compare(job.model, Answers(ids, [len(prompt) for prompt in part["prompt_ids"]] * 2))
     print(f"{hardware()}, torch {torch.__version__}; relative distance from float32:")
     print(table(found.map("{:.2e}".format).rename_axis("bfloat16").reset_index()))
     return 0 if (found.loc["packed"] <= TIMES * found.loc["alone"]).all() else 1

@@ -1,6 +1,7 @@
 """Designs of seeds on simulated studies with planted truth: what each claims, rightly or not, and its cells.
 
-Held-out outcomes are made up (`stats/simulate.py`), seven splits a study, one family; nothing is trained.
+Held-out outcomes are made up (`stats/evidence/simulate.py`), seven splits a study, one family; nothing is
+trained.
 """
 
 from collections.abc import Sequence
@@ -9,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from stats.crossed import Floats
-from stats.judge import CONTRADICTED, NULL, SUPPORTED
-from stats.sequential import OPEN, Decision, Looks, Path, family, holm, path
-from stats.simulate import Truth, methods
+from stats.evidence.crossed import Floats
+from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED
+from stats.evidence.sequential import OPEN, Decision, Looks, Path, family, holm, path
+from stats.evidence.simulate import Truth, methods
 
 LOOKS = Looks(start=2, most=20)
 ERROR = 1 - LOOKS.level
@@ -137,7 +138,8 @@ def of_fixed(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> di
 
 
 def of_report(studies: Sequence[Study], diffs: Sequence[float], seeds: int) -> dict[str, float]:
-    """The same with Satterthwaite's degrees of freedom: what `stats.judge` says of a finished study."""
+    """The same with Satterthwaite's degrees of freedom: what `stats.evidence.judge` says of a finished
+    study."""
     look = seeds - LOOKS.start
     value, of_seeds, of_users = (
         np.array([[getattr(one, name)[look] for one in study.paths] for study in studies])

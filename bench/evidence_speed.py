@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stats.bootstrap import pigeonhole
-from stats.crossed import crossed
-from stats.evidence import evidence
-from stats.options import Options
-from stats.sums import COLUMNS, user_sums
+from stats.evidence.bootstrap import pigeonhole
+from stats.evidence.crossed import crossed
+from stats.evidence.evidence import evidence
+from stats.evidence.options import Options
+from stats.evidence.sums import COLUMNS, user_sums
 
 METHODS, SEEDS = ("dpo", "wpo"), 5
 USERS, PAIRS = 1393, 18_000

@@ -19,7 +19,7 @@ import pandas as pd
 import psutil
 from mlflow.tracking import MlflowClient
 
-from stats.markdown import table
+from stats.page.markdown import table
 
 WARM_UP = 5  # cells of a lane: pools and caches fill
 LANES = 2

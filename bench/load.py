@@ -21,12 +21,14 @@ import pandas as pd
 import psutil
 from sqlalchemy import create_engine, text
 
-from orchestrator import grid
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.plan import Plan
-from orchestrator.study import Study
-from orchestrator.trial import Order, Report, Trial, TrialResult
+from orchestrator.plan.plan import Plan
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.record.result import TrialResult
+from orchestrator.run.job import Job, Listener
+from orchestrator.study import grid
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
 from training.model import ModelFiles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,8 +113,8 @@ def record(cells: int, uri: str, home: Path) -> dict[str, Any]:
     return {"cells": len(trials), "planning_s": planning, "lookup_s": lookup, "resume_s": deciding}
 
 
-def fake_trainer(order: Order, report: Report) -> TrialResult:
-    return result(order.trial)
+def fake_trainer(job: Job, report: Listener) -> TrialResult:
+    return result(job.trial)
 
 
 @contextmanager
@@ -139,10 +141,10 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     """Fake cells through real Ray Tune, lanes and MLflow: cells a second, and the driver's memory."""
     from ray import cloudpickle
 
-    from orchestrator import schedule
-    from orchestrator.agenda import Listed
-    from orchestrator.board import Event, Lines
-    from orchestrator.cluster import cluster
+    from orchestrator.plan.agenda import Listed
+    from orchestrator.plan.display import Event, Lines
+    from orchestrator.run import schedule
+    from orchestrator.run.cluster import cluster
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -150,10 +152,8 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     places, trials = Places("load", home), grid.expand(wanted)[:cells]
     ledger = Ledger(places)
     shape = wanted.shape_of("dpo")
-    orders = [
-        Order(
-            trial, ModelFiles("m"), home, home, f"{places.work}/{trial.trial_id}", home / "log", 8, {}, shape
-        )
+    jobs = [
+        Job(trial, ModelFiles("m"), home, home, f"{places.work}/{trial.trial_id}", home / "log", 8, {}, shape)
         for trial in trials
     ]
     done: list[float] = []
@@ -165,7 +165,7 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
 
     with cluster(), memory(every_s=2) as seen:
         schedule.run(
-            wanted, places, Listed(trials, {}), lambda *_: orders, trials, ledger, {}, Done(), fake_trainer
+            wanted, places, Listed(trials, {}), lambda *_: jobs, trials, ledger, {}, Done(), fake_trainer
         )
     times, rss = np.array(seen).T
     rate = (len(done) - 1) / (done[-1] - done[0])

@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 import simpy
 
-from orchestrator.board import span
-from stats.markdown import table
+from orchestrator.plan.display import span
+from stats.page.markdown import table
 
 GPUS = (1, 4, 16, 64, 128, 256, 512)
 

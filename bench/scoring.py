@@ -14,11 +14,12 @@ from pathlib import Path
 import pandas as pd
 import ray
 
-from orchestrator.cluster import cluster
-from orchestrator.places import Places
-from orchestrator.prepare import score, tables
-from orchestrator.study import CONFIGS, load
-from stats.markdown import table
+from orchestrator.plan.tables import tables
+from orchestrator.record.places import Places
+from orchestrator.run.cluster import cluster
+from orchestrator.run.jobs import score
+from orchestrator.study.files import CONFIGS, load
+from stats.page.markdown import table
 from training import model as models
 from training.scoring import Shard, score_shard
 

@@ -24,7 +24,7 @@ from datasets import Dataset
 from transformers import AutoConfig, PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-from stats.markdown import table
+from stats.page.markdown import table
 from training import tiny
 from training.arm import train_arm
 from training.batches import Rows, data_order, sequence_lengths

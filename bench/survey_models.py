@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
-from stats.heterogeneity import heterogeneity
-from stats.markdown import table
-from stats.ordered_logit import gap_quartile, ordered_logit
+from stats.page.markdown import table
+from stats.survey.heterogeneity import heterogeneity
+from stats.survey.ordered_logit import gap_quartile, ordered_logit
 from training.data import people, planted
 from training.data.phrases import KINDS
 from training.data.ratings import SENTENCES, raters, ratings

@@ -23,10 +23,11 @@ from pathlib import Path
 import pandas as pd
 from mlflow.tracking import MlflowClient
 
-from orchestrator import grid
-from orchestrator.prepare import tables
-from orchestrator.study import CONFIGS, Study, load
-from stats.markdown import table
+from orchestrator.plan.tables import tables
+from orchestrator.study import grid
+from orchestrator.study.files import CONFIGS, load
+from orchestrator.study.study import Study
+from stats.page.markdown import table
 from training import model as models
 
 BENCH = Path(__file__).parent

@@ -14,8 +14,9 @@ from typing import NoReturn
 
 import yaml
 
-from orchestrator.places import home, without_passwords
-from orchestrator.study import CONFIGS, Study, load
+from orchestrator.record.places import home, without_passwords
+from orchestrator.study.files import CONFIGS, load
+from orchestrator.study.study import Study
 from training.errors import StudyError
 
 

@@ -4,7 +4,6 @@ python -m orchestrator.drill.
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,12 +15,13 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from orchestrator import grid
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.study import load
-from orchestrator.trial import Trial
-from training.shelf import Shelf
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.run.kill import kill_train_workers
+from orchestrator.study import grid
+from orchestrator.study.files import load
+from orchestrator.study.trial import Trial
+from training.checkpoint_store import CheckpointStore
 
 STEPS, EVERY = 120, 10
 STUDY = f"""
@@ -100,7 +100,7 @@ class Sweep:
     def amid_an_arm(self) -> bool:
         """Whether a cell has a checkpoint of an unfinished arm."""
         arms = [f"{self.places.work}/{trial.trial_id}/{arm}" for trial in self.trials for arm in trial.arms]
-        return any(Shelf(f"{arm}-unfinished").names() for arm in arms)
+        return any(CheckpointStore(f"{arm}-unfinished").names() for arm in arms)
 
     def a_cell_is_done(self) -> bool:
         return ": done" in self._log.read_text()
@@ -108,21 +108,12 @@ class Sweep:
     def kill_worker(self) -> None:
         """kill -9 of the process that trains, wherever it is."""
         assert self._process is not None
-        if not os.environ.get("RAY_ADDRESS"):
-            for child in psutil.Process(self._process.pid).children(recursive=True):
-                if " ".join(child.cmdline()).startswith("ray::RayTrainWorker"):
-                    child.kill()
+        if os.environ.get("RAY_ADDRESS"):
+            kill_train_workers(os.environ["RAY_ADDRESS"])
             return
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-        from ray.util.state import list_actors
-
-        with ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False):
-            alive = [("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")]
-            for worker in list_actors(filters=alive):
-                there = NodeAffinitySchedulingStrategy(worker.node_id, soft=False)
-                kill = ray.remote(num_cpus=0)(os.kill).options(scheduling_strategy=there)
-                ray.get(kill.remote(worker.pid, signal.SIGKILL))
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            if " ".join(child.cmdline()).startswith("ray::RayTrainWorker"):
+                child.kill()
 
     def kill_driver(self) -> None:
         """kill -9 of the sweep alone; what it started notices by itself."""

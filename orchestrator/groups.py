@@ -7,14 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from orchestrator import cli
-from orchestrator.ledger import Ledger
-from orchestrator.places import places
-from stats import group_report
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import places
 from stats.errors import TableError
-from stats.heterogeneity import heterogeneity
-from stats.markdown import table
-from training.data.corpus import Corpus, load
+from stats.page import group_report
+from stats.page.markdown import table
+from stats.survey.heterogeneity import heterogeneity
+from training.data.corpus import Corpus
 from training.data.features import differences
+from training.data.sources import load
 from training.data.splits import assign
 from training.errors import StudyError
 

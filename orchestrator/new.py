@@ -13,7 +13,7 @@ import yaml
 from rich.prompt import Prompt
 
 from orchestrator import cli
-from orchestrator.study import CONFIGS, load
+from orchestrator.study.files import CONFIGS, load
 from training.errors import StudyError
 
 

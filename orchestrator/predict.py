@@ -7,12 +7,13 @@ import pandas as pd
 import yaml
 
 from orchestrator import cli
-from orchestrator.mistakes import known
-from orchestrator.places import places
-from orchestrator.study import Study
+from orchestrator.record.places import places
+from orchestrator.study.mistakes import known
+from orchestrator.study.study import Study
 from stats.errors import TableError
-from stats.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
-from training.data.corpus import Corpus, load
+from stats.survey.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
+from training.data.corpus import Corpus
+from training.data.sources import load
 from training.errors import StudyError
 
 UNSAID = "Prefer not to say"  # no level of a trait, but a trait that is not known

@@ -2,7 +2,8 @@
 
 import json
 
-from orchestrator.study import CONFIGS, Study
+from orchestrator.study.files import CONFIGS
+from orchestrator.study.study import Study
 
 PATH = CONFIGS / "study.schema.json"
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from orchestrator import cli, grid
-from orchestrator.places import places
-from orchestrator.plan import Plan
+from orchestrator import cli
+from orchestrator.plan.plan import Plan
+from orchestrator.record.places import places
+from orchestrator.study import grid
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from orchestrator import cli, grid
-from orchestrator.places import places, sole_driver
-from orchestrator.plan import Plan
+from orchestrator import cli
+from orchestrator.plan.plan import Plan
+from orchestrator.record.lock import sole_driver
+from orchestrator.record.places import places
+from orchestrator.study import grid
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,23 +24,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = Plan.of(study, trials, here)
     print(plan)
     if args.probe and plan.open:
-        from orchestrator import prepare, probe
+        from orchestrator.plan.tables import tables
+        from orchestrator.run import probe
 
-        print(probe.estimate(plan, prepare.tables(study), args.verbose))
+        print(probe.estimate(plan, tables(study), args.verbose))
     if args.dry_run or args.probe:
         return 0
 
     # From here on ray, mlflow and pandas' readers are needed; a plan does without them.
-    from orchestrator import prepare, report, schedule, share
-    from orchestrator.board import watching
-    from orchestrator.cluster import cluster
-    from orchestrator.lease import lease
-    from orchestrator.ledger import Ledger
-    from orchestrator.provenance import provenance
-    from training.shelf import Shelf
+    from orchestrator.plan.display import watching
+    from orchestrator.plan.tables import tables
+    from orchestrator.record import report
+    from orchestrator.record.lease import lease
+    from orchestrator.record.ledger import Ledger
+    from orchestrator.record.provenance import provenance
+    from orchestrator.run import schedule, share
+    from orchestrator.run.cluster import cluster
+    from orchestrator.run.jobs import jobs
+    from training.checkpoint_store import CheckpointStore
 
-    tables = prepare.tables(study)
-    Shelf(here.work).open()
+    data = tables(study)
+    CheckpointStore(here.work).open()
     with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
         ledger.close_abandoned()
         plan = Plan.of(study, trials, here)  # another sweep may have ended just now
@@ -46,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             where = f"logs: {here.logs}\nMLflow: {ledger.page}"
             with cluster(args.verbose), watching(study, trials, plan.status, where) as watcher:
                 fitted = share.sized(study, here.cache)
-                order = partial(prepare.orders, fitted, tables, here)
-                schedule.run(fitted, here, plan.agenda, order, trials, ledger, provenance(), watcher)
-        written = report.write(study, tables, plan.agenda, ledger, here)
+                prepare = partial(jobs, fitted, data, here)
+                schedule.run(fitted, here, plan.agenda, prepare, trials, ledger, provenance(), watcher)
+        written = report.write(study, data.corpus, plan.agenda.planned, ledger, here, plan.agenda.decided)
     print(written)
     return 0 if written.complete else 1
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from orchestrator import cli
-from orchestrator.cluster import cluster
-from orchestrator.ledger import Ledger
-from orchestrator.places import places
-from orchestrator.prepare import score, score_on_lanes, tables
-from orchestrator.schedule import lanes
-from orchestrator.share import sized
-from orchestrator.study import BASELINE
-from stats import weight_report
+from orchestrator.plan.tables import tables
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import places
+from orchestrator.run.cluster import cluster
+from orchestrator.run.jobs import score, score_on_lanes
+from orchestrator.run.schedule import lanes
+from orchestrator.run.share import sized
+from stats.names import BASELINE
+from stats.page import weight_report
 from training.scoring import Shard
 from training.weights import pair_weights
 

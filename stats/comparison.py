@@ -1,36 +1,36 @@
 """A study's methods against their reference: the published way and the honest way, side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from stats import curves as learning
-from stats import power
-from stats.evidence import Evidence, evidence
-from stats.gates import BASELINE, gates
-from stats.judge import carried
-from stats.options import Options
-from stats.quantity import DIFF
-from stats.rule_errors import Nothing, rule_errors
-from stats.seed_evidence import seed_evidence
-from stats.sensitivity import leave_one_out
-from stats.verdicts import (
+from stats.errors import TableError
+from stats.evidence import curves as learning
+from stats.evidence import power
+from stats.evidence.evidence import Evidence, evidence
+from stats.evidence.gates import gates
+from stats.evidence.judge import carried
+from stats.evidence.options import Options
+from stats.evidence.quantity import DIFF
+from stats.evidence.seed_evidence import seed_evidence
+from stats.names import BASELINE, CELL, HELD_OUT, SPLIT, TAIL, THERE
+from stats.rule.published import TAIL_ACCURACY, TAIL_PAIRS, counted, restore
+from stats.rule.rule_errors import Nothing, rule_errors
+from stats.rule.sensitivity import leave_one_out
+from stats.rule.thresholds import PUBLISHED, PublishedRule
+from stats.rule.verdicts import (
     INCOMPLETE,
-    PUBLISHED,
     VERDICT_COLUMNS,
     WITHHELD,
-    PublishedRule,
+    check_diffs,
     every_change,
     prediction,
     verdicts,
 )
 
-TAIL, HELD_OUT = "pref_acc_tail", "pref_acc_heldout"
-THERE = ("finished", "published")
 SIMULATED = 2000  # studies in which there is nothing
 SEEDS_SHOWN = (2, 3, 5, 10, 20)
-SPLIT = ["study", "method", "split"]
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Comparison:
 
     cells: one row a planned cell, with status (finished, failed, missing, published), error, metrics by name.
     diffs: study, method, split, seed, diff_pp (training tail, the published metric), heldout_pp.
-    verdicts: of `stats.verdicts.verdicts` for every planned split; INCOMPLETE where a planned cell is
+    verdicts: of `stats.rule.verdicts.verdicts` for every planned split; INCOMPLETE where a planned cell is
         missing, WITHHELD where one failed a gate.
-    changes: of `stats.verdicts.every_change`.
+    changes: of `stats.rule.verdicts.every_change`.
     incomplete: study, method, split, planned, there.
-    gates: of `stats.gates.gates`. sensitivity: of `stats.sensitivity.leave_one_out`.
-    tail, tail_changes: of `stats.seed_evidence.seed_evidence`: the published metric, seeds only.
-    heldout: of `stats.evidence.evidence`, or None without outcomes.
-    detectable, needed, grid: of `stats.power`, from the held-out variances; tail_power, tail_seeds,
+    gates: of `stats.evidence.gates.gates`. sensitivity: of `stats.rule.sensitivity.leave_one_out`.
+    tail, tail_changes: of `stats.evidence.seed_evidence.seed_evidence`: the published metric, seeds
+    only. heldout: of `stats.evidence.evidence.evidence`, or None without outcomes.
+    detectable, needed, grid: of `stats.evidence.power`, from the held-out variances; tail_power, tail_seeds,
         tail_needed: of the published design.
-    curves, window: of `stats.curves`, accuracy on the training batch.
-    errors: of `stats.rule_errors`, with `seeds` and `method` in front.
+    curves, window: of `stats.evidence.curves`, accuracy on the training batch.
+    errors: of `stats.rule.rule_errors`, with `seeds` and `method` in front.
     """
 
     reference: str
@@ -108,10 +108,10 @@ def compare(
 
     Args:
         cells: study, method, split, seed, status, error and metrics by name (fractions):
-            `diff/pref_acc_tail`, `diff/pref_acc_heldout`, and what `stats.gates` checks; baseline cells
-            have no diffs.
+            `diff/pref_acc_tail`, `diff/pref_acc_heldout`, and what `stats.evidence.gates` checks; baseline
+            cells have no diffs.
         predictions: study, split, predicted.
-        sums: of `stats.sums.user_sums`; without them the evidence rests on seeds alone.
+        sums: of `stats.evidence.sums.user_sums`; without them the evidence rests on seeds alone.
         curves: study, method, split, seed, arm, step, metric, value.
 
     Raises:
@@ -120,7 +120,7 @@ def compare(
     options = options or Options()
     planned = cells[cells["split"] != BASELINE]
     done = planned[planned["status"].isin(THERE)]
-    diffs = done[["study", "method", "split", "seed"]].copy()
+    diffs = done[CELL].copy()
     for column, metric in (("diff_pp", TAIL), ("heldout_pp", HELD_OUT)):
         name = f"diff/{metric}"
         diffs[column] = 100 * done[name] if name in done else np.nan
@@ -272,3 +272,30 @@ def _beside(
     found["evidence"] = found["evidence"].astype(object).where(found["evidence"].notna(), "-")
     found["carried"] = [carried(a, b) for a, b in zip(found[label], found["evidence"], strict=True)]
     return found
+
+
+def compare_published(
+    diffs: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference: str,
+    rule: PublishedRule = PUBLISHED,
+    options: Options | None = None,
+) -> Comparison:
+    """Judge a table of diffs that no run of this software made.
+
+    Args:
+        diffs: study, method, split, seed, diff_pp. predictions: study, split, predicted.
+
+    Raises:
+        TableError: what `stats.rule.verdicts` refuses, an empty table, or a reference without diffs.
+    """
+    check_diffs(diffs)
+    if reference not in set(diffs["method"]):
+        methods = ", ".join(sorted(set(diffs["method"])))
+        raise TableError(f"reference: no diffs of {reference!r}; methods: {methods or 'none'}")
+    exact = restore(diffs)
+    chosen = options or Options()
+    if counted(exact) and chosen.tail_pairs is None:
+        chosen = replace(chosen, tail_pairs=TAIL_PAIRS, tail_accuracy=TAIL_ACCURACY)
+    cells = exact[CELL].assign(status="published", error=None, **{f"diff/{TAIL}": exact["diff_pp"] / 100})
+    return compare(cells, predictions, reference, rule, options=chosen)

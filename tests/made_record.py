@@ -5,23 +5,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator import grid, prepare, report
-from orchestrator.agenda import Listed
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.provenance import provenance
-from orchestrator.study import Study
-from orchestrator.trial import Trial, TrialResult
+from orchestrator.plan.tables import tables as tables_of
+from orchestrator.record import report
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.record.provenance import provenance
+from orchestrator.record.result import TrialResult
+from orchestrator.study import grid
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
 
 
 def fill(study: Study, home: Path) -> Ledger:
     """Finish every cell of the study with generated results, and write its report; returns the record."""
-    places, trials, tables = Places(study.study, home), grid.expand(study), prepare.tables(study)
+    places, trials, tables = Places(study.study, home), grid.expand(study), tables_of(study)
     ledger, about = Ledger(places), provenance()
     for number, trial in enumerate(trials):
         made = _result(trial, tables.groups[trial.split], np.random.default_rng(number))
         ledger.finish(ledger.start(trial, about), made, {"attempts": "1"})
-    report.write(study, tables, Listed(trials, {}), ledger, places)
+    report.write(study, tables.corpus, trials, ledger, places)
     return ledger
 
 

@@ -7,15 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator import grid
-from orchestrator.adaptive import Adaptive
-from orchestrator.agenda import Agenda, Listed, agenda
-from orchestrator.board import text
-from orchestrator.board import verdicts as board
-from orchestrator.searcher import CellSearcher
-from orchestrator.shape import Shape
-from orchestrator.study import Study
-from orchestrator.trial import Trial, TrialResult
+from orchestrator.plan.adaptive import Adaptive
+from orchestrator.plan.agenda import Agenda, Listed
+from orchestrator.plan.display import text
+from orchestrator.plan.display import verdicts as board
+from orchestrator.plan.plan import agenda_of
+from orchestrator.record.result import TrialResult
+from orchestrator.run.searcher import CellSearcher
+from orchestrator.study import grid
+from orchestrator.study.shape import Shape
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
 
 # What A gets right more often than B does, per split: one large effect, one where there is nothing.
 EFFECTS = {"clear": 0.3, "nothing": 0.0, "open": 0.06}
@@ -90,7 +92,7 @@ def run(asked: Agenda, width: int = 1, fails: Callable[[Trial], bool] = lambda t
 
 def adaptive(wanted: Study, finished: list[Trial] | None = None) -> Adaptive:
     record = Record(finished or [])
-    asked = agenda(wanted, grid.expand(wanted), dict.fromkeys(record.trials, "finished"), record)  # type: ignore[arg-type]
+    asked = agenda_of(wanted, grid.expand(wanted), dict.fromkeys(record.trials, "finished"), record)  # type: ignore[arg-type]
     assert isinstance(asked, Adaptive)
     return asked
 

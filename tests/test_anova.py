@@ -7,11 +7,19 @@ import statsmodels.api as sm
 from scipy.stats import t as student
 from statsmodels.formula.api import ols
 
-from stats.anova import BORROWED, BOTH, USERS_ONLY, estimate, squares, unpaired_change, variance_parts
-from stats.bootstrap import percentile, pigeonhole
-from stats.crossed import Crossed, Group, difference
-from stats.mixed import mixed_estimate
-from stats.simulate import Truth, study
+from stats.evidence.anova import (
+    BORROWED,
+    BOTH,
+    USERS_ONLY,
+    estimate,
+    squares,
+    unpaired_change,
+    variance_parts,
+)
+from stats.evidence.bootstrap import percentile, pigeonhole
+from stats.evidence.crossed import Crossed, Group, difference
+from stats.evidence.mixed import mixed_estimate
+from stats.evidence.simulate import Truth, study
 
 
 def group(table: np.ndarray) -> Group:

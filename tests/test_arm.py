@@ -12,13 +12,13 @@ from waits import Waits
 
 from training.arm import train_arm
 from training.batches import data_order, sequence_lengths
+from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.evaluate import heldout
 from training.model import ModelFiles
 from training.objectives import LOSSES
 from training.recorder import summarise
-from training.shelf import Shelf
 from training.spec import MethodSpec, TrainingSpec
 
 TRAINING = TrainingSpec(
@@ -128,7 +128,7 @@ def cut_at(cut):
 def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, every, cut, kept):
     """Also from checkpoints between two points of the curve (a point every 2 steps)."""
     whole = arm(WPO)
-    shelf = Shelf(str(tmp_path))
+    shelf = CheckpointStore(str(tmp_path))
     with pytest.raises(ConnectionError):
         arm(WPO, checkpoints=Checkpoints(shelf, every), on_step=cut_at(cut))
     assert shelf.names() == [f"checkpoint-{step}" for step in kept]
@@ -142,7 +142,7 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, every, cut, kept):
 @pytest.mark.parametrize("damaged", [1, 2], ids=["the one before", "the start"])
 def test_a_damaged_checkpoint_is_passed_over_and_said(arm, tmp_path, damaged):
     whole = arm(WPO)
-    checkpoints = Checkpoints(Shelf(str(tmp_path)), 2)
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
     with pytest.raises(ConnectionError):
         arm(WPO, checkpoints=checkpoints, on_step=cut_at(5))
     for step in (4, 2)[:damaged]:
@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(arm, tmp_path, damaged):
 
 def test_an_arm_asked_to_stop_saves_itself_at_that_step(arm, tmp_path):
     whole = arm(WPO)
-    shelf = Shelf(str(tmp_path))
+    shelf = CheckpointStore(str(tmp_path))
     with pytest.raises(Preempted, match="saved at step 3"):
         arm(WPO, checkpoints=Checkpoints(shelf, None), on_step=lambda step, _: step == 3)
     assert shelf.names() == ["checkpoint-3"]
@@ -173,8 +173,8 @@ def test_a_store_that_is_full_costs_the_arm_its_checkpoints_only(arm, tmp_path, 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Shelf, "put", full)
-    result = arm(WPO, checkpoints=Checkpoints(Shelf(str(tmp_path)), 3))
+    monkeypatch.setattr(CheckpointStore, "put", full)
+    result = arm(WPO, checkpoints=Checkpoints(CheckpointStore(str(tmp_path)), 3))
     assert [note.split(":")[0] for note in result.notes] == ["kept no checkpoint at step 3"]
     assert_same_arm(result, whole)
 
@@ -222,7 +222,7 @@ def test_a_lost_loss_is_told_by_its_step_and_never_saved(arm, tmp_path):
     lost = TRAINING.model_copy(update={"learning_rate": 1e30, "logging_steps": 5})
     with pytest.raises(StudyError, match="the loss is nan at step 2;"):
         arm(training=lost)
-    shelf = Shelf(str(tmp_path))
+    shelf = CheckpointStore(str(tmp_path))
     with pytest.raises(StudyError, match="the loss is nan at step 2;"):
         arm(training=lost, checkpoints=Checkpoints(shelf, 1))
     assert shelf.names() == ["checkpoint-1"]

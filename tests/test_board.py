@@ -5,11 +5,12 @@ import io
 import pytest
 from rich.console import Console
 
-from orchestrator import grid
-from orchestrator.board import Event, Screen, span, text
-from orchestrator.board import grid as table
-from orchestrator.study import Study
-from orchestrator.trial import Progress, Trial
+from orchestrator.plan.display import Event, Screen, span, text
+from orchestrator.plan.display import grid as table
+from orchestrator.plan.progress import Progress
+from orchestrator.study import grid
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
 
 STUDY = Study.model_validate(
     {

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stats.curves import between, by_step
 from stats.errors import TableError
+from stats.evidence.curves import between, by_step
 
 
 def curves(values: dict[tuple[int, str, int], float], metric: str = "accuracy") -> pd.DataFrame:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import corpus, pairs, prism, twin
+from training.data import pairs, prism, sources, twin
+from training.data.corpus import Corpus
 from training.data.splits import assign
 from training.errors import StudyError
 from training.spec import (
@@ -33,11 +34,11 @@ AGE = CategorySplit(
 
 
 @pytest.fixture(scope="module")
-def data() -> corpus.Corpus:
-    return corpus.load(TWIN)
+def data() -> Corpus:
+    return sources.load(TWIN)
 
 
-def test_pairs_by_an_independent_count(data: corpus.Corpus) -> None:
+def test_pairs_by_an_independent_count(data: Corpus) -> None:
     """A plain loop over the interactions, as one would do by hand."""
     told = twin.tables(TWIN).utterances
     expected = set()
@@ -55,9 +56,9 @@ def test_pairs_by_an_independent_count(data: corpus.Corpus) -> None:
     assert data.pairs["pair_id"].is_unique
 
 
-def test_the_order_of_the_answers_does_not_matter(data: corpus.Corpus) -> None:
+def test_the_order_of_the_answers_does_not_matter(data: Corpus) -> None:
     tables = twin.tables(TWIN)
-    shuffled = prism.Tables(
+    shuffled = prism.PrismTables(
         tables.survey.sample(frac=1, random_state=1), tables.utterances.sample(frac=1, random_state=2), True
     )
     again = pairs.corpus(shuffled, TWIN)
@@ -66,7 +67,7 @@ def test_the_order_of_the_answers_does_not_matter(data: corpus.Corpus) -> None:
 
 
 def test_history_holds_the_turns_before_and_ends_with_the_user() -> None:
-    full = corpus.load(TwinData(users=30, history="full")).pairs
+    full = sources.load(TwinData(users=30, history="full")).pairs
     for prompt, turn in zip(full["prompt"], full["turn"], strict=True):
         assert [message["role"] for message in prompt] == ["user", "assistant"] * turn + ["user"]
 
@@ -86,7 +87,7 @@ splits = st.one_of(
 def test_groups_and_folds_are_of_users_and_no_pair_is_doubled(
     split: SplitSpec | None, held_out: HeldOut
 ) -> None:
-    data = corpus.load(TWIN)
+    data = sources.load(TWIN)
     table = assign(data, held_out, split)
     assert table["pair_id"].is_unique
     assert (table.groupby("user_id")[["group", "fold"]].nunique() == 1).all(axis=None)
@@ -96,7 +97,7 @@ def test_groups_and_folds_are_of_users_and_no_pair_is_doubled(
     assert (folds[table["pair_id"]].to_numpy() == table["fold"].to_numpy()).all()  # the same users, any split
 
 
-def test_nobody_who_belongs_to_a_group_is_left_out(data: corpus.Corpus) -> None:
+def test_nobody_who_belongs_to_a_group_is_left_out(data: Corpus) -> None:
     table = assign(data, HeldOut(), AGE)
     ages = data.users.set_index("user_id")["age"]
     member = ages[ages.isin([*AGE.a, *AGE.b])].index
@@ -104,7 +105,7 @@ def test_nobody_who_belongs_to_a_group_is_left_out(data: corpus.Corpus) -> None:
     assert set(table.loc[table["group"] == "A", "user_id"]) == set(ages[ages.isin(AGE.a)].index)
 
 
-def test_a_median_split_puts_the_median_itself_in_a(data: corpus.Corpus) -> None:
+def test_a_median_split_puts_the_median_itself_in_a(data: Corpus) -> None:
     table = assign(data, HeldOut(), MedianSplit(column="prefs_helpfulness", predicted="A < B"))
     value = data.users.set_index("user_id")["prefs_helpfulness"]
     median = float(np.median(value))
@@ -113,7 +114,7 @@ def test_a_median_split_puts_the_median_itself_in_a(data: corpus.Corpus) -> None
     assert (value == median).any()
 
 
-def test_match_pairs_balances_training_and_leaves_the_held_out_alone(data: corpus.Corpus) -> None:
+def test_match_pairs_balances_training_and_leaves_the_held_out_alone(data: Corpus) -> None:
     plain = assign(data, HeldOut(), AGE)
     matched = assign(data, HeldOut(), AGE.model_copy(update={"match_pairs": True}))
     sizes = matched[matched["fold"] == "train"].groupby("group").size()
@@ -122,7 +123,7 @@ def test_match_pairs_balances_training_and_leaves_the_held_out_alone(data: corpu
     assert held[0] == held[1]
 
 
-def test_a_condition_holds_the_source_model_fixed_or_alike(data: corpus.Corpus) -> None:
+def test_a_condition_holds_the_source_model_fixed_or_alike(data: Corpus) -> None:
     models = data.pairs.set_index("pair_id")["source_model"]
     one = str(models.value_counts().index[0])
     fixed = assign(data, HeldOut(), AGE.model_copy(update={"source_models": [one]}))
@@ -150,7 +151,7 @@ def test_a_condition_holds_the_source_model_fixed_or_alike(data: corpus.Corpus) 
     ids=["column", "category", "not numeric", "both"],
 )
 def test_a_split_that_cannot_be_made_names_the_place(
-    data: corpus.Corpus, split: SplitSpec, named: list[str]
+    data: Corpus, split: SplitSpec, named: list[str]
 ) -> None:
     with pytest.raises(StudyError) as caught:
         assign(data, HeldOut(), split, place="splits.S1")
@@ -170,7 +171,7 @@ def test_a_twin_is_its_spec_and_nothing_else() -> None:
 def test_a_twin_of_prisms_size_has_its_shape_and_its_planted_truth() -> None:
     """Published moments: Kirk et al. 2024, and the ordered logit's cut points."""
     spec = TwinData(users=1500, history="none")
-    tables, data = twin.tables(spec), corpus.load(spec)
+    tables, data = twin.tables(spec), sources.load(spec)
     said = tables.utterances
     assert len(said) == pytest.approx(68_371, rel=0.03)
     assert said["conversation_id"].nunique() == pytest.approx(8_011, rel=0.03)
@@ -197,7 +198,7 @@ def test_a_twin_of_prisms_size_has_its_shape_and_its_planted_truth() -> None:
 
 
 def test_a_twin_without_effects_has_none() -> None:
-    users = corpus.load(TwinData(users=1500, history="none", strength=0)).users
+    users = sources.load(TwinData(users=1500, history="none", strength=0)).users
     young = users["age"].isin(AGE.a)
     means = users.groupby(young)["mean_score_gap"].mean()
     assert means[True] == pytest.approx(means[False], rel=0.1)
@@ -207,8 +208,8 @@ def test_a_twin_without_effects_has_none() -> None:
 
 def test_a_twin_on_disk_is_prism_to_its_reader_and_its_truth_lies_beside(tmp_path: Path) -> None:
     twin.main(["--users", "40", "--seed", "7", "--out", str(tmp_path)])
-    read = corpus.load(PrismData(path=str(tmp_path), history="full"))
-    made = corpus.load(TwinData(users=40, seed=7, history="full"))
+    read = sources.load(PrismData(path=str(tmp_path), history="full"))
+    made = sources.load(TwinData(users=40, seed=7, history="full"))
     pd.testing.assert_frame_equal(read.pairs, made.pairs)
     pd.testing.assert_frame_equal(read.users, made.users[read.users.columns], check_dtype=False)
     truth = json.loads((tmp_path / "truth.json").read_text())
@@ -224,10 +225,10 @@ ROW = {
 }  # fmt: skip
 
 
-def ready(tmp_path: Path, *rows: dict[str, str]) -> corpus.Corpus:
+def ready(tmp_path: Path, *rows: dict[str, str]) -> Corpus:
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return corpus.load(PairsData(path=str(path)))
+    return sources.load(PairsData(path=str(path)))
 
 
 def test_unusable_pairs_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -250,10 +251,10 @@ def test_a_sample_of_users_keeps_all_their_pairs_and_asks_for_no_more_than_there
         ROW | {"user_id": f"u{user}", "prompt": f"why {pair} ?"} for user in range(9) for pair in range(3)
     ]
     ready(tmp_path, *rows)
-    some = corpus.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
+    some = sources.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
     assert some.pairs.groupby("user_id").size().tolist() == [3] * 4
     with pytest.raises(StudyError, match=r"data\.users: 10"):
-        corpus.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
+        sources.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, named: list[str]) -> 
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps(ROW) + "\n" + line + "\n")
     with pytest.raises(StudyError) as caught:
-        corpus.load(PairsData(path=str(path)))
+        sources.load(PairsData(path=str(path)))
     for part in [str(path), *named]:
         assert part in str(caught.value)
 
@@ -292,10 +293,10 @@ def utterance_row(**change: object) -> dict[str, object]:
 Rows = list[dict[str, object]]
 
 
-def folder(tmp_path: Path, survey: Rows, utterances: Rows) -> corpus.Corpus:
+def folder(tmp_path: Path, survey: Rows, utterances: Rows) -> Corpus:
     for name, rows in (("survey", survey), ("utterances", utterances)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return corpus.load(PrismData(path=str(tmp_path)))
+    return sources.load(PrismData(path=str(tmp_path)))
 
 
 def test_a_local_prism_folder_becomes_pairs(tmp_path: Path) -> None:

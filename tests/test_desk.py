@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from orchestrator.desk import Desk, Failure, Worker
-from orchestrator.shape import Shape
-from orchestrator.trial import Order, Progress, Trial, TrialResult
+from orchestrator.plan.progress import Progress
+from orchestrator.record.result import TrialResult
+from orchestrator.run.desk import Desk, Failure, Worker
+from orchestrator.run.job import Job
+from orchestrator.study.shape import Shape
+from orchestrator.study.trial import Trial
 from training.model import ModelFiles
 from training.scoring import Shard
 from training.spec import MethodSpec, TrainingSpec
@@ -24,13 +27,13 @@ def at_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: An
     return Desk(backoff_s, **{"shapes": [SMALL], "free": free, **options})
 
 
-def order(seed: int) -> Order:
+def job(seed: int) -> Job:
     trial = Trial("s", "dpo", "baseline", seed, "m", "d", {}, None, MethodSpec(), TrainingSpec())
     here = Path("/nowhere")
-    return Order(trial, ModelFiles("m"), here, here, "/nowhere", here, 8, {}, SMALL)
+    return Job(trial, ModelFiles("m"), here, here, "/nowhere", here, 8, {}, SMALL)
 
 
-def result(cell: Order) -> TrialResult:
+def result(cell: Job) -> TrialResult:
     return TrialResult(cell.trial.trial_id, {"x": 1.0}, pd.DataFrame(), pd.DataFrame(), {})
 
 
@@ -40,7 +43,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), order(1)
+        desk, cell = at_desk(backoff_s=0), job(1)
         waiting = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == cell.trial.trial_id
@@ -56,7 +59,7 @@ def test_a_finished_cell_is_handed_over_once() -> None:
 def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> None:
     async def story() -> None:
         freed: list[str] = []
-        desk, cell = at_desk(backoff_s=0, free=freed.append), order(1)
+        desk, cell = at_desk(backoff_s=0, free=freed.append), job(1)
         attempt = asyncio.create_task(desk.run(cell))
         await desk.next(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
@@ -74,7 +77,7 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
 
 def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), order(1)
+        desk, cell = at_desk(backoff_s=0), job(1)
         old = await desk.visit(0, WORKER)
         hanging = asyncio.create_task(desk.next(0, old))  # asked by a worker that dies now
         await asyncio.sleep(0)
@@ -94,7 +97,7 @@ def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
 
 def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), order(1)
+        desk, cell = at_desk(backoff_s=0), job(1)
         first = asyncio.create_task(desk.run(cell))
         visit = await desk.visit(0, WORKER)
         await desk.next(0, visit)
@@ -110,12 +113,12 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
 def test_when_no_lane_of_a_shape_is_left_its_cells_are_told_why_and_the_others_go_on() -> None:
     async def story() -> None:
         desk = at_desk(backoff_s=0, shapes=[SMALL, LARGE])
-        small, large = order(1), replace(order(2), shape=LARGE)
+        small, large = job(1), replace(job(2), shape=LARGE)
         waiting = [asyncio.create_task(desk.run(cell)) for cell in (small, large)]
         await asyncio.sleep(0.01)
         await desk.refuse(LARGE, "no GPU")
-        late = await desk.run(replace(order(3), shape=LARGE))
-        strange = await desk.run(replace(order(4), shape=Shape(workers=7)))
+        late = await desk.run(replace(job(3), shape=LARGE))
+        strange = await desk.run(replace(job(4), shape=Shape(workers=7)))
         assert strange is not None
         assert "workers=7" in strange.error
         for failure in (await waiting[1], late):
@@ -134,7 +137,7 @@ def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
     async def story() -> None:
         desk = at_desk(backoff_s=0, shapes=[SMALL, LARGE])
         part = Shard(Path("t"), ModelFiles("m"), "float32", 8, 0, 1, Path("out"))
-        small, large = order(1), replace(order(2), shape=LARGE)
+        small, large = job(1), replace(job(2), shape=LARGE)
         attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, part)]
         await asyncio.sleep(0.01)
         visit = await desk.visit(7, replace(WORKER, shape=LARGE))
@@ -153,7 +156,7 @@ def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
 
 def test_only_idle_lanes_are_sent_home() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), order(1)
+        desk, cell = at_desk(backoff_s=0), job(1)
         visits = [await desk.visit(lane, WORKER) for lane in range(3)]
         attempt = asyncio.create_task(desk.run(cell))
         assert await desk.next(0, visits[0]) == cell.key
@@ -174,7 +177,7 @@ def test_only_idle_lanes_are_sent_home() -> None:
 
 def test_a_second_attempt_waits_longer_each_time() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0.05), order(1)
+        desk, cell = at_desk(backoff_s=0.05), job(1)
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(3):
             asked = loop.time()
@@ -192,7 +195,7 @@ def test_a_second_attempt_waits_longer_each_time() -> None:
 def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None:
     async def story() -> None:
         ended: list[Any] = []
-        desk, slow, hung = at_desk(0, stall_timeout_s=0.2, kill=ended.append), order(1), order(2)
+        desk, slow, hung = at_desk(0, stall_timeout_s=0.2, kill=ended.append), job(1), job(2)
         attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
         visits = [
             await desk.visit(0, WORKER),
@@ -216,7 +219,7 @@ def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None
 @pytest.mark.parametrize(("micro_batch", "then"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
 def test_after_each_lack_of_memory_half_the_micro_batch_is_tried(micro_batch: int, then: list[int]) -> None:
     async def story() -> None:
-        desk, cell = at_desk(0), replace(order(1), micro_batch=micro_batch)
+        desk, cell = at_desk(0), replace(job(1), micro_batch=micro_batch)
         visit = await desk.visit(0, WORKER)
         seen = []
         for _ in [micro_batch, *then]:

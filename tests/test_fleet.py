@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.fleet import share_out
-from orchestrator.shape import Shape
+from orchestrator.run.fleet import share_out
+from orchestrator.study.shape import Shape
 
 CELL = Shape(cpus_per_worker=0.9)
 QUARTER = Shape(gpus_per_worker=0.25)

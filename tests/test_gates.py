@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stats.gates import gates
-from stats.options import Options
+from stats.evidence.gates import gates
+from stats.evidence.options import Options
 
 
 def cell(method: str = "dpo", split: str = "S", seed: int = 1, **changed: Any) -> dict[str, Any]:

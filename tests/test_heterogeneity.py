@@ -9,8 +9,8 @@ from scipy.special import logit
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from stats.errors import TableError
-from stats.heterogeneity import heterogeneity
-from training.data import corpus, twin
+from stats.survey.heterogeneity import heterogeneity
+from training.data import sources, twin
 from training.data.features import differences
 from training.data.phrases import KINDS, SENTENCES, TOPICS
 from training.spec import TwinData
@@ -21,7 +21,7 @@ TWIN = TwinData(users=900, seed=6, history="none")
 @pytest.fixture(scope="module")
 def familiar() -> pd.DataFrame:
     """The twin's pairs; group A are the very familiar, whose tastes are planted as mixed."""
-    data = corpus.load(TWIN)
+    data = sources.load(TWIN)
     level = data.users.set_index("user_id")["lm_familiarity"]
     group = data.pairs["user_id"].map(level).map(lambda one: "A" if one == "Very familiar" else "B")
     return data.pairs.assign(group=group)

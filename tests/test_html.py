@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from stats import html
+from stats.page import html
 
 
 class Seen(HTMLParser):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stats.anova import BOTH, USERS_ONLY, Estimate
-from stats.judge import carried, judge, judged
-from stats.options import Options
+from stats.evidence.anova import BOTH, USERS_ONLY, Estimate
+from stats.evidence.judge import carried, judge, judged
+from stats.evidence.options import Options
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,18 @@ from matplotlib.ft2font import FT2Font
 
 from orchestrator import groups
 from orchestrator import report as command
-from stats import fonts, report, weight_report
-from stats.korean import KOREAN, WITH_NUMBERS
-from stats.page import TITLES
-from stats.published import published_report, read
-from stats.sequential import Looks, decide
-from stats.sums import user_sums
+from stats.evidence.sequential import Looks, decide
+from stats.evidence.sums import user_sums
+from stats.page import fonts, report, weight_report
+from stats.page.korean import KOREAN, WITH_NUMBERS
+from stats.page.page import TITLES
+from stats.page.published_report import published_report
+from stats.rule.published import read
 from tests.test_report import compared, study
 from tests.test_weights import planted
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [*(ROOT / "stats").glob("*.py"), ROOT / "orchestrator" / "report.py"]
+SOURCES = [*(ROOT / "stats").rglob("*.py"), *(ROOT / "orchestrator" / "record").glob("*.py")]
 REFERENCE = ROOT / "configs" / "reference"
 # Terms that the study's author writes in English, units, and names.
 ENGLISH = """accuracy arm ANOVA batch baseline check diff dpo exploratory geometry held Holm implicit log loss
@@ -67,7 +68,7 @@ def test_every_text_has_an_entry_with_the_same_named_places() -> None:
 def test_no_entry_is_left_of_a_text_that_is_gone() -> None:
     """Words of tables stand in the sources as a text, a name, or a text with something put in."""
     texts = {text for text in said() if text.startswith("{number} ")}
-    notes = [ROOT / "orchestrator" / name for name in ("ledger.py", "adaptive.py")]
+    notes = [ROOT / "orchestrator" / name for name in ("record/ledger.py", "plan/adaptive.py")]
     for path in [*SOURCES, *(ROOT / "training" / "data").glob("*.py"), *notes]:
         if path.name == "korean.py":
             continue

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import lease as module
-from orchestrator.lease import LeaseLost, lease
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record import lease as module
+from orchestrator.record.lease import LeaseLost, lease
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
 from training.errors import StudyError
 
 BEAT, LAPSE = 0.1, 1.5

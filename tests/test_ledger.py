@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.report import head
-from orchestrator.trial import Trial, TrialResult
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.record.report import head
+from orchestrator.record.result import TrialResult
+from orchestrator.study.trial import Trial
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 TRIAL = Trial(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.mps import CONTROL, PIPES, Keeper, sharing
+from orchestrator.run.mps import CONTROL, PIPES, Keeper, sharing
 
 # As the real one: -f stays in the foreground and answers through a fifo, without it a command is passed on.
 FAKE = """#!/bin/sh
@@ -100,7 +100,7 @@ def test_a_daemon_that_does_not_start_leaves_nothing(
 def test_the_daemon_ends_with_a_keeper_that_is_killed(notes: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     code = (
-        "import os, signal; from orchestrator.mps import Keeper;"
+        "import os, signal; from orchestrator.run.mps import Keeper;"
         f"keeper = Keeper({str(folder)!r}); assert keeper.start({{'PATH': os.environ['PATH']}});"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import new
-from orchestrator.study import load
+from orchestrator.study.files import load
 from tests.test_study import unexplained
 from training.errors import StudyError
 from training.spec import MedianSplit, PairsData, PrismData

@@ -8,7 +8,7 @@ import yaml
 
 from orchestrator.predict import splits_block
 from stats.errors import TableError
-from stats.ordered_logit import binary_logit, gap_quartile, ordered_logit, predicted_splits
+from stats.survey.ordered_logit import binary_logit, gap_quartile, ordered_logit, predicted_splits
 
 TRAITS = {"age": "young", "safety": None}
 

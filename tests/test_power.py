@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from stats.anova import estimate, squares
-from stats.power import (
+from stats.evidence.anova import estimate, squares
+from stats.evidence.power import (
     by_seeds,
     design_variance,
     detectable,
@@ -19,8 +19,8 @@ from stats.power import (
     seed_power,
     smallest_effect,
 )
-from stats.published import restore
-from stats.simulate import Truth, study
+from stats.evidence.simulate import Truth, study
+from stats.rule.published import restore
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.probe import STEPS, WARM, pace
+from orchestrator.run.probe import STEPS, WARM, pace
 
 
 def test_the_pace_of_warm_steps_tells_a_long_arm_of_the_same_kind() -> None:

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from stats import report
-from stats.comparison import Comparison, compare
+from stats.comparison import Comparison, compare, compare_published
 from stats.errors import TableError
-from stats.options import Options
-from stats.page import Page
-from stats.published import compare_published, published_report, read, restore
-from stats.simulate import Truth, outcomes
-from stats.sums import user_sums
-from stats.words import Words
+from stats.evidence.options import Options
+from stats.evidence.simulate import Truth, outcomes
+from stats.evidence.sums import user_sums
+from stats.page import report
+from stats.page.page import Page
+from stats.page.published_report import published_report
+from stats.page.words import Words
+from stats.rule.published import read, restore
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 PREDICTIONS = pd.DataFrame(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stats.rule_errors import Nothing, rule_errors
-from stats.verdicts import PUBLISHED
+from stats.rule.rule_errors import Nothing, rule_errors
+from stats.rule.thresholds import PUBLISHED
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.places import Places
-from orchestrator.study import load
+from orchestrator.record.places import Places
+from orchestrator.study.files import load
 from training.errors import StudyError
 from training.model import check
 from training.spec import ModelSpec

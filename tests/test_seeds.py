@@ -8,10 +8,10 @@ import pytest
 from scipy import stats as scipy_stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from stats.options import Options
-from stats.published import restore
-from stats.seed_evidence import seed_evidence
-from stats.seeds import change_estimate, mean_estimate, prediction_interval, sign_flip
+from stats.evidence.options import Options
+from stats.evidence.seed_evidence import seed_evidence
+from stats.evidence.seeds import change_estimate, mean_estimate, prediction_interval, sign_flip
+from stats.rule.published import restore
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 VALUES = [1.5, -0.7, 3.2, 2.2, 0.4]

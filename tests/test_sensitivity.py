@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stats.published import restore
-from stats.sensitivity import leave_one_out
-from stats.verdicts import PUBLISHED, every_change, verdicts
+from stats.rule.published import restore
+from stats.rule.sensitivity import leave_one_out
+from stats.rule.thresholds import PUBLISHED
+from stats.rule.verdicts import every_change, verdicts
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 

@@ -12,14 +12,14 @@ from statsmodels.stats.multitest import multipletests
 
 from bench.adaptive import published
 from bench.designs import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, simulate
-from stats.boundaries import Spending, nominal, reach, sequential_p
-from stats.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
-from stats.page import Page
-from stats.sections_seeds import decisions
-from stats.sequential import OPEN, Looks, Path, decide, family, holm
-from stats.simulate import Truth, outcomes
-from stats.sums import user_sums
-from stats.words import Words
+from stats.evidence.boundaries import Spending, nominal, reach, sequential_p
+from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
+from stats.evidence.sequential import OPEN, Looks, Path, decide, family, holm
+from stats.evidence.simulate import Truth, outcomes
+from stats.evidence.sums import user_sums
+from stats.page.page import Page
+from stats.page.sections_seeds import decisions
+from stats.page.words import Words
 
 LOOKS = Looks(start=3, most=8)
 SEEDS = {"dpo": [4, 0, 6, 2, 1, 3, 5, 7]}

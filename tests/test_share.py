@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPT2Config
 
-from orchestrator import share
-from orchestrator.study import CONFIGS, Study, load
+from orchestrator.run import share
+from orchestrator.study.files import CONFIGS, load
+from orchestrator.study.study import Study
 from training.errors import StudyError
 
 GIB = 2**30

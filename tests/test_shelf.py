@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from training.checkpoint_store import CheckpointStore, Damaged
 from training.errors import StudyError
-from training.shelf import Damaged, Shelf
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["path", "file URI", "fsspec"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
     root = tmp_path / "shelf"
     uris = {"path": str(root), "file URI": root.as_uri(), "fsspec": f"local://{root}"}
-    return Shelf(uris[request.param])
+    return CheckpointStore(uris[request.param])
 
 
-def test_a_folder_comes_back_as_it_was_put(shelf: Shelf, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_comes_back_as_it_was_put(shelf: CheckpointStore, folder: Path, tmp_path: Path) -> None:
     shelf.put(folder, "one")
     shelf.put(folder, "two")
     assert shelf.names() == ["one", "two"]
@@ -39,7 +39,7 @@ def test_a_folder_comes_back_as_it_was_put(shelf: Shelf, folder: Path, tmp_path:
 
 
 def test_several_workers_put_one_folder_and_it_is_whole_with_the_last_part(
-    shelf: Shelf, folder: Path, tmp_path: Path
+    shelf: CheckpointStore, folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -66,7 +66,7 @@ def test_several_workers_put_one_folder_and_it_is_whole_with_the_last_part(
     ids=["cut short", "file lost", "list lost", "list cut short", "another number of workers"],
 )
 def test_damage_is_found(folder: Path, tmp_path: Path, harm) -> None:
-    shelf = Shelf(str(tmp_path / "shelf"))
+    shelf = CheckpointStore(str(tmp_path / "shelf"))
     shelf.put(folder, "one")
     harm(tmp_path / "shelf" / "one")
     with pytest.raises(Damaged, match="one"):
@@ -76,6 +76,6 @@ def test_damage_is_found(folder: Path, tmp_path: Path, harm) -> None:
 @pytest.mark.parametrize("uri", ["s4://bucket/folder", "/proc/nowhere", "abfs://"])
 def test_a_store_that_cannot_be_opened_is_a_mistake_of_one_line(uri: str) -> None:
     with pytest.raises(StudyError, match="storage") as caught:
-        Shelf(uri).open()
+        CheckpointStore(uri).open()
     assert uri in str(caught.value)
     assert "\n" not in str(caught.value)

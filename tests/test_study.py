@@ -8,10 +8,12 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator import published, sweep
-from orchestrator.grid import expand
+from orchestrator import sweep
+from orchestrator.record import published
 from orchestrator.schema import PATH, schema
-from orchestrator.study import CONFIGS, Study, load
+from orchestrator.study.files import CONFIGS, load
+from orchestrator.study.grid import expand
+from orchestrator.study.study import Study
 from training.errors import StudyError
 
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))

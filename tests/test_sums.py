@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stats.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed, difference, seed_diffs
 from stats.errors import TableError
-from stats.simulate import Truth, outcomes
-from stats.sums import user_sums
-from stats.verdicts import verdicts
+from stats.evidence.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed, difference, seed_diffs
+from stats.evidence.simulate import Truth, outcomes
+from stats.evidence.sums import user_sums
+from stats.rule.verdicts import verdicts
 
 TRUTH = Truth(seeds=3, users=8, pairs_per_user=4.0, accuracy_a=0.8, accuracy_b=0.6)
 

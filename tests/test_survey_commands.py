@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from orchestrator import groups, predict
-from orchestrator.study import CONFIGS, load
+from orchestrator.study.files import CONFIGS, load
 from training.data import twin
 from training.errors import StudyError
 from training.spec import TwinData

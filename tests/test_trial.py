@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.trial import Trial, canonical
+from orchestrator.study.canonical import canonical
+from orchestrator.study.trial import Trial
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 TRIAL = Trial(

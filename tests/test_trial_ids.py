@@ -1,7 +1,7 @@
 """The shipped studies keep their cells: a finished cell of yesterday's record has to be found today.
 
-`trial_ids.json` holds every cell's id, with the data's and the model's fingerprints fixed. An id may only change
-on purpose: raise `RECIPE`, then write the file anew with `python tests/test_trial_ids.py`.
+`trial_ids.json` holds every cell's id, with the data's and the model's fingerprints fixed. An id may only
+change on purpose: raise `RECIPE`, then write the file anew with `python tests/test_trial_ids.py`.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.grid import expand
-from orchestrator.study import load
+from orchestrator.study.files import load
+from orchestrator.study.grid import expand
 
 GOLDEN = Path(__file__).with_name("trial_ids.json")
 STUDIES = ("demo", "v5", "v5b")

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats.crosscheck import crosscheck
 from stats.errors import TableError
-from stats.published import restore
-from stats.verdicts import PublishedRule, change, changes, verdicts
+from stats.rule.crosscheck import crosscheck
+from stats.rule.published import restore
+from stats.rule.thresholds import PublishedRule
+from stats.rule.verdicts import change, changes, verdicts
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 

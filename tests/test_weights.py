@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from stats import weight_report, weights
 from stats.errors import TableError
+from stats.page import weight_report
+from stats.survey import weights
 
 
 def planted(pairs: int = 4000, model_sd: float = 1.0, gap: float = 0.0, user_sd: float = 0.0) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
             command, cwd=empty, env=environment, capture_output=True, text=True, check=True, timeout=120
         ).stdout
         assert "0 finished" in told
-    where = "import orchestrator.study as study; print(study.CONFIGS)"
+    where = "from orchestrator.study.files import CONFIGS; print(CONFIGS)"
     printed = subprocess.run(
         [sys.executable, "-c", where], cwd=empty, env=environment, capture_output=True, text=True, check=True
     ).stdout

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 
-from training.shelf import Damaged, Shelf
+from training.checkpoint_store import CheckpointStore, Damaged
 
 KEPT = 2  # the newest, and the one before in case the newest is damaged
 
@@ -22,7 +22,7 @@ class Checkpoints:
     """Where an arm saves itself and resumes from. `every`: optimiser steps between two checkpoints; None
     saves only where the arm is asked to stop. `kept(uri, step)` is told by each worker of what it kept."""
 
-    shelf: Shelf
+    shelf: CheckpointStore
     every: int | None
     kept: Callable[[str, int], None] = lambda uri, step: None
 

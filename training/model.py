@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from training.data import corpus
+from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
 from training.spec import DataSource, ModelSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from training.data.corpus import Corpus
 
 TINY = "tiny"
 TINY_RECIPE = "tiny-2"  # raised with every change of what `training/tiny.py` builds
@@ -73,7 +75,7 @@ def fingerprint(model: ModelSpec, data: DataSource) -> str:
     path = Path(model.path)
     digest = hashlib.sha256()
     if model.path == TINY:
-        digest.update(json.dumps([TINY_RECIPE, TINY_SEED, corpus.fingerprint(data)]).encode())
+        digest.update(json.dumps([TINY_RECIPE, TINY_SEED, data_fingerprint(data)]).encode())
     elif path.exists():
         files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _MODEL_FILES)
         for file in files:
@@ -94,8 +96,9 @@ def resolve(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
                 from training import tiny
+                from training.data import sources
 
-                tiny.build(_conversations(corpus.load(data)), folder, TINY_SEED)
+                tiny.build(_conversations(sources.load(data)), folder, TINY_SEED)
         return ModelFiles(str(folder.resolve()))
     if path.is_file():
         return _unpacked(path, cache / f"gguf-{fingerprint(model, data)}")
@@ -121,7 +124,7 @@ def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
     return ModelFiles(str(folder.resolve()))
 
 
-def _conversations(data: corpus.Corpus) -> list[list[dict[str, str]]]:
+def _conversations(data: "Corpus") -> list[list[dict[str, str]]]:
     pairs = data.pairs
     return [
         [*prompt, {"role": "assistant", "content": answer}]

@@ -18,7 +18,7 @@ FILE = "curve-{}.json"  # one a worker
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class Recorder(TrainerCallback):  # type: ignore[misc]
+class CurveRecorder(TrainerCallback):  # type: ignore[misc]
     """One point at step 0 and one every `every` steps (and at the last), in `points`: dicts with a `step`.
 
     A point describes the global batch of that step, before its update: `margin` (mean, nats, without beta),

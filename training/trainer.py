@@ -15,7 +15,7 @@ from trl import DPOTrainer
 from training import packed
 from training.checkpoints import Checkpoints
 from training.likelihood import greedy, of_tokens, refuse_scaled_logits
-from training.recorder import Recorder
+from training.recorder import CurveRecorder
 from training.spec import MethodSpec
 from training.unlogged import Unread, unlogged
 
@@ -39,7 +39,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.method, self.name, self.checkpoints = method, name, checkpoints
         self.notes: list[str] = []
         super().__init__(**trl)
-        self.recorder = Recorder(
+        self.recorder = CurveRecorder(
             beta=method.beta,
             every=self.args.logging_steps,
             capped=method.wpo_clamp == "authors",

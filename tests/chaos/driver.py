@@ -7,14 +7,15 @@ from pathlib import Path
 import harness
 from ray import cloudpickle
 
-from orchestrator import schedule
-from orchestrator.agenda import Listed
-from orchestrator.board import Lines
-from orchestrator.cluster import cluster
-from orchestrator.lease import lease
-from orchestrator.ledger import Ledger
-from orchestrator.places import sole_driver
-from orchestrator.trial import Order, Trial
+from orchestrator.plan.agenda import Listed
+from orchestrator.plan.display import Lines
+from orchestrator.record.lease import lease
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.lock import sole_driver
+from orchestrator.run import schedule
+from orchestrator.run.cluster import cluster
+from orchestrator.run.job import Job
+from orchestrator.study.trial import Trial
 
 cloudpickle.register_pickle_by_value(harness)  # workers cannot import it
 
@@ -22,8 +23,8 @@ cloudpickle.register_pickle_by_value(harness)  # workers cannot import it
 def main(setting: harness.Setting) -> int:
     here, study, trials = setting.places, setting.study, setting.trials
 
-    def order(cells: Sequence[Trial], _desk: object) -> list[Order]:
-        return [setting.order(trial) for trial in cells]
+    def job(cells: Sequence[Trial], _desk: object) -> list[Job]:
+        return [setting.job(trial) for trial in cells]
 
     with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
         ledger.close_abandoned()
@@ -32,7 +33,7 @@ def main(setting: harness.Setting) -> int:
         if left:
             with cluster():
                 schedule.run(
-                    study, here, Listed(left, {}), order, left, ledger, {}, Lines(), harness.trainer(setting)
+                    study, here, Listed(left, {}), job, left, ledger, {}, Lines(), harness.trainer(setting)
                 )
         return 0 if len(ledger.finished()) == len(trials) else 1
 

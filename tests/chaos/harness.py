@@ -23,13 +23,15 @@ import psutil
 from mlflow.tracking import MlflowClient
 
 from orchestrator.drill import Row
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.study import Study
-from orchestrator.trial import Order, Report, Trial, TrialResult
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.record.result import TrialResult
+from orchestrator.run.job import Job, Listener
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
+from training.checkpoint_store import CheckpointStore, Damaged
 from training.errors import Preempted
 from training.model import ModelFiles
-from training.shelf import Damaged, Shelf
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 STEPS, EVERY = 8, 2
@@ -87,12 +89,10 @@ class Setting:
             for number in range(self.cells)
         ]
 
-    def order(self, trial: Trial) -> Order:
+    def job(self, trial: Trial) -> Job:
         work = f"{self.places.work}/{trial.trial_id}"
         shape = self.study.shape_of("dpo")
-        return Order(
-            trial, ModelFiles("m"), self.root, self.root, work, self.root / "log", 8, {}, shape, EVERY
-        )
+        return Job(trial, ModelFiles("m"), self.root, self.root, work, self.root / "log", 8, {}, shape, EVERY)
 
     def save(self) -> Path:
         path = self.root / "setting.json"
@@ -105,7 +105,7 @@ class Setting:
         return cls(**values | {"root": Path(values["root"])})
 
 
-def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
+def trainer(setting: Setting) -> Callable[[Job, Listener], TrialResult]:
     """A fake of `worker.run_trial` that meets the setting's faults."""
 
     def meets(fault: str, cell: int, once: bool = True) -> bool:
@@ -118,20 +118,20 @@ def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
             return True
         return flag.exists()
 
-    def run(order: Order, report: Report) -> TrialResult:
-        cell = order.trial.seed
+    def run(job: Job, report: Listener) -> TrialResult:
+        cell = job.trial.seed
         if meets("always fails", cell, once=False):
             raise RuntimeError("this cell always fails")
         if meets("hangs", cell):
             os.kill(os.getpid(), signal.SIGSTOP)
-        ends = {arm: train(order, arm, report) for arm in ("A", "B")}
-        return as_result(order.trial, ends)
+        ends = {arm: train(job, arm, report) for arm in ("A", "B")}
+        return as_result(job.trial, ends)
 
-    def train(order: Order, arm: str, report: Report) -> str:
-        shelf = Shelf(f"{order.work}/{arm}")
-        step, value = resume(shelf) or (0, f"{order.trial.seed}/{arm}")
+    def train(job: Job, arm: str, report: Listener) -> str:
+        shelf = CheckpointStore(f"{job.work}/{arm}")
+        step, value = resume(shelf) or (0, f"{job.trial.seed}/{arm}")
         while step < STEPS:
-            if step == STEPS // 2 and meets("takes much memory", order.trial.seed):
+            if step == STEPS // 2 and meets("takes much memory", job.trial.seed):
                 kept = []
                 while psutil.virtual_memory().percent < 85:  # the monitor's threshold is below
                     kept.append(bytearray(os.urandom(1 << 20)) * 128)
@@ -140,7 +140,7 @@ def trainer(setting: Setting) -> Callable[[Order, Report], TrialResult]:
             asked, first = report(arm, step, STEPS), together(setting)
             if first:
                 with setting.journal.open("a") as journal:
-                    journal.write(f"{order.trial.seed} {arm} {step} {os.getpid()}\n")
+                    journal.write(f"{job.trial.seed} {arm} {step} {os.getpid()}\n")
                 if asked or step % EVERY == 0:
                     keep(shelf, step, value)
             if step % EVERY == 0:
@@ -171,7 +171,7 @@ def link(value: str, step: int) -> str:
     return hashlib.sha256(f"{value}:{step}".encode()).hexdigest()
 
 
-def keep(shelf: Shelf, step: int, value: str) -> None:
+def keep(shelf: CheckpointStore, step: int, value: str) -> None:
     """Two checkpoints, as the real ones; a full disk costs a checkpoint, not the cell."""
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "state.json").write_text(json.dumps([step, value]))
@@ -184,7 +184,7 @@ def keep(shelf: Shelf, step: int, value: str) -> None:
         shelf.drop(old)
 
 
-def resume(shelf: Shelf) -> tuple[int, str] | None:
+def resume(shelf: CheckpointStore) -> tuple[int, str] | None:
     for name in reversed(shelf.names()):
         with tempfile.TemporaryDirectory() as scratch:
             try:

@@ -165,7 +165,7 @@ def test_a_damaged_newest_checkpoint(tmp_path: Path, record: Record) -> None:
         pid = mid_arm(setting) or steps(setting)[-1][3]
         os.kill(pid, signal.SIGSTOP)  # no newer one is written meanwhile
         cell, arm, *_ = next(row for row in reversed(steps(setting)) if row[3] == pid)
-        work = Path(setting.order(setting.trials[cell]).work) / arm
+        work = Path(setting.job(setting.trials[cell]).work) / arm
         newest = max(work.glob("*/bulk"))
         newest.write_bytes(b"half of it")
         damaged.add(newest)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import grid
-from orchestrator.adaptive import Adaptive
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.plan import Plan
-from orchestrator.study import load
+from orchestrator.plan.adaptive import Adaptive
+from orchestrator.plan.plan import Plan
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.study import grid
+from orchestrator.study.files import load
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -6,15 +6,15 @@ import pytest
 
 from bench import card_check
 from bench.card import STEPS, Timed, cell
-from bench.card_order import make_order
+from bench.card_job import make_job
 from training import packed
 
 pytestmark = pytest.mark.integration
 
 
 def test_a_made_up_cell_runs(tmp_path: Path) -> None:
-    order = make_order(tmp_path, small=True, method="wpo", steps=2)
-    row = cell(order, peak_tflops=989).iloc[0]
+    job = make_job(tmp_path, small=True, method="wpo", steps=2)
+    row = cell(job, peak_tflops=989).iloc[0]
     assert row["method"] == "wpo"
     assert 0 < float(row["inside steps"].rstrip("%")) < 100
     assert float(row["s/step"]) > 0

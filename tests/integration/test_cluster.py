@@ -9,7 +9,7 @@ import psutil
 import pytest
 import ray
 
-from orchestrator.cluster import cluster
+from orchestrator.run.cluster import cluster
 
 pytestmark = pytest.mark.integration
 JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('in')"

@@ -14,9 +14,9 @@ from deepspeed.runtime.zero.config import ZeroStageEnum
 from waits import Waits
 
 from training.arm import train_arm
+from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.model import ModelFiles
-from training.shelf import Shelf
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 
@@ -62,7 +62,7 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
         if step == 3:
             raise ConnectionError("a node was lost")
 
-    checkpoints = Checkpoints(Shelf(str(tmp_path)), 2)
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
     with pytest.raises(ConnectionError):
         arm(method, settings, checkpoints=checkpoints, on_step=cut)
     seen = []
@@ -125,7 +125,7 @@ class Attribute:
 @pytest.mark.parametrize("payload", [Touch, Attribute])
 def test_a_checkpoint_that_would_run_code_is_refused(arm, tmp_path, payload):
     """Whoever can write to the shared store can make checksums, too."""
-    shelf = Shelf(str(tmp_path / "shelf"))
+    shelf = CheckpointStore(str(tmp_path / "shelf"))
     checkpoints = Checkpoints(shelf, 2)
     arm(MethodSpec(), ZERO2, checkpoints=checkpoints)
     shelf.fetch("checkpoint-2", tmp_path / "bad")

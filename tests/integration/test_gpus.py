@@ -11,8 +11,8 @@ import ray
 from ray.cluster_utils import Cluster
 from test_mps import FAKE
 
-from orchestrator import mps
-from orchestrator.share import smallest_card
+from orchestrator.run import mps
+from orchestrator.run.share import smallest_card
 from training.errors import StudyError
 
 pytestmark = pytest.mark.integration

@@ -11,14 +11,16 @@ import pandas as pd
 import pytest
 from ray import cloudpickle
 
-from orchestrator import schedule
-from orchestrator.agenda import Listed
-from orchestrator.board import Lines
-from orchestrator.cluster import cluster
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.study import Study
-from orchestrator.trial import Order, Report, Trial, TrialResult
+from orchestrator.plan.agenda import Listed
+from orchestrator.plan.display import Lines
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from orchestrator.record.result import TrialResult
+from orchestrator.run import schedule
+from orchestrator.run.cluster import cluster
+from orchestrator.run.job import Job, Listener
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
@@ -48,19 +50,19 @@ FATES = [
 ]
 
 
-def fake_trainer(order: Order, report: Report) -> TrialResult:
-    fate = order.trial.split
-    work = Path(order.work)
+def fake_trainer(job: Job, report: Listener) -> TrialResult:
+    fate = job.trial.split
+    work = Path(job.work)
     first = not (work / "begun").exists()
     work.mkdir(parents=True, exist_ok=True)
     (work / "begun").touch()
     if fate == "fine":
         for step in (1, 2):
-            report.kept(f"{order.work}/checkpoint-{step}", step)
+            report.kept(f"{job.work}/checkpoint-{step}", step)
         # An arm goes on after a checkpoint. Ray Train hears of one at its next look at the worker, which here
         # may be gone by then, with the cell that follows.
         until = time.monotonic() + 30
-        while _pointers(order.log.parent) != 1 and time.monotonic() < until:
+        while _pointers(job.log.parent) != 1 and time.monotonic() < until:
             time.sleep(0.1)
     if fate == "worker killed once" and first:
         os._exit(137)
@@ -76,12 +78,12 @@ def fake_trainer(order: Order, report: Report) -> TrialResult:
             time.sleep(0.1)
         raise Preempted("asked to stop, saved at step 1")
     if fate == "memory too small once" and first:
-        raise OutOfMemory(f"a micro-batch of {order.micro_batch} does not fit")
+        raise OutOfMemory(f"a micro-batch of {job.micro_batch} does not fit")
     report("A", 2, 2)
     outcomes = pd.DataFrame({"arm": ["A"], "pair_id": ["p"], "margin": [1.0]})
     curves = pd.DataFrame({"arm": ["A"], "step": [1], "metric": ["loss"], "value": [0.5]})
-    facts = {"geometry": f"fake, micro-batch {order.micro_batch}"}
-    return TrialResult(order.trial.trial_id, {"pid": os.getpid()}, curves, outcomes, facts)
+    facts = {"geometry": f"fake, micro-batch {job.micro_batch}"}
+    return TrialResult(job.trial.trial_id, {"pid": os.getpid()}, curves, outcomes, facts)
 
 
 def _pointers(root: Path) -> int:
@@ -97,8 +99,8 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         Trial("fates", "dpo", fate, 1, "m", "d", {}, None, MethodSpec(), TrainingSpec(max_steps=1 + number))
         for number, fate in enumerate(FATES)
     ]
-    orders = [
-        Order(
+    jobs = [
+        Job(
             trial,
             ModelFiles("m"),
             root,
@@ -116,9 +118,9 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         ledger = Ledger(places)
         with cluster():
             agenda = Listed(trials, {})
-            schedule.run(STUDY, places, agenda, lambda *_: orders, trials, ledger, {}, Lines(), fake_trainer)
+            schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, Lines(), fake_trainer)
         table = ledger.cells(trials)
-        table["work"] = [order.work for order in orders]
+        table["work"] = [job.work for job in jobs]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}
     table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
     tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")

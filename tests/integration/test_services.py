@@ -11,11 +11,11 @@ from mlflow.tracking import MlflowClient
 from services import S3, MlflowServer, Postgres, Service
 from test_ledger import OTHER, TRIAL, result
 
-from orchestrator.lease import lease
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record.lease import lease
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.places import Places
+from training.checkpoint_store import CheckpointStore, Damaged
 from training.errors import StudyError
-from training.shelf import Damaged, Shelf
 
 pytestmark = pytest.mark.integration
 AWAY_S = 4.0
@@ -112,7 +112,7 @@ def test_a_second_driver_elsewhere_is_refused(ledger: Ledger, tmp_path: Path) ->
 def test_a_shelf_on_s3(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
-    shelf = Shelf(f"s3://{s3.BUCKET}/unfinished/a-cell")
+    shelf = CheckpointStore(f"s3://{s3.BUCKET}/unfinished/a-cell")
     shelf.open()
     made = tmp_path / "made"
     (made / "deep").mkdir(parents=True)
@@ -133,5 +133,5 @@ def test_a_bucket_that_is_not_there_is_a_mistake_of_one_line(s3: S3, monkeypatch
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(StudyError, match="s3://no-such-bucket/x") as caught:
-        Shelf("s3://no-such-bucket/x").open()
+        CheckpointStore("s3://no-such-bucket/x").open()
     assert "\n" not in str(caught.value)

@@ -24,9 +24,11 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 from services import MlflowServer
 
-from orchestrator import grid, views
-from orchestrator.places import places
-from orchestrator.study import CONFIGS, Study, load
+from orchestrator.record import views
+from orchestrator.record.places import places
+from orchestrator.study import grid
+from orchestrator.study.files import CONFIGS, load
+from orchestrator.study.study import Study
 
 DRIVER = shutil.which("chromedriver")
 SHOTS = Path(os.environ["SCREENSHOTS"]) if "SCREENSHOTS" in os.environ else None  # where pictures go

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from training.arm import train_arm
+from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.errors import Preempted
 from training.model import ModelFiles
 from training.scoring import open_scored
-from training.shelf import Shelf
 from training.spec import MethodSpec, TrainingSpec
 
 ZERO2 = json.loads((Path(__file__).parents[2] / "configs/deepspeed/zero2.json").read_text())
@@ -41,13 +41,13 @@ def main(scored: str, model: str, out: str) -> None:
             raise ConnectionError("a node was lost")
 
     whole = arm()
-    checkpoints = Checkpoints(Shelf(f"{out}/cut"), 3)
+    checkpoints = Checkpoints(CheckpointStore(f"{out}/cut"), 3)
     try:
         arm(checkpoints=checkpoints, on_step=cut)
     except ConnectionError:
         torch.distributed.barrier()
     resumed = arm(checkpoints=checkpoints)
-    stopped = Checkpoints(Shelf(f"{out}/stopped"), None)
+    stopped = Checkpoints(CheckpointStore(f"{out}/stopped"), None)
     said = ""
     try:
         arm(checkpoints=stopped, on_step=lambda step, _: rank == 1 and step >= 3)

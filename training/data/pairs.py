@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from training.data.corpus import Corpus
-from training.data.prism import Tables
+from training.data.prism import PrismTables
 from training.errors import StudyError
 from training.spec import PrismData, TwinData
 
@@ -14,7 +14,7 @@ EMPTY = ("", "EMPTY STRING")
 SAME = ["user_id", "conversation_id", "interaction_id", "turn", "user_prompt"]
 
 
-def corpus(tables: Tables, data: PrismData | TwinData) -> Corpus:
+def corpus(tables: PrismTables, data: PrismData | TwinData) -> Corpus:
     """Within-model pairs (turn >= 1, same user, model and prompt, score gap >= min_gap), and with
     `cross_model` the pairs of turn 0, where models compete. Vectorised over utterances."""
     cross = isinstance(data, PrismData) and data.cross_model

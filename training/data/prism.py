@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from training.data.corpus import is_local
+from training.data.fingerprint import is_local
 from training.errors import StudyError
 from training.spec import PrismData
 
@@ -77,7 +77,7 @@ class UtteranceRow(BaseModel):
 
 
 @dataclass(frozen=True)
-class Tables:
+class PrismTables:
     """survey: user_id and one column a trait (`prefs_*` are the sliders). utterances: one row an answer, the
     columns of `UtteranceRow`. generated: made by `twin.py`."""
 
@@ -86,7 +86,7 @@ class Tables:
     generated: bool = False
 
 
-def read(data: PrismData) -> Tables:
+def read(data: PrismData) -> PrismTables:
     """PRISM from the hub, or from a folder with survey.jsonl and utterances.jsonl.
 
     Raises:
@@ -100,7 +100,7 @@ def read(data: PrismData) -> Tables:
         rows = {name: _from_hub(data, name) for name in ("survey", "utterances")}
     survey = _checked(SurveyRow, rows["survey"], f"{data.path}: survey", "user_id")
     utterances = _checked(UtteranceRow, rows["utterances"], f"{data.path}: utterances", "utterance_id")
-    return Tables(flatten(pd.DataFrame(survey)), pd.DataFrame(utterances))
+    return PrismTables(flatten(pd.DataFrame(survey)), pd.DataFrame(utterances))
 
 
 def flatten(survey: pd.DataFrame) -> pd.DataFrame:

@@ -16,21 +16,20 @@ import pandas as pd
 
 from training.data import people, planted
 from training.data.phrases import KINDS, PROMPTS, SENTENCES, TOPICS
-from training.data.prism import Tables, nested
+from training.data.prism import PrismTables, nested
 from training.data.ratings import raters, ratings
 from training.spec import TwinData
 
-RECIPE = "twin-2"  # raised with every change of what a twin is
-EMPTY = 0.001  # share of answers that are empty
+EMPTY_SHARE = 0.001  # share of answers that are empty
 
 
 @lru_cache(maxsize=1)
-def tables(spec: TwinData) -> Tables:
+def tables(spec: TwinData) -> PrismTables:
     """Survey and utterances of a twin, deterministic by its spec."""
     rng = _rng(spec)
     survey = people.survey(spec.users, rng)
     rated = ratings(raters(survey, spec.strength, rng), rng)
-    return Tables(survey, _utterances(survey, rated, rng), generated=True)
+    return PrismTables(survey, _utterances(survey, rated, rng), generated=True)
 
 
 def truth(spec: TwinData) -> planted.Truth:
@@ -58,7 +57,7 @@ def _utterances(survey: pd.DataFrame, rated: pd.DataFrame, rng: np.random.Genera
     asked = rng.integers(len(PROMPTS), size=interactions)[rated["interaction"]]
     prompts = np.array([[text.format(topic=topic) for topic in TOPICS] for text in PROMPTS], dtype=object)
     answer = _answers(rated, topic, rng)
-    answer[rng.random(len(rated)) < EMPTY] = "EMPTY STRING"
+    answer[rng.random(len(rated)) < EMPTY_SHARE] = "EMPTY STRING"
     best = rated.groupby("interaction")["score"].transform("max")
     return pd.DataFrame(
         {

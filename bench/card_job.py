@@ -1,0 +1,95 @@
+"""A cell of v5b's shape for `bench.card`, all made up: random weights, random words, random groups."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bench.steps import make_pairs
+from orchestrator.run.job import Job
+from orchestrator.study.shape import Shape
+from orchestrator.study.trial import Trial
+from training import tiny
+from training.model import ModelFiles
+from training.scoring import score
+from training.spec import MethodSpec, ModelSpec, RandomSplit, TrainingSpec, TwinData
+
+ROOT = Path(__file__).resolve().parent.parent
+CHARACTERS = {"prompt": 200, "answer": 455}
+HELD_OUT = 0.2
+METHODS = {"dpo": MethodSpec(), "wpo": MethodSpec(use_weighting=True)}
+QWEN = {
+    "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+    "num_key_value_heads": 2, "vocab_size": 151_936,
+}  # fmt: skip
+# Weights so large that attention decides something in a model so narrow.
+SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "initializer_range": 0.2}
+
+
+def chats(small: bool) -> pd.DataFrame:
+    """As many pairs as PRISM has, of its lengths: 190 tokens a sequence. Fewer, shorter if `small`."""
+    if small:
+        return make_pairs(
+            np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHARACTERS.items()}
+        )
+    return make_pairs(np.random.default_rng(0), 18_000, CHARACTERS)
+
+
+def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
+    """A cell of two arms; its model, pairs, scores and groups are made in `home` where they are not there."""
+    training = TrainingSpec(max_steps=steps, dtype="float32" if small else "bfloat16")
+    pairs = chats(small)
+    model = home / "model"
+    if not model.exists():
+        make_model(pairs, model, SMALL if small else QWEN, training.dtype)
+    start = time.monotonic()
+    scored = score(pairs, ModelSpec(path=str(model)), TwinData(), training, home / "cache")
+    if scored.computed:
+        print(f"{scored.pairs} pairs tokenised and scored in {time.monotonic() - start:.1f} s", flush=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    rng = np.random.default_rng(1)
+    users = rng.integers(len(pairs) // 13 + 2, size=len(pairs))
+    groups = pairs[["pair_id"]].assign(
+        user_id=users.astype(str),
+        group=np.where(users % 2 == 0, "A", "B"),
+        fold=np.where(rng.random(len(pairs)) < HELD_OUT, "heldout", "train"),
+        source_model="made up",
+        score_gap=1,
+    )
+    groups.to_parquet(home / "groups.parquet", index=False)
+    split = RandomSplit(predicted="A = B")
+    trial = Trial("card", method, "S", 0, "made up", "made up", {}, split, METHODS[method], training)
+    settings = json.loads((ROOT / "configs/deepspeed/zero2.json").read_text())
+    log = home / f"{method}.log"
+    return Job(
+        trial,
+        ModelFiles(str(model)),
+        scored.path,
+        home / "groups.parquet",
+        "",
+        log,
+        training.batch_size,
+        settings,
+        Shape(),
+        500,
+    )
+
+
+def make_model(pairs: pd.DataFrame, out: Path, sizes: dict[str, float], dtype: str) -> None:
+    """Random weights and a tokenizer of the pairs' own words, as a folder that transformers loads."""
+    from transformers import Qwen2ForCausalLM
+
+    talks = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs[:800].itertuples()]
+    tokenizer = tiny.train_tokenizer(talks)
+    config = tiny.configuration(tokenizer)
+    config.update(sizes)
+    config.layer_types = ["full_attention"] * config.num_hidden_layers
+    torch.manual_seed(0)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = Qwen2ForCausalLM(config).to(getattr(torch, dtype))
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)

@@ -1,0 +1,27 @@
+"""What a finished trial says."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GPU_SECONDS = "gpu_seconds"  # a fact of each result: seconds times the cards that the cell held
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a finished trial says.
+
+    metrics: final numbers by MLflow name (`A/pref_acc_tail`, `diff/margin_heldout`; fractions, nats).
+    curves: columns arm, step, metric, value.
+    outcomes: one row a held-out pair an arm scored: arm, eval_group, user_id, pair_id, source_model,
+        score_gap, margin (nats, without beta), correct.
+    facts: where and with what it ran (hardware, geometry, library versions), recorded, not hashed.
+    """
+
+    trial_id: str
+    metrics: dict[str, float]
+    curves: "pd.DataFrame"
+    outcomes: "pd.DataFrame"
+    facts: dict[str, str]

@@ -1,0 +1,71 @@
+"""What a reader of a report has to know to read its numbers."""
+
+import pandas as pd
+
+from orchestrator.study.study import Study
+from stats.page.words import Words
+from training.data.corpus import Corpus
+
+
+def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str]:
+    """What a reader has to know to read the numbers. `finished`: those rows of `Ledger.cells`."""
+    training, say = study.training, Words(study.language)
+    pairs = corpus.pairs
+    dropped = [
+        say("{count} {why}", count=count, why=say.of(why)) for why, count in corpus.dropped.items() if count
+    ]
+    methods = [
+        say("{name} (published: {file})", name=name, file=study.published[name].name)
+        if name in study.published
+        else name
+        for name in study.methods
+    ]
+    return {
+        "study": study.study,
+        "model": study.model.path,
+        "data": say(
+            "{source}: {pairs} pairs of {users} users",
+            source=study.data.source,
+            pairs=len(pairs),
+            users=pairs["user_id"].nunique(),
+        ),
+        "dropped": ", ".join(dropped) or say("none"),
+        **_length_limit(training.max_length, finished, say),
+        "held out": say("{share:.0%} of users", share=study.held_out.share),
+        "splits": str(len(study.grid_splits)),
+        "seeds": "; ".join(
+            f"{name}: {', '.join(map(str, study.seeds_of(name)))}"
+            for name in study.methods
+            if name not in study.published
+        ),
+        "methods": ", ".join(methods),
+        "reference": study.reference,
+        "training": say(
+            "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}",
+            steps=training.max_steps,
+            pairs=training.batch_size,
+            rate=training.learning_rate,
+            dtype=training.dtype,
+        ),
+    }
+
+
+def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:
+    """What max_length did to the pairs of the cells that are there."""
+    if not len(finished):
+        return {}
+    parts = ("train", "truncated", "dropped")
+    train, truncated, dropped = (
+        finished.filter(regex=f"/pairs_{part}$").stack().dropna().to_numpy() for part in parts
+    )
+    share = truncated / train
+    return {
+        "length limit": say(
+            "{tokens} tokens: an answer of {least:.0%} to {most:.0%} of an arm's training pairs truncated; "
+            "up to {dropped:.0f} of a cell's pairs had no room for one",
+            tokens=max_length,
+            least=share.min(),
+            most=share.max(),
+            dropped=dropped.max(),
+        )
+    }

@@ -1,0 +1,40 @@
+"""A cell as Ray Tune sees it. Imports little: every waiting trial is a process that pays for its imports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+
+from orchestrator.run.desk import Failure
+from orchestrator.run.job import Job
+
+# Tune refuses 0; a waiting trial costs no more than this. One object for all trials: as `tune.with_resources`
+# has it, each keeps a copy of its own (2 KB).
+RESOURCES = tune.PlacementGroupFactory([{"CPU": 0.01}])
+
+
+class CellFailed(Exception):
+    """An attempt at a cell ended without a result, and another one is worth its cost."""
+
+
+class Cell(tune.Trainable):
+    """A Tune trial: hands its cell to the lanes and waits for what comes of it."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return RESOURCES
+
+    def setup(self, config: dict[str, Any], jobs: Mapping[str, Job], desk: ray.actor.ActorHandle) -> None:
+        self._jobs, self._desk = jobs, desk
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._job = self._jobs[new_config["cell"]]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        failure: Failure | None = ray.get(self._desk.run.remote(self._job))
+        if failure and failure.retriable:
+            raise CellFailed(failure.error)
+        return {"done": True, "error": failure.error if failure else ""}

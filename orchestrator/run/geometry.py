@@ -1,0 +1,18 @@
+"""Where a trial ran."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a trial ran: it may move the last bits of an answer, so the gates compare it."""
+
+    device: str
+    workers: int
+    micro_batch: int
+    dtype: str
+    zero_stage: int
+
+    def __str__(self) -> str:
+        where = f"{self.device} x{self.workers}, micro-batch {self.micro_batch}"
+        return f"{where}, {self.dtype}, ZeRO-{self.zero_stage}"

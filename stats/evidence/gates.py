@@ -1,0 +1,87 @@
+"""Validity gates: what must hold of a cell before its numbers mean anything."""
+
+from collections.abc import Hashable, Mapping
+from math import isfinite, log
+from typing import Any
+
+import pandas as pd
+
+from stats.evidence.options import Options
+from stats.names import BASELINE
+
+ARMS = ("A", "B")
+
+
+def gates(cells: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame:
+    """Check every finished cell that has arms A and B.
+
+    Args:
+        cells: study, method, split, seed, status, geometry, data_fingerprint and, for both arms X,
+            X/loss_step0 (nats), X/margin_tail (nats), X/pairs_seen, X/tokens_seen. Cells with status
+            `published` were not run here: they cannot be checked and are not in the result.
+
+    Returns:
+        study, method, split, seed, and one column a gate, each `ok`, or what is wrong: step0 (loss is log 2),
+        moved (both arms left it), balance (same pairs, and tokens within the tolerance), same_run (geometry
+        and data fingerprint as the reference's cells of that split, the most common where they differ) and
+        passed.
+    """
+    rows = []
+    for cell in cells[(cells["status"] == "finished") & (cells["split"] != BASELINE)].to_dict("records"):
+        found = {
+            "step0": _step0(cell, options),
+            "moved": _moved(cell, options),
+            "balance": _balance(cell, options),
+            "same_run": _same_run(cell, cells, reference),
+        }
+        identity = {column: cell[column] for column in ("study", "method", "split", "seed")}
+        rows.append({**identity, **found, "passed": all(why == "ok" for why in found.values())})
+    columns = ["study", "method", "split", "seed", "step0", "moved", "balance", "same_run", "passed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _number(cell: Mapping[Hashable, Any], name: str) -> float | None:
+    value = cell.get(name)
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None
+
+
+def _step0(cell: Mapping[Hashable, Any], options: Options) -> str:
+    for arm in ARMS:
+        loss = _number(cell, f"{arm}/loss_step0")
+        if loss is None:
+            return f"{arm}/loss_step0 is not recorded"
+        if abs(loss - log(2)) > options.loss_tolerance:
+            return f"{arm}/loss_step0 is {loss:.4f}, not log 2 = 0.6931"
+    return "ok"
+
+
+def _moved(cell: Mapping[Hashable, Any], options: Options) -> str:
+    for arm in ARMS:
+        margin = _number(cell, f"{arm}/margin_tail")
+        if margin is None:
+            return f"{arm}/margin_tail is not recorded"
+        if abs(margin) <= options.moved_nats:
+            return f"arm {arm} did not move: margin_tail {margin:.2g} nats"
+    return "ok"
+
+
+def _balance(cell: Mapping[Hashable, Any], options: Options) -> str:
+    for name, tolerance in (("pairs_seen", 0.0), ("tokens_seen", options.token_tolerance)):
+        a, b = (_number(cell, f"{arm}/{name}") for arm in ARMS)
+        if a is None or b is None:
+            return f"{name} is not recorded"
+        if abs(a - b) > tolerance * max(a, b):
+            return f"{name}: A {a:.0f}, B {b:.0f}"
+    return "ok"
+
+
+def _same_run(cell: Mapping[Hashable, Any], cells: pd.DataFrame, reference: str) -> str:
+    """A reference's own cells are compared with their most common value, the others with that."""
+    same = (
+        (cells["method"] == reference) & (cells["split"] == cell["split"]) & (cells["status"] == "finished")
+    )
+    for name in ("geometry", "data_fingerprint"):
+        usual = cells.loc[same, name].mode()
+        if len(usual) and cell[name] != usual.iloc[0]:
+            return f"{name}: {cell[name]}, the reference {usual.iloc[0]}"
+    return "ok"

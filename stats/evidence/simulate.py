@@ -1,0 +1,142 @@
+"""Held-out outcomes with known truth: what the intervals and the published rule are calibrated on.
+
+Margin of pair p of user u, scored by an arm trained with seed s (latent units, all effects normal):
+
+    margin = level + seed[s] + user[u] + pair[p] + noise[s, p],    correct = margin > 0,
+
+so that a group's true accuracy, over all seeds and users, is Phi(level / total sd).
+"""
+
+from dataclasses import dataclass
+from math import hypot, sqrt
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from stats.evidence.crossed import Crossed, Floats, Group
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A design and its effects.
+
+    users, pairs_per_user: of each group; pairs of a user are 1 + Poisson(pairs_per_user - 1).
+    sd_*: standard deviations on the latent scale. Accuracies are true shares.
+    """
+
+    seeds: int
+    users: int
+    pairs_per_user: float
+    accuracy_a: float = 0.7
+    accuracy_b: float = 0.7
+    sd_seed: float = 0.05
+    sd_user: float = 0.3
+    sd_pair: float = 0.8
+    sd_noise: float = 0.5
+
+    @property
+    def diff_pp(self) -> float:
+        return 100 * (self.accuracy_a - self.accuracy_b)
+
+    def level(self, accuracy: float) -> float:
+        parts = (self.sd_seed, self.sd_user, self.sd_pair, self.sd_noise)
+        return float(norm.ppf(accuracy)) * sqrt(sum(part**2 for part in parts))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A simulated contrast, and what it would be with part of its chance averaged away (percentage points).
+
+    over_seeds: these users and pairs under infinitely many seeds: what a t interval on seed means is about.
+    over_users: these seeds on infinitely many users: what a model with fixed seeds is about.
+    """
+
+    contrast: Crossed
+    over_seeds: float
+    over_users: float
+
+
+def study(truth: Truth, rng: np.random.Generator) -> Crossed:
+    """Arm A on group A's pairs minus arm B on group B's, percentage points of accuracy."""
+    return methods(truth, rng, 1)[0].contrast
+
+
+def methods(truth: Truth, rng: np.random.Generator, count: int) -> list[Drawn]:
+    """The same contrast of several equal methods: same users and pairs, seeds of their own."""
+    groups: list[list[Group]] = [[] for _ in range(count)]
+    values = np.zeros((count, 2))
+    for accuracy, sign in ((truth.accuracy_a, 100.0), (truth.accuracy_b, -100.0)):
+        counts = 1 + rng.poisson(truth.pairs_per_user - 1, truth.users)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        persons = _persons(truth, counts, rng)
+        names = tuple(map(str, range(truth.users)))
+        for number, method in enumerate(groups):
+            seeds = _seeds(truth, rng)
+            margins = _margins(truth, accuracy, seeds, persons, rng)
+            sums = np.add.reduceat(margins > 0, starts, axis=1, dtype=float)
+            keys = np.arange(truth.users, dtype=np.uint64)
+            method.append(Group(sign * sums, counts.astype(float), names, keys))
+            level, by_seed = truth.level(accuracy), hypot(truth.sd_seed, truth.sd_noise)
+            by_pair = hypot(truth.sd_user, truth.sd_pair, truth.sd_noise)
+            values[number] += sign * np.array(
+                [norm.cdf((level + persons) / by_seed).mean(), norm.cdf((level + seeds) / by_pair).mean()]
+            )
+    return [
+        Drawn(Crossed(tuple(range(truth.seeds)), tuple(method)), float(a), float(b))
+        for method, (a, b) in zip(groups, values, strict=True)
+    ]
+
+
+def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split: str = "S") -> pd.DataFrame:
+    """The same as a long table: the columns of an outcomes table, both arms on both groups' pairs.
+
+    An arm on the other group's pairs has that group's accuracy: what differs is the pairs, not the arms.
+    """
+    frames = []
+    for group, accuracy in (("A", truth.accuracy_a), ("B", truth.accuracy_b)):
+        counts = 1 + rng.poisson(truth.pairs_per_user - 1, truth.users)
+        users = np.repeat([f"{group}{user}" for user in range(truth.users)], counts)
+        effects = _persons(truth, counts, rng)
+        for arm in ("A", "B"):
+            margins = _margins(truth, accuracy, _seeds(truth, rng), effects, rng)
+            for seed in range(truth.seeds):
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "study": "simulated",
+                            "method": method,
+                            "split": split,
+                            "arm": arm,
+                            "seed": seed,
+                            "trial_id": f"{method}-{split}-{seed}",
+                            "eval_group": group,
+                            "user_id": users,
+                            "pair_id": [f"{group}p{pair}" for pair in range(len(users))],
+                            "source_model": "m",
+                            "score_gap": 10.0,
+                            "margin": margins[seed],
+                            "correct": margins[seed] > 0,
+                        }
+                    )
+                )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _persons(truth: Truth, counts: np.ndarray, rng: np.random.Generator) -> Floats:
+    """User and pair effects [pairs]: the same under every seed and arm."""
+    users = np.repeat(rng.normal(0, truth.sd_user, len(counts)), counts)
+    return np.asarray(users + rng.normal(0, truth.sd_pair, len(users)))
+
+
+def _seeds(truth: Truth, rng: np.random.Generator) -> Floats:
+    """Seed effects of one arm [seeds, 1]."""
+    return np.asarray(rng.normal(0, truth.sd_seed, (truth.seeds, 1)))
+
+
+def _margins(
+    truth: Truth, accuracy: float, seeds: Floats, persons: Floats, rng: np.random.Generator
+) -> Floats:
+    """Margins [seeds, pairs] of one arm."""
+    noise = rng.normal(0, truth.sd_noise, (truth.seeds, len(persons)))
+    return np.asarray(truth.level(accuracy) + seeds + persons + noise)

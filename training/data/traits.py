@@ -1,0 +1,13 @@
+"""The traits of PRISM's survey that the study models. Knows no pandas: a study file is read without it."""
+
+# Trait -> the level that its coefficients are measured from; None for a numeric trait.
+PRISM_TRAITS: dict[str, str | None] = {
+    "age": "18-24 years old",
+    "gender": "Male",
+    "education": "University Bachelors Degree",
+    "lm_familiarity": "Somewhat familiar",
+    "reside_region": "Europe",
+    **dict.fromkeys(
+        f"prefs_{name}" for name in ("factuality", "diversity", "safety", "personalisation", "helpfulness")
+    ),
+}

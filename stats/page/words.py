@@ -1,4 +1,4 @@
-"""A report's words: English as the sources say them, or Korean by `stats/page/korean.py`."""
+"""A report's words: English as the sources say them, or Korean by `stats/page/korean/`."""
 
 import re
 from collections.abc import Iterable

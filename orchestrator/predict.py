@@ -8,13 +8,13 @@ import yaml
 
 from orchestrator import cli
 from orchestrator.record.places import places
-from orchestrator.study.mistakes import known
 from orchestrator.study.study import Study
 from stats.errors import TableError
 from stats.survey.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
 from training.data.corpus import Corpus
 from training.data.sources import load
 from training.errors import StudyError
+from training.hints import suggestion
 
 UNSAID = "Prefer not to say"  # no level of a trait, but a trait that is not known
 
@@ -67,7 +67,7 @@ def _fits(study: Study, corpus: Corpus) -> tuple[Fit, Fit]:
         )
     if missing:
         traits = [column for column in corpus.users.columns if column != "user_id"]
-        raise StudyError(f"survey.traits: no trait {missing[0]!r}; {known(missing[0], traits)}")
+        raise StudyError(f"survey.traits: no trait {missing[0]!r}; {suggestion(missing[0], traits)}")
     users = corpus.users.assign(
         **{trait: corpus.users[trait].where(corpus.users[trait] != UNSAID) for trait in survey.traits}
     )

@@ -6,10 +6,10 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """Canonical JSON: sorted keys, no spaces, no NaN.
+    """Return a value as canonical JSON: sorted keys, no spaces, no NaN.
 
     Raises:
-        TypeError: for a value without a canonical form (a set, a float that is not finite, an object).
+        TypeError: The value has no canonical form (a set, a float that is not finite, an object).
     """
     _refuse_unstable(value, "trial")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -19,7 +19,7 @@ def _refuse_unstable(value: Any, place: str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{place}: key {key!r} is no string, so the trial has no canonical form")
+                raise TypeError(f"{place}: key {key!r} is not a string, so the trial has no canonical form")
             _refuse_unstable(item, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):

@@ -10,10 +10,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
-from orchestrator.study.mistakes import explain, known
+from orchestrator.study.mistakes import explain
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
 from training.errors import StudyError
+from training.hints import suggestion
 from training.objectives import check as check_method
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -21,32 +22,18 @@ CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """The study of `path`, or the shipped one of that name, with dotted `key=value` overrides applied.
+    """Return the study of a file, checked.
+
+    Args:
+        path: a study file, or the name of a shipped one.
+        overrides: dotted `key=value` words, applied in order.
 
     Raises:
-        StudyError: unreadable file, unknown key (answered with the nearest valid one), or bad value.
+        StudyError: The file is unreadable, a key is unknown (answered with the nearest valid one), or a value
+            is bad.
     """
-    if not path.is_file() and not path.suffix:
-        path = CONFIGS / f"{path.name}.yaml"
-    if not path.is_file():
-        shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-        raise StudyError(f"{path}: no such study file; shipped ones: {', '.join(shipped)}")
-    place = str(path)
-    try:
-        config = OmegaConf.load(path)
-        if not isinstance(config, DictConfig):
-            raise StudyError(
-                f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
-            )
-        for place in overrides:
-            try:
-                _override(config, place)
-            except ValueError as error:  # a list's place that is no number
-                raise StudyError(f"{place}: no such place in the study file; see --print-config") from error
-        place = str(path)
-        raw = OmegaConf.to_container(config, resolve=True)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise StudyError(f"{place}: not readable as YAML: {' '.join(str(error).split())}; mend it") from error
+    path = _study_file(path)
+    raw = _read(path, overrides)
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
@@ -57,21 +44,59 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
     return study
 
 
-def _override(config: Any, word: str) -> None:
-    """Apply `key=value`: a mapping is merged into a mapping, anything else takes the old value's place."""
-    key = word.partition("=")[0]
-    value = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
-    both = OmegaConf.is_dict(value) and OmegaConf.is_dict(OmegaConf.select(config, key))
-    OmegaConf.update(config, key, value, merge=both)
-
-
 def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
-    """The DeepSpeed settings that the resources name, from configs/deepspeed/."""
+    """Return the DeepSpeed settings of configs/deepspeed/ that a shape names.
+
+    Args:
+        place: the key of the study file that holds the shape, for the message.
+
+    Raises:
+        StudyError: There are no settings of that name.
+    """
     folder = CONFIGS / "deepspeed"
     path = folder / f"{shape.deepspeed}.json"
     if not path.is_file():
         names = [file.stem for file in folder.glob("*.json")]
-        wanted = shape.deepspeed
-        raise StudyError(f"{place}.deepspeed: no settings {wanted!r}; {known(wanted, names)}")
+        raise StudyError(
+            f"{place}.deepspeed: no settings {shape.deepspeed!r}; {suggestion(shape.deepspeed, names)}"
+        )
     settings: dict[str, Any] = json.loads(path.read_text())
     return settings
+
+
+def _study_file(path: Path) -> Path:
+    """Return the file itself, or the shipped one of that name."""
+    file = path if path.is_file() or path.suffix else CONFIGS / f"{path.name}.yaml"
+    if not file.is_file():
+        shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+        raise StudyError(f"{file}: no such study file; shipped ones: {', '.join(shipped)}")
+    return file
+
+
+def _read(path: Path, overrides: Sequence[str]) -> Any:
+    """Return the content of a study file as plain values, with the overrides applied."""
+    place = str(path)  # or the override at fault
+    try:
+        config = OmegaConf.load(path)
+        if not isinstance(config, DictConfig):
+            raise StudyError(
+                f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
+            )
+        for place in overrides:
+            try:
+                _override(config, place)
+            except ValueError as error:  # a position in a list that is not a number
+                raise StudyError(f"{place}: no such place in the study file; see --print-config") from error
+        place = str(path)
+        return OmegaConf.to_container(config, resolve=True)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(f"{place}: not readable as YAML: {reason}; fix the YAML") from error
+
+
+def _override(config: Any, word: str) -> None:
+    """Apply `key=value`: a mapping is merged into a mapping; any other value replaces the old one."""
+    key = word.partition("=")[0]
+    value = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
+    both = OmegaConf.is_dict(value) and OmegaConf.is_dict(OmegaConf.select(config, key))
+    OmegaConf.update(config, key, value, merge=both)

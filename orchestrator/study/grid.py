@@ -1,4 +1,4 @@
-"""The declared grid of a study: pure, so that what is missing can always be named."""
+"""The declared grid of a study: it depends on the study alone, so a missing cell can always be named."""
 
 from collections.abc import Iterable
 
@@ -11,11 +11,12 @@ from training.model import fingerprint as model_fingerprint
 
 
 def expand(study: Study) -> list[Trial]:
-    """All cells: each method's baseline and splits, for each of its seeds, in the study's order; none of a
-    method whose published numbers are taken.
+    """Return all cells in the study's order: per method and seed, the baseline and every split.
+
+    A method whose published numbers are used has no cells.
 
     Raises:
-        StudyError: two names for the same cell (the same trial_id), which would be trained twice.
+        StudyError: Two names stand for the same cell (the same trial_id), which would be trained twice.
     """
     data = data_fingerprint(study.data)
     model = model_fingerprint(study.model, study.data)
@@ -37,15 +38,15 @@ def expand(study: Study) -> list[Trial]:
         for seed in study.seeds_of(method)
         for split, groups in [(BASELINE, None), *study.grid_splits.items()]
     ]
-    _refuse_twins(trials)
+    _refuse_duplicates(trials)
     return trials
 
 
-def _refuse_twins(trials: Iterable[Trial]) -> None:
-    seen: dict[str, Trial] = {}
+def _refuse_duplicates(trials: Iterable[Trial]) -> None:
+    first_by_id: dict[str, Trial] = {}
     for trial in trials:
-        other = seen.setdefault(trial.trial_id, trial)
-        if other is not trial:
+        first = first_by_id.setdefault(trial.trial_id, trial)
+        if first is not trial:
             raise StudyError(
-                f"{trial.name} and {other.name} are the same cell under two names; take one out of the study"
+                f"{trial.name} and {first.name} are the same cell under two names; remove one from the study"
             )

@@ -1,78 +1,123 @@
-"""A mistake in a study file in one line: the key, the value found, the way out."""
+"""A mistake in a study file, explained in one line: the key, the value, the way out."""
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from training.hints import suggestion
 
-def known(wrong: str, valid: Iterable[str]) -> str:
-    """The way out of a wrong name: the nearest valid one and all of them."""
-    names = sorted(valid)
-    nearest = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{hint}valid: {', '.join(names)}"
+JsonSchema = Mapping[str, Any]
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names of a key too many
+_BAD_NAME = "[key]"  # pydantic's last step where the mapping's key is wrong, not its value
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Pydantic's first complaint about a `model` in one line: key, value, way out."""
-    schema = model.model_json_schema()
+    """Return pydantic's first complaint about a `model` in one line: key, value, way out."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "study"
-    if first["type"] == "extra_forbidden":
-        key = [part for part in first["loc"] if part not in _TAGS][-1]
-        return f"{place}: unknown key {key!r}; {known(str(key), _fields(schema, first['loc']))}"
-    if first["type"] == "missing":
-        return f"{place}: missing; {_field_help(schema, first['loc'])}"
-    value = first["input"]
-    shown = "" if isinstance(value, dict) else f" (found {value!r})"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{shown}"
+    kind, value = first["type"], first["input"]
+    location = _locate(model.model_json_schema(), first["loc"], kind)
+    place = location.place
+    if kind in _UNKNOWN_KEY:
+        key = str(location.keys[-1])
+        return f"{place}: unknown key {key!r}; {suggestion(key, location.parent.get('properties', {}))}"
+    if kind == "missing":
+        return f"{place}: missing; {location.help}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        key, kinds = location.discriminator
+        if kind == "union_tag_not_found":
+            return f"{place}.{key}: missing; valid: {', '.join(sorted(kinds))}"
+        tag = first["ctx"]["tag"]
+        return f"{place}.{key}: unknown value {tag!r}; {suggestion(tag, kinds)}"
+    message = first["msg"].removeprefix("Value error, ")
+    if not location.keys:  # a check of the whole study names the place itself
+        return message
+    if location.names_the_key:
+        message = f"not a valid name: {message}"
+    return f"{place}: {message}" + ("" if isinstance(value, dict) else f" (found {value!r})")
 
 
-# Discriminator tags stand in pydantic's locations but in no study file.
-_TAGS = {
-    "twin", "prism", "pairs", "category", "median", "random", "listed", "adaptive", "literal", "[key]",
-}  # fmt: skip
+@dataclass(frozen=True)
+class _Location:
+    """Where a mistake is."""
+
+    keys: tuple[str | int, ...]  # as the study file has them
+    parent: JsonSchema  # schema of the block that holds the last key
+    node: JsonSchema  # schema of the last key's value
+    description: str
+    names_the_key: bool  # whether the last key itself is wrong, rather than its value
+
+    @property
+    def place(self) -> str:
+        return ".".join(map(str, self.keys))
+
+    @property
+    def help(self) -> str:
+        """The first line of what the schema says about the value."""
+        return (self.description or "a value is needed here").splitlines()[0]
+
+    @property
+    def discriminator(self) -> tuple[str, list[str]]:
+        """The key that chooses among the kinds of a block, and those kinds."""
+        return self.node["discriminator"]["propertyName"], list(self.node["discriminator"]["mapping"])
 
 
-def _fields(schema: dict[str, Any], loc: tuple[Any, ...]) -> list[str]:
-    """Names valid at a place of the study, read from pydantic's own JSON schema."""
-    node = schema
-    for part in loc[:-1]:
-        node = _step(schema, node, str(part))
-    return list(_resolve(schema, node).get("properties", {}))
+def _locate(schema: JsonSchema, loc: tuple[str | int, ...], kind: str) -> _Location:
+    """Follow pydantic's location through the JSON schema.
+
+    A location holds steps that no study file has: which alternative of a union was tried, and a marker
+    behind a wrong key. They are recognised by their position, since a user may give a split any such name.
+    """
+    keys: list[str | int] = []
+    parent, node, description = schema, _resolved(schema, schema), ""
+    in_mapping = False  # whether the last key is a name of the user's own
+    for position, step in enumerate(loc):
+        is_last = position == len(loc) - 1
+        if in_mapping and is_last and step == _BAD_NAME and kind not in _UNKNOWN_KEY:
+            return _Location(tuple(keys), parent, node, description, names_the_key=True)
+        if _alternatives(node):
+            node = _resolved(schema, _alternative(schema, node, str(step)))
+            in_mapping = False
+            continue
+        keys.append(step)
+        in_mapping = "properties" not in node
+        parent, inside = node, _inside(node, str(step))
+        node = _resolved(schema, inside)
+        description = inside.get("description") or node.get("description", "")
+    return _Location(tuple(keys), parent, node, description, names_the_key=False)
 
 
-def _field_help(schema: dict[str, Any], loc: tuple[Any, ...]) -> str:
-    node = schema
-    for part in loc:
-        node = _step(schema, node, str(part))
-    description: str = node.get("description") or _resolve(schema, node).get(
-        "description", "a value is needed here"
-    )
-    return description.splitlines()[0]
-
-
-def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """Follow references, and of alternatives the one that has keys."""
+def _resolved(schema: JsonSchema, node: JsonSchema) -> JsonSchema:
+    """Follow references; a single type that may also be null counts as that type."""
     while True:
-        choices = node.get("anyOf", []) + ([] if "discriminator" in node else node.get("oneOf", []))
-        node = next((choice for choice in choices if "$ref" in choice), node)
-        if "$ref" not in node:
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        elif "anyOf" in node and not _alternatives(node):
+            (node,) = (choice for choice in node["anyOf"] if choice.get("type") != "null")
+        else:
             return node
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
 
 
-def _step(schema: dict[str, Any], node: dict[str, Any], part: str) -> dict[str, Any]:
-    node = _resolve(schema, node)
-    if "discriminator" in node and part in node["discriminator"]["mapping"]:
-        return {"$ref": node["discriminator"]["mapping"][part]}
-    if part == "adaptive":
-        return node
-    if part in node.get("properties", {}):
-        found: dict[str, Any] = node["properties"][part]
-        return found
+def _alternatives(node: JsonSchema) -> list[JsonSchema]:
+    """Return the members of a union without null; nothing where fewer than two are left."""
+    members = [one for one in node.get("oneOf", node.get("anyOf", [])) if one.get("type") != "null"]
+    return members if len(members) > 1 else []
+
+
+def _alternative(schema: JsonSchema, node: JsonSchema, tag: str) -> JsonSchema:
+    """Return the member of a union that a tag names; without tags in the schema, the one that has keys."""
+    mapping = node.get("discriminator", {}).get("mapping", {})
+    if tag in mapping:
+        return {"$ref": mapping[tag]}
+    return next((one for one in _alternatives(node) if "properties" in _resolved(schema, one)), {})
+
+
+def _inside(node: JsonSchema, key: str) -> JsonSchema:
+    """Return the schema of a value in a block, a mapping or a list."""
+    if key in node.get("properties", {}):
+        value: JsonSchema = node["properties"][key]
+        return value
     patterns = list(node.get("patternProperties", {}).values())
-    inside: Any = node.get("additionalProperties") or (patterns[0] if patterns else {})
-    return inside if isinstance(inside, dict) else {}
+    value = patterns[0] if patterns else node.get("additionalProperties") or {}
+    return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""Which seeds a study has: a list, or as many as the evidence asks for."""
+"""Which seeds a study has: a list, or as many as the evidence needs."""
 
 from itertools import chain, count, islice
 from typing import Annotated, Any, Literal
@@ -9,9 +9,9 @@ from training.spec import Spec
 
 
 def _distinct(seeds: list[int]) -> list[int]:
-    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-    if twice:
-        raise ValueError(f"seed {twice[0]} stands twice; name each seed once")
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if repeated:
+        raise ValueError(f"seed {repeated[0]} appears twice; list each seed once")
     return seeds
 
 
@@ -23,23 +23,25 @@ class AdaptiveSeeds(Spec):
     """As many seeds of each split as its verdict needs (`orchestrator/plan/adaptive.py`)."""
 
     start: int = Field(2, ge=2, description="Seeds that every split gets.")
-    max: int = Field(20, ge=2, le=100, description="Seeds that no split passes.")
-    until: Literal["resolved"] = Field("resolved", description="A split ends once its verdict is settled.")
+    max: int = Field(20, ge=2, le=100, description="Most seeds that a split can get.")
+    until: Literal["resolved"] = Field(
+        "resolved", description="A split gets no further seeds once its verdict is settled."
+    )
     worth: float = Field(
         0.02,
         ge=0,
         lt=1,
-        description="A split stops unless some number of further seeds decides it with this chance for each "
-        "of them; lower finds more, with more cells.",
+        description="A split gets further seeds only while some number of them decides it with at least this "
+        "chance per seed; a lower value decides more splits and trains more cells.",
     )
     first: Seeds = Field(
-        FIRST_SEEDS, description="The seeds that are taken first; then 0, 1, 2, ... that are not among them."
+        FIRST_SEEDS, description="Seeds to use first; 0, 1, 2, ... follow, without those listed here."
     )
     budget_cells: int | None = Field(
-        None, ge=1, description="Cells of the study, finished ones of earlier sweeps counted."
+        None, ge=1, description="Most cells that the study may train, including those of earlier sweeps."
     )
     budget_gpu_hours: float | None = Field(
-        None, gt=0, description="GPU hours of the study's cells, those in the record too."
+        None, gt=0, description="Most GPU hours that the study may use, including those of earlier sweeps."
     )
 
     @model_validator(mode="after")
@@ -50,7 +52,7 @@ class AdaptiveSeeds(Spec):
 
     @property
     def order(self) -> list[int]:
-        """All seeds there may be, in the order in which they are taken."""
+        """All `max` seeds, in the order in which they are used."""
         more = (seed for seed in count() if seed not in self.first)
         return list(islice(chain(self.first, more), self.max))
 
@@ -58,15 +60,17 @@ class AdaptiveSeeds(Spec):
 def _list_or_keys(value: Any) -> Any:
     if isinstance(value, list | dict | AdaptiveSeeds):
         return value
-    raise ValueError("give a list, as [42, 123], or how far to go, as {start: 2, max: 20}")
+    raise ValueError(
+        "give a list such as [42, 123], or {start: 2, max: 20} for as many seeds as each verdict needs"
+    )
 
 
-def _seed_plan(value: Any) -> str:
+def _kind_of_plan(value: Any) -> str:
     return "listed" if isinstance(value, list) else "adaptive"
 
 
 SeedPlan = Annotated[
     Annotated[Seeds, Tag("listed")] | Annotated[AdaptiveSeeds, Tag("adaptive")],
-    Discriminator(_seed_plan),
+    Discriminator(_kind_of_plan),
     BeforeValidator(_list_or_keys),
 ]

@@ -1,4 +1,4 @@
-"""One cell of a study: its identity, the order that runs it, and what comes back. Frozen values."""
+"""The identity of a cell: everything that can change its answer, hashed into `trial_id`."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from orchestrator.study.canonical import canonical
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
 # Raised when the training code changes so that the same trial would give other numbers.
-RECIPE = 3
+TRAINING_RECIPE = 3
 
 
 @dataclass(frozen=True)
 class Trial:
     """A cell (method, split, seed) and everything that can change its answer.
 
-    `split` is None for a baseline cell, which trains one arm on all pairs. Names label a trial and
-    are not part of its identity: two names for the same thing are one trial.
+    `study`, `method` and `split` label a trial and are not part of its identity: two names for the same
+    thing are one trial.
     """
 
     study: str
@@ -27,7 +27,7 @@ class Trial:
     model: str  # fingerprint
     data: str  # fingerprint
     held_out: dict[str, Any]
-    groups: SplitSpec | None
+    groups: SplitSpec | None  # None for a baseline cell, which trains one arm on all pairs
     objective: MethodSpec
     training: TrainingSpec
 
@@ -37,18 +37,19 @@ class Trial:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """What names a cell in every table."""
+        """The columns that name a cell in every table: study, method, split, seed, trial_id."""
         return {name: getattr(self, name) for name in ("study", "method", "split", "seed", "trial_id")}
 
     @property
     def arms(self) -> tuple[str, ...]:
+        """The models that the cell trains, by the group whose pairs each sees."""
         return ("A", "B") if self.groups else ("all",)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What `trial_id` hashes. A prediction about a split changes no answer, so it stays out."""
         return {
-            "recipe": RECIPE,
+            "recipe": TRAINING_RECIPE,
             "model": self.model,
             "data": self.data,
             "held_out": self.held_out,
@@ -60,4 +61,5 @@ class Trial:
 
     @cached_property
     def trial_id(self) -> str:
+        """16 hexadecimal digits of the identity's SHA-256."""
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()[:16]

@@ -1,0 +1,28 @@
+"""How a sweep deals with failures."""
+
+from pydantic import Field
+
+from training.spec import Spec
+
+
+class Faults(Spec):
+    """How a sweep deals with failures; changes no answer."""
+
+    max_attempts: int = Field(3, ge=1, description="Attempts per cell, including the first.")
+    backoff_s: float = Field(
+        2.0, ge=0, description="Seconds before the second attempt; doubled before each further one."
+    )
+    record_timeout_s: float = Field(
+        600.0, ge=0, description="Seconds to wait for an MLflow server that cannot be reached."
+    )
+    stall_timeout_s: float | None = Field(
+        1800.0,
+        gt=0,
+        description="Seconds without a step after which a worker is killed and its cell retried; null waits "
+        "forever.",
+    )
+    checkpoint_every: int | None = Field(
+        500,
+        ge=1,
+        description="Optimiser steps between two checkpoints of an arm; null saves only when it is stopped.",
+    )

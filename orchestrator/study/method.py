@@ -1,0 +1,26 @@
+"""A method of a study: its objective, and what it does differently from the study."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from orchestrator.study.seeds import Seeds
+from orchestrator.study.shape import Shape
+from training.spec import MethodSpec
+
+
+class StudyMethod(MethodSpec):
+    """An objective, with seeds and resources of its own where they differ from the study's."""
+
+    seeds: Seeds | None = Field(None, description="Seeds of this method; by default the study's `seeds`.")
+    resources: Shape | None = Field(
+        None, description="Keys in which this method's cells differ from the study's `resources`."
+    )
+    published: Path | None = Field(
+        None, description="CSV of published diffs to use for this method instead of training its cells."
+    )
+
+    @property
+    def objective(self) -> MethodSpec:
+        """The objective alone, which is part of a trial's identity."""
+        return MethodSpec(**self.model_dump(exclude={"seeds", "resources", "published"}))

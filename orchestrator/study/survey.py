@@ -1,0 +1,22 @@
+"""The survey models that turn traits of people into predicted splits."""
+
+from pydantic import Field
+
+from stats.survey.cuts import CUTS, W2_CUT
+from training.data.traits import PRISM_TRAITS
+from training.spec import Spec
+
+
+class SurveyModel(Spec):
+    """How `orchestrator.predict` models the survey: an ordered logit, and the binary logit W2."""
+
+    traits: dict[str, str | None] = Field(
+        default_factory=lambda: dict(PRISM_TRAITS),
+        description="Each trait with its reference level; null for a numeric trait.",
+    )
+    cuts: tuple[float, ...] = Field(
+        CUTS, min_length=1, description="Cut points between the categories of the score gap."
+    )
+    alpha: float = Field(0.05, gt=0, lt=1, description="A trait with a p-value below this becomes a split.")
+    w2_cut: float = Field(W2_CUT, description="In W2, a score gap above this counts as large.")
+    w2_alpha: float = Field(0.1, gt=0, lt=1, description="`alpha` for W2.")

@@ -14,7 +14,7 @@ from stats.evidence.judge import carried
 from stats.evidence.options import Options
 from stats.evidence.quantity import DIFF
 from stats.evidence.seed_evidence import seed_evidence
-from stats.names import BASELINE, CELL, HELD_OUT, SPLIT, TAIL, THERE
+from stats.names import BASELINE, CELL, HELD_OUT, SPLIT, TAIL
 from stats.rule.published import TAIL_ACCURACY, TAIL_PAIRS, counted, restore
 from stats.rule.rule_errors import Nothing, rule_errors
 from stats.rule.sensitivity import leave_one_out
@@ -28,6 +28,7 @@ from stats.rule.verdicts import (
     prediction,
     verdicts,
 )
+from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
 SIMULATED = 2000  # studies in which there is nothing
 SEEDS_SHOWN = (2, 3, 5, 10, 20)
@@ -76,7 +77,7 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        return bool(self.cells["status"].isin(THERE).all())
+        return bool(self.cells["status"].isin(STATUSES_WITH_NUMBERS).all())
 
     @property
     def labels(self) -> pd.DataFrame:
@@ -119,7 +120,7 @@ def compare(
     """
     options = options or Options()
     planned = cells[cells["split"] != BASELINE]
-    done = planned[planned["status"].isin(THERE)]
+    done = planned[planned["status"].isin(STATUSES_WITH_NUMBERS)]
     diffs = done[CELL].copy()
     for column, metric in (("diff_pp", TAIL), ("heldout_pp", HELD_OUT)):
         name = f"diff/{metric}"
@@ -128,7 +129,7 @@ def compare(
     checked = gates(cells, reference, options)
     counts = (
         planned[SPLIT]
-        .assign(there=planned["status"].isin(THERE))
+        .assign(there=planned["status"].isin(STATUSES_WITH_NUMBERS))
         .groupby(SPLIT, sort=False)["there"]
         .agg(planned="size", there="sum")
         .reset_index()
@@ -297,5 +298,7 @@ def compare_published(
     chosen = options or Options()
     if counted(exact) and chosen.tail_pairs is None:
         chosen = replace(chosen, tail_pairs=TAIL_PAIRS, tail_accuracy=TAIL_ACCURACY)
-    cells = exact[CELL].assign(status="published", error=None, **{f"diff/{TAIL}": exact["diff_pp"] / 100})
+    cells = exact[CELL].assign(
+        status=CellStatus.PUBLISHED, error=None, **{f"diff/{TAIL}": exact["diff_pp"] / 100}
+    )
     return compare(cells, predictions, reference, rule, options=chosen)

@@ -7,4 +7,3 @@ TAIL, HELD_OUT = (
     "pref_acc_tail",
     "pref_acc_heldout",
 )  # metrics: accuracy on the training tail, on held-out pairs
-THERE = ("finished", "published")  # statuses of a cell that has numbers

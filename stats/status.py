@@ -1,4 +1,4 @@
-"""The statuses of a cell. Knows no pandas, so that a plan can use them."""
+"""The statuses of a cell. Imports no pandas, so that a plan can use them."""
 
 from enum import StrEnum
 
@@ -11,10 +11,18 @@ class CellStatus(StrEnum):
     FAILED = "failed"  # It ran out of attempts.
     RETRIED = "retried"  # An attempt failed; another one is under way.
     STARTED = "started"  # It is being trained.
-    MISSING = "missing"  # The study asks for it; it has not been trained yet.
-    LATER = "later"  # An adaptive study may still ask for it.
+    MISSING = "missing"  # The study plans it; it has not been trained yet.
+    LATER = "later"  # An adaptive study may still plan it.
 
     @property
     def has_numbers(self) -> bool:
         """Whether the cell can be counted in a comparison."""
         return self in (CellStatus.FINISHED, CellStatus.PUBLISHED)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a sweep is done with the cell."""
+        return self in (CellStatus.FINISHED, CellStatus.FAILED)
+
+
+STATUSES_WITH_NUMBERS = tuple(status for status in CellStatus if status.has_numbers)

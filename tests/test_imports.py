@@ -22,7 +22,7 @@ LINES = (
     ("training", "stats", "orchestrator.study", "orchestrator.record", "orchestrator.plan",
      "orchestrator.run",
      "orchestrator"),
-    ("stats.errors", "stats.names", "stats.text", "stats.survey", "stats.rule", "stats.evidence",
+    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.survey", "stats.rule", "stats.evidence",
      "stats.comparison", "stats.page", "stats"),
     ("training.errors", "training.spec", "training.data", "training"),
 )  # fmt: skip

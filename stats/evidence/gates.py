@@ -8,6 +8,7 @@ import pandas as pd
 
 from stats.evidence.options import Options
 from stats.names import BASELINE
+from stats.status import CellStatus
 
 ARMS = ("A", "B")
 
@@ -27,7 +28,9 @@ def gates(cells: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame
         passed.
     """
     rows = []
-    for cell in cells[(cells["status"] == "finished") & (cells["split"] != BASELINE)].to_dict("records"):
+    for cell in cells[(cells["status"] == CellStatus.FINISHED) & (cells["split"] != BASELINE)].to_dict(
+        "records"
+    ):
         found = {
             "step0": _step0(cell, options),
             "moved": _moved(cell, options),
@@ -78,7 +81,9 @@ def _balance(cell: Mapping[Hashable, Any], options: Options) -> str:
 def _same_run(cell: Mapping[Hashable, Any], cells: pd.DataFrame, reference: str) -> str:
     """A reference's own cells are compared with their most common value, the others with that."""
     same = (
-        (cells["method"] == reference) & (cells["split"] == cell["split"]) & (cells["status"] == "finished")
+        (cells["method"] == reference)
+        & (cells["split"] == cell["split"])
+        & (cells["status"] == CellStatus.FINISHED)
     )
     for name in ("geometry", "data_fingerprint"):
         usual = cells.loc[same, name].mode()

@@ -9,7 +9,7 @@ import yaml
 
 from stats.comparison import Comparison
 from stats.evidence.sequential import Looks
-from stats.names import BASELINE, THERE
+from stats.names import BASELINE
 from stats.page import html, sections, sections_design, sections_evidence, sections_seeds
 from stats.page.language import Language
 from stats.page.page import Page, titled
@@ -17,6 +17,7 @@ from stats.page.plots import draw
 from stats.page.words import Words
 from stats.rule.crosscheck import crosscheck
 from stats.rule.verdicts import changes
+from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
 FLOATS = "%.10g"
 
@@ -120,7 +121,7 @@ def _front_matter(comparison: Comparison, study: str, generated: bool) -> str:
     """YAML for a vault of notes. The date is that of the newest finished cell, not of this page;
     published numbers have none."""
     cells = comparison.cells
-    there = int(cells["status"].isin(THERE).sum())
+    there = int(cells["status"].isin(STATUSES_WITH_NUMBERS).sum())
     ended = cells["ended"].max() if "ended" in cells else pd.NaT
     facts: dict[str, Any] = {"title": study}
     if pd.notna(ended):
@@ -134,8 +135,8 @@ def _front_matter(comparison: Comparison, study: str, generated: bool) -> str:
 def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool, page: Page) -> list[str]:
     """Title, N of M and what is open, and what the labels are worth."""
     cells, say = comparison.cells, page.say
-    there = int(cells["status"].isin(THERE).sum())
-    published = int((cells["status"] == "published").sum())
+    there = int(cells["status"].isin(STATUSES_WITH_NUMBERS).sum())
+    published = int((cells["status"] == CellStatus.PUBLISHED).sum())
     counted = {"study": setup["study"], "there": there, "all": len(cells)}
     if published == there and there:
         parts = titled(say("{study}: {there} of {all} cells published", **counted), generated, say)
@@ -152,7 +153,7 @@ def _head(comparison: Comparison, setup: Mapping[str, str], generated: bool, pag
     if not comparison.complete:
         parts += [
             say("**Incomplete.** A split with a missing cell has no verdict. Missing or failed:"),
-            _open(cells[~cells["status"].isin(THERE)], say),
+            _open(cells[~cells["status"].isin(STATUSES_WITH_NUMBERS)], say),
         ]
     failed = comparison.gates[~comparison.gates["passed"].astype(bool)]
     if len(failed):

@@ -3,9 +3,10 @@
 import pandas as pd
 
 from stats.comparison import Comparison
-from stats.names import BASELINE, HELD_OUT, TAIL, THERE
+from stats.names import BASELINE, HELD_OUT, TAIL
 from stats.page.markdown import plain, signed, spans
 from stats.page.page import Page
+from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
 
 def completeness(comparison: Comparison, page: Page) -> list[str]:
@@ -15,8 +16,11 @@ def completeness(comparison: Comparison, page: Page) -> list[str]:
         {
             "method": method,
             "planned": len(part),
-            "there": int(part["status"].isin(THERE).sum()),
-            **{name: int((part["status"] == name).sum()) for name in ("published", "failed", "missing")},
+            "there": int(part["status"].isin(STATUSES_WITH_NUMBERS).sum()),
+            **{
+                name: int((part["status"] == name).sum())
+                for name in (CellStatus.PUBLISHED, CellStatus.FAILED, CellStatus.MISSING)
+            },
         }
         for method, part in cells.groupby("method", sort=False)
     ]
@@ -67,7 +71,7 @@ def weights(comparison: Comparison, page: Page) -> list[str]:
 
 def baselines(comparison: Comparison, page: Page) -> list[str]:
     cells = comparison.cells
-    rows = cells[(cells["split"] == BASELINE) & cells["status"].isin(THERE)]
+    rows = cells[(cells["split"] == BASELINE) & cells["status"].isin(STATUSES_WITH_NUMBERS)]
     wanted = {f"all/{TAIL}": "tail accuracy %", f"all/{HELD_OUT}": "held-out accuracy %"}
     have = {name: title for name, title in wanted.items() if name in rows}
     if rows.empty or not have:

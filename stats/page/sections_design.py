@@ -4,10 +4,11 @@ import pandas as pd
 from scipy.stats import binom
 
 from stats.comparison import Comparison
-from stats.names import BASELINE, THERE
+from stats.names import BASELINE
 from stats.page.markdown import plain, signed, spans
 from stats.page.page import Page
 from stats.page.words import Words
+from stats.status import STATUSES_WITH_NUMBERS
 
 
 def curves(comparison: Comparison, page: Page) -> list[str]:
@@ -42,7 +43,7 @@ def curves(comparison: Comparison, page: Page) -> list[str]:
 def _steps(comparison: Comparison, page: Page) -> list[str]:
     names = ["A/steps_to_60pct", "B/steps_to_60pct"]
     cells = comparison.cells
-    rows = cells[(cells["split"] != BASELINE) & cells["status"].isin(THERE)]
+    rows = cells[(cells["split"] != BASELINE) & cells["status"].isin(STATUSES_WITH_NUMBERS)]
     if rows.empty or not set(names) & set(rows):
         return []
     shown = rows[["method", "split", "seed"]].copy()

@@ -7,6 +7,7 @@ from stats.evidence.judge import CARRIED_BY
 from stats.page.markdown import probability, signed, spans
 from stats.page.page import Page
 from stats.rule.verdicts import INCOMPLETE
+from stats.status import CellStatus
 from stats.text import tally
 
 
@@ -15,7 +16,7 @@ def supported(comparison: Comparison, page: Page) -> list[str]:
     say = page.say
     if not comparison.heldout:
         source = say("From diffs by seed (there are no held-out outcomes)")
-    elif (comparison.cells["status"] == "published").any():
+    elif (comparison.cells["status"] == CellStatus.PUBLISHED).any():
         source = say(
             "From held-out outcomes (published numbers have none: for them, and for changes from them, "
             "diffs by seed)"

@@ -22,9 +22,9 @@ LINES = (
     ("training", "stats", "orchestrator.study", "orchestrator.record", "orchestrator.plan",
      "orchestrator.run",
      "orchestrator"),
-    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.survey", "stats.rule", "stats.evidence",
-     "stats.comparison", "stats.page", "stats"),
-    ("training.errors", "training.spec", "training.data", "training"),
+    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.survey", "stats.rule",
+     "stats.evidence", "stats.comparison", "stats.page", "stats"),
+    ("training.errors", "training.hints", "training.arrays", "training.spec", "training.data", "training"),
 )  # fmt: skip
 STRANGERS = {
     "stats": {"training", "orchestrator", "ray", "mlflow", "torch", "transformers", "trl", "datasets"},

@@ -1,4 +1,4 @@
-"""The desk loses no cell, whatever lanes do: each run() ends, finished or with a reason."""
+"""The desk loses no cell, whatever lanes do: each `run()` ends, with a result or with a reason."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,137 +11,138 @@ import pytest
 
 from orchestrator.plan.progress import Progress
 from orchestrator.record.result import TrialResult
-from orchestrator.run.desk import Desk, Failure, Worker
+from orchestrator.run.desk import Desk
 from orchestrator.run.job import Job
+from orchestrator.run.messages import Failure, FirstWorker
 from orchestrator.study.shape import Shape
 from orchestrator.study.trial import Trial
 from training.model import ModelFiles
-from training.scoring import Shard
+from training.shards import Shard
 from training.spec import MethodSpec, TrainingSpec
 
 SMALL, LARGE = Shape(), Shape(workers=2, gpus_per_worker=1)
-WORKER = Worker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL)
+WORKER = FirstWorker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL)
 
 
-def at_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: Any) -> Desk:
+def new_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: Any) -> Desk:
     return Desk(backoff_s, **{"shapes": [SMALL], "free": free, **options})
 
 
-def job(seed: int) -> Job:
+def new_job(seed: int) -> Job:
     trial = Trial("s", "dpo", "baseline", seed, "m", "d", {}, None, MethodSpec(), TrainingSpec())
-    here = Path("/nowhere")
-    return Job(trial, ModelFiles("m"), here, here, "/nowhere", here, 8, {}, SMALL)
+    nowhere = Path("/nowhere")
+    return Job(trial, ModelFiles("m"), nowhere, nowhere, "/nowhere", nowhere, 8, {}, SMALL)
 
 
-def result(cell: Job) -> TrialResult:
-    return TrialResult(cell.trial.trial_id, {"x": 1.0}, pd.DataFrame(), pd.DataFrame(), {})
+def result_of(job: Job) -> TrialResult:
+    return TrialResult(job.trial.trial_id, {"x": 1.0}, pd.DataFrame(), pd.DataFrame(), {})
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
+def play(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, timeout=5))
 
 
 def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), job(1)
-        waiting = asyncio.create_task(desk.run(cell))
+        desk, job = new_desk(backoff_s=0), new_job(1)
+        attempt = asyncio.create_task(desk.run(job))
         visit = await desk.visit(0, WORKER)
-        assert await desk.next(0, visit) == cell.trial.trial_id
-        await desk.done(0, visit, result(cell))
-        assert await waiting is None
-        assert (await desk.take(cell.trial.trial_id)).metrics == {"x": 1.0}
+        assert await desk.next(0, visit) == job.trial.trial_id
+        await desk.done(0, visit, result_of(job))
+        assert await attempt is None
+        assert (await desk.take(job.trial.trial_id)).metrics == {"x": 1.0}
         with pytest.raises(KeyError):
-            await desk.take(cell.trial.trial_id)
+            await desk.take(job.trial.trial_id)
 
-    run(story())
+    play(story())
 
 
 def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> None:
     async def story() -> None:
         freed: list[str] = []
-        desk, cell = at_desk(backoff_s=0, free=freed.append), job(1)
-        attempt = asyncio.create_task(desk.run(cell))
+        desk, job = new_desk(backoff_s=0, free=freed.append), new_job(1)
+        attempt = asyncio.create_task(desk.run(job))
         await desk.next(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
         assert freed == ["its CPUs"]
         assert await attempt == Failure("node died", retriable=True, logs="here")
-        again = asyncio.create_task(desk.run(cell))
+        second_attempt = asyncio.create_task(desk.run(job))
         visit = await desk.visit(0, WORKER)
         await desk.next(0, visit)
-        await desk.done(0, visit, result(cell))
-        assert await again is None
-        assert [failure.error for failure in await desk.failures(cell.trial.trial_id)] == ["node died"]
+        await desk.done(0, visit, result_of(job))
+        assert await second_attempt is None
+        assert [failure.error for failure in await desk.failures(job.trial.trial_id)] == ["node died"]
 
-    run(story())
+    play(story())
 
 
-def test_a_dead_visit_can_neither_take_nor_finish_a_cell() -> None:
+def test_a_visit_that_is_over_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), job(1)
-        old = await desk.visit(0, WORKER)
-        hanging = asyncio.create_task(desk.next(0, old))  # asked by a worker that dies now
+        desk, job = new_desk(backoff_s=0), new_job(1)
+        dead_visit = await desk.visit(0, WORKER)
+        hanging = asyncio.create_task(desk.next(0, dead_visit))  # requested by a worker that dies now
         await asyncio.sleep(0)
         await desk.lose(0, "killed")
-        attempt = asyncio.create_task(desk.run(cell))
+        attempt = asyncio.create_task(desk.run(job))
         assert await hanging is None
-        assert await desk.next(0, old) is None  # asked after its end was known
+        assert await desk.next(0, dead_visit) is None  # requested after its end was known
         visit = await desk.visit(0, WORKER)
-        assert await desk.next(0, visit) == cell.trial.trial_id
-        await desk.done(0, old, result(cell))  # a late word of the dead
+        assert await desk.next(0, visit) == job.trial.trial_id
+        await desk.done(0, dead_visit, result_of(job))  # arrives late
         assert not attempt.done()
-        await desk.done(0, visit, result(cell))
+        await desk.done(0, visit, result_of(job))
         assert await attempt is None
 
-    run(story())
+    play(story())
 
 
 def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), job(1)
-        first = asyncio.create_task(desk.run(cell))
+        desk, job = new_desk(backoff_s=0), new_job(1)
+        first = asyncio.create_task(desk.run(job))
         visit = await desk.visit(0, WORKER)
         await desk.next(0, visit)
-        second = asyncio.create_task(desk.run(cell))
+        second = asyncio.create_task(desk.run(job))
         await asyncio.sleep(0)
-        await desk.done(0, visit, result(cell))
+        await desk.done(0, visit, result_of(job))
         assert await first is None
         assert await second is None
 
-    run(story())
+    play(story())
 
 
-def test_when_no_lane_of_a_shape_is_left_its_cells_are_told_why_and_the_others_go_on() -> None:
+def test_when_no_lane_of_a_shape_is_left_its_cells_fail_with_the_reason_and_the_others_go_on() -> None:
     async def story() -> None:
-        desk = at_desk(backoff_s=0, shapes=[SMALL, LARGE])
-        small, large = job(1), replace(job(2), shape=LARGE)
-        waiting = [asyncio.create_task(desk.run(cell)) for cell in (small, large)]
+        desk = new_desk(backoff_s=0, shapes=[SMALL, LARGE])
+        small, large = new_job(1), replace(new_job(2), shape=LARGE)
+        attempts = [asyncio.create_task(desk.run(job)) for job in (small, large)]
         await asyncio.sleep(0.01)
         await desk.refuse(LARGE, "no GPU")
-        late = await desk.run(replace(job(3), shape=LARGE))
-        strange = await desk.run(replace(job(4), shape=Shape(workers=7)))
-        assert strange is not None
-        assert "workers=7" in strange.error
-        for failure in (await waiting[1], late):
+        late = await desk.run(replace(new_job(3), shape=LARGE))
+        unknown_shape = await desk.run(replace(new_job(4), shape=Shape(workers=7)))
+        assert unknown_shape is not None
+        assert "workers=7" in unknown_shape.error
+        for failure in (await attempts[1], late):
             assert failure is not None
             assert not failure.retriable
             assert "no GPU" in failure.error
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == small.key
-        await desk.done(0, visit, result(small))
-        assert await waiting[0] is None
+        await desk.done(0, visit, result_of(small))
+        assert await attempts[0] is None
 
-    run(story())
+    play(story())
 
 
 def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
     async def story() -> None:
-        desk = at_desk(backoff_s=0, shapes=[SMALL, LARGE])
-        part = Shard(Path("t"), ModelFiles("m"), "float32", 8, 0, 1, Path("out"))
-        small, large = job(1), replace(job(2), shape=LARGE)
-        attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, part)]
+        desk = new_desk(backoff_s=0, shapes=[SMALL, LARGE])
+        shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, 0, 1, Path("out"))
+        small, large = new_job(1), replace(new_job(2), shape=LARGE)
+        attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, shard)]
         await asyncio.sleep(0.01)
         visit = await desk.visit(7, replace(WORKER, shape=LARGE))
-        for expected in (large, part):
+        for expected in (large, shard):
             assert await desk.next(7, visit) == expected.key
             await desk.done(7, visit, None)
         waiting = asyncio.create_task(desk.next(7, visit))
@@ -151,15 +152,15 @@ def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
         waiting.cancel()
         del attempts
 
-    run(story())
+    play(story())
 
 
 def test_only_idle_lanes_are_sent_home() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0), job(1)
+        desk, job = new_desk(backoff_s=0), new_job(1)
         visits = [await desk.visit(lane, WORKER) for lane in range(3)]
-        attempt = asyncio.create_task(desk.run(cell))
-        assert await desk.next(0, visits[0]) == cell.key
+        attempt = asyncio.create_task(desk.run(job))
+        assert await desk.next(0, visits[0]) == job.key
         idle = [asyncio.create_task(desk.next(lane, visits[lane])) for lane in (1, 2)]
         await asyncio.sleep(0.01)
         await desk.dismiss(SMALL, 1)
@@ -168,69 +169,73 @@ def test_only_idle_lanes_are_sent_home() -> None:
         assert await idle[0] is None
         await desk.dismiss(SMALL, 5)
         assert await idle[1] is None
-        await desk.done(0, visits[0], result(cell))  # the one at work is not disturbed
+        await desk.done(0, visits[0], result_of(job))  # the lane at work is not disturbed
         assert await attempt is None
-        assert await desk.close() == {0, 1, 2}  # those to wait for, since Ray may not end before them
+        assert await desk.close() == {0, 1, 2}  # the lanes to wait for, since Ray must not end before them
 
-    run(story())
+    play(story())
 
 
-def test_a_second_attempt_waits_longer_each_time() -> None:
+def test_each_further_attempt_waits_longer() -> None:
     async def story() -> None:
-        desk, cell = at_desk(backoff_s=0.05), job(1)
+        desk, job = new_desk(backoff_s=0.05), new_job(1)
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(3):
-            asked = loop.time()
-            attempt = asyncio.create_task(desk.run(cell))
+            requested = loop.time()
+            attempt = asyncio.create_task(desk.run(job))
             visit = await desk.visit(0, WORKER)
             await desk.next(0, visit)
-            waits.append(loop.time() - asked)
+            waits.append(loop.time() - requested)
             await desk.failed(0, visit, Failure("x", retriable=True))
             await attempt
         assert waits[0] < 0.05 <= waits[1] < 0.1 <= waits[2]
 
-    run(story())
+    play(story())
 
 
-def test_a_worker_that_makes_no_step_is_ended_and_its_cell_tried_again() -> None:
+def test_a_worker_that_makes_no_step_is_killed_and_its_cell_tried_again() -> None:
     async def story() -> None:
-        ended: list[Any] = []
-        desk, slow, hung = at_desk(0, stall_timeout_s=0.2, kill=ended.append), job(1), job(2)
-        attempts = [asyncio.create_task(desk.run(cell)) for cell in (slow, hung)]
+        killed: list[Any] = []
+        desk = new_desk(0, stall_timeout_s=0.2, kill=killed.append)
+        slow, hung = new_job(1), new_job(2)
+        attempts = [asyncio.create_task(desk.run(job)) for job in (slow, hung)]
         visits = [
             await desk.visit(0, WORKER),
-            await desk.visit(1, Worker("hung actor", "there", "its CPUs", SMALL)),
+            await desk.visit(1, FirstWorker("hung actor", "there", "its CPUs", SMALL)),
         ]
         for lane, visit in enumerate(visits):
             await desk.next(lane, visit)
-        for step in range(6):  # slower than the timeout in all, but it moves
+        for step in range(6):  # longer than the timeout in all, but it moves
             await asyncio.sleep(0.1)
             await desk.step(0, visits[0], Progress("A", step, 9))
-        assert ended == ["hung actor"]
+        assert killed == ["hung actor"]
         assert await attempts[1] == Failure("stalled: no step for 0.2 s", retriable=True, logs="there")
         assert not attempts[0].done()
-        assert await desk.lose(1, "its worker was ended")  # the lane's own word, later: it did work
-        await desk.done(0, visits[0], result(slow))
+        assert await desk.lose(1, "its worker was killed")  # the lane's own report, later: it did work
+        await desk.done(0, visits[0], result_of(slow))
         assert await attempts[0] is None
 
-    run(story())
+    play(story())
 
 
-@pytest.mark.parametrize(("micro_batch", "then"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
-def test_after_each_lack_of_memory_half_the_micro_batch_is_tried(micro_batch: int, then: list[int]) -> None:
+@pytest.mark.parametrize(("micro_batch", "smaller"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
+def test_each_time_memory_is_too_small_half_the_micro_batch_is_tried(
+    micro_batch: int, smaller: list[int]
+) -> None:
     async def story() -> None:
-        desk, cell = at_desk(0), replace(job(1), micro_batch=micro_batch)
+        desk, job = new_desk(0), replace(new_job(1), micro_batch=micro_batch)
         visit = await desk.visit(0, WORKER)
-        seen = []
-        for _ in [micro_batch, *then]:
-            attempt = asyncio.create_task(desk.run(cell))
+        tried = []
+        for _ in [micro_batch, *smaller]:
+            attempt = asyncio.create_task(desk.run(job))
             trial_id = await desk.next(0, visit)
             assert trial_id
-            seen.append((await desk.work(trial_id)).micro_batch)
-            await desk.failed(0, visit, Failure("does not fit", retriable=True, halve=True))
+            tried.append((await desk.work(trial_id)).micro_batch)
+            too_large = Failure("does not fit", retriable=True, halve_micro_batch=True)
+            await desk.failed(0, visit, too_large)
             await attempt
-        assert seen == [micro_batch, *then]
-        said = [failure.error for failure in await desk.failures(cell.trial.trial_id)]
-        assert said[0] == f"does not fit; the next attempt's micro-batch is {then[0]}"
+        assert tried == [micro_batch, *smaller]
+        errors = [failure.error for failure in await desk.failures(job.trial.trial_id)]
+        assert errors[0] == f"does not fit; the next attempt's micro-batch is {smaller[0]}"
 
-    run(story())
+    play(story())

@@ -1,41 +1,41 @@
-"""How a cluster is shared out between lanes of different shapes."""
+"""How the nodes of a cluster are divided among lanes of different shapes."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.run.fleet import share_out
+from orchestrator.run.packing import allocate_lanes
 from orchestrator.study.shape import Shape
 
-CELL = Shape(cpus_per_worker=0.9)
+CPU_ONLY = Shape(cpus_per_worker=0.9)
 QUARTER = Shape(gpus_per_worker=0.25)
 FOUR_CARDS = Shape(workers=4, gpus_per_worker=1)
 
 
-def test_as_many_lanes_as_fit_and_no_more_than_there_are_cells() -> None:
-    assert share_out([(1.9, 0)], {CELL: 16}) == {CELL: 2}
-    assert share_out([(32, 0)], {CELL: 3}) == {CELL: 3}
-    assert share_out([(32, 0)], {CELL: 16}, most=5) == {CELL: 5}
-    assert share_out([(32, 0)], {CELL: 0}) == {}
+def test_there_are_as_many_lanes_as_fit_and_no_more_than_cells() -> None:
+    assert allocate_lanes([(1.9, 0)], {CPU_ONLY: 16}) == {CPU_ONLY: 2}
+    assert allocate_lanes([(32, 0)], {CPU_ONLY: 3}) == {CPU_ONLY: 3}
+    assert allocate_lanes([(32, 0)], {CPU_ONLY: 16}, max_lanes=5) == {CPU_ONLY: 5}
+    assert allocate_lanes([(32, 0)], {CPU_ONLY: 0}) == {}
 
 
 def test_a_share_lies_on_one_card() -> None:
-    assert share_out([(64, 2)], {Shape(gpus_per_worker=0.4): 99}) == {Shape(gpus_per_worker=0.4): 4}
-    assert share_out([(64, 3)], {Shape(gpus_per_worker=1 / 3): 99}) == {Shape(gpus_per_worker=1 / 3): 9}
-    assert share_out([(64, 5)], {Shape(gpus_per_worker=2): 99}) == {Shape(gpus_per_worker=2): 2}
+    assert allocate_lanes([(64, 2)], {Shape(gpus_per_worker=0.4): 99}) == {Shape(gpus_per_worker=0.4): 4}
+    assert allocate_lanes([(64, 3)], {Shape(gpus_per_worker=1 / 3): 99}) == {Shape(gpus_per_worker=1 / 3): 9}
+    assert allocate_lanes([(64, 5)], {Shape(gpus_per_worker=2): 99}) == {Shape(gpus_per_worker=2): 2}
 
 
-def test_cells_of_several_cards_run_beside_cells_of_a_fraction() -> None:
-    lanes = share_out([(16, 4), (16, 4)], {FOUR_CARDS: 4, QUARTER: 40})
+def test_cells_on_several_cards_run_beside_cells_on_a_fraction() -> None:
+    lanes = allocate_lanes([(16, 4), (16, 4)], {FOUR_CARDS: 4, QUARTER: 40})
     assert lanes == {FOUR_CARDS: 1, QUARTER: 16}
 
 
 def test_a_group_of_workers_may_lie_on_several_nodes() -> None:
-    assert share_out([(8, 2), (8, 2)], {FOUR_CARDS: 3}) == {FOUR_CARDS: 1}
+    assert allocate_lanes([(8, 2), (8, 2)], {FOUR_CARDS: 3}) == {FOUR_CARDS: 1}
 
 
-def test_what_does_not_fit_yet_still_gets_a_lane_that_waits() -> None:
-    assert share_out([(4, 0)], {QUARTER: 8}) == {QUARTER: 1}
+def test_a_shape_that_does_not_fit_yet_still_gets_a_lane_that_waits() -> None:
+    assert allocate_lanes([(4, 0)], {QUARTER: 8}) == {QUARTER: 1}
 
 
 @settings(max_examples=60, deadline=None)
@@ -44,19 +44,20 @@ def test_what_does_not_fit_yet_still_gets_a_lane_that_waits() -> None:
     shares=st.lists(st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 1, 2]), min_size=1, max_size=3, unique=True),
     cells=st.integers(1, 30),
 )
-def test_no_more_is_promised_than_there_is(
+def test_no_more_is_allocated_than_there_is(
     nodes: list[tuple[int, int]], shares: list[float], cells: int
 ) -> None:
-    left = {Shape(gpus_per_worker=share): cells for share in shares}
-    lanes = share_out(nodes, left)
+    cells_left = {Shape(gpus_per_worker=share): cells for share in shares}
+    lanes = allocate_lanes(nodes, cells_left)
     cards, cpus = sum(gpus for _, gpus in nodes), sum(cpus for cpus, _ in nodes)
-    placed = {shape: held for shape, held in lanes.items() if held > 1}  # one lane may wait for room
-    assert sum(shape.gpus_per_worker * held for shape, held in placed.items()) <= cards + 1e-6
+    placed = {shape: count for shape, count in lanes.items() if count > 1}  # a single lane may wait for room
+    assert sum(shape.gpus_per_worker * count for shape, count in placed.items()) <= cards + 1e-6
     assert sum(placed.values()) <= cpus
-    assert all(held <= cells for held in lanes.values())
+    assert all(count <= cells for count in lanes.values())
 
 
 @pytest.mark.parametrize("size", [64, 512])
-def test_a_large_cluster_is_shared_out_to_its_last_card(size: int) -> None:
-    lanes = share_out([(128.0, 8)] * (size // 8), {Shape(gpus_per_worker=1): 10_000, QUARTER: 10_000})
-    assert sum(shape.gpus_per_worker * held for shape, held in lanes.items()) == size
+def test_a_large_cluster_is_used_to_its_last_card(size: int) -> None:
+    cells_left = {Shape(gpus_per_worker=1): 10_000, QUARTER: 10_000}
+    lanes = allocate_lanes([(128.0, 8)] * (size // 8), cells_left)
+    assert sum(shape.gpus_per_worker * count for shape, count in lanes.items()) == size

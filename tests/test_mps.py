@@ -1,4 +1,4 @@
-"""The MPS daemon of a node, with a fake `nvidia-cuda-mps-control` that notes what it is asked."""
+"""The MPS daemon of a node, with a fake `nvidia-cuda-mps-control` that notes its commands."""
 
 import os
 import signal
@@ -11,8 +11,9 @@ import pytest
 
 from orchestrator.run.mps import CONTROL, PIPES, Keeper, sharing
 
-# As the real one: -f stays in the foreground and answers through a fifo, without it a command is passed on.
-FAKE = """#!/bin/sh
+# Like the real one: with -f it stays in the foreground and answers through a fifo; without -f it passes a
+# command on to the daemon.
+FAKE_CONTROL = """#!/bin/sh
 if [ "$1" = -f ]; then
     echo "start $CUDA_MPS_PIPE_DIRECTORY $CUDA_MPS_LOG_DIRECTORY cards=$CUDA_VISIBLE_DEVICES" >> "{notes}"
     echo $$ > "{notes}.pid"
@@ -28,27 +29,27 @@ fi
 
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Puts the fake first on PATH; the file where it notes what it is asked."""
+    """Put the fake first on PATH, and return the file in which it notes its commands."""
     notes, fake = tmp_path / "notes", tmp_path / "bin" / CONTROL
     fake.parent.mkdir()
-    fake.write_text(FAKE.format(notes=notes))
+    fake.write_text(FAKE_CONTROL.format(notes=notes))
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
     return notes
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> dict[str, str]:
-    """The environment of a node's Ray; no daemon of anybody else runs."""
+def node_environment(tmp_path: Path) -> dict[str, str]:
+    """The environment of a node's Ray, on which no other daemon runs."""
     return {"PATH": os.environ["PATH"], PIPES: str(tmp_path / "nobody")}
 
 
 def test_a_daemon_is_started_in_a_private_folder_and_ended(
-    notes: Path, given: dict[str, str], tmp_path: Path
+    notes: Path, node_environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "mine"
     keeper = Keeper(str(folder))
-    assert keeper.start(given | {"CUDA_VISIBLE_DEVICES": "0,1"})
+    assert keeper.start(node_environment | {"CUDA_VISIBLE_DEVICES": "0,1"})
     assert folder.stat().st_mode & 0o777 == 0o700
     keeper.stop()
     assert notes.read_text().splitlines() == [
@@ -58,42 +59,42 @@ def test_a_daemon_is_started_in_a_private_folder_and_ended(
     assert not folder.exists()
 
 
-def test_a_daemon_of_somebody_else_is_used_and_left_alone(
-    notes: Path, given: dict[str, str], tmp_path: Path
+def test_another_users_daemon_is_used_and_left_alone(
+    notes: Path, node_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    (theirs / "control").touch()
+    other_pipes = tmp_path / "theirs"
+    other_pipes.mkdir()
+    (other_pipes / "control").touch()
     keeper = Keeper(str(tmp_path / "mine"))
-    assert keeper.start(given | {PIPES: str(theirs)})
-    assert (tmp_path / "mine" / "pipe" / "control").samefile(theirs / "control")
+    assert keeper.start(node_environment | {PIPES: str(other_pipes)})
+    assert (tmp_path / "mine" / "pipe" / "control").samefile(other_pipes / "control")
     keeper.stop()
     assert not notes.exists()
-    assert (theirs / "control").exists()
+    assert (other_pipes / "control").exists()
     assert not (tmp_path / "mine").exists()
 
 
-def test_without_mps_nothing_happens(
-    given: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_node_without_mps_is_left_as_it_is(
+    node_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not Keeper(str(tmp_path / "mine")).start(given)
+    assert not Keeper(str(tmp_path / "mine")).start(node_environment)
     assert not (tmp_path / "mine").exists()
 
 
 @pytest.mark.parametrize("cards", ["2,3", "1", "GPU-5f1c", "1,0", ""])
-def test_cards_that_the_daemon_would_number_otherwise_are_left_as_they_are(
-    notes: Path, given: dict[str, str], tmp_path: Path, cards: str
+def test_cards_that_the_daemon_would_number_differently_get_no_daemon(
+    notes: Path, node_environment: dict[str, str], tmp_path: Path, cards: str
 ) -> None:
-    assert not Keeper(str(tmp_path / "mine")).start(given | {"CUDA_VISIBLE_DEVICES": cards})
+    assert not Keeper(str(tmp_path / "mine")).start(node_environment | {"CUDA_VISIBLE_DEVICES": cards})
     assert not notes.exists()
 
 
 def test_a_daemon_that_does_not_start_leaves_nothing(
-    notes: Path, given: dict[str, str], tmp_path: Path
+    notes: Path, node_environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "bin" / CONTROL).write_text("#!/bin/sh\nexit 1\n")
-    assert not Keeper(str(tmp_path / "mine")).start(given)
+    assert not Keeper(str(tmp_path / "mine")).start(node_environment)
     assert not (tmp_path / "mine").exists()
 
 
@@ -115,6 +116,6 @@ def test_the_daemon_ends_with_a_keeper_that_is_killed(notes: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("gpus", [[], [0.0], [1.0, 2.0]], ids=str)
 def test_lanes_that_share_no_card_pay_nothing(gpus: list[float]) -> None:
-    """No cluster is connected here, so asking it for anything would fail."""
+    """No cluster is connected here, so any call to one would fail."""
     with sharing(gpus) as environment:
         assert environment == {}

@@ -1,13 +1,13 @@
-"""What a probe says of an arm it did not train."""
+"""What a probe's short arm says about a longer one."""
 
 import pytest
 
-from orchestrator.run.probe import STEPS, WARM, pace
+from orchestrator.run.probe import PROBE_STEPS, WARM_UP_STEPS, pace_of
 
 
-def test_the_pace_of_warm_steps_tells_a_long_arm_of_the_same_kind() -> None:
-    around, step, pair, warm_up = 3.0, 0.5, 0.125, 7.0  # seconds
-    ended = [warm_up + step * number for number in range(1, STEPS + 1)]
-    ended[: WARM - 1] = [time / 2 for time in ended[: WARM - 1]]  # whatever came before
-    probed = pace(ended, around + STEPS * step + 64 * pair, 64 * pair, 64)
-    assert probed.arm(800, 1000) == pytest.approx(around + 800 * step + 1000 * pair)
+def test_the_pace_of_warm_steps_predicts_a_long_arm_of_the_same_kind() -> None:
+    outside_steps, step, pair, warm_up = 3.0, 0.5, 0.125, 7.0  # seconds
+    step_ends = [warm_up + step * number for number in range(1, PROBE_STEPS + 1)]
+    step_ends[: WARM_UP_STEPS - 1] = [end / 2 for end in step_ends[: WARM_UP_STEPS - 1]]  # of no influence
+    pace = pace_of(step_ends, outside_steps + PROBE_STEPS * step + 64 * pair, 64 * pair, 64)
+    assert pace.arm_seconds(800, 1000) == pytest.approx(outside_steps + 800 * step + 1000 * pair)

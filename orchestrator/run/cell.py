@@ -6,24 +6,24 @@ from typing import Any
 import ray
 from ray import tune
 
-from orchestrator.run.desk import Failure
 from orchestrator.run.job import Job
+from orchestrator.run.messages import Failure
 
-# Tune refuses 0; a waiting trial costs no more than this. One object for all trials: as `tune.with_resources`
-# has it, each keeps a copy of its own (2 KB).
-RESOURCES = tune.PlacementGroupFactory([{"CPU": 0.01}])
+# Tune refuses 0; a waiting trial costs no more than this. All trials share one object: `tune.with_resources`
+# would give each a copy of its own (2 KB).
+RESOURCES_OF_A_WAITING_TRIAL = tune.PlacementGroupFactory([{"CPU": 0.01}])
 
 
 class CellFailed(Exception):
-    """An attempt at a cell ended without a result, and another one is worth its cost."""
+    """An attempt at a cell ended without a result, and another one may succeed."""
 
 
-class Cell(tune.Trainable):
-    """A Tune trial: hands its cell to the lanes and waits for what comes of it."""
+class CellTrainable(tune.Trainable):
+    """A Tune trial: hands its cell to the desk and waits for the outcome."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return RESOURCES
+        return RESOURCES_OF_A_WAITING_TRIAL
 
     def setup(self, config: dict[str, Any], jobs: Mapping[str, Job], desk: ray.actor.ActorHandle) -> None:
         self._jobs, self._desk = jobs, desk

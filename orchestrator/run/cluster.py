@@ -1,4 +1,4 @@
-"""The Ray cluster a sweep runs on: the one that RAY_ADDRESS names, or one here for the sweep's own time."""
+"""The Ray cluster that a sweep runs on: the one that RAY_ADDRESS names, or one started for this sweep."""
 
 import logging
 import os
@@ -7,30 +7,30 @@ from contextlib import contextmanager
 
 import ray
 
-# Tune's own result files repeat what the ledger holds, and its snapshots serve a restore we never use.
-TUNE_QUIET = {
+TUNE_ENVIRONMENT = {
+    # Tune's own result files repeat what the ledger holds, and its snapshots serve a restore we never use.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    # Of a searcher's trials Tune would start one at a time, each with a process of its own; the searcher says
-    # how many there may be at once.
+    # By default Tune starts a searcher's trials one at a time, each in a process of its own. Here the
+    # searcher limits how many there are at the same time.
     "TUNE_MAX_PENDING_TRIALS_PG": "200",
 }
 
-STARTS = 3  # of a cluster here
-# What a cluster of one machine, for one sweep, has no use for: each is a process that starts with the sweep.
-ALONE = {"include_dashboard": False}
-ALONE_ENV = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # a drained node has to be another one
+MAX_CLUSTER_STARTS = 3
+# A cluster of one machine, for one sweep, has no use for these. Each is a process that starts with the sweep.
+LOCAL_OPTIONS = {"include_dashboard": False}
+LOCAL_ENVIRONMENT = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # nothing drains the only node
 
-# One thread a process: lanes share the cores between them, and a sum's order stays the same.
-WORKER_ENV = {
+# One thread per process: lanes share the cores between them, and the order of a sum stays the same.
+WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
-    # glibc keeps what a step frees, in large pages, for the next step; else the kernel hands it out anew. One
-    # arena, since Ray Train trains in a thread, and the arenas of threads keep nothing.
+    # glibc keeps what a step frees, in large pages, for the next step; otherwise the kernel would have to
+    # clear it anew. One arena, since Ray Train trains in a thread, and the arenas of threads keep nothing.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
@@ -42,12 +42,12 @@ WORKER_ENV = {
 def cluster(verbose: bool = False) -> Iterator[None]:
     """Connect to the cluster of RAY_ADDRESS, which a submitted job has; otherwise start one here.
 
-    Ray's own search for a running cluster is not used: it finds the traces of dead ones, too, and waits.
+    Ray's own search for a running cluster is not used: it also finds the traces of dead ones, and waits.
     """
-    for name, value in TUNE_QUIET.items():
+    for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder tells what failed, and why
-    logging.getLogger("DeepSpeed").disabled = not verbose  # of this process, which trains nothing
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our callback reports what failed, and why
+    logging.getLogger("DeepSpeed").disabled = not verbose  # in this process, which trains nothing
     _start(verbose)
     try:
         yield
@@ -57,19 +57,19 @@ def cluster(verbose: bool = False) -> Iterator[None]:
 
 def _start(verbose: bool) -> None:
     address = os.environ.get("RAY_ADDRESS", "local")
-    alone = address == "local"
-    for attempt in range(1, STARTS + 1):
+    is_local = address == "local"
+    for attempt in range(1, MAX_CLUSTER_STARTS + 1):
         try:
             ray.init(
                 address=address,
                 log_to_driver=verbose,  # what a cell prints goes to its log file either way
                 logging_level=logging.INFO if verbose else logging.ERROR,
-                runtime_env={"env_vars": WORKER_ENV | (ALONE_ENV if alone else {})},
-                **(ALONE if alone else {}),
+                runtime_env={"env_vars": WORKER_ENVIRONMENT | (LOCAL_ENVIRONMENT if is_local else {})},
+                **(LOCAL_OPTIONS if is_local else {}),
             )
             return
         except Exception as error:
-            # Ray gives a node 30 s to start, whatever else the machine does, and has no type for that.
-            if "timed out during startup" not in str(error) or attempt == STARTS:
+            # Ray gives a node 30 s to start, however busy the machine is, and has no error type for that.
+            if "timed out during startup" not in str(error) or attempt == MAX_CLUSTER_STARTS:
                 raise
             ray.shutdown()

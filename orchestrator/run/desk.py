@@ -1,50 +1,37 @@
-"""The desk where work is handed to lanes' workers: who waits, who holds what, what came back.
+"""The desk: one asyncio actor that hands work to lanes and takes back what became of it.
 
-One asyncio actor. It decides nothing about results: work leaves it finished or with a `Failure`, and whether
-a failure is tried again is for those who asked to say, which for cells is Ray Tune.
+It judges no result. Work leaves it finished or with a `Failure`. Whoever requested the work decides whether
+to try again; for cells, that is Ray Tune.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
 
 from orchestrator.plan.progress import Progress
+from orchestrator.run.desk_records import Attempt, LaneState, WorkHistory, smaller_micro_batch
 from orchestrator.run.job import Job, Work
+from orchestrator.run.messages import Failure, FirstWorker
 from orchestrator.study.shape import Shape
 
-CLOSED = "the sweep has ended"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an attempt ended without a result. `retriable` is False for the user's own mistakes; `halve` asks
-    for half the micro-batch in the next attempt. `logs`: where Ray keeps what the worker printed."""
-
-    error: str
-    retriable: bool
-    traceback: str = ""
-    logs: str = ""
-    halve: bool = False
-
-
-@dataclass(frozen=True)
-class Worker:
-    """The first worker of a lane: its actor, where Ray keeps what it prints, the group's resources, and what
-    those are."""
-
-    actor: Any
-    logs: str
-    placement: Any
-    shape: Shape
+SWEEP_HAS_ENDED = "the sweep has ended"
 
 
 class Desk:
-    """See the module. A lane's *visit* is one life of its worker group: a dead visit can take no work.
+    """Hands a job to a lane of its shape and other work to any lane.
 
-    A cell goes to lanes of its shape, other work to any. `shapes`: of all the lanes there will be.
+    A lane's *visit* is one life of its worker group. A visit that is over can neither take nor finish work.
+
+    Args:
+        backoff_s: Seconds between the first failed attempt and the second; each wait doubles the last.
+        shapes: Of all the lanes that there will be.
+        stall_timeout_s: Seconds without a step after which a worker is killed; with None, no worker is.
+        kill: Kills an actor.
+        free: Frees a placement group.
     """
 
     def __init__(
@@ -56,219 +43,238 @@ class Desk:
         free: Callable[[Any], None] = ray.util.remove_placement_group,
     ) -> None:
         self._backoff_s = backoff_s
+        self._shapes = set(shapes)
         self._stall_timeout_s = stall_timeout_s
         self._kill = kill
         self._free = free
-        self._watch: asyncio.Task[None] | None = None
-        self._workers: dict[int, Worker] = {}
-        self._heard: dict[int, float] = {}
-        self._micro_batches: dict[str, int] = {}
-        self._shapes = set(shapes)
-        self._refused: dict[Shape, str] = {}
-        self._dismissed: set[int] = set()
-        self._home: set[int] = set()
-        self._line: list[Work] = []
-        self._changed = asyncio.Condition()
-        self._open = True
-        self._failures: dict[str, list[Failure]] = {}
-        self._outcomes: dict[str, asyncio.Future[Failure | None]] = {}
+        self._lanes: defaultdict[int, LaneState] = defaultdict(LaneState)
+        self._refused: dict[Shape, str] = {}  # why no lane of a shape is left
+        self._line: list[Attempt] = []  # waiting for a lane, the oldest first
+        self._attempts: dict[str, Attempt] = {}  # those that have not ended, by the key of their work
+        self._histories: defaultdict[str, WorkHistory] = defaultdict(WorkHistory)
         self._results: dict[str, Any] = {}
-        self._progress: dict[str, Progress] = {}
-        self._visits: dict[int, int] = {}
-        self._held: dict[int, str] = {}
-        self._worked: set[int] = set()
-        self._work: dict[str, Work] = {}
-        self._waits: set[asyncio.Task[None]] = set()
+        self._is_open = True
+        self._changed = asyncio.Condition()
+        self._stall_watch: asyncio.Task[None] | None = None
+        self._queueing: set[asyncio.Task[None]] = set()  # keeps the tasks from being collected
 
-    # --- the side of those who ask ------------------------------------------------------------------
+    # --- for those who request work -----------------------------------------------------------------
 
     async def run(self, work: Work) -> Failure | None:
-        """Have one attempt made. A caller that comes back joins the attempt under way."""
-        if work.key not in self._outcomes:
-            self._outcomes[work.key] = asyncio.get_running_loop().create_future()
-            wait = asyncio.create_task(self._enqueue(work))
-            self._waits.add(wait)
-            wait.add_done_callback(self._waits.discard)
-        return await asyncio.shield(self._outcomes[work.key])
+        """Make one attempt at some work, and return why it failed, if it did.
 
-    async def _enqueue(self, work: Work) -> None:
-        if isinstance(work, Job):
-            work = replace(work, micro_batch=self._micro_batches.get(work.key, work.micro_batch))
-        failures = len(await self.failures(work.key))
-        if failures:
-            await asyncio.sleep(self._backoff_s * 2 ** (failures - 1))
+        A caller that comes back joins the attempt under way.
+        """
+        if work.key not in self._attempts:
+            attempt = Attempt(work, asyncio.get_running_loop().create_future())
+            self._attempts[work.key] = attempt
+            task = asyncio.create_task(self._enqueue(attempt))
+            self._queueing.add(task)
+            task.add_done_callback(self._queueing.discard)
+        return await asyncio.shield(self._attempts[work.key].outcome)
+
+    async def _enqueue(self, attempt: Attempt) -> None:
+        history = self._histories[attempt.work.key]
+        if isinstance(attempt.work, Job) and history.micro_batch:
+            attempt.work = replace(attempt.work, micro_batch=history.micro_batch)
+        if history.failures:
+            await asyncio.sleep(self._backoff_s * 2 ** (len(history.failures) - 1))
         async with self._changed:
-            refused = self._nobody_for(work) if self._open else CLOSED
-            if refused:
-                self._settle(work.key, Failure(refused, retriable=False))
+            reason = self._why_no_lane_can_do(attempt.work) if self._is_open else SWEEP_HAS_ENDED
+            if reason:
+                self._settle(attempt, Failure(reason, retriable=False))
             else:
-                self._line.append(work)
+                self._line.append(attempt)
                 self._changed.notify_all()
 
-    def _nobody_for(self, work: Work) -> str:
-        """Why no lane will ever take some work, if none will."""
-        able = {work.shape} if isinstance(work, Job) else self._shapes
-        if not able <= self._shapes:
-            return f"no lane has what it needs: {able}"
-        reasons = [self._refused[shape] for shape in able if shape in self._refused]
-        return reasons[0] if len(reasons) == len(able) else ""
+    def _why_no_lane_can_do(self, work: Work) -> str:
+        """Return why no lane will ever take some work; empty if one may."""
+        shapes = {work.shape} if isinstance(work, Job) else self._shapes
+        if not shapes <= self._shapes:
+            return f"no lane has what it needs: {shapes}"
+        reasons = [self._refused[shape] for shape in shapes if shape in self._refused]
+        return reasons[0] if len(reasons) == len(shapes) else ""
 
     async def take(self, key: str) -> Any:
-        """What finished work came to, once: a `TrialResult` of a cell."""
+        """Return the result of finished work, for a job a `TrialResult`.
+
+        Raises:
+            KeyError: if it was taken before.
+        """
         return self._results.pop(key)
 
     async def failures(self, key: str) -> list[Failure]:
-        """The failed attempts at some work, oldest first."""
-        return self._failures.get(key, [])
+        """Return why attempts at some work failed, oldest first."""
+        return self._histories[key].failures if key in self._histories else []
 
     async def progress(self) -> dict[str, Progress]:
-        """key -> progress of what runs now: of a cell by its trial_id."""
-        return {key: self._progress[key] for key in self._held.values() if key in self._progress}
+        """Return the progress of the work that lanes do now, by key (for a cell, its trial_id)."""
+        return {key: attempt.progress for key, attempt in self._held().items() if attempt.progress}
 
-    # --- the lanes' side ----------------------------------------------------------------------------
+    def _held(self) -> dict[str, Attempt]:
+        """The attempts that lanes make now, by the key of their work."""
+        return {lane.attempt.work.key: lane.attempt for lane in self._lanes.values() if lane.attempt}
 
-    async def visit(self, lane: int, worker: Worker) -> int:
-        """A lane's worker group has started; its number for this life."""
-        await self.lose(lane, "its lane was started anew")
-        self._workers[lane] = worker
-        if self._stall_timeout_s and not self._watch:
-            self._watch = asyncio.create_task(self._end_stalled(self._stall_timeout_s))
-        return self._visits[lane]
+    # --- for lanes ----------------------------------------------------------------------------------
 
-    async def next(self, lane: int, visit: int) -> str | None:
-        """The key of a lane's next work; None sends the lane home."""
+    async def visit(self, number: int, worker: FirstWorker) -> int:
+        """Register a lane's new worker group, and return the number of this visit."""
+        await self.lose(number, "its lane was started anew")
+        lane = self._lanes[number]
+        lane.worker = worker
+        if self._stall_timeout_s and not self._stall_watch:
+            self._stall_watch = asyncio.create_task(self._end_stalled(self._stall_timeout_s))
+        return lane.visit
+
+    async def next(self, number: int, visit: int) -> str | None:
+        """Wait for a lane's next work, and return its key; None sends the lane home."""
+        lane = self._lanes[number]
+
+        def can_go_on() -> bool:
+            if lane.visit != visit or not self._is_open or lane.dismissed:
+                return True
+            return self._first_for(lane) is not None
+
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: (
-                    self._visits[lane] != visit
-                    or self._first(self._workers[lane].shape)
-                    or not self._open
-                    or lane in self._dismissed
-                )
-            )
-            if self._visits[lane] != visit:
+            await self._changed.wait_for(can_go_on)
+            if lane.visit != visit:
                 return None
-            work = self._first(self._workers[lane].shape)
-            self._dismissed.discard(lane)
-            if work is None:
-                del self._workers[lane]  # it goes home, and Ray Train frees what it had
-                self._home.add(lane)
+            attempt = self._first_for(lane)
+            lane.dismissed = False
+            if attempt is None:
+                lane.worker = None  # Ray Train frees its resources
+                lane.sent_home = True
                 return None
-            self._line.remove(work)
-            self._held[lane] = work.key
-            self._worked.add(lane)
-            self._heard[lane] = asyncio.get_running_loop().time()
-            self._work[work.key] = work
-            return work.key
+            self._line.remove(attempt)
+            lane.attempt = attempt
+            lane.has_worked = True
+            lane.heard_at = asyncio.get_running_loop().time()
+            return attempt.work.key
 
-    def _first(self, shape: Shape) -> Work | None:
-        """The first in line that a lane of that shape may take."""
-        fits = (work for work in self._line if not isinstance(work, Job) or work.shape == shape)
-        return next(fits, None)
+    def _first_for(self, lane: LaneState) -> Attempt | None:
+        """The first attempt in line that a lane may make."""
+        assert lane.worker is not None
+        for attempt in self._line:
+            if not isinstance(attempt.work, Job) or attempt.work.shape == lane.worker.shape:
+                return attempt
+        return None
 
     async def work(self, key: str) -> Work:
-        """The work of that key, which a lane holds, for each of its workers."""
-        return self._work[key]
+        """Return the work of that key. Each worker of the lane that took it asks for it."""
+        return self._held()[key].work
 
-    async def step(self, lane: int, visit: int, progress: Progress) -> None:
-        if self._visits[lane] == visit and lane in self._held:
-            self._progress[self._held[lane]] = progress
-            self._heard[lane] = asyncio.get_running_loop().time()
+    async def step(self, number: int, visit: int, progress: Progress) -> None:
+        """Note how far a lane's work is."""
+        lane = self._lanes[number]
+        if lane.visit == visit and lane.attempt:
+            lane.attempt.progress = progress
+            lane.heard_at = asyncio.get_running_loop().time()
 
-    async def done(self, lane: int, visit: int, result: Any) -> None:
-        key = self._release(lane, visit)
-        if key:
-            self._results[key] = result
-            self._settle(key, None)
+    async def done(self, number: int, visit: int, result: Any) -> None:
+        """End an attempt with its result."""
+        attempt = self._lanes[number].release(visit)
+        if attempt:
+            self._results[attempt.work.key] = result
+            self._settle(attempt, None)
 
-    async def failed(self, lane: int, visit: int, failure: Failure) -> None:
-        key = self._release(lane, visit)
-        if not key:
+    async def failed(self, number: int, visit: int, failure: Failure) -> None:
+        """End an attempt without a result."""
+        lane = self._lanes[number]
+        attempt = lane.release(visit)
+        if not attempt:
             return
-        work = self._work[key]
-        if failure.halve and isinstance(work, Job):
-            now = work.micro_batch
-            then = max((part for part in range(1, now // 2 + 1) if now % part == 0), default=now)
-            self._micro_batches[key] = then
-            failure = replace(failure, error=f"{failure.error}; the next attempt's micro-batch is {then}")
-        self._settle(key, replace(failure, logs=self._workers[lane].logs))
+        assert lane.worker is not None
+        if failure.halve_micro_batch and isinstance(attempt.work, Job):
+            smaller = smaller_micro_batch(attempt.work)
+            self._histories[attempt.work.key].micro_batch = smaller
+            failure = replace(failure, error=f"{failure.error}; the next attempt's micro-batch is {smaller}")
+        self._settle(attempt, replace(failure, logs=lane.worker.logs))
 
-    async def lose(self, lane: int, reason: str) -> bool:
-        """A lane's worker group has ended. True if it ever got as far as taking work."""
+    async def lose(self, number: int, reason: str) -> bool:
+        """Note that a lane's worker group has ended, and return whether it had taken any work."""
+        lane = self._lanes[number]
         await self._end_visit(lane, reason)
-        if lane in self._workers:
-            # Ray Train does it, but not if its controller and cleaner were killed at once, for memory.
-            self._free(self._workers.pop(lane).placement)
-        worked = lane in self._worked
-        self._worked.discard(lane)
-        self._dismissed.discard(lane)
-        return worked
+        if lane.worker:
+            # Ray Train frees it, unless its controller and cleaner were killed at once, for their memory.
+            self._free(lane.worker.placement)
+        has_worked = lane.has_worked
+        lane.worker, lane.has_worked, lane.dismissed = None, False, False
+        return has_worked
 
-    async def _end_visit(self, lane: int, reason: str) -> None:
-        held = self._release(lane, self._visits.get(lane, 0))
+    async def _end_visit(self, lane: LaneState, reason: str) -> None:
+        attempt, worker = lane.release(lane.visit), lane.worker
         async with self._changed:
-            self._visits[lane] = self._visits.get(lane, 0) + 1
+            lane.visit += 1
             self._changed.notify_all()
-        if held:
-            self._settle(held, Failure(reason, retriable=True, logs=self._workers[lane].logs))
+        if attempt:
+            assert worker is not None
+            self._settle(attempt, Failure(reason, retriable=True, logs=worker.logs))
 
     async def _end_stalled(self, timeout_s: float) -> None:
-        """Give back the work of workers that make no step, and end those workers."""
+        """End the attempts, and then the workers, of lanes that make no step."""
         while True:
             await asyncio.sleep(timeout_s / 10)
             oldest = asyncio.get_running_loop().time() - timeout_s
-            for lane in [lane for lane in self._held if self._heard[lane] < oldest]:
-                await self._end_visit(lane, f"stalled: no step for {timeout_s:g} s")
-                self._kill(self._workers[lane].actor)
+            for lane in list(self._lanes.values()):
+                if lane.attempt and lane.heard_at < oldest:
+                    worker = lane.worker
+                    assert worker is not None
+                    await self._end_visit(lane, f"stalled: no step for {timeout_s:g} s")
+                    self._kill(worker.actor)
+
+    # --- for the fleet ------------------------------------------------------------------------------
 
     async def dismiss(self, shape: Shape, count: int) -> None:
-        """Send so many lanes of a shape home that have nothing to do."""
+        """Send up to `count` idle lanes of a shape home."""
         async with self._changed:
             idle = [
                 lane
-                for lane, worker in self._workers.items()
-                if worker.shape == shape and lane not in self._held and lane not in self._dismissed
+                for lane in self._lanes.values()
+                if lane.worker and lane.worker.shape == shape and not lane.attempt and not lane.dismissed
             ]
-            self._dismissed.update(idle[:count])
+            for lane in idle[:count]:
+                lane.dismissed = True
             self._changed.notify_all()
 
     async def refuse(self, shape: Shape, reason: str) -> None:
-        """No lane of a shape is left, nor will be: what only such a lane could do fails with the reason."""
+        """Fail what only a lane of this shape could do, now and later, since none will be there."""
         self._refused[shape] = f"no lane is left to run it: {reason}"
         async with self._changed:
-            for work in [work for work in self._line if self._nobody_for(work)]:
-                self._line.remove(work)
-                self._settle(work.key, Failure(self._nobody_for(work), retriable=False))
+            for attempt in list(self._line):
+                if refusal := self._why_no_lane_can_do(attempt.work):
+                    self._line.remove(attempt)
+                    self._settle(attempt, Failure(refusal, retriable=False))
 
     async def close(self) -> set[int]:
-        """Send the lanes home, and say which were sent, now or before; what is still in line fails."""
+        """Send all lanes home and fail what is still in line.
+
+        Returns:
+            The numbers of the lanes that were sent home, now or before.
+        """
         async with self._changed:
-            self._open = False
+            self._is_open = False
             while self._line:
-                self._settle(self._line.pop().key, Failure(CLOSED, retriable=False))
+                self._settle(self._line.pop(), Failure(SWEEP_HAS_ENDED, retriable=False))
             self._changed.notify_all()
-        return self._home | set(self._workers)
+        return {number for number, lane in self._lanes.items() if lane.sent_home or lane.worker}
 
-    def _release(self, lane: int, visit: int) -> str | None:
-        return self._held.pop(lane, None) if self._visits.get(lane) == visit else None
-
-    def _settle(self, key: str, failure: Failure | None) -> None:
-        self._outcomes.pop(key).set_result(failure)
+    def _settle(self, attempt: Attempt, failure: Failure | None) -> None:
+        """End an attempt, and let whoever requested it go on."""
+        del self._attempts[attempt.work.key]
+        attempt.outcome.set_result(failure)
         if failure:
-            self._failures.setdefault(key, []).append(failure)
-        self._progress.pop(key, None)
-        self._work.pop(key, None)
+            self._histories[attempt.work.key].failures.append(failure)
 
 
 def open_desk(
     backoff_s: float, shapes: Collection[Shape], stall_timeout_s: float | None
 ) -> ray.actor.ActorHandle:
-    """The desk, on the driver's own node, which is the safe one."""
-    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+    """Start the desk on the driver's own node, which is the safest one."""
+    this_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
     return (
         ray.remote(Desk)
-        .options(num_cpus=0, scheduling_strategy=here, max_concurrency=10_000)
+        .options(num_cpus=0, scheduling_strategy=this_node, max_concurrency=10_000)
         .remote(backoff_s, shapes, stall_timeout_s)
     )

@@ -1,12 +1,12 @@
-"""The lanes of a sweep: of each shape as many as there is work and room for, also while a cluster grows."""
+"""The lanes of a sweep: of each shape, as many as there is work and room for, also while a cluster grows."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -14,169 +14,167 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayActorError, RayError
 
-from orchestrator.run.lane import Lane, RunWork
+from orchestrator.record.places import Places
+from orchestrator.run import mps, worker
+from orchestrator.run.desk import open_desk
+from orchestrator.run.lane import Lane
+from orchestrator.run.packing import allocate_lanes
+from orchestrator.run.serve import WorkFunction
 from orchestrator.study.shape import Shape
+from orchestrator.study.study import Study
 
 log = logging.getLogger(__name__)
-LOOK_EVERY_S = 2.0
-GOODBYE_S = 60.0
-BOOKKEEPING = 0.1  # CPUs: of the Tune trials that wait
-ROUNDING = 1e-6
-Left = Callable[[], Mapping[Shape, int]]  # cells of each shape that may still have to run, those that run too
+LOOK_AT_CLUSTER_EVERY_S = 2.0
+GOODBYE_S = 60.0  # for lanes to end
+BOOKKEEPING_CPUS = 0.1  # of the Tune trials that wait
+
+# Returns how many cells of each shape have not ended, those that run now included.
+CellsLeft = Callable[[], Mapping[Shape, int]]
 
 
-@dataclass
-class Node:
-    """What is free on a node, in CPUs and in shares of its cards."""
-
-    cpus: float
-    cards: list[float] = field(default_factory=list)
-
-    def take(self, shape: Shape) -> bool:
-        """Place one worker, if it fits. A share lies on one card."""
-        if self.cpus < shape.cpus_per_worker:
-            return False
-        share = shape.gpus
-        cards, each = -int(-share // 1), min(share, 1.0)
-        found = [card for card, free in enumerate(self.cards) if free > each - ROUNDING][:cards]
-        if len(found) < cards:
-            return False
-        self.cpus -= shape.cpus_per_worker
-        for card in found:
-            self.cards[card] -= each
-        return True
+class DeskLost(Exception):
+    """The desk's process is gone: what it knew of the running cells is lost, but nothing that is recorded."""
 
 
-def share_out(
-    nodes: Iterable[tuple[float, int]], left: Mapping[Shape, int], most: int | None = None
-) -> dict[Shape, int]:
-    """How many lanes of each shape a cluster of nodes (CPUs, GPUs) should hold.
+@contextmanager
+def open_fleet(
+    study: Study, places: Places, cells_left: CellsLeft, run_work: WorkFunction = worker.run
+) -> Iterator[tuple[ray.actor.ActorHandle, "Fleet"]]:
+    """Open a desk and start the lanes that `cells_left` calls for; send them home at the end of the block.
 
-    Lane by lane to the shape with the most cells a lane, while one fits; never more lanes than cells, nor
-    than `most`. A shape with cells gets one even where it does not fit: the cluster may be growing.
+    Raises:
+        DeskLost: instead of an error in the block, if the desk was lost.
     """
-    free = [Node(cpus, [1.0] * gpus) for cpus, gpus in nodes]
-    lanes = {shape: 0 for shape, cells in left.items() if cells}
-    full: set[Shape] = set()
-    while True:
-        able = [shape for shape, held in lanes.items() if shape not in full and held < left[shape]]
-        able = [shape for shape in able if most is None or lanes[shape] < most]
-        if not able:
-            return {shape: max(1, held) for shape, held in lanes.items()}
-        shape = max(able, key=lambda shape: left[shape] / (lanes[shape] + 1))
-        if _place(shape, free):
-            lanes[shape] += 1
-        else:
-            full.add(shape)
-
-
-def _place(shape: Shape, free: list[Node]) -> bool:
-    """Place all workers of a lane, or none."""
-    before = [(node.cpus, list(node.cards)) for node in free]
-    if all(any(node.take(shape) for node in free) for _ in range(shape.workers)):
-        return True
-    for node, (cpus, cards) in zip(free, before, strict=True):
-        node.cpus, node.cards = cpus, cards
-    return False
-
-
-def fitting(shape: Shape) -> int:
-    """How many lanes of a shape the connected cluster holds, at least one."""
-    nodes = _nodes()
-    return share_out(nodes, {shape: 1 + int(sum(cpus for cpus, _ in nodes) / shape.cpus_per_worker)})[shape]
+    shapes = list(cells_left())
+    desk = open_desk(study.faults.backoff_s, shapes, study.faults.stall_timeout_s)
+    with mps.sharing(shape.gpus for shape in shapes) as environment:
+        fleet = Fleet(desk, cells_left, study.resources.lanes, places.ray, run_work, environment)
+        fleet.start()
+        try:
+            yield desk, fleet
+        except Exception as error:
+            if _is_alive(desk):
+                raise
+            raise DeskLost("the sweep's desk was lost") from error
+        finally:
+            fleet.disband(ray.get(desk.close.remote()) if _is_alive(desk) else set())
 
 
 class Fleet(threading.Thread):
-    """Starts lanes and sends idle ones home, looking at the cluster and at what is left every few seconds.
+    """Starts lanes and sends idle ones home, as the cluster and the number of cells change.
 
-    Room that is not there is asked of the cluster's autoscaler. A shape all of whose lanes gave up is refused
-    at the desk, with what the last of them said. `environment`: of the lanes' workers, beside their node's.
+    It requests missing room from the cluster's autoscaler. If all lanes of a shape have given up, it refuses
+    the shape at the desk, with the reason of the last of them.
+
+    Args:
+        max_lanes: The most lanes of one shape; with None, as many as fit.
+        storage: Where Ray Train keeps its own files.
+        environment: Variables for the lanes' workers, beside those of their node.
     """
 
     def __init__(
         self,
         desk: ray.actor.ActorHandle,
-        left: Left,
-        most: int | None,
+        cells_left: CellsLeft,
+        max_lanes: int | None,
         storage: Path,
-        run_work: RunWork,
+        run_work: WorkFunction,
         environment: Mapping[str, str],
     ) -> None:
         super().__init__(name="fleet", daemon=True)
-        self._desk, self._left, self._most = desk, left, most
+        self._desk, self._cells_left, self._max_lanes = desk, cells_left, max_lanes
         self._ended = threading.Event()
-        self._lane = partial(
+        self._new_lane = partial(
             Lane, desk=desk, storage=storage, run_work=run_work, environment=environment, ended=self._ended
         )
         self._lanes: list[Lane] = []
         self._numbers = count()
-        self._asked: list[dict[str, float]] = []
+        self._requested: list[dict[str, float]] = []
 
     def start(self) -> None:
-        self._look()
+        self._adjust()
         super().start()
 
     def run(self) -> None:
-        while not self._ended.wait(LOOK_EVERY_S):
+        while not self._ended.wait(LOOK_AT_CLUSTER_EVERY_S):
             try:
-                self._look()
+                self._adjust()
             except RayActorError:  # without its desk a fleet has nothing to do
                 return
             except RayError:
                 log.warning("the cluster could not be looked at; the lanes stay as they are", exc_info=True)
 
     def lanes(self, shape: Shape) -> int:
-        """Lanes of a shape that live or wait for room."""
+        """Return how many lanes of a shape are alive or wait for room."""
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
-    def disband(self, home: Collection[int]) -> None:
-        """Wait until the lanes of these numbers, which the desk sent home, are gone; those that wait for
-        room end with this process."""
+    def disband(self, sent_home: Collection[int]) -> None:
+        """Stop, and wait until the lanes that the desk sent home are gone, given by their numbers.
+
+        Lanes that wait for room end with this process.
+        """
         self._ended.set()
         self.join()
-        self._ask([])
-        until = time.monotonic() + GOODBYE_S
+        self._request([])
+        deadline = time.monotonic() + GOODBYE_S
         for lane in self._lanes:
-            if lane.number in home:
-                lane.join(max(0.0, until - time.monotonic()))
+            if lane.number in sent_home:
+                lane.join(max(0.0, deadline - time.monotonic()))
 
-    def _look(self) -> None:
-        left = self._left()
-        wanted = share_out(_nodes(), left, self._most)
-        for shape, cells in left.items():
-            here, more = self.lanes(shape), wanted.get(shape, 0)
-            given_up = [lane.gave_up for lane in self._lanes if lane.shape == shape and lane.gave_up]
-            if given_up:
-                if not here:
-                    ray.get(self._desk.refuse.remote(shape, given_up[-1]))
+    def _adjust(self) -> None:
+        cells_left = self._cells_left()
+        wanted = allocate_lanes(_cpus_and_gpus_by_node(), cells_left, self._max_lanes)
+        for shape, cells in cells_left.items():
+            alive = self.lanes(shape)
+            reasons = [lane.gave_up for lane in self._lanes if lane.shape == shape and lane.gave_up]
+            if reasons:
+                if not alive:
+                    ray.get(self._desk.refuse.remote(shape, reasons[-1]))
                 continue
-            for _ in range(more - here):
-                self._lanes.append(self._lane(next(self._numbers), shape=shape))
+            for _ in range(wanted.get(shape, 0) - alive):
+                self._lanes.append(self._new_lane(next(self._numbers), shape=shape))
                 self._lanes[-1].start()
-            if here > cells:
-                ray.get(self._desk.dismiss.remote(shape, here - cells))
-        self._ask([bundle for shape, cells in left.items() for bundle in self._bundles(shape, cells)])
+            if alive > cells:
+                ray.get(self._desk.dismiss.remote(shape, alive - cells))
+        bundles = [self._bundles(shape, cells) for shape, cells in cells_left.items()]
+        self._request(list(chain.from_iterable(bundles)))
 
     def _bundles(self, shape: Shape, cells: int) -> list[dict[str, float]]:
-        one = {"CPU": shape.cpus_per_worker, "GPU": shape.gpus}
-        lanes = min(cells, self._most or cells)
-        return [{name: value for name, value in one.items() if value}] * (lanes * shape.workers)
+        """Return the resources of each worker that the cells of a shape could use."""
+        worker_needs = {"CPU": shape.cpus_per_worker, "GPU": shape.gpus}
+        lanes = min(cells, self._max_lanes or cells)
+        return [{name: amount for name, amount in worker_needs.items() if amount}] * (lanes * shape.workers)
 
-    def _ask(self, bundles: list[dict[str, float]]) -> None:
+    def _request(self, bundles: list[dict[str, float]]) -> None:
         """Have the autoscaler, if there is one, keep room for these."""
-        if bundles != self._asked:
-            self._asked = bundles
+        if bundles != self._requested:
+            self._requested = bundles
             request_resources(bundles=bundles)
 
 
-def _nodes() -> list[tuple[float, int]]:
-    """CPUs and GPUs of each living node, less what the sweep's own bookkeeping takes on the driver's."""
+def count_lanes_that_fit(shape: Shape) -> int:
+    """Return how many lanes of a shape the connected cluster holds, at least one."""
+    nodes = _cpus_and_gpus_by_node()
+    more_than_fit = 1 + int(sum(cpus for cpus, _ in nodes) / shape.cpus_per_worker)
+    return allocate_lanes(nodes, {shape: more_than_fit})[shape]
+
+
+def _cpus_and_gpus_by_node() -> list[tuple[float, int]]:
+    """CPUs and GPUs of each living node, less what the sweep's own bookkeeping takes on the driver's node."""
     nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
-    mine = ray.get_runtime_context().get_node_id()
+    driver_node = ray.get_runtime_context().get_node_id()
     return [
         (
-            node["Resources"].get("CPU", 0.0) - (BOOKKEEPING if node["NodeID"] == mine else 0.0),
+            node["Resources"].get("CPU", 0.0) - (BOOKKEEPING_CPUS if node["NodeID"] == driver_node else 0.0),
             int(node["Resources"].get("GPU", 0)),
         )
         for node in nodes
     ]
+
+
+def _is_alive(desk: ray.actor.ActorHandle) -> bool:
+    try:
+        ray.get(desk.progress.remote())
+    except RayActorError:
+        return False
+    return True

@@ -1,11 +1,11 @@
-"""Where a trial ran."""
+"""The geometry of a trial: how its computation was laid out."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a trial ran: it may move the last bits of an answer, so the gates compare it."""
+    """How a trial was laid out. It may move the last bits of an answer, so the gates compare it."""
 
     device: str
     workers: int

@@ -1,4 +1,4 @@
-"""Work for a lane, and who hears of its progress."""
+"""What lanes work on: jobs (cells with everything their workers need) and parts of the scoring pass."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,37 +9,35 @@ from orchestrator.study.trial import Trial
 from training.model import ModelFiles
 
 
-class Listener(Protocol):
-    """Who is told how far a cell is."""
-
-    def __call__(self, arm: str, step: int, total: int) -> bool | None:
-        """An optimiser step of so many in all was made; True asks the arm to save itself and stop."""
-
-    def kept(self, uri: str, step: int) -> None:
-        """A whole checkpoint is at `uri`; every worker of the cell says so."""
-
-
 class Work(Protocol):
-    """Something a lane does: a cell's job, or a part of the scoring pass. `key` names it."""
+    """What a lane can be given: a `Job`, or a `training.shards.Shard` of the scoring pass."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """The name of this work, unique within a sweep."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial with the places it needs on the machines that run it: paths every node can reach.
+    """A trial, with the files and settings that its workers need. Every node can reach the paths.
 
-    `work`: where it keeps finished arms and checkpoints until it is recorded, a path or a URI.
-    `shape`: what its lane has to have.
-    `checkpoint_every`: optimiser steps between two checkpoints; None keeps one only where it is stopped.
+    Attributes:
+        scored: Folder of the study's scored pairs.
+        groups: Parquet file with the trial's groups and folds.
+        store: Path or URI of the folder that keeps finished arms and checkpoints until the cell is recorded.
+        log: File that receives what the libraries print.
+        micro_batch: Pairs per forward pass of one worker.
+        deepspeed: DeepSpeed's configuration.
+        shape: What the lane that runs the job must have.
+        checkpoint_every: Optimiser steps between two checkpoints; with None, an arm saves itself only when
+            it is asked to stop.
     """
 
     trial: Trial
     model: ModelFiles
     scored: Path
     groups: Path
-    work: str
+    store: str
     log: Path
     micro_batch: int
     deepspeed: dict[str, Any]
@@ -49,3 +47,17 @@ class Job:
     @property
     def key(self) -> str:
         return self.trial.trial_id
+
+
+class Listener(Protocol):
+    """Receives the progress of some work, in the worker that does it."""
+
+    def __call__(self, arm: str, step: int, total: int) -> bool | None:
+        """Report that `step` of `total` optimiser steps of an arm are done.
+
+        Returns:
+            True if the arm is to save itself and stop.
+        """
+
+    def kept(self, uri: str, step: int) -> None:
+        """Report that a whole checkpoint was kept at `uri`. Every worker of the cell calls this."""

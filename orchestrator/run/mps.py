@@ -1,8 +1,9 @@
-"""NVIDIA MPS, for lanes that share cards: their kernels then run at once, where they would take turns.
+"""NVIDIA MPS for lanes that share cards: their kernels then run concurrently instead of taking turns.
 
-A GPU node that has `nvidia-cuda-mps-control` gets a daemon for the sweep's own user and time, with its pipes
-in a private folder; one that has none, or already runs a daemon, is left as it is. A CUDA program that is
-told of a folder without a daemon runs as without MPS. The cards' compute mode is never touched.
+A GPU node that has `nvidia-cuda-mps-control` gets a daemon for the sweep's user and for as long as the sweep
+runs, with its pipes in a private folder. A node that has none, or already runs a daemon, is left as it is. A
+CUDA program that is given a folder without a daemon runs as it would without MPS. The compute mode of the
+cards is never touched.
 """
 
 import ctypes
@@ -23,41 +24,50 @@ import psutil
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
-DEFAULT_PIPES = "/tmp/nvidia-mps"  # of a daemon that was told of no other folder
-LOOK_EVERY_S = 5.0  # for nodes that have come; a lane needs longer until its CUDA starts
-PATIENCE_S = 20.0
+DEFAULT_PIPES = "/tmp/nvidia-mps"  # of a daemon that was given no other folder
+LOOK_FOR_NODES_EVERY_S = 5.0  # a lane on a new node takes longer to start CUDA
+DAEMON_PATIENCE_S = 20.0  # for a daemon to start or to end
 PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """Runs a node's daemon. As a Ray actor it ends with the driver, and the daemon with it. Knows no ray."""
+    """Runs a node's daemon. As a Ray actor it ends with the driver, and the daemon with it. Knows no ray.
+
+    Args:
+        folder: Created for the daemon, and removed by `stop`.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._daemon: subprocess.Popen[bytes] | None = None
 
-    def start(self, given: Mapping[str, str] | None = None) -> bool:
-        """Whether a daemon answers in `folder`/pipe now. `given`: the environment that the node's Ray was
-        started with, by default that of the parent process, since Ray hides the cards from this one."""
-        given = psutil.Process(os.getppid()).environ() if given is None else given
+    def start(self, node_environment: Mapping[str, str] | None = None) -> bool:
+        """Start a daemon unless one runs, and return whether one answers in `folder`/pipe.
+
+        Args:
+            node_environment: The environment that the node's Ray was started with. By default that of the
+                parent process, since Ray hides the cards from this one.
+        """
+        if node_environment is None:
+            node_environment = psutil.Process(os.getppid()).environ()
         control = shutil.which(CONTROL)
-        if control is None or not _whole(given.get("CUDA_VISIBLE_DEVICES")):
+        if control is None or not _are_first_cards(node_environment.get("CUDA_VISIBLE_DEVICES")):
             return False
         try:
             self._folder.mkdir(mode=0o700)
-        except FileExistsError:  # another Ray node on this machine has been here
+        except FileExistsError:  # a keeper of another Ray node on this machine made it
             return False
-        theirs = Path(given.get(PIPES, DEFAULT_PIPES))
-        if (theirs / "control").exists():
-            (self._folder / "pipe").symlink_to(theirs)
+        running_pipes = Path(node_environment.get(PIPES, DEFAULT_PIPES))
+        if (running_pipes / "control").exists():
+            (self._folder / "pipe").symlink_to(running_pipes)
             return True
         for name in ("pipe", "log"):
             (self._folder / name).mkdir()
         self._daemon = subprocess.Popen(
-            [control, "-f"], env=self._environment(given), preexec_fn=_end_with_parent,
+            [control, "-f"], env=self._with_folders(node_environment), preexec_fn=_end_with_parent,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + DAEMON_PATIENCE_S
         while time.monotonic() < deadline and self._daemon.poll() is None:
             if (self._folder / "pipe" / "control").exists():
                 return True
@@ -66,37 +76,38 @@ class Keeper:
         return False
 
     def stop(self) -> None:
-        """End the daemon that `start` started, and take its folder away; another's is left alone."""
+        """End the daemon that `start` started, if any, and remove the folder."""
         if self._daemon is not None:
             if self._daemon.poll() is None:
-                self._quit()
+                self._quit(self._daemon)
             self._daemon = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _quit(self) -> None:
-        assert self._daemon is not None
+    def _quit(self, daemon: "subprocess.Popen[bytes]") -> None:
         try:
             subprocess.run(
-                [CONTROL], input=f"quit -t {PATIENCE_S:.0f}\n", env=self._environment(os.environ), text=True,
-                capture_output=True, timeout=2 * PATIENCE_S, check=False,
+                [CONTROL], input=f"quit -t {DAEMON_PATIENCE_S:.0f}\n", env=self._with_folders(os.environ),
+                text=True, capture_output=True, timeout=2 * DAEMON_PATIENCE_S, check=False,
             )  # fmt: skip
-            self._daemon.wait(PATIENCE_S)
+            daemon.wait(DAEMON_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self._daemon.kill()
-            self._daemon.wait()
+            daemon.kill()
+            daemon.wait()
 
-    def _environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        return {**base, PIPES: str(self._folder / "pipe"), LOGS: str(self._folder / "log")}
+    def _with_folders(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {**environment, PIPES: str(self._folder / "pipe"), LOGS: str(self._folder / "log")}
 
 
 @contextmanager
-def sharing(gpus: Iterable[float]) -> Iterator[dict[str, str]]:
-    """What the sweep's workers need in their environment before CUDA starts; empty where none share a card.
+def sharing(gpus_per_worker: Iterable[float]) -> Iterator[dict[str, str]]:
+    """Yield what the workers need in their environment before CUDA starts; empty if none share a card.
 
-    `gpus`: a worker's, of each kind of lane. Inside the block every GPU node of the connected cluster is
-    looked after, those that come later, too.
+    While the block runs, every GPU node of the connected cluster has a keeper, also nodes that come later.
+
+    Args:
+        gpus_per_worker: For each shape of lane.
     """
-    if not any(0 < share < 1 for share in gpus):
+    if not any(0 < share < 1 for share in gpus_per_worker):
         yield {}
         return
     import ray
@@ -104,47 +115,51 @@ def sharing(gpus: Iterable[float]) -> Iterator[dict[str, str]]:
 
     folder = f"{tempfile.gettempdir()}/orchestrator-mps-{secrets.token_hex(8)}"
     keepers: dict[str, Any] = {}
-    over = threading.Event()
+    ended = threading.Event()
 
-    def look() -> None:
-        while not over.wait(LOOK_EVERY_S):
-            _cover(keepers, folder)
+    def watch_for_nodes() -> None:
+        while not ended.wait(LOOK_FOR_NODES_EVERY_S):
+            _start_keepers(keepers, folder)
 
-    _cover(keepers, folder)
-    watch = threading.Thread(target=look, name="mps", daemon=True)
+    _start_keepers(keepers, folder)
+    watch = threading.Thread(target=watch_for_nodes, name="mps", daemon=True)
     watch.start()
     try:
         yield {PIPES: f"{folder}/pipe"}
     finally:
-        over.set()
+        ended.set()
         watch.join()
         for keeper in keepers.values():
             try:
-                ray.get(keeper.stop.remote(), timeout=4 * PATIENCE_S)
+                ray.get(keeper.stop.remote(), timeout=4 * DAEMON_PATIENCE_S)
             except RayError:  # its node is gone, and the daemon with it
                 continue
 
 
-def _cover(keepers: dict[str, Any], folder: str) -> None:
-    """Start a keeper on each GPU node that has none; a node that is lost meanwhile is no concern."""
+def _start_keepers(keepers: dict[str, Any], folder: str) -> None:
+    """Start a keeper on each GPU node without one. A node that is lost meanwhile does not matter."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    started = []
+    starting = []
     for node in ray.nodes():
-        name = node["NodeID"]
-        if node["Alive"] and node["Resources"].get("GPU") and name not in keepers:
-            here = NodeAffinitySchedulingStrategy(name, soft=False)
-            keepers[name] = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here).remote(folder)
-            started.append(keepers[name].start.remote())
-    if started:
-        ray.wait(started, num_returns=len(started), timeout=2 * PATIENCE_S)
+        node_id = node["NodeID"]
+        if node["Alive"] and node["Resources"].get("GPU") and node_id not in keepers:
+            there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+            keeper = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=there).remote(folder)
+            keepers[node_id] = keeper
+            starting.append(keeper.start.remote())
+    if starting:
+        ray.wait(starting, num_returns=len(starting), timeout=2 * DAEMON_PATIENCE_S)
 
 
-def _whole(devices: str | None) -> bool:
-    """Whether these are a node's first cards in their order: only then does a card's number mean the same to
-    the daemon, which counts those it sees, and to a worker, which Ray tells a number of the machine's."""
-    return devices is None or devices.split(",") == [str(k) for k in range(devices.count(",") + 1)]
+def _are_first_cards(devices: str | None) -> bool:
+    """Return whether these are a machine's first cards in their order.
+
+    Only then does a card's number mean the same to the daemon, which counts the cards that it sees, and to a
+    worker, to which Ray gives the machine's number.
+    """
+    return devices is None or devices.split(",") == [str(card) for card in range(devices.count(",") + 1)]
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""A worker that is asked to go: SIGTERM lets its cell save itself before the grace period ends."""
+"""SIGTERM as a request to stop: a cell saves itself before the grace period of its worker ends."""
 
 import signal
 import threading
@@ -10,39 +10,42 @@ from typing import Any
 
 from ray.train.torch import TorchConfig
 
-_asked, _busy = threading.Event(), threading.Event()
+_requested, _at_work = threading.Event(), threading.Event()
 
 
-def asked() -> bool:
-    """Whether this process has been asked to go."""
-    return _asked.is_set()
+def is_requested() -> bool:
+    """Return whether this process was asked to stop."""
+    return _requested.is_set()
 
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """While a cell runs here, SIGTERM only asks: the cell saves itself at its next step and stops."""
-    _busy.set()
+    """While the block runs, SIGTERM only requests: the cell saves itself at its next step and stops."""
+    _at_work.set()
     try:
         yield
     finally:
-        _busy.clear()
+        _at_work.clear()
 
 
 def listen() -> None:
-    """Take over SIGTERM; without a cell Ray's own answer to it, which is to exit, stands."""
-    exits: Any = signal.getsignal(signal.SIGTERM)
+    """Take over SIGTERM. Without a cell at work, Ray's own handler answers it, which exits."""
+    exit_at_once: Any = signal.getsignal(signal.SIGTERM)
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
-        _asked.set()
-        if not _busy.is_set():
-            exits(number, frame)
+        _requested.set()
+        if not _at_work.is_set():
+            exit_at_once(number, frame)
 
     signal.signal(signal.SIGTERM, on_sigterm)
 
 
-class ListeningBackend(TorchConfig().backend_cls):  # type: ignore[misc]
-    """Ray Train's torch backend. A train function runs beside a worker's main thread, which alone may set a
-    signal's handler; a backend's start runs in it."""
+class PreemptibleBackend(TorchConfig().backend_cls):  # type: ignore[misc]
+    """Ray Train's torch backend, which also takes over SIGTERM.
+
+    Only a worker's main thread may set the handler of a signal. A backend starts in that thread, whereas a
+    train function runs beside it.
+    """
 
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         super().on_start(worker_group, backend_config)
@@ -50,9 +53,9 @@ class ListeningBackend(TorchConfig().backend_cls):  # type: ignore[misc]
 
 
 @dataclass
-class ListeningTorch(TorchConfig):  # type: ignore[misc]
-    """Ray Train's torch set-up for workers that save their cell when they are asked to go."""
+class PreemptibleTorchConfig(TorchConfig):  # type: ignore[misc]
+    """Ray Train's torch configuration for workers that save their cell when they are asked to stop."""
 
     @property
-    def backend_cls(self) -> type[ListeningBackend]:
-        return ListeningBackend
+    def backend_cls(self) -> type[PreemptibleBackend]:
+        return PreemptibleBackend

@@ -18,126 +18,144 @@ from orchestrator.record.places import Places
 from orchestrator.record.result import TrialResult
 from orchestrator.run import worker
 from orchestrator.run.cluster import cluster
-from orchestrator.run.desk import Failure
-from orchestrator.run.fleet import fitting
+from orchestrator.run.fleet import count_lanes_that_fit, open_fleet
 from orchestrator.run.job import Job, Listener
-from orchestrator.run.jobs import jobs
-from orchestrator.run.schedule import lanes
-from orchestrator.run.share import sized
-from orchestrator.study.study import Study
+from orchestrator.run.jobs import make_jobs
+from orchestrator.run.messages import Failure
+from orchestrator.run.share import resolve_auto_gpus
 from stats.names import BASELINE
 from training.errors import StudyError
-from training.scoring import Shard
+from training.shards import Shard
 
-STEPS = 16
-WARM = 6  # first steps, in which memory is laid out and kernels are loaded
-HELD_OUT = 64  # pairs
+PROBE_STEPS = 16
+WARM_UP_STEPS = 6  # in which memory is laid out and kernels are loaded
+PROBE_PAIRS = 64  # held-out pairs
+
+TimedResult = tuple[list[float], TrialResult]  # the time at which each step ended, and the cell's result
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: of an arm before and after its steps, of a step, of scoring a held-out pair."""
+    """How fast arms are, in seconds.
 
-    around: float
+    Attributes:
+        outside_steps: What an arm spends before and after its steps, without scoring.
+        step: One optimiser step.
+        pair: Scoring one held-out pair.
+    """
+
+    outside_steps: float
     step: float
     pair: float
 
-    def arm(self, steps: int, held_out: float) -> float:
-        """Seconds of an arm of so many steps that scores so many pairs."""
-        return self.around + steps * self.step + held_out * self.pair
+    def arm_seconds(self, steps: int, heldout_pairs: float) -> float:
+        """Return how long an arm takes that makes so many steps and scores so many pairs."""
+        return self.outside_steps + steps * self.step + heldout_pairs * self.pair
 
 
 def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
-    """The plan's time, from a short arm of its first open cell's method trained here.
+    """Return how long the plan takes, as a line of text, after training a short arm of its first open cell.
 
-    Neither the record nor the study's own folders are touched. Raises StudyError for what would end the
-    study's cells the same way.
+    This writes neither to the record nor into the study's own folders.
+
+    Raises:
+        StudyError: for what would end the study's cells the same way.
     """
     study, first = plan.study, plan.open[0]
-    short = study.training.model_copy(update={"max_steps": STEPS})
-    small = study.model_copy(update={"training": short})
-    sample = _sample(tables, STEPS * short.batch_size)
-    # Two arms: what a lane pays once, its imports, is in the first.
+    short = study.training.model_copy(update={"max_steps": PROBE_STEPS})
+    sample = _sample(tables, PROBE_STEPS * short.batch_size)
+    # Two arms: the first pays what a lane pays once, its imports.
     trials = [replace(first, split=BASELINE, groups=None, training=short, seed=seed) for seed in (0, 1)]
-    with cluster(verbose), _scratch(plan.places) as scratch:
-        small = sized(small, plan.places.cache)
-        shape = small.shape_of(first.method)
-        width = study.resources.lanes or fitting(shape)
-        with lanes(small, scratch, lambda: {shape: 1}, _timed) as (desk, _):
-            for job in jobs(small, sample, scratch, trials, desk):
-                # Not where the study's unfinished cells are.
-                apart = replace(job, work=f"{scratch.root}/{job.key}", checkpoint_every=None)
-                steps, result = _done(small, desk, apart)
-    held_out = int((sample.groups[BASELINE]["fold"] == "heldout").sum())
-    found = pace(steps, float(result.facts["seconds_cell"]), float(result.facts["seconds_heldout"]), held_out)
-    scored = [(tables.groups[trial.split]["fold"] == "heldout").sum() for trial in plan.open]
-    seconds = found.arm(study.training.max_steps, sum(scored) / len(scored))
-    return plan.time(seconds, f"from {STEPS} steps and {held_out} held-out pairs here", width)
+    with cluster(verbose), _temporary_places(plan.places) as places:
+        probed = resolve_auto_gpus(study.model_copy(update={"training": short}), plan.places.cache)
+        shape = probed.shape_of(first.method)
+        lanes = study.resources.lanes or count_lanes_that_fit(shape)
+        with open_fleet(probed, places, lambda: {shape: 1}, _run_timed) as (desk, _):
+            for job in make_jobs(probed, sample, places, trials, desk):
+                # In a store of its own, away from the study's unfinished cells.
+                apart = replace(job, store=f"{places.root}/{job.key}", checkpoint_every=None)
+                step_ends, result = _result(desk, apart, probed.faults.max_attempts)
+    cell_s, heldout_s = float(result.facts["seconds_cell"]), float(result.facts["seconds_heldout"])
+    heldout_pairs = _count_heldout(sample.groups[BASELINE])
+    pace = pace_of(step_ends, cell_s, heldout_s, heldout_pairs)
+    planned_pairs = [_count_heldout(tables.groups[trial.split]) for trial in plan.open]
+    seconds = pace.arm_seconds(study.training.max_steps, sum(planned_pairs) / len(planned_pairs))
+    return plan.time(seconds, f"from {PROBE_STEPS} steps and {heldout_pairs} held-out pairs here", lanes)
 
 
-def pace(steps: Sequence[float], cell_s: float, held_out_s: float, held_out: int) -> Pace:
-    """What a short arm says: when its steps ended, its seconds in all, those of its held-out pairs."""
-    step = (steps[-1] - steps[WARM - 1]) / (len(steps) - WARM)
-    around = max(0.0, cell_s - held_out_s - len(steps) * step)
-    return Pace(around, step, held_out_s / held_out)
+def pace_of(step_ends: Sequence[float], cell_s: float, heldout_s: float, heldout_pairs: int) -> Pace:
+    """Return the pace of a cell with one short arm.
+
+    Args:
+        step_ends: The time at which each step ended.
+        cell_s: Seconds of the whole cell.
+        heldout_s: Seconds of scoring its held-out pairs.
+    """
+    step = (step_ends[-1] - step_ends[WARM_UP_STEPS - 1]) / (len(step_ends) - WARM_UP_STEPS)
+    outside_steps = max(0.0, cell_s - heldout_s - len(step_ends) * step)
+    return Pace(outside_steps, step, heldout_s / heldout_pairs)
 
 
-def _timed(work: Job | Shard, report: Listener) -> tuple[list[float], TrialResult] | None:
-    """What a lane does, with the time at which each step ended."""
+def _run_timed(work: Job | Shard, report: Listener) -> TimedResult | None:
+    """Do the work of a lane; for a job, also return the time at which each step ended."""
     if not isinstance(work, Job):
         worker.run(work, report)
         return None
-    clock = Clock(report)
-    return clock.ended, worker.run_trial(work, clock)
+    clock = StepClock(report)
+    return clock.step_ends, worker.run_trial(work, clock)
 
 
 @dataclass
-class Clock:
-    """Passes on what a cell reports, and notes when each of its steps ended."""
+class StepClock:
+    """A listener that passes everything on, and notes when each step ended."""
 
-    report: Listener
-    ended: list[float] = field(default_factory=list)
+    listener: Listener
+    step_ends: list[float] = field(default_factory=list)
 
     def __call__(self, arm: str, step: int, total: int) -> bool | None:
-        self.ended.append(time.monotonic())
-        return self.report(arm, step, total)
+        self.step_ends.append(time.monotonic())
+        return self.listener(arm, step, total)
 
     def kept(self, uri: str, step: int) -> None:
-        self.report.kept(uri, step)
+        self.listener.kept(uri, step)
 
 
-def _done(study: Study, desk: ray.actor.ActorHandle, job: Job) -> tuple[list[float], TrialResult]:
-    """A job's outcome; memory that is too small halves its micro-batch, as it would in a sweep."""
+def _result(desk: ray.actor.ActorHandle, job: Job, max_attempts: int) -> TimedResult:
+    """Run a job to its end. If memory is too small, its micro-batch is halved, as it would be in a sweep."""
     attempts = 0
     while failure := cast(Failure | None, ray.get(desk.run.remote(job))):
         attempts += 1
         if not failure.retriable:
             raise StudyError(failure.error)
-        if attempts == study.faults.max_attempts:
+        if attempts == max_attempts:
             raise RuntimeError(f"the probe failed: {failure.error}\n{failure.traceback}")
-    return cast(tuple[list[float], TrialResult], ray.get(desk.take.remote(job.key)))
+    return cast(TimedResult, ray.get(desk.take.remote(job.key)))
 
 
-def _sample(tables: StudyTables, training: int) -> StudyTables:
-    """Some of the pairs, drawn so that long and short ones are in it as they are in all."""
-    every = tables.groups[BASELINE]
-    some = [
-        fold.sample(min(wanted, len(fold)), random_state=0)
-        for name, wanted in (("train", training), ("heldout", HELD_OUT))
-        if len(fold := every[every["fold"] == name])
+def _count_heldout(groups: pd.DataFrame) -> int:
+    return int((groups["fold"] == "heldout").sum())
+
+
+def _sample(tables: StudyTables, training_pairs: int) -> StudyTables:
+    """Draw some of the pairs at random, so that long and short ones are as frequent as in all of them."""
+    groups = tables.groups[BASELINE]
+    folds = [
+        pairs.sample(min(wanted, len(pairs)), random_state=0)
+        for fold, wanted in (("train", training_pairs), ("heldout", PROBE_PAIRS))
+        if len(pairs := groups[groups["fold"] == fold])
     ]
-    sample = pd.concat(some, ignore_index=True)
+    sample = pd.concat(folds, ignore_index=True)
     pairs = tables.corpus.pairs
-    kept = pairs[pairs["pair_id"].isin(sample["pair_id"])].reset_index(drop=True)
-    return StudyTables(replace(tables.corpus, pairs=kept), {BASELINE: sample})
+    sampled_pairs = pairs[pairs["pair_id"].isin(sample["pair_id"])].reset_index(drop=True)
+    return StudyTables(replace(tables.corpus, pairs=sampled_pairs), {BASELINE: sample})
 
 
 @contextmanager
-def _scratch(here: Places) -> Iterator[Places]:
-    """Places that are gone afterwards; beside the study's own, where every node reaches them."""
-    here.out.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="probe-", dir=here.out))
+def _temporary_places(places: Places) -> Iterator[Places]:
+    """Yield places that are removed afterwards, beside the study's own, which every node can reach."""
+    places.out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="probe-", dir=places.out))
     try:
-        yield Places(here.study, folder)
+        yield Places(places.study, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Ray Tune's side of an agenda: which cell becomes the next trial."""
+"""A Ray Tune searcher that turns the cells of an agenda into trials."""
 
 import json
 from collections import Counter
@@ -16,27 +16,31 @@ from orchestrator.study.trial import Trial
 class CellSearcher(Searcher):  # type: ignore[misc]
     """Suggests the agenda's cells, as `{"cell": trial_id}`, while there is room.
 
-    `shapes`: of each method's cells; `room(shape)`: how many cells of it may be under way at once. What a
-    cell came to is no business of a searcher: the recorder tells the agenda once it is in the record, where
-    another driver finds it, so that all there is to save is which cells are under way.
+    A searcher need not learn the result of a cell: the callback gives it to the agenda once it is in the
+    record, where another driver finds it. All there is to save is therefore which cells are under way.
+
+    Args:
+        shapes: The shape of each method's cells.
+        capacity: Returns how many cells of a shape may be under way at the same time.
     """
 
-    def __init__(self, agenda: Agenda, shapes: Mapping[str, Shape], room: Callable[[Shape], int]) -> None:
+    def __init__(self, agenda: Agenda, shapes: Mapping[str, Shape], capacity: Callable[[Shape], int]) -> None:
         super().__init__()
-        self._agenda, self._shapes, self._room = agenda, shapes, room
-        self._running: dict[str, Trial] = {}  # by Tune's trial id
+        self._agenda, self._shapes, self._capacity = agenda, shapes, capacity
+        self._under_way: dict[str, Trial] = {}  # by Tune's id of a trial
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: a Tuner keeps itself for a restore, and a sweep makes its searcher from the record."""
+        """Return nothing: Tune keeps its searcher for a restore, but a sweep resumes from the record."""
         return {}
 
+    # Tune names the parameters: `trial_id` is its own id of a trial.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        held = Counter(self._shapes[trial.method] for trial in self._running.values())
-        free = {method for method, shape in self._shapes.items() if held[shape] < self._room(shape)}
-        # Tune asks many times a second, mostly while there is no room.
+        counts = Counter(self._shapes[trial.method] for trial in self._under_way.values())
+        free = {method for method, shape in self._shapes.items() if counts[shape] < self._capacity(shape)}
+        # Tune asks many times per second, mostly while there is no room.
         trial = self._agenda.next(lambda trial: trial.method in free) if free else None
         if trial:
-            self._running[trial_id] = trial
+            self._under_way[trial_id] = trial
             return {"cell": trial.trial_id}
         finished: str = Searcher.FINISHED
         return None if self._agenda.open else finished
@@ -44,19 +48,19 @@ class CellSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._running.pop(trial_id, None)
+        self._under_way.pop(trial_id, None)
 
     def save(self, checkpoint_path: str) -> None:
-        cells = {trial_id: trial.trial_id for trial_id, trial in self._running.items()}
+        cells = {tune_id: trial.trial_id for tune_id, trial in self._under_way.items()}
         Path(checkpoint_path).write_text(json.dumps(cells))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Take the cells that were under way, and none of the others that fit, as handed out again."""
+        """Mark the cells that were under way, and no others, as handed out again."""
         cells: dict[str, str] = json.loads(Path(checkpoint_path).read_text())
         for tune_id, cell in cells.items():
 
-            def same(trial: Trial, cell: str = cell) -> bool:
+            def is_cell(trial: Trial, cell: str = cell) -> bool:
                 return trial.trial_id == cell
 
-            if trial := self._agenda.next(same):
-                self._running[tune_id] = trial
+            if trial := self._agenda.next(is_cell):
+                self._under_way[tune_id] = trial

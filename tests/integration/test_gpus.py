@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from test_mps import FAKE
+from test_mps import FAKE_CONTROL
 
 from orchestrator.run import mps
 from orchestrator.run.share import smallest_card
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake = tmp_path / "bin" / mps.CONTROL
     fake.parent.mkdir()
-    fake.write_text(FAKE.format(notes=tmp_path / "notes"))
+    fake.write_text(FAKE_CONTROL.format(notes=tmp_path / "notes"))
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
     return tmp_path / "notes"
@@ -41,7 +41,7 @@ def nodes(notes: Path) -> Iterator[Cluster]:
 def test_gpu_nodes_are_measured_and_looked_after_when_they_come(
     nodes: Cluster, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mps, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(mps, "LOOK_FOR_NODES_EVERY_S", 0.2)
     with pytest.raises(StudyError, match="has none; give a number"):
         smallest_card(lambda: 1)
     with mps.sharing([0.5]) as environment:

@@ -52,13 +52,13 @@ FATES = [
 
 def fake_trainer(job: Job, report: Listener) -> TrialResult:
     fate = job.trial.split
-    work = Path(job.work)
+    work = Path(job.store)
     first = not (work / "begun").exists()
     work.mkdir(parents=True, exist_ok=True)
     (work / "begun").touch()
     if fate == "fine":
         for step in (1, 2):
-            report.kept(f"{job.work}/checkpoint-{step}", step)
+            report.kept(f"{job.store}/checkpoint-{step}", step)
         # An arm goes on after a checkpoint. Ray Train hears of one at its next look at the worker, which here
         # may be gone by then, with the cell that follows.
         until = time.monotonic() + 30
@@ -120,7 +120,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
             agenda = Listed(trials, {})
             schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, Lines(), fake_trainer)
         table = ledger.cells(trials)
-        table["work"] = [job.work for job in jobs]
+        table["work"] = [job.store for job in jobs]
         runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}
     table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
     tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")

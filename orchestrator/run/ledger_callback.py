@@ -1,0 +1,137 @@
+"""A Ray Tune callback that records what becomes of each cell."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+
+from orchestrator.plan.agenda import Agenda
+from orchestrator.plan.display import Event, Watcher
+from orchestrator.plan.progress import Progress
+from orchestrator.record.ledger import Ledger
+from orchestrator.run.job import Job
+from orchestrator.run.messages import Failure
+from orchestrator.study.trial import Trial
+from stats.status import CellStatus
+from training.checkpoint_store import CheckpointStore
+
+TRACEBACK_CHARACTERS = 4500  # of a traceback's end, where the error is
+SHOW_PROGRESS_EVERY_S = 1.0
+RECORD_PROGRESS_EVERY_S = 30.0  # for those who watch from elsewhere
+
+
+@dataclass
+class LedgerCallback(tune.Callback):
+    """Writes into the ledger, on the driver, what becomes of each cell as it happens.
+
+    Tune passes its arguments by keyword: `trial` is Tune's own, called `tune_trial` here.
+
+    Attributes:
+        jobs: By trial_id.
+        run_ids: The cells' MLflow runs, by trial_id.
+        finished: How many cells have finished.
+    """
+
+    ledger: Ledger
+    jobs: Mapping[str, Job]
+    desk: ray.actor.ActorHandle
+    provenance: Mapping[str, str]
+    watcher: Watcher
+    agenda: Agenda
+    finished: int = 0
+    run_ids: dict[str, str] = field(default_factory=dict)
+    _shown_at: float = 0.0
+    _recorded_at: float = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune keeps its callbacks for a restore, but a sweep resumes from the record."""
+        return {}
+
+    def on_step_begin(self, **info: Any) -> None:
+        """See how far the running cells are. Tune calls this several times per second."""
+        now = time.monotonic()
+        if now - self._shown_at < SHOW_PROGRESS_EVERY_S:
+            return
+        self._shown_at = now
+        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
+        self.watcher.running(progress)
+        if now - self._recorded_at >= RECORD_PROGRESS_EVERY_S:
+            self._recorded_at = now
+            for trial_id, cell_progress in progress.items():
+                self.ledger.note(self.run_ids[trial_id], str(cell_progress))
+
+    def on_trial_start(self, **info: Any) -> None:
+        self._run_id(self._trial(info["trial"]))
+
+    def on_trial_recover(self, **info: Any) -> None:
+        tune_trial: TuneTrial = info["trial"]
+        trial = self._trial(tune_trial)
+        error = self._failures(trial)[-1].error
+        text = f"attempt {tune_trial.num_failures} failed, trying again: {error}"
+        self.watcher.tell(Event(trial, CellStatus.RETRIED, text))
+
+    def on_trial_complete(self, **info: Any) -> None:
+        tune_trial: TuneTrial = info["trial"]
+        trial = self._trial(tune_trial)
+        _free_memory(tune_trial)
+        if tune_trial.last_result["error"]:
+            self._fail(trial)
+            return
+        result = ray.get(self.desk.take.remote(trial.trial_id))
+        self.ledger.finish(self._run_id(trial), result, self._attempt_tags(trial, succeeded=1))
+        CheckpointStore(self.jobs[trial.trial_id].store).clear()  # the record holds it now
+        self.agenda.ended(trial, result)
+        self.finished += 1
+        text = f"done ({self.finished}, {len(self.agenda.open)} to go)"
+        self.watcher.tell(Event(trial, CellStatus.FINISHED, text))
+
+    def on_trial_error(self, **info: Any) -> None:
+        tune_trial: TuneTrial = info["trial"]
+        _free_memory(tune_trial)
+        self._fail(self._trial(tune_trial))
+
+    def _trial(self, tune_trial: TuneTrial) -> Trial:
+        return self.jobs[tune_trial.config["cell"]].trial
+
+    def _run_id(self, trial: Trial) -> str:
+        """Return the cell's MLflow run, which is opened at the first call."""
+        if trial.trial_id not in self.run_ids:
+            self.run_ids[trial.trial_id] = self.ledger.start(trial, self.provenance)
+            self.watcher.tell(Event(trial, CellStatus.STARTED, "started"))
+        return self.run_ids[trial.trial_id]
+
+    def _fail(self, trial: Trial) -> None:
+        last = self._failures(trial)[-1]
+        tags = {
+            "traceback": last.traceback[-TRACEBACK_CHARACTERS:],
+            "log_cell": str(self.jobs[trial.trial_id].log),
+            "log_ray": last.logs,
+        }
+        self.ledger.fail(self._run_id(trial), last.error, self._attempt_tags(trial, succeeded=0) | tags)
+        self.agenda.ended(trial, None)
+        self.watcher.tell(Event(trial, CellStatus.FAILED, f"failed: {last.error}"))
+
+    def _attempt_tags(self, trial: Trial, succeeded: int) -> dict[str, str]:
+        """Return how many attempts were made, and why each failed one failed."""
+        failures: list[Failure] = ray.get(self.desk.failures.remote(trial.trial_id))
+        tags = {f"attempt_{number}": failure.error for number, failure in enumerate(failures, start=1)}
+        return {"attempts": str(len(failures) + succeeded), **tags}
+
+    def _failures(self, trial: Trial) -> list[Failure]:
+        """Return the failed attempts. If the Tune trial's own process died, the desk may know of none."""
+        failures: list[Failure] = ray.get(self.desk.failures.remote(trial.trial_id))
+        return failures or [Failure("its Tune trial was lost before it reached a lane", retriable=True)]
+
+
+def _free_memory(tune_trial: TuneTrial) -> None:
+    """Drop what Tune keeps of an ended trial although nobody asks for it: it adds up over thousands of cells.
+
+    That is the running means of its metrics (13 KB), and the future with its process's first report.
+    """
+    tune_trial.run_metadata.metric_analysis.clear()
+    tune_trial.run_metadata.metric_n_steps.clear()
+    tune_trial._default_result_or_future = None

@@ -1,0 +1,41 @@
+"""What lanes and the desk tell each other, beside work and its results."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.study.shape import Shape
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt ended without a result.
+
+    Attributes:
+        retriable: False for a mistake in the study or its data, with which another attempt would end the
+            same way.
+        logs: Where Ray keeps what the worker printed: the node's address and a path.
+        halve_micro_batch: Whether the next attempt should use half the micro-batch.
+    """
+
+    error: str
+    retriable: bool
+    traceback: str = ""
+    logs: str = ""
+    halve_micro_batch: bool = False
+
+
+@dataclass(frozen=True)
+class FirstWorker:
+    """How the desk reaches the worker group of a lane.
+
+    Attributes:
+        actor: The actor of the group's first worker.
+        logs: Where Ray keeps what that worker prints: the node's address and a path.
+        placement: The placement group that holds the resources of all workers.
+        shape: The shape of the lane.
+    """
+
+    actor: Any
+    logs: str
+    placement: Any
+    shape: Shape

@@ -1,0 +1,70 @@
+"""How many lanes of each shape fit on the nodes of a cluster."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.study.shape import Shape
+
+ROUNDING = 1e-6  # of sums of GPU shares
+
+
+@dataclass
+class NodeRoom:
+    """What is free on a node: CPUs, and the free share of each card."""
+
+    cpus: float
+    cards: list[float] = field(default_factory=list)
+
+    def place(self, shape: Shape) -> bool:
+        """Place one worker if it fits. A share of a card lies on one card."""
+        if self.cpus < shape.cpus_per_worker:
+            return False
+        card_count, share = -int(-shape.gpus // 1), min(shape.gpus, 1.0)
+        cards = [card for card, free in enumerate(self.cards) if free > share - ROUNDING][:card_count]
+        if len(cards) < card_count:
+            return False
+        self.cpus -= shape.cpus_per_worker
+        for card in cards:
+            self.cards[card] -= share
+        return True
+
+
+def allocate_lanes(
+    nodes: Iterable[tuple[float, int]], cells_left: Mapping[Shape, int], max_lanes: int | None = None
+) -> dict[Shape, int]:
+    """Return how many lanes of each shape a cluster should hold.
+
+    While one more lane fits, it goes to the shape with the most cells per lane. A shape never gets more lanes
+    than it has cells. A shape with cells gets one lane even if it does not fit: the cluster may be growing.
+
+    Args:
+        nodes: CPUs and GPUs of each node.
+        cells_left: Cells of each shape that have not ended.
+        max_lanes: The most lanes of one shape; with None, there is no limit.
+    """
+    rooms = [NodeRoom(cpus, [1.0] * gpus) for cpus, gpus in nodes]
+    lanes = {shape: 0 for shape, cells in cells_left.items() if cells}
+    full: set[Shape] = set()
+    while True:
+        growing = [
+            shape
+            for shape, count in lanes.items()
+            if shape not in full and count < cells_left[shape] and (max_lanes is None or count < max_lanes)
+        ]
+        if not growing:
+            return {shape: max(1, count) for shape, count in lanes.items()}
+        shape = max(growing, key=lambda shape: cells_left[shape] / (lanes[shape] + 1))
+        if _place_lane(shape, rooms):
+            lanes[shape] += 1
+        else:
+            full.add(shape)
+
+
+def _place_lane(shape: Shape, rooms: list[NodeRoom]) -> bool:
+    """Place all workers of a lane, or none."""
+    before = [(room.cpus, list(room.cards)) for room in rooms]
+    if all(any(room.place(shape) for room in rooms) for _ in range(shape.workers)):
+        return True
+    for room, (cpus, cards) in zip(rooms, before, strict=True):
+        room.cpus, room.cards = cpus, cards
+    return False

@@ -17,7 +17,7 @@ from stats.evidence.sequential import Looks, decide
 from stats.evidence.sums import user_sums
 from stats.page import fonts, report, weight_report
 from stats.page.korean import KOREAN, WITH_NUMBERS
-from stats.page.page import TITLES
+from stats.page.page import FIGURE_TITLES
 from stats.page.published_report import published_report
 from stats.rule.published import read
 from tests.test_report import compared, study
@@ -36,8 +36,8 @@ KNOWN = {word.lower() for word in f"{ENGLISH} {LABELS}".split()}
 
 
 def said() -> set[str]:
-    """Every text that the sources say: the first argument of `say(...)`, and of `say.times` as its key."""
-    texts = set(TITLES.values())
+    """Every text that the sources say: the first argument of `say(...)`, and of `say.plural` as its key."""
+    texts = set(FIGURE_TITLES.values())
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
@@ -45,11 +45,11 @@ def said() -> set[str]:
             name = ast.unparse(node.func)
             if name in ("say", "page.say"):
                 text = node.args[0]
-                if isinstance(text, ast.Subscript):  # TITLES[name]
+                if isinstance(text, ast.Subscript):  # FIGURE_TITLES[name]
                     continue
                 assert isinstance(text, ast.Constant), f"{path.name}:{node.lineno}: not a plain text"
                 texts.add(text.value)
-            elif name.endswith("say.times"):
+            elif name.endswith("say.plural"):
                 texts.add(f"{{number}} {ast.literal_eval(node.args[1])}")
     return texts
 
@@ -109,7 +109,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["undecided", "at the most seeds, 4"],
         ["open", "its cell of seed 3 failed"],
     ]
-    return report.write(comparison, {"study": "s"}, True, out, comparison.verdicts, "ko", (decided, looks))
+    return report.write(comparison, {"study": "s"}, True, out, comparison.published.verdicts, "ko", (decided, looks))
 
 
 def test_a_whole_report_is_korean(page: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_published_report_is_korean_and_says_the_same_numbers(tmp_path: Path
         for language in ("ko", "en")
     )
     assert not foreign(korean, set(re.findall("[a-z]+", " ".join(files[1]["split"]))))
-    assert "dpo의 평균 7개 중 0과 다른 것은 0개이며, 가장 작은 p는 0.264" in korean.read_text(
+    assert "dpo의 평균 7개 중 0과 다른 것은 0개이며, 가장 작은 보정 p는 0.264" in korean.read_text(
         encoding="utf-8"
     )
 

@@ -15,10 +15,10 @@ from bench.designs import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, simula
 from stats.evidence.boundaries import Spending, nominal, reach, sequential_p
 from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
 from stats.evidence.sequential import OPEN, Looks, Path, decide, family, holm
-from stats.evidence.simulate import Truth, outcomes
+from stats.evidence.simulate import SimulatedStudy, outcomes
 from stats.evidence.sums import user_sums
 from stats.page.page import Page
-from stats.page.sections_seeds import decisions
+from stats.page.sections.decisions import decisions
 from stats.page.words import Words
 
 LOOKS = Looks(start=3, most=8)
@@ -133,7 +133,7 @@ def test_holm_is_statsmodels() -> None:
     assert holm(p) == pytest.approx(np.array([multipletests(row, method="holm")[1] for row in p]))
 
 
-def simulated(diffs: Mapping[str, float], truth: Truth, seed: int = 0) -> pd.DataFrame:
+def simulated(diffs: Mapping[str, float], truth: SimulatedStudy, seed: int = 0) -> pd.DataFrame:
     """User sums of splits with planted diffs, pp."""
     rng = np.random.default_rng(seed)
     frames = []
@@ -144,7 +144,7 @@ def simulated(diffs: Mapping[str, float], truth: Truth, seed: int = 0) -> pd.Dat
 
 
 PREDICTIONS = {"up": "A > B", "down": "A > B", "none": "A = B", "look": "exploratory"}
-WIDE = Truth(8, 60, 20, sd_seed=0.04, sd_user=0.05, sd_pair=0.1, sd_noise=0.99)
+WIDE = SimulatedStudy(8, 60, 20, sd_seed=0.04, sd_user=0.05, sd_pair=0.1, sd_noise=0.99)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_only_the_beginning_of_a_split_counts_in_whatever_order_cells_finish(sum
 @pytest.mark.parametrize("seed", range(3))
 def test_claims_are_kept_whatever_finishes_next(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    truth = Truth(8, 40, 8, sd_seed=0.05, sd_user=0.1, sd_pair=0.2, sd_noise=0.95)
+    truth = SimulatedStudy(8, 40, 8, sd_seed=0.05, sd_user=0.1, sd_pair=0.2, sd_noise=0.95)
     diffs = {"up": 8.0, "down": -5.0, "none": 0.0, "look": 3.0}
     sums = simulated(diffs, truth, seed)
     cells = [(split, number) for split in diffs for number in range(8)]
@@ -199,7 +199,7 @@ def test_claims_are_kept_whatever_finishes_next(seed: int) -> None:
 
 
 def test_nothing_is_called_practically_null_with_many_pairs() -> None:
-    truth = Truth(8, 80, 60, sd_seed=0.0, sd_user=0.02, sd_pair=0.05, sd_noise=0.99)
+    truth = SimulatedStudy(8, 80, 60, sd_seed=0.0, sd_user=0.02, sd_pair=0.05, sd_noise=0.99)
     found = by_split(
         decide(simulated({"none": 0.0}, truth), {"none": "A = B"}, Looks(3, 8, margin_pp=3.0), SEEDS)
     )
@@ -229,7 +229,7 @@ def test_a_diff_at_the_margin_is_rarely_called_practically_null() -> None:
 
 
 def test_where_users_are_the_uncertainty_no_seed_is_spent_on_it() -> None:
-    truth = Truth(4, 20, 5, sd_seed=0.0, sd_user=0.3, sd_pair=0.9, sd_noise=0.2)
+    truth = SimulatedStudy(4, 20, 5, sd_seed=0.0, sd_user=0.3, sd_pair=0.9, sd_noise=0.2)
     found = decide(simulated({"up": 3.0}, truth, 1), {"up": "A > B"}, LOOKS, {"dpo": range(8)})
     (row,) = found.to_dict("records")
     assert (row["state"], row["seeds"]) == (UNDECIDED, 4)
@@ -239,7 +239,7 @@ def test_where_users_are_the_uncertainty_no_seed_is_spent_on_it() -> None:
 
 
 def test_as_many_pairs_as_are_asked_for_decide() -> None:
-    truth = Truth(6, 60, 5, sd_seed=0.01, sd_user=0.1, sd_pair=0.9, sd_noise=0.3)
+    truth = SimulatedStudy(6, 60, 5, sd_seed=0.01, sd_user=0.1, sd_pair=0.9, sd_noise=0.3)
     looks, seeds = Looks(6, 6), {"dpo": range(6)}
     row = decide(simulated({"up": 5.0}, truth, 1), {"up": "A > B"}, looks, seeds).iloc[0]
     factor = row["needed_pairs"] / (2 * 60 * 5)
@@ -255,7 +255,7 @@ def test_as_many_pairs_as_are_asked_for_decide() -> None:
 
 @pytest.mark.parametrize("users", [1, 3])
 def test_tables_without_an_interval_get_an_answer(users: int) -> None:
-    sums = simulated({"up": 0.0}, Truth(4, users, 3), seed=1)
+    sums = simulated({"up": 0.0}, SimulatedStudy(4, users, 3), seed=1)
     if users > 1:
         sums["correct"] = sums["pairs"]  # every arm is right everywhere
     (row,) = decide(sums, {"up": "A > B"}, LOOKS, {"dpo": range(8)}).to_dict("records")

@@ -12,7 +12,7 @@ from orchestrator.record.places import Places
 from orchestrator.study.shape import Resources
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
-from stats.text import times
+from stats.text import plural
 
 if TYPE_CHECKING:
     from orchestrator.record.ledger import Ledger
@@ -75,7 +75,7 @@ class Plan:
         return "\n".join(lines)
 
     def _size(self) -> str:
-        planned = times(len(self.agenda.planned), "cell")
+        planned = plural(len(self.agenda.planned), "cell")
         return f"{planned} of at most {len(self.trials)}" if self.study.adaptive else planned
 
     def _estimate(self) -> str:
@@ -87,7 +87,7 @@ class Plan:
         ]
         if not known:
             return "time: not known before a first cell of this study is finished; --probe trains a few steps"
-        return self.time(median(known), f"median of {times(len(known), 'finished cell')}")
+        return self.time(median(known), f"median of {plural(len(known), 'finished cell')}")
 
     def time(self, arm_s: float, source: str, lanes: int | None = None) -> str:
         """What the open cells need if an arm takes `arm_s` seconds, on so many lanes or the study's."""
@@ -95,7 +95,7 @@ class Plan:
         lanes = lanes or need.lanes or 1
         seconds = arm_s * sum(len(trial.arms) for trial in self.open)
         said = f"time: {span(arm_s)} an arm ({source}); "
-        said += f"{span(seconds / lanes)} to go on {times(lanes, 'lane')}, start-up aside"
+        said += f"{span(seconds / lanes)} to go on {plural(lanes, 'lane')}, start-up aside"
         cards = 0 if need.gpus_per_worker == "auto" else need.workers * need.gpus
         return f"{said}; {seconds * cards / 3600:.2g} GPU hours" if cards else said
 

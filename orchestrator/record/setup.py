@@ -12,7 +12,7 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
     training, say = study.training, Words(study.language)
     pairs = corpus.pairs
     dropped = [
-        say("{count} {why}", count=count, why=say.of(why)) for why, count in corpus.dropped.items() if count
+        say("{count} {why}", count=count, why=say.word(why)) for why, count in corpus.dropped.items() if count
     ]
     methods = [
         say("{name} (published: {file})", name=name, file=study.published[name].name)

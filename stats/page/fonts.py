@@ -1,4 +1,4 @@
-"""Fonts of figures: the installed ones that have the letters of a report's language."""
+"""Fonts of figures: the installed fonts that have the letters of a page's language."""
 
 import logging
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from stats.page.language import Language
 from stats.page.words import Words
 
 log = logging.getLogger(__name__)
-LATIN = "DejaVu Sans"  # comes with matplotlib
-# Most wanted first. Of Noto Sans CJK matplotlib reads the Japanese face, which has Hangul too.
+LATIN_FONT = "DejaVu Sans"  # comes with matplotlib
+# The most wanted font comes first. Matplotlib reads the Japanese face of Noto Sans CJK, which has Hangul too.
 KOREAN_FONTS = (
     "Noto Sans CJK KR",
     "Noto Sans CJK JP",
@@ -23,30 +23,33 @@ KOREAN_FONTS = (
 
 
 @contextmanager
-def labelled(say: Words) -> Iterator[Words]:
-    """Within it figures are drawn and saved with the words it gives: those of `say`, or, where no font has
-    Korean letters, English ones, and a warning that says what to install."""
-    families = fonts(say.language)
+def figure_words(say: Words) -> Iterator[Words]:
+    """Set the fonts in which figures are drawn and saved, and yield the words to label them with.
+
+    The words are those of `say`. Where no installed font has Korean letters they are English, and a warning
+    says what to install.
+    """
+    families = font_families(say.language)
     if families is None:
         log.warning("figures have English labels: no Korean font is installed (apt-get install fonts-nanum)")
-        say, families = Words(), fonts("en")
+        say, families = Words(), font_families("en")
     with rc_context({"font.family": families}):
         yield say
 
 
-def fonts(language: Language) -> list[str] | None:
-    """Font families for figures, Latin first; None where no font for the language is installed."""
+def font_families(language: Language) -> list[str] | None:
+    """Return the font families for figures, Latin first; None where no font for the language is installed."""
     if language == "en":
-        return [LATIN]
-    known = font_manager.fontManager
-    if not _installed():  # matplotlib's own list is as old as its cache
+        return [LATIN_FONT]
+    manager = font_manager.fontManager
+    if not _korean_font():  # matplotlib's own list is as old as its cache
         for path in font_manager.findSystemFonts():
             if any(name in path for name in ("Nanum", "CJK", "NotoSansKR")):
-                known.addfont(path)
-    found = _installed()
-    return [LATIN, found] if found else None
+                manager.addfont(path)
+    korean_font = _korean_font()
+    return [LATIN_FONT, korean_font] if korean_font else None
 
 
-def _installed() -> str | None:
-    names = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in KOREAN_FONTS if name in names), None)
+def _korean_font() -> str | None:
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return next((name for name in KOREAN_FONTS if name in installed), None)

@@ -1,43 +1,43 @@
-"""Tables and numbers as Markdown text."""
+"""Markdown tables, and numbers as they are printed in them."""
 
 import math
 from typing import Any
 
 import pandas as pd
 
-NOTHING = "-"
+NO_VALUE = "-"
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A pipe table; a `|` inside a cell is escaped."""
+    """Return `frame` as a pipe table without its index; a `|` inside a value is escaped."""
     rows = [
         list(map(str, frame.columns)),
         ["---"] * len(frame.columns),
         *frame.astype(str).to_numpy().tolist(),
     ]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in rows)
 
 
 def signed(value: object, digits: int = 2) -> str:
-    """+1.56, or - where there is no number."""
-    return f"{value:+.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else NOTHING
+    """Return the number with its sign, such as +1.56; `-` where it is missing or infinite."""
+    return f"{value:+.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else NO_VALUE
 
 
 def plain(value: object, digits: int = 2) -> str:
-    """1.56, or - where there is no number."""
-    return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else NOTHING
+    """Return the number, such as 1.56; `-` where it is missing or infinite."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else NO_VALUE
 
 
 def probability(value: object) -> str:
-    """A p value with three decimals, never 0."""
+    """Return a p value with three decimals, never 0.000; `-` where it is missing."""
     if not isinstance(value, int | float) or not math.isfinite(value):
-        return NOTHING
+        return NO_VALUE
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
-def spans(low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1) -> list[str]:
-    """[+1.0, +2.0] of every pair of ends, - where there is none."""
+def intervals(low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1) -> list[str]:
+    """Return each interval as text, such as [+1.0, +2.0]; `-` where an end is missing or infinite."""
     return [
-        f"[{a:+.{digits}f}, {b:+.{digits}f}]" if math.isfinite(a) and math.isfinite(b) else NOTHING
+        f"[{a:+.{digits}f}, {b:+.{digits}f}]" if math.isfinite(a) and math.isfinite(b) else NO_VALUE
         for a, b in zip(low, high, strict=True)
     ]

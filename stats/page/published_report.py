@@ -1,15 +1,15 @@
-"""Published numbers, judged without any run: their report."""
+"""The report of published numbers, which were not run here."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from stats.comparison import compare_published
+from stats.compare import compare_published
 from stats.evidence.options import Options
 from stats.page import report
 from stats.page.language import Language
 from stats.page.words import Words
-from stats.rule.published import counted, restore
+from stats.rule.published import counts_in_128ths, restore
 from stats.rule.thresholds import PUBLISHED, PublishedRule
 
 
@@ -23,18 +23,34 @@ def published_report(
     other: pd.DataFrame | None = None,
     language: Language = "en",
 ) -> Path:
-    """Write report.md, verdicts.csv, changes.csv, further tables and figures; returns the report's path."""
+    """Judge published diffs and write their report, as `stats.page.report.write` does.
+
+    Args:
+        diffs: study, method, split, seed, diff_pp.
+        predictions: study, split, predicted.
+        reference: the method that the others are compared with.
+        out: a folder, made where it is missing.
+        other: the verdicts.csv of another version of the study, for the cross-check.
+
+    Returns:
+        The path of report.md.
+
+    Raises:
+        TableError: a table that `stats.comparison.compare_published` refuses.
+    """
     say = Words(language)
     comparison = compare_published(diffs, predictions, reference, rule, options)
-    found = diffs.groupby(["study", "method"], sort=False)["seed"].nunique().reset_index()
+    seed_counts = diffs.groupby(["study", "method"], sort=False)["seed"].nunique().reset_index()
     methods = [
-        f"{method} ({study}, {say.times(seeds, 'seed')})"
-        for study, method, seeds in found.itertuples(index=False, name=None)
+        f"{method} ({study}, {say.plural(seeds, 'seed')})"
+        for study, method, seeds in seed_counts.itertuples(index=False, name=None)
     ]
-    without = [split for split in dict.fromkeys(predictions["split"]) if split not in set(diffs["split"])]
+    without_diff = [
+        split for split in dict.fromkeys(predictions["split"]) if split not in set(diffs["split"])
+    ]
     metric = say("accuracy of the implicit reward on the training tail, A minus B")
-    if counted(restore(diffs)):
-        metric += say(", read as multiples of 1/128")
+    if counts_in_128ths(restore(diffs)):
+        metric += say(", restored to multiples of 1/128")
     setup = {
         "study": say(" and ").join(dict.fromkeys(diffs["study"])),
         "source": say(
@@ -43,6 +59,6 @@ def published_report(
         "methods": ", ".join(methods),
         "reference": reference,
         "metric": metric,
-        "predicted, but without any diff": ", ".join(without) or say("none"),
+        "predicted splits without a diff": ", ".join(without_diff) or say("none"),
     }
     return report.write(comparison, setup, generated=False, out=out, other=other, language=language)

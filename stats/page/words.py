@@ -1,4 +1,4 @@
-"""A report's words: English as the sources say them, or Korean by `stats/page/korean/`."""
+"""The words of a page: English as in the sources, or Korean from `stats/page/korean/`."""
 
 import re
 from collections.abc import Iterable
@@ -7,39 +7,39 @@ from functools import cache
 
 from stats.page.korean import KOREAN, WITH_NUMBERS
 from stats.page.language import Language
-from stats.text import times
+from stats.text import plural
 
 
 @dataclass(frozen=True)
 class Words:
-    """Says a text in the report's language. Labels, names and numbers stay."""
+    """Puts a text into the page's language. Labels, names and numbers stay as they are."""
 
     language: Language = "en"
 
     def __call__(self, text: str, /, **values: object) -> str:
-        """`text`, its named places filled; what has no Korean entry stays English."""
+        """Return a sentence with its named places filled. A text without a Korean entry stays English."""
         return (text if self.language == "en" else KOREAN.get(text, text)).format(**values)
 
-    def of(self, text: str) -> str:
-        """A word of a table: evidence, what an interval captures, a note; also one with numbers in it."""
+    def word(self, text: str) -> str:
+        """Return a word of a table: a heading, a kind of evidence or a note, also one that holds a number."""
         if self.language == "en":
             return text
         if text in KOREAN:
             return KOREAN[text]
         for pattern, korean in _patterns():
-            if found := pattern.fullmatch(text):
-                return korean.format(**found.groupdict())
+            if match := pattern.fullmatch(text):
+                return korean.format(**match.groupdict())
         return text
 
-    def each(self, texts: Iterable[str]) -> list[str]:
-        """`of` every text."""
-        return [self.of(text) for text in texts]
+    def words(self, texts: Iterable[str]) -> list[str]:
+        """Return `word` of every text."""
+        return [self.word(text) for text in texts]
 
-    def times(self, number: object, what: str) -> str:
-        """1 seed, 2 seeds."""
+    def plural(self, number: object, noun: str) -> str:
+        """Return a number with its noun: 1 seed, 2 seeds."""
         if self.language == "en":
-            return times(number, what)
-        return KOREAN[f"{{number}} {what}"].format(number=number)
+            return plural(number, noun)
+        return KOREAN[f"{{number}} {noun}"].format(number=number)
 
 
 @cache

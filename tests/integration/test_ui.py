@@ -25,7 +25,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from services import MlflowServer
 
 from orchestrator.record import views
-from orchestrator.record.places import places
+from orchestrator.record.places import places_of
 from orchestrator.study import grid
 from orchestrator.study.files import CONFIGS, load
 from orchestrator.study.study import Study
@@ -43,7 +43,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 WAIT_S = 60
 
 
-class Page:
+class ExperimentPage:
     """The study's experiment in a browser."""
 
     def __init__(self, browser: webdriver.Chrome, server: str, experiment: str) -> None:
@@ -104,12 +104,12 @@ def study() -> Study:
 def store(study: Study, tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     """A record of made-up results; for pictures, the demo's own, which a sweep has written."""
     if SHOTS:
-        return MlflowClient(places(study).tracking_uri)
+        return MlflowClient(places_of(study).tracking_uri)
     return MlflowClient(fill(study, tmp_path_factory.mktemp("record")).uri)
 
 
 @pytest.fixture(scope="module")
-def page(study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExperimentPage]:
     folder = tmp_path_factory.mktemp("ui")
     experiment = store.get_experiment_by_name(study.study)
     assert experiment is not None
@@ -120,12 +120,12 @@ def page(study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFac
     with MlflowServer(store.tracking_uri, folder.as_uri(), folder, quiet) as server:
         browser = webdriver.Chrome(options, Driver(DRIVER))
         try:
-            yield Page(browser, server.uri, experiment.experiment_id)
+            yield ExperimentPage(browser, server.uri, experiment.experiment_id)
         finally:
             browser.quit()
 
 
-def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(page: Page, study: Study) -> None:
+def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(page: ExperimentPage, study: Study) -> None:
     cells = {trial.name for trial in grid.expand(study)}
     page.open(views.link(page.experiment, views.GROUPED, charts=False))
     page.until(lambda: page.runs() == cells)
@@ -134,7 +134,7 @@ def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(page: Pag
     page.filter("tags.kind = 'cell' and tags.method = 'wpo'", {name for name in cells if "wpo" in name})
 
 
-def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: Page, study: Study) -> None:
+def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPage, study: Study) -> None:
     seeds = {f"wpo/S1_age/{seed}" for seed in study.seeds}
     query = "tags.method = 'wpo' and tags.split = 'S1_age'"
     page.open(views.link(page.experiment, views.CELLS, charts=False))
@@ -157,7 +157,7 @@ def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: Page, study: 
     page.keep("curves")
 
 
-def test_the_study_run_shows_report_table_and_figure(page: Page, store: MlflowClient) -> None:
+def test_the_study_run_shows_report_table_and_figure(page: ExperimentPage, store: MlflowClient) -> None:
     (run,) = store.search_runs([page.experiment], "tags.kind = 'study'")
     kept = f"#/experiments/{page.experiment}/runs/{run.info.run_id}/artifacts/report"
     page.open(f"{kept}/forest.png?workflowType=machine_learning")

@@ -15,34 +15,34 @@ SENTENCES = {
     "## Learning curves": "## 학습 곡선",
     "## What the evidence supports": "## 근거가 지지하는 것",
     "### Evidence from held-out users": "### Held-out 유저에서 얻은 근거",
-    "#### Change from {reference}, same pairs, same seeds": "#### {reference} 대비 변화 (같은 pair, 같은 "
-                                                            "seed)",
+    "#### Change from {reference} on the same pairs and seeds":
+        "#### {reference} 대비 변화 (같은 pair, 같은 seed)",
     "#### Train group x test group": "#### 학습 그룹 × 평가 그룹",
     "### Verdicts, seed by seed": "### Seed를 하나씩 늘려 가며 내린 판정",
-    "### The published metric: what its seeds can say": "### 발표된 지표: seed만으로 말할 수 있는 것",
-    "#### Would one more seed of {reference} look like the method?":
+    "### The published metric: what its seeds can show": "### 발표된 지표: seed만으로 말할 수 있는 것",
+    "#### Would one more {reference} seed look like the method?":
         "#### {reference} seed를 하나 더 돌려도 이런 값이 나올까?",
     "### Which cell decides": "### 어느 셀이 결론을 좌우하는가",
-    "### Power: what this design could have seen": "### 검정력: 이 설계로 검출할 수 있었던 크기",
-    "### What the published rule prints when nothing is there": "### 효과가 없을 때 발표된 규칙이 내는 라벨",
+    "### Power: what this design could have detected": "### 검정력: 이 설계로 검출할 수 있었던 크기",
+    "### What the published rule prints when there is no effect":
+        "### 효과가 없을 때 발표된 규칙이 내는 라벨",
     # head
-    "{study}: {there} of {all} cells published": "{study}: 셀 {all}개 중 {there}개가 발표된 값",
-    "{study}: {there} of {all} cells finished": "{study}: 셀 {all}개 중 {there}개 완료",
+    "{study}: {done} of {all} cells published": "{study}: 셀 {all}개 중 {done}개가 발표된 값",
+    "{study}: {done} of {all} cells finished": "{study}: 셀 {all}개 중 {done}개 완료",
     "# {text}, on generated data": "# {text} (생성 데이터)",
     "**Generated data**: the people, their ratings and the answers in this study were generated.":
         "**생성 데이터**: 이 실험의 유저, 평점, 응답은 모두 생성된 것이다.",
-    "**Published numbers** stand in this report: {published} cells marked `published` were not run here "
-    "and passed no gate.":
+    "**Published numbers** appear in this report (cells marked `published`: {published}). They were not run "
+    "here, and no validity gate checked them.":
         "**발표된 수치**가 포함되어 있다: `published`로 표시된 셀 {published}개는 여기서 실행하지 않았고 "
         "유효성 검사도 거치지 않았다.",
     "**Incomplete.** A split with a missing cell has no verdict. Missing or failed:":
         "**미완료.** 셀이 하나라도 빠진 split에는 판정이 없다. 빠졌거나 실패한 셀:",
-    "**Verdicts withheld**: {count} cells failed a validity gate: {names}.":
-        "**판정 보류**: 셀 {count}개가 유효성 검사를 통과하지 못했다: {names}.",
-    "**Evidence**: of {printed} labels that the published rule prints, {supported} are supported by these "
-    "data (last section).":
-        "**근거**: 발표된 규칙이 낸 라벨 {printed}개 중 이 데이터가 지지하는 것은 {supported}개다 (마지막 "
-        "절).",
+    "**Verdicts withheld**: {cells} failed a validity gate: {names}.":
+        "**판정 보류**: {cells}가 유효성 검사를 통과하지 못했다: {names}.",
+    "**Evidence**: the published rule prints {printed}; these data support {supported} of them (last "
+    "section).":
+        "**근거**: 발표된 규칙이 낸 {printed} 중 이 데이터가 지지하는 것은 {supported}개다 (마지막 절).",
     " (all pairs)": " (전체 pair)",
     " and ": ", ",
     # setup
@@ -57,7 +57,7 @@ SENTENCES = {
         "없는 pair는 셀당 최대 {dropped:.0f}개",
     "accuracy of the implicit reward on the training tail, A minus B":
         "학습 마지막 구간의 implicit reward accuracy, A − B",
-    ", read as multiples of 1/128": " (1/128의 배수로 읽음)",
+    ", restored to multiples of 1/128": " (1/128의 배수로 읽음)",
     "a table of {count} published diffs; nothing was trained or scored here":
         "발표된 diff {count}개의 표; 여기서 학습하거나 채점한 것은 없음",
     "study": "실험",
@@ -73,134 +73,145 @@ SENTENCES = {
     "reference": "비교 기준",
     "training": "학습",
     "metric": "지표",
-    "predicted, but without any diff": "예측은 있으나 diff가 없는 split",
+    "predicted splits without a diff": "예측은 있으나 diff가 없는 split",
     "{count} {why}": "{why} {count}",
     "empty answer": "빈 응답",
     "identical answers": "동일한 두 응답",
     "tie": "동점",
     "the same pair again": "중복 pair",
     # completeness, weights, baselines
-    "{passed} of {cells} cells passed the validity gates: loss log 2 at step 0, both arms moved, equal "
-    "pairs and near-equal tokens in both arms, geometry and data as the reference's.":
-        "셀 {cells}개 중 {passed}개가 유효성 검사를 통과했다: step 0의 loss가 log 2, 두 arm 모두 움직임, "
-        "두 arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터가 비교 기준과 동일.",
-    "Weights of the pairs that the arms trained on, over all steps: mean over seeds, smallest of all "
-    "seeds, and the share at the cap of 1. What decides a weight: python -m orchestrator.weights.":
+    "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
+    "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "
+    "the reference.":
+        "셀 {cells}개 중 {passed}개가 유효성 검사를 통과했다: step 0의 loss가 log 2, 두 arm 모두 움직임, 두 "
+        "arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터가 비교 기준과 동일.",
+    "Weights of the pairs that the arms trained on, over all steps: the mean over seeds, the smallest of "
+    "all seeds, and the share at the cap of 1. `python -m orchestrator.weights` analyses what determines a "
+    "weight.":
         "각 arm이 학습한 pair의 weight (전체 step): seed 평균, 전체 seed 중 최솟값, 상한 1에 걸린 비율. "
-        "무엇이 weight를 결정하는지는 python -m orchestrator.weights.",
+        "무엇이 weight를 결정하는지는 `python -m orchestrator.weights`가 분석한다.",
     # splits
-    "Mean, population standard deviation and count over seeds of A minus B on the training tail, and the "
-    "published rule's label. The rule knows no uncertainty; the last two columns do.":
-        "학습 마지막 구간에서 A − B의 seed 평균, 모표준편차, 예측과 부호가 같은 seed 수, 그리고 발표된 "
-        "규칙의 라벨. 이 규칙은 불확실성을 고려하지 않으며, 마지막 두 열이 이를 고려한다.",
-    "Changes, how many of the predicted splits and which:": "변화 요약 (예측된 split 중 몇 개, 어느 것):",
+    "A minus B on the training tail: the mean and the population standard deviation over seeds, the number "
+    "of seeds that share the sign of the mean (`x/N`), and the label of the published rule. The rule "
+    "ignores uncertainty; the last two columns take it into account.":
+        "학습 마지막 구간에서 A − B의 seed 평균과 모표준편차, 평균과 부호가 같은 seed 수(`x/N`), 그리고 "
+        "발표된 규칙의 라벨. 이 규칙은 불확실성을 고려하지 않으며, 마지막 두 열이 이를 고려한다.",
+    "How many of the predicted splits have each change label, and which:":
+        "변화 요약 (예측된 split 중 몇 개, 어느 것):",
     "No other method has a split to compare.": "비교할 다른 method의 split이 없다.",
     # cross-check
-    "No method has a verdict on the same variable in both.": "두 버전에서 같은 변수에 판정이 있는 method가 "
-                                                             "없다.",
+    "No method has a verdict on the same variable in both versions.":
+        "두 버전에서 같은 변수에 판정이 있는 method가 없다.",
     "Same verdict: {agreed} of {all}; same direction: {same} of {all}.":
         "판정 일치: {all}개 중 {agreed}개, 방향 일치: {all}개 중 {same}개.",
     # curves
-    "Training-batch accuracy, A minus B, mean of the logged steps {start} to {end}:":
+    "Training-batch accuracy, A minus B, averaged over the logged steps {start} to {end}:":
         "학습 batch accuracy의 A − B, step {start}~{end} 기록값의 평균:",
-    "First logged step with accuracy of at least 60 %:": "Accuracy가 처음 60 % 이상으로 기록된 step:",
+    "First logged step at which the accuracy is at least 60%:": "Accuracy가 처음 60 % 이상으로 기록된 step:",
     "never": "없음",
     # what the evidence supports
-    "From diffs by seed (there are no held-out outcomes)": "Seed별 diff 기준 (held-out 결과 없음)",
-    "From held-out outcomes": "Held-out 결과 기준",
-    "From held-out outcomes (published numbers have none: for them, and for changes from them, diffs by "
-    "seed)":
+    "Based on the diffs by seed, because there are no held-out outcomes":
+        "Seed별 diff 기준 (held-out 결과 없음)",
+    "Based on held-out outcomes": "Held-out 결과 기준",
+    "Based on held-out outcomes; published numbers have none, so they and the changes from them are judged "
+    "by the diffs by seed":
         "Held-out 결과 기준 (발표된 수치에는 없으므로, 그 수치와 그에 대비한 변화는 seed별 diff 기준)",
-    "{source}: a label is supported if the interval, adjusted for the number of splits, lies on its side "
-    "of zero, or inside ±{margin:g} pp for a label that claims nothing is there. A label that is not "
-    "supported may be true; these data do not show it.":
-        "{source}: split 수에 대해 보정한 구간이 라벨이 말하는 쪽으로 0에서 벗어나 있으면, 차이가 없다는 "
+    "{source}. A label is supported if its interval, adjusted for the number of splits, lies entirely on "
+    "the side of zero that the label claims; a label that claims no difference is supported if the interval "
+    "lies inside ±{margin:g} pp. A label that is not supported may still be true; these data do not show it.":
+        "{source}. split 수에 대해 보정한 구간이 라벨이 말하는 쪽으로 0에서 벗어나 있으면, 차이가 없다는 "
         "라벨이면 구간이 ±{margin:g} pp 안에 들면 그 라벨은 지지된다. 지지되지 않은 라벨도 참일 수 있으나, "
         "이 데이터로는 보일 수 없다.",
     "No split has a label.": "라벨이 있는 split이 없다.",
-    "- After Holm's adjustment, {differ} of {tested} means of {reference} differ from zero; the smallest p "
-    "is {p}.":
-        "- Holm 보정 후 {reference}의 평균 {tested}개 중 0과 다른 것은 {differ}개이며, 가장 작은 p는 "
+    "- After Holm's adjustment, {differ} of {tested} {reference} means differ from zero; the smallest "
+    "adjusted p is {p}.":
+        "- Holm 보정 후 {reference}의 평균 {tested}개 중 0과 다른 것은 {differ}개이며, 가장 작은 보정 p는 "
         "{p}이다.",
-    "- The {level:.0%} prediction interval of one more {reference} seed holds {method}'s mean in {inside} "
-    "of {splits} splits. The published rule prints: {labels}.":
-        "- {reference} seed 하나를 더 돌렸을 때의 {level:.0%} 예측구간이 split {splits}개 중 "
-        "{inside}개에서 {method}의 평균을 포함한다. 발표된 규칙의 라벨: {labels}.",
-    "The published metric, the training tail, plainly:": "발표된 지표(학습 마지막 구간)를 그대로 말하면:",
+    "- The {level:.0%} prediction interval for one more {reference} seed contains {method}'s mean in "
+    "{inside} of {splits} splits. The published rule prints: {labels}.":
+        "- {reference} seed 하나를 더 돌렸을 때의 {level:.0%} 예측구간이 split {splits}개 중 {inside}개에서 "
+        "{method}의 평균을 포함한다. 발표된 규칙의 라벨: {labels}.",
+    "The published metric (the training tail) in plain words:":
+        "발표된 지표(학습 마지막 구간)를 그대로 말하면:",
     # evidence
-    "Accuracy on pairs of users no arm trained on, own group, A minus B, pp. {level} intervals by crossed "
-    "ANOVA over seeds and users with Satterthwaite's degrees of freedom; they capture what the last column "
-    "says. `adjusted`: all predicted splits of the method hold together. `null p`: two one-sided tests "
-    "that the truth is inside ±{margin:g} pp. `effect / null`: over the spread of the null control's seeds.":
+    "Accuracy, A minus B, in pp. Each arm is scored on pairs of its own group, from users on whom no arm "
+    "trained. The {level} intervals come from a crossed ANOVA over seeds and users with Satterthwaite's "
+    "degrees of freedom; the last column says which uncertainty they capture. `adjusted`: the intervals of "
+    "all predicted splits of the method hold together. `null p`: two one-sided tests that the true value "
+    "lies inside ±{margin:g} pp. `effect / null`: the estimate over the spread of the null control's seeds.":
         "어느 arm도 학습하지 않은 유저의 pair에 대한 accuracy, 자기 그룹 기준, A − B, pp. {level} 구간은 "
         "seed와 유저의 교차 분산분석(Satterthwaite 자유도)이며, 마지막 열에 적힌 불확실성을 반영한다. "
         "`보정`: 그 method의 예측된 split 전체가 동시에 성립. `null p`: 참값이 ±{margin:g} pp 안에 있다는 "
         "두 단측검정(TOST). `효과 / null`: null 대조군 seed의 퍼짐으로 나눈 값.",
-    "The own-group diff is the sum of two parts: what the arms do to the same pairs, and how the groups' "
-    "pairs differ under the same arms. The own-group advantage is what an arm gains on its own group "
-    "beyond both.":
+    "The own-group diff is the sum of two parts: how the arms differ on the same pairs, and how the groups' "
+    "pairs differ under the same arms. The own-group advantage is what an arm gains on its own group beyond "
+    "both parts.":
         "자기 그룹 diff는 두 부분의 합이다: 같은 pair에서의 arm 차이, 그리고 같은 arm에서의 그룹 간 pair "
         "차이. 자기 그룹 이점은 이 둘을 넘어 arm이 자기 그룹에서 얻는 몫이다.",
-    "Every interval, and which uncertainty it captures": "모든 구간과 각 구간이 반영하는 불확실성",
-    "t intervals over seeds of the training-tail diffs; Holm's adjustment over a method's splits.":
+    "All intervals, and the uncertainty that each one captures": "모든 구간과 각 구간이 반영하는 불확실성",
+    "t intervals over the seeds of the training-tail diffs, with Holm's adjustment over the splits of a "
+    "method.":
         "학습 마지막 구간 diff의 seed에 대한 t 구간; Holm 보정은 한 method의 split 전체에 대해.",
-    "Where the {level} prediction interval of one more {reference} seed holds the method's mean, the "
-    "method looks like more seeds of the reference.":
+    "Where the {level} prediction interval for one more {reference} seed contains the method's mean, the "
+    "method looks like another seed of the reference.":
         "{reference} seed 하나를 더 돌렸을 때의 {level} 예측구간이 method의 평균을 포함하면, 그 method는 "
         "비교 기준의 seed를 더 돌린 것과 구별되지 않는다.",
-    "{cell} {before} to {after}": "{cell} {before} → {after}",
-    "Every label and count again with one cell, one split or one seed gone; what nothing alters is left "
-    "out. With all cells: {counts}.":
+    "{split} {before} to {after}": "{split} {before} → {after}",
+    "All labels and counts, computed again without one cell, one split or one seed. Losses that change "
+    "nothing are not listed. With all cells: {counts}.":
         "셀, split 또는 seed를 하나씩 뺐을 때의 라벨과 개수; 아무것도 바뀌지 않는 경우는 생략. 전체 셀: "
         "{counts}.",
     "No single loss changes a label.": "하나를 빼도 라벨은 바뀌지 않는다.",
     # power, rule
-    "The published metric. Smallest diff seen with 80 % power (one test at 5 %):":
+    "The published metric: smallest diff detected with 80% power (one test at the 5% level):":
         "발표된 지표. 검정력 80 %로 검출되는 최소 diff (유의수준 5 %의 검정 하나):",
-    "What a stated diff would need. Seeds of the mean against zero, with the pairs there are (`adjusted`: "
-    "after Holm over the splits); or pairs behind each accuracy, for the mean of the reference's number of "
-    "seeds, and for one seed against those. The observed spread between seeds is taken as sampling of the "
-    "tail's pairs, which more pairs buy down, and a rest, which more seeds do.":
+    "What it would take to detect a given diff: either seeds, with the present number of pairs, when their "
+    "mean is compared with zero (`adjusted`: after Holm's adjustment over the splits); or pairs behind each "
+    "accuracy, for the mean of the reference's number of seeds and for one seed against those. The observed "
+    "spread between seeds is divided into the sampling of the tail's pairs, which more pairs reduce, and a "
+    "remainder, which only more seeds reduce.":
         "주어진 diff를 검출하는 데 필요한 것. 현재 pair 수에서 평균을 0과 비교하는 데 필요한 seed 수 "
-        "(`보정`: split 전체에 대한 Holm 보정 후); 또는 각 accuracy에 필요한 pair 수: 비교 기준과 같은 "
-        "seed 수의 평균, 그리고 그에 대비한 seed 하나. 관측된 seed 간 퍼짐은 마지막 구간 pair의 "
-        "표집오차(pair를 늘리면 줄어듦)와 나머지(seed를 늘려야 줄어듦)로 본다.",
-    "Held-out users. Smallest diff seen with 80 % power, by the variances found here:":
+        "(`보정`: split 전체에 대한 Holm 보정 후); 또는 각 accuracy에 필요한 pair 수: 비교 기준과 같은 seed "
+        "수의 평균, 그리고 그에 대비한 seed 하나. 관측된 seed 간 퍼짐은 마지막 구간 pair의 표집오차(pair를 "
+        "늘리면 줄어듦)와 나머지(seed를 늘려야 줄어듦)로 본다.",
+    "Held-out users: smallest diff detected with 80% power, given the variances estimated here:":
         "Held-out 유저. 여기서 추정한 분산으로, 검정력 80 %로 검출되는 최소 diff:",
-    "Seeds (with these held-out pairs), or held-out pairs (with these seeds), that would be needed:":
+    "Seeds (with these held-out pairs) or held-out pairs (with these seeds) that would be needed:":
         "필요한 seed 수 (현재 held-out pair에서) 또는 held-out pair 수 (현재 seed에서):",
-    "none is enough": "늘려도 부족",
-    "Simulated: both arms equally accurate, {pairs} independent pairs behind each accuracy, the seeds of "
-    "this study. Share of splits with each label:":
+    "no number suffices": "늘려도 부족",
+    "A simulation: both arms are equally accurate, {pairs} independent pairs stand behind each accuracy, "
+    "and the seeds are as many as in this study. Share of splits with each label:":
         "시뮬레이션: 두 arm의 accuracy가 같고, accuracy마다 독립인 pair {pairs}개, seed 수는 이 실험과 "
         "같음. 라벨별 split 비율:",
-    "{reference} has {missed} directed splits at MISMATCH. Of studies by a method in which nothing is "
-    "there, two or more of them would be FIXED in {shares}.":
-        "{reference}에서 방향이 예측된 split 중 {missed}개가 MISMATCH이다. 아무 효과가 없는 method라도 "
-        "그중 둘 이상이 FIXED로 나올 확률: {shares}.",
+    "{reference} has {missed} splits with a predicted direction at MISMATCH. A method without any effect "
+    "would be FIXED in two or more of them with probability {shares}.":
+        "{reference}에서 방향이 예측된 split 중 {missed}개가 MISMATCH이다. 아무 효과가 없는 method라도 그중 "
+        "둘 이상이 FIXED로 나올 확률: {shares}.",
     # verdicts, seed by seed
-    "Every split was judged after each of its seeds, {start} to {most}, and got no more once settled: "
-    "{cells} cells instead of {all}.":
+    "Every split was judged after each of its seeds, from {start} to {most}, and received no more once it "
+    "was settled: {cells} cells instead of {all}.":
         "split마다 seed {start}개부터 {most}개까지 하나 늘 때마다 판정했고, 결론이 난 split에는 seed를 더 "
         "쓰지 않았다: 셀 {all}개 대신 {cells}개.",
     " Verdicts that are still open: {still}.": " 아직 미결인 판정: {still}개.",
-    "Looking so often is accounted for. Over all looks and predicted splits of a method, a difference is "
-    "claimed where there is none with at most {error:.0%} (Holm over sequential p values), and a diff called "
-    "practically null (inside ±{margin:g} pp) that is not with at most {error:.0%}. The repeated intervals "
-    "capture new seeds and new users; those of all looks and predicted splits hold their truths together "
-    "with {level:.0%}, so Holm may settle a split whose interval still touches zero. An exploratory split's "
-    "interval holds for it alone. A diff that settled early is on average printed a little too large; its "
-    "interval allows for that.":
+    "The tests account for the repeated looks. Over all looks and predicted splits of a method, the "
+    "probability of claiming a difference where there is none is at most {error:.0%} (Holm's adjustment of "
+    "sequential p values), and so is the probability of calling a diff practically null (inside ±{margin:g} "
+    "pp) when it is not. The repeated intervals capture new seeds and new users. Those of all looks and "
+    "predicted splits contain their true values together with probability {level:.0%}, so Holm's adjustment "
+    "may settle a split whose interval still touches zero. The interval of an exploratory split holds for "
+    "that split alone. A diff that settled early is on average printed slightly too large; its interval "
+    "allows for that.":
         "이렇게 여러 번 판정하는 것을 보정했다. 한 method의 모든 판정 시점과 예측된 split을 통틀어, 없는 "
         "차이를 있다고 할 확률은 최대 {error:.0%}(순차 p 값에 Holm), 사실상 0(±{margin:g} pp 안)이 아닌 "
         "diff를 그렇다고 할 확률도 최대 {error:.0%}이다. 반복 구간은 새 seed와 새 유저를 반영하며, 모든 "
         "시점과 예측된 split의 구간이 함께 참값을 포함할 확률이 {level:.0%}이다. 그래서 구간이 아직 0에 "
         "걸친 split도 Holm으로 결론이 날 수 있다. exploratory split의 구간은 그 split 하나에만 해당한다. "
         "일찍 결론이 난 diff는 평균적으로 조금 크게 출력되며, 구간은 이를 감안한다.",
-    "`seeds to decide` (with these pairs) and `pairs to decide` (held-out, with these seeds) would each "
-    "settle the split with 80 % power if the printed diff were the truth; `cheaper` is what has to grow by "
-    "the smaller factor. `chance`: that seeds up to {most} decide. A split stops where no number of further "
-    "seeds decides with a chance of {worth:g} for each of them.":
+    "`seeds to decide` (with these pairs) and `pairs to decide` (held-out, with these seeds): how many "
+    "would settle the split with 80% power if the printed diff were the true one. `cheaper`: which of the "
+    "two has to grow by the smaller factor. `chance`: the probability that seeds up to {most} settle the "
+    "split. A split stops when no number of further seeds would settle it with a probability of at least "
+    "{worth:g} per further seed.":
         "출력된 diff가 참이라면 `필요한 seed`(현재 pair에서) 또는 `필요한 pair`(held-out, 현재 seed에서)가 "
         "각각 검정력 80 %로 결론을 낸다. `더 싼 쪽`은 늘려야 하는 배수가 작은 쪽이다. `가능성`: seed를 "
         "{most}개까지 늘려 결론이 날 확률. seed를 몇 개 더 늘려도 결론이 날 확률이 더한 seed 하나당 "

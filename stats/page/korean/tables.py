@@ -12,7 +12,7 @@ TABLE_WORDS = {
     "value": "값",
     "mean": "평균",
     "planned": "계획",
-    "there": "있음",
+    "with numbers": "수치 있음",
     "published": "발표된 값",
     "failed": "실패",
     "missing": "없음",
@@ -24,7 +24,7 @@ TABLE_WORDS = {
     "published verdict": "발표된 판정",
     "evidence": "근거",
     "label supported": "라벨 지지",
-    "method's": "method 판정",
+    "method's verdict": "method 판정",
     "change": "변화",
     "change pp": "변화 pp",
     "adjusted interval": "보정 구간",
@@ -42,12 +42,12 @@ TABLE_WORDS = {
     "interval": "구간",
     "estimate": "추정값",
     "one more reference seed": "비교 기준 seed 하나 더",
-    "holds the method": "method 포함",
+    "contains the method": "method 포함",
     "labels": "라벨",
     "printed": "출력",
     "not supported": "지지되지 않음",
     "without": "제외",
-    "counts then": "그때의 개수",
+    "counts without it": "그때의 개수",
     "label of": "라벨 대상",
     "share": "비율",
     "logged steps": "기록된 step",
@@ -99,10 +99,12 @@ TABLE_WORDS = {
     "observed between seeds": "관측된 seed 간 퍼짐",
     "{number} seed": "seed {number}개",
     "{number} split": "split {number}개",
+    "{number} cell": "셀 {number}개",
+    "{number} label": "라벨 {number}개",
     # what intervals capture, and why one is not there
     "new seeds and new users": "새 seed와 새 유저",
-    "new users under this one seed; nothing about other seeds": "이 seed 하나에서의 새 유저; 다른 seed에 "
-                                                                "대해서는 알 수 없음",
+    "new users under this one seed; nothing about other seeds":
+        "이 seed 하나에서의 새 유저; 다른 seed에 대해서는 알 수 없음",
     "new users and new seeds, the seeds' spread taken from the reference (the method has one seed)":
         "새 유저와 새 seed, seed 간 퍼짐은 비교 기준에서 가져옴 (method의 seed가 하나)",
     "new seeds, each with the training pairs it ends on; nothing about new users":
@@ -110,8 +112,8 @@ TABLE_WORDS = {
     "new seeds on these same pairs and users": "같은 pair와 유저에서의 새 seed",
     "one seed, against the spread of the reference's seeds; nothing about new pairs or users":
         "seed 하나를 비교 기준의 seed 간 퍼짐에 견줌; 새 pair나 유저에 대해서는 알 수 없음",
-    "one seed and no reference seeds: no spread is known": "seed 하나뿐이고 비교 기준 seed도 없음: 퍼짐을 "
-                                                           "알 수 없음",
+    "one seed and no reference seeds: no spread is known":
+        "seed 하나뿐이고 비교 기준 seed도 없음: 퍼짐을 알 수 없음",
     "new users under these same seeds; every user counts once (mixed model)":
         "같은 seed들에서의 새 유저; 유저마다 한 번씩 셈 (혼합모형)",
     "new seeds and batches": "새 seed와 batch",

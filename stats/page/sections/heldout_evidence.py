@@ -1,0 +1,101 @@
+"""The section about the evidence from held-out users."""
+
+import pandas as pd
+
+from stats.comparison import Comparison
+from stats.page.markdown import intervals, probability, signed
+from stats.page.page import Page
+
+
+def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
+    """Return the diffs, the changes from the reference, the contrasts between groups, and every interval."""
+    heldout, say = comparison.heldout, page.say
+    if heldout is None or heldout.diffs.empty:
+        return []
+    level = f"{comparison.options.level:.0%}"
+    parts = [
+        say("### Evidence from held-out users"),
+        say(
+            "Accuracy, A minus B, in pp. Each arm is scored on pairs of its own group, from users on whom no "
+            "arm trained. The {level} intervals come from a crossed ANOVA over seeds and users with "
+            "Satterthwaite's degrees of freedom; the last column says which uncertainty they capture. "
+            "`adjusted`: the intervals of all predicted splits of the method hold together. `null p`: two "
+            "one-sided tests that the true value lies inside ±{margin:g} pp. `effect / null`: the estimate "
+            "over the spread of the null control's seeds.",
+            level=level,
+            margin=comparison.options.margin_pp,
+        ),
+        _estimates(heldout.diffs, level, page),
+    ]
+    if len(heldout.changes):
+        parts += [
+            say("#### Change from {reference} on the same pairs and seeds", reference=comparison.reference),
+            _estimates(heldout.changes, level, page),
+        ]
+    if len(heldout.contrasts):
+        parts += _contrasts(heldout.contrasts, page)
+    summary = say("All intervals, and the uncertainty that each one captures")
+    every_interval = _every_interval(heldout.intervals, level, page)
+    return [*parts, f"<details><summary>{summary}</summary>", every_interval, "</details>"]
+
+
+def _estimates(estimates: pd.DataFrame, level: str, page: Page) -> str:
+    """Return one row per method and split: estimate, intervals, p values and evidence."""
+    columns = {
+        "method": estimates["method"],
+        "split": estimates["split"],
+        "seeds": estimates["n_seeds"],
+        "users": estimates["users"],
+        "pairs": estimates["pairs"],
+        "pp": estimates["estimate"].map(signed),
+        level: intervals(estimates["low"], estimates["high"]),
+        "adjusted": intervals(estimates["low_adjusted"], estimates["high_adjusted"]),
+        "p": estimates["p"].map(probability),
+        "Holm": estimates["p_holm"].map(probability),
+        "BH": estimates["p_bh"].map(probability),
+        "sign flip": estimates["p_sign_flip"].map(probability),
+        "null p": estimates["p_equivalent"].map(probability),
+    }
+    if "effect_vs_null" in estimates:
+        columns["effect / null"] = estimates["effect_vs_null"].map(signed)
+    columns |= {"evidence": page.say.words(estimates["evidence"]), "captures": page.captures(estimates)}
+    return page.table(pd.DataFrame(columns))
+
+
+def _contrasts(contrasts: pd.DataFrame, page: Page) -> list[str]:
+    text = [
+        f"{signed(value, 1)} {interval}"
+        for value, interval in zip(
+            contrasts["estimate"], intervals(contrasts["low"], contrasts["high"]), strict=True
+        )
+    ]
+    wide = contrasts.assign(text=text).pivot_table(
+        index=["method", "split"], columns="contrast", values="text", aggfunc="first", sort=False
+    )
+    return [
+        page.say("#### Train group x test group"),
+        page.say(
+            "The own-group diff is the sum of two parts: how the arms differ on the same pairs, and how the "
+            "groups' pairs differ under the same arms. The own-group advantage is what an arm gains on its "
+            "own group beyond both parts."
+        ),
+        page.table(wide.reset_index()),
+    ]
+
+
+def _every_interval(rows: pd.DataFrame, level: str, page: Page) -> str:
+    say = page.say
+    quantities = zip(say.words(rows["quantity"]), say.words(rows["metric"]), strict=True)
+    return page.table(
+        pd.DataFrame(
+            {
+                "method": rows["method"],
+                "split": rows["split"],
+                "quantity": [f"{quantity}, {metric}" for quantity, metric in quantities],
+                "interval": say.words(rows["interval"]),
+                "estimate": rows["estimate"].map(signed) + " " + rows["unit"],
+                level: intervals(rows["low"], rows["high"]),
+                "captures": page.captures(rows),
+            }
+        )
+    )

@@ -1,0 +1,73 @@
+"""The section about power: which diffs the design could have detected, and what a given diff would take."""
+
+import pandas as pd
+
+from stats.comparison import Comparison
+from stats.page.markdown import plain
+from stats.page.page import Page
+
+
+def power(comparison: Comparison, page: Page) -> list[str]:
+    """Return the power of the published design and of the held-out one, where they are known."""
+    parts = [*_published_metric(comparison, page), *_heldout(comparison, page)]
+    if not parts:
+        return []
+    title = page.say("### Power: what this design could have detected")
+    return [title, *parts, *page.pictures("power")]
+
+
+def _published_metric(comparison: Comparison, page: Page) -> list[str]:
+    designs, say = comparison.tail_power.designs, page.say
+    if designs.empty:
+        return []
+    rows = pd.DataFrame(
+        {
+            "design": say.words(designs["design"]),
+            "spread": say.words(designs["spread"]),
+            "sd_pp": designs["sd_pp"].map(plain),
+            "smallest_pp": designs["smallest_pp"].map(plain),
+        }
+    )
+    return [
+        say("The published metric: smallest diff detected with 80% power (one test at the 5% level):"),
+        page.table(rows),
+        say(
+            "What it would take to detect a given diff: either seeds, with the present number of pairs, "
+            "when their mean is compared with zero (`adjusted`: after Holm's adjustment over the splits); "
+            "or pairs behind each accuracy, for the mean of the reference's number of seeds and for one "
+            "seed against those. The observed spread between seeds is divided into the sampling of the "
+            "tail's pairs, which more pairs reduce, and a remainder, which only more seeds reduce."
+        ),
+        page.table(_published_metric_needs(comparison.tail_power.needed, page)),
+    ]
+
+
+def _published_metric_needs(needed: pd.DataFrame, page: Page) -> pd.DataFrame:
+    titles = {
+        "diff_pp": "diff pp",
+        "seeds": "seeds",
+        "seeds_adjusted": "seeds, adjusted",
+        "pairs": "pairs, mean of seeds",
+        "pairs_one_seed": "pairs, one seed against the reference",
+    }
+    rows = needed.rename(columns=titles)
+    return rows.assign(**{name: page.counts(rows[name]) for name in list(titles.values())[1:]})
+
+
+def _heldout(comparison: Comparison, page: Page) -> list[str]:
+    say = page.say
+    if comparison.heldout_power.detectable.empty:
+        return []
+    detectable = comparison.heldout_power.detectable.drop(columns="study")
+    detectable["quantity"] = say.words(detectable["quantity"])
+    for column in ("seed_sd", "smallest_pp", "smallest_adjusted_pp"):
+        detectable[column] = detectable[column].map(plain)
+    needed = comparison.heldout_power.needed.drop(columns="study")
+    needed["quantity"] = say.words(needed["quantity"])
+    needed = needed.assign(**{name: page.counts(needed[name]) for name in ("seeds", "pairs")})
+    return [
+        say("Held-out users: smallest diff detected with 80% power, given the variances estimated here:"),
+        page.table(detectable),
+        say("Seeds (with these held-out pairs) or held-out pairs (with these seeds) that would be needed:"),
+        page.table(needed),
+    ]

@@ -109,7 +109,9 @@ def store(study: Study, tmp_path_factory: pytest.TempPathFactory) -> MlflowClien
 
 
 @pytest.fixture(scope="module")
-def page(study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExperimentPage]:
+def page(
+    study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ExperimentPage]:
     folder = tmp_path_factory.mktemp("ui")
     experiment = store.get_experiment_by_name(study.study)
     assert experiment is not None
@@ -125,7 +127,9 @@ def page(study: Study, store: MlflowClient, tmp_path_factory: pytest.TempPathFac
             browser.quit()
 
 
-def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(page: ExperimentPage, study: Study) -> None:
+def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
+    page: ExperimentPage, study: Study
+) -> None:
     cells = {trial.name for trial in grid.expand(study)}
     page.open(views.link(page.experiment, views.GROUPED, charts=False))
     page.until(lambda: page.runs() == cells)

@@ -1,4 +1,4 @@
-"""What the commands share: the study's flags, and one line instead of a traceback for a user's mistake."""
+"""What the commands share: the flags that name a study, and how a command ends."""
 
 import argparse
 import contextlib
@@ -20,30 +20,39 @@ from orchestrator.study.study import Study
 from training.errors import StudyError
 
 
-def parser(command: str, description: str) -> argparse.ArgumentParser:
-    flags = argparse.ArgumentParser(
-        prog=f"python -m orchestrator.{command}", description=description, allow_abbrev=False
-    )
+def parser(program: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the flags that name a study.
+
+    Args:
+        program: how the command was typed, for its usage line.
+    """
+    flags = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
     flags.add_argument(
         "--config",
         type=Path,
         default=CONFIGS / "demo.yaml",
         help="study file, or the name of a shipped one (default: demo)",
     )
-    flags.add_argument("--seeds", metavar="42,43", help="seeds instead of the study's")
-    flags.add_argument("--model", metavar="PATH", help="model instead of the study's")
+    flags.add_argument("--seeds", metavar="42,43", help="use these seeds instead of the study's")
+    flags.add_argument("--model", metavar="PATH", help="use this model instead of the study's")
     flags.add_argument(
         "--set", dest="overrides", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
-        help="override any key of the study file by its dotted path; also as KEY=VALUE alone or --KEY=VALUE",
+        help="override any key of the study by its dotted path; --KEY=VALUE and KEY=VALUE alone work too",
     )  # fmt: skip
     flags.add_argument("--print-config", action="store_true", help="print the resolved study and stop")
     return flags
 
 
 def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
-    """The study that a command line names, checked, and the other arguments."""
-    args, rest = flags.parse_known_args(argv)
-    overrides = [word.removeprefix("--") for word in rest]
+    """Return the study that a command line names, checked, and the parsed flags.
+
+    With `--print-config`, print the study and end the process.
+
+    Raises:
+        StudyError: The study file or an override has a mistake.
+    """
+    args, other_words = flags.parse_known_args(argv)
+    overrides = [word.removeprefix("--") for word in other_words]
     for word in [*overrides, *args.overrides]:
         if "=" not in word:
             flags.error(f"{word!r} is neither a flag nor KEY=VALUE; see --help")
@@ -60,7 +69,11 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
 
 
 def write(path: Path, text: str, flag: str) -> None:
-    """Write a file that a flag names, its folder too; raises StudyError where that cannot be done."""
+    """Write a file that a flag names, and create its folder.
+
+    Raises:
+        StudyError: The file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -69,7 +82,10 @@ def write(path: Path, text: str, flag: str) -> None:
 
 
 def answer(main: Callable[[], int]) -> int:
-    """A command's exit code; a user's mistake is one line on stderr and 2, its traceback in a log."""
+    """Run a command and return its exit code.
+
+    A user's mistake is printed as one line on stderr and gives 2; its traceback goes to runs/errors.log.
+    """
     try:
         return main()
     except StudyError as error:
@@ -79,22 +95,22 @@ def answer(main: Callable[[], int]) -> int:
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
-    """Run a command and end this process with what it answers."""
+    """Run a command and end this process with its exit code."""
     code = answer(main)
     logging.shutdown()
-    with contextlib.suppress(BrokenPipeError):  # whoever read has seen enough
+    with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may have stopped reading
         sys.stdout.flush()
     sys.stderr.flush()
-    # At Python's own end Ray's threads may outlive what they use: a complete study then ends with a
-    # segmentation fault, and whoever started it takes it for failed.
+    # While Python shuts down, Ray's threads may outlive what they use. A complete study would then end with a
+    # segmentation fault, and its caller would take it for a failed one.
     os._exit(code)
 
 
 def _log(error: StudyError) -> None:
-    """Add the whole traceback to runs/errors.log, where that can be written."""
+    """Append the command line and the whole traceback to runs/errors.log if it can be written."""
     log = home() / "runs" / "errors.log"
     with contextlib.suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
-            typed = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {shlex.join(sys.argv)}\n"
-            stream.write(without_passwords(typed + "".join(traceback.format_exception(error))))
+            command_line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {shlex.join(sys.argv)}\n"
+            stream.write(without_passwords(command_line + "".join(traceback.format_exception(error))))

@@ -1,4 +1,4 @@
-"""Who is in a study's groups, and how much they differ: python -m orchestrator.groups."""
+"""Show who is in a study's groups, and how much the people in a group differ."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,26 +8,29 @@ import pandas as pd
 
 from orchestrator import cli
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.places import places
+from orchestrator.record.places import places_of
 from stats.errors import TableError
 from stats.page import group_report
 from stats.page.markdown import table
 from stats.survey.heterogeneity import heterogeneity
 from training.data.corpus import Corpus
 from training.data.features import differences
-from training.data.sources import load
+from training.data.sources import load_corpus
 from training.data.splits import assign
 from training.errors import StudyError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the sizes; page, tables and figure go to disk and into MLflow."""
-    flags = cli.parser("groups", __doc__)
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.groups") -> int:
+    """Print the sizes, and write page, tables and figure to disk and into MLflow; the exit code is 0."""
+    flags = cli.parser(program, __doc__)
     flags.add_argument(
-        "--published", type=Path, metavar="CSV", help="sizes to compare with, as configs/reference/splits.csv"
+        "--published",
+        type=Path,
+        metavar="CSV",
+        help="also show published sizes, such as those of configs/reference/splits.csv",
     )
     study, args = cli.study_of(flags, argv)
-    corpus = load(study.data)
+    corpus = load_corpus(study.data)
     groups = {
         name: assign(corpus, study.held_out, split, place=f"splits.{name}")
         for name, split in study.grid_splits.items()
@@ -35,20 +38,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = _sizes(groups, None if args.published is None else _published(args.published))
     print(table(sizes.astype(object).where(sizes.notna(), "-")))
     measures, features, left_out = _differences(corpus, groups)
-    here = places(study)
-    out = here.out / "groups"
+    places = places_of(study)
+    out = places.out / "groups"
     shutil.rmtree(out, ignore_errors=True)
     page = group_report.write(
         sizes, measures, features, left_out, study.study, corpus.generated, out, study.language
     )
-    ledger = Ledger(here)
-    ledger.publish(out, "groups", {"splits": str(len(groups))})
+    ledger = Ledger(places)
+    ledger.study_run.publish(out, "groups", {"splits": str(len(groups))})
     print(f"groups: {page}\nMLflow: {ledger.page}")
     return 0
 
 
 def _sizes(groups: dict[str, pd.DataFrame], published: pd.DataFrame | None) -> pd.DataFrame:
-    """split, group, users, pairs, train, heldout; beside them the published numbers where there are any."""
+    """Return one row per group: split, group, users, pairs, train, heldout, and the published sizes."""
     rows = [
         {
             "split": name,
@@ -66,7 +69,7 @@ def _sizes(groups: dict[str, pd.DataFrame], published: pd.DataFrame | None) -> p
 
 
 def _published(path: Path) -> pd.DataFrame:
-    """split, group, published_users, published_pairs from a table of one row a split."""
+    """Read a table of one row per split; return one row per group with its published users and pairs."""
     columns = ["split", "users_a", "users_b", "pairs_a", "pairs_b"]
     try:
         wide = pd.read_csv(path, usecols=columns)
@@ -89,19 +92,19 @@ def _published(path: Path) -> pd.DataFrame:
 def _differences(
     corpus: Corpus, groups: dict[str, pd.DataFrame]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
-    """Measures and features by split, and why a split has none."""
+    """Return measures and features with a column split, and for each split without them the reason."""
     pairs = corpus.pairs.set_index("pair_id")
     text = differences(pairs)
     measures, features, left_out = [], [], {}
     for name, assigned in groups.items():
-        chosen = assigned.set_index("pair_id").join(pairs[["score_gap"]])
+        members = assigned.set_index("pair_id").join(pairs[["score_gap"]])
         try:
-            found = heterogeneity(chosen, text.loc[chosen.index])
+            differing = heterogeneity(members, text.loc[members.index])
         except TableError as error:
             left_out[name] = str(error)
             continue
-        measures.append(found.measures.assign(split=name))
-        features.append(found.features.assign(split=name))
+        measures.append(differing.measures.assign(split=name))
+        features.append(differing.features.assign(split=name))
     return _joined(measures), _joined(features), left_out
 
 

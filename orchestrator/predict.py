@@ -1,4 +1,4 @@
-"""Which traits of the survey predict how strongly people discriminate: python -m orchestrator.predict."""
+"""Fit the survey models and derive the splits that they predict."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,26 +7,26 @@ import pandas as pd
 import yaml
 
 from orchestrator import cli
-from orchestrator.record.places import places
+from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
 from stats.survey.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
 from training.data.corpus import Corpus
-from training.data.sources import load
+from training.data.sources import load_corpus
 from training.errors import StudyError
 from training.hints import suggestion
 
-UNSAID = "Prefer not to say"  # no level of a trait, but a trait that is not known
+NOT_TOLD = "Prefer not to say"  # counts as a missing trait, not as a level of it
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Fit both survey models, print and write their tables, and the splits that follow from them."""
-    flags = cli.parser("predict", __doc__)
-    flags.add_argument("--write", type=Path, metavar="FILE", help="write the splits: block of a study file")
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.predict") -> int:
+    """Print and write the tables of both survey models and the splits that follow; the exit code is 0."""
+    flags = cli.parser(program, __doc__)
+    flags.add_argument("--write", type=Path, metavar="FILE", help="file for the splits: block of a study")
     study, args = cli.study_of(flags, argv)
-    corpus = load(study.data)
+    corpus = load_corpus(study.data)
     ordered, binary = _fits(study, corpus)
-    out = places(study).out / "prediction"
+    out = places_of(study).out / "prediction"
     out.mkdir(parents=True, exist_ok=True)
     if corpus.generated:
         print("These people and their ratings were generated.")
@@ -36,10 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         fit.table.to_csv(out / f"{name}_logit.csv", index=False)
         splits = predicted_splits(fit, alpha)
-        print(f"{fit.model}: {fit.pairs} pairs of {fit.users} users; {fit.left_out} lack a trait, left out")
+        print(
+            f"{fit.model}: {fit.pairs} pairs of {fit.users} users; {fit.left_out} pairs are left out, since "
+            "their user lacks a trait"
+        )
         print(fit.table.round(4).to_string(index=False, na_rep=""))
-        found = ", ".join(f"{row.trait} ({row.predicted})" for row in splits.itertuples())
-        print(f"p < {alpha:g}: {found or 'none'}\n")
+        predicted = ", ".join(f"{row.trait} ({row.predicted})" for row in splits.itertuples())
+        print(f"p < {alpha:g}: {predicted or 'none'}\n")
     print(f"tables: {out}")
     if args.write:
         cli.write(args.write, splits_block(predicted_splits(ordered, study.survey.alpha)), "--write")
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def splits_block(splits: pd.DataFrame) -> str:
-    """The `splits:` block of a study file, one split a predicted trait."""
+    """Return the `splits:` block of a study file, with one split per predicted trait."""
     block: dict[str, dict[str, object]] = {}
     for number, split in enumerate(splits.itertuples(), start=1):
         entry: dict[str, object] = {"by": "median" if split.a is None else "category", "column": split.trait}
@@ -59,17 +62,18 @@ def splits_block(splits: pd.DataFrame) -> str:
 
 
 def _fits(study: Study, corpus: Corpus) -> tuple[Fit, Fit]:
+    """Return the ordered logit and the binary logit W2 of a study's people and pairs."""
     survey = study.survey
     missing = [trait for trait in survey.traits if trait not in corpus.users]
     if corpus.pairs["score_gap"].isna().all():
         raise StudyError(
-            f"data.source: no pair of {study.data.source!r} has a score; a survey model needs PRISM's tables"
+            f"data.source: no pair of {study.data.source!r} has a score; a survey model needs prism or twin"
         )
     if missing:
         traits = [column for column in corpus.users.columns if column != "user_id"]
         raise StudyError(f"survey.traits: no trait {missing[0]!r}; {suggestion(missing[0], traits)}")
     users = corpus.users.assign(
-        **{trait: corpus.users[trait].where(corpus.users[trait] != UNSAID) for trait in survey.traits}
+        **{trait: corpus.users[trait].where(corpus.users[trait] != NOT_TOLD) for trait in survey.traits}
     )
     pairs = corpus.pairs[["user_id", "score_gap"]]
     try:

@@ -1,4 +1,4 @@
-"""The report of a study, from what the ledger holds: python -m orchestrator.report."""
+"""Write the report of a study from its record, or of published numbers."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from orchestrator import cli
+from orchestrator.study.study import Study
 from stats.errors import TableError
 from stats.page.language import Language
 from stats.page.published_report import published_report
@@ -13,40 +14,56 @@ from stats.rule.published import read
 from training.errors import StudyError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 when every planned cell is finished, 1 when one is not."""
-    flags = cli.parser("report", __doc__)
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.report") -> int:
+    """Write the report and print its path.
+
+    The exit code is 0 when every planned cell is finished, and for published numbers; else 1.
+    """
+    flags = cli.parser(program, __doc__)
     flags.add_argument(
-        "--crosscheck", type=Path, metavar="CSV", help="verdicts.csv of another version's report"
+        "--crosscheck",
+        type=Path,
+        metavar="CSV",
+        help="compare with the verdicts.csv of another version's report",
     )
     flags.add_argument(
-        "--language", choices=get_args(Language), help="of the report (default: the study's; en)"
+        "--language",
+        choices=get_args(Language),
+        help="language of the report (default: the study's; en for published numbers)",
     )
     alone = flags.add_argument_group("published numbers, without a study or its record")
     alone.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
     alone.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
-    alone.add_argument("--reference", default="dpo", help="method the others are compared with")
+    alone.add_argument("--reference", default="dpo", help="method with which the others are compared")
     alone.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     if flags.parse_known_args(argv)[0].diffs:
-        return _published(flags.parse_args(argv))
-    study, args = cli.study_of(flags, argv)
-    if args.language:
-        study = study.model_copy(update={"language": args.language})
+        return _of_published_numbers(flags.parse_args(argv))
+    return _of_study(*cli.study_of(flags, argv))
 
-    # The record needs mlflow, which published numbers do without.
+
+def _of_study(study: Study, args: argparse.Namespace) -> int:
+    # The record needs mlflow, which the report of published numbers does not.
     from orchestrator.plan.plan import Plan
-    from orchestrator.plan.tables import tables
+    from orchestrator.plan.tables import load_tables
     from orchestrator.record.ledger import Ledger
-    from orchestrator.record.places import places
+    from orchestrator.record.places import places_of
     from orchestrator.record.report import write
     from orchestrator.study import grid
 
-    here = places(study)
+    if args.language:
+        study = study.model_copy(update={"language": args.language})
+    places = places_of(study)
     try:
-        other = read(args.crosscheck) if args.crosscheck else None
-        plan = Plan.of(study, grid.expand(study), here)
+        other_verdicts = read(args.crosscheck) if args.crosscheck else None
+        agenda = Plan.from_record(study, grid.expand(study), places).agenda
         written = write(
-            study, tables(study).corpus, plan.agenda.planned, Ledger(here), here, plan.agenda.decided, other
+            study,
+            load_tables(study).corpus,
+            agenda.planned,
+            Ledger(places),
+            places,
+            agenda.seed_decisions,
+            other_verdicts,
         )
     except TableError as error:
         raise StudyError(str(error)) from error
@@ -54,15 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if written.complete else 1
 
 
-def _published(args: argparse.Namespace) -> int:
+def _of_published_numbers(args: argparse.Namespace) -> int:
     if not args.predictions:
-        raise StudyError("--predictions: a CSV of study, split, predicted is needed beside --diffs")
+        raise StudyError("--predictions: a CSV of study, split, predicted is needed with --diffs")
     try:
-        diffs, predicted = (read(path) for path in (args.diffs, args.predictions))
-        other = read(args.crosscheck) if args.crosscheck else None
+        diffs, predictions = read(args.diffs), read(args.predictions)
+        other_verdicts = read(args.crosscheck) if args.crosscheck else None
+        language: Language = args.language or "en"
         print(
             published_report(
-                diffs, predicted, args.reference, args.out, other=other, language=args.language or "en"
+                diffs, predictions, args.reference, args.out, other=other_verdicts, language=language
             )
         )
     except TableError as error:

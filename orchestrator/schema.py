@@ -1,19 +1,32 @@
-"""The study file's JSON schema, for editors: python -m orchestrator.schema writes it into configs/."""
+"""Write the JSON schema of study files, from which editors complete and check them."""
 
+import argparse
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
+from orchestrator import cli
 from orchestrator.study.files import CONFIGS
 from orchestrator.study.study import Study
 
-PATH = CONFIGS / "study.schema.json"
+SCHEMA_FILE = CONFIGS / "study.schema.json"
+
+
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.schema") -> int:
+    """Write the schema and print where it is; the exit code is 0."""
+    flags = argparse.ArgumentParser(prog=program, description=__doc__)
+    flags.add_argument("--out", type=Path, default=SCHEMA_FILE, help=f"file (default: {SCHEMA_FILE})")
+    out: Path = flags.parse_args(argv).out
+    cli.write(out, schema(), "--out")
+    print(out)
+    return 0
 
 
 def schema() -> str:
-    """The schema as the shipped file holds it."""
+    """Return the schema as the shipped file holds it."""
     described = Study.model_json_schema() | {"title": "A preference-tuning study"}
     return json.dumps(described, indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":
-    PATH.write_text(schema(), encoding="utf-8")
-    print(PATH)
+    cli.exit_with(main)

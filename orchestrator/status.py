@@ -1,17 +1,17 @@
-"""What of a study is done, failed or missing, read from the record: python -m orchestrator.status."""
+"""Show which cells of a study are finished, failed or missing."""
 
 from collections.abc import Sequence
 
 from orchestrator import cli
 from orchestrator.plan.plan import Plan
-from orchestrator.record.places import places
+from orchestrator.record.places import places_of
 from orchestrator.study import grid
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 when every planned cell is finished, 1 when one is not."""
-    study, _ = cli.study_of(cli.parser("status", __doc__), argv)
-    plan = Plan.of(study, grid.expand(study), places(study))
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.status") -> int:
+    """Print the plan. The exit code is 0 when every planned cell is finished, else 1."""
+    study, _ = cli.study_of(cli.parser(program, __doc__), argv)
+    plan = Plan.from_record(study, grid.expand(study), places_of(study))
     print(plan)
     return 1 if plan.open else 0
 

@@ -1,62 +1,93 @@
-"""Run a study of (method, split, seed) cells on Ray, to a report: python -m orchestrator.sweep."""
+"""Train the missing cells of a study on Ray and write its report."""
 
+import argparse
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from orchestrator import cli
 from orchestrator.plan.plan import Plan
 from orchestrator.record.lock import sole_driver
-from orchestrator.record.places import places
+from orchestrator.record.places import places_of
 from orchestrator.study import grid
 
+if TYPE_CHECKING:
+    from orchestrator.plan.tables import StudyTables
+    from orchestrator.record.ledger import Ledger
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 when every planned cell is finished, 1 when one is not."""
-    flags = cli.parser("sweep", __doc__)
-    flags.add_argument("--dry-run", action="store_true", help="print the plan and what is done; run nothing")
-    flags.add_argument(
-        "--probe", action="store_true", help="--dry-run, and a few steps trained here to tell what it takes"
-    )
-    flags.add_argument("-v", "--verbose", action="store_true", help="also what Ray and the workers print")
-    study, args = cli.study_of(flags, argv)
+
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
+    """Run a study. The exit code is 0 when every planned cell is finished, else 1."""
+    study, args = cli.study_of(_flags(program), argv)
     trials = grid.expand(study)
-    here = places(study)
-    plan = Plan.of(study, trials, here)
+    places = places_of(study)
+    plan = Plan.from_record(study, trials, places)
     print(plan)
     if args.probe and plan.open:
-        from orchestrator.plan.tables import tables
+        from orchestrator.plan.tables import load_tables
         from orchestrator.run import probe
 
-        print(probe.estimate(plan, tables(study), args.verbose))
+        print(probe.estimate(plan, load_tables(study), args.verbose))
     if args.dry_run or args.probe:
         return 0
 
-    # From here on ray, mlflow and pandas' readers are needed; a plan does without them.
-    from orchestrator.plan.display import watching
-    from orchestrator.plan.tables import tables
+    # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
+    from orchestrator.plan.tables import load_tables
     from orchestrator.record import report
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
-    from orchestrator.record.provenance import provenance
-    from orchestrator.run import schedule, share
-    from orchestrator.run.cluster import cluster
-    from orchestrator.run.jobs import jobs
     from training.checkpoint_store import CheckpointStore
 
-    data = tables(study)
-    CheckpointStore(here.work).open()
-    with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
+    data = load_tables(study)
+    CheckpointStore(places.work).open()
+    with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
         ledger.close_abandoned()
-        plan = Plan.of(study, trials, here)  # another sweep may have ended just now
+        plan = Plan.from_record(study, trials, places)  # another sweep may have ended just now
         if plan.open:
-            where = f"logs: {here.logs}\nMLflow: {ledger.page}"
-            with cluster(args.verbose), watching(study, trials, plan.status, where) as watcher:
-                fitted = share.sized(study, here.cache)
-                prepare = partial(jobs, fitted, data, here)
-                schedule.run(fitted, here, plan.agenda, prepare, trials, ledger, provenance(), watcher)
-        written = report.write(study, data.corpus, plan.agenda.planned, ledger, here, plan.agenda.decided)
+            _train(plan, data, ledger, args.verbose)
+        written = report.write(
+            study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
+        )
     print(written)
     return 0 if written.complete else 1
+
+
+def _flags(program: str) -> argparse.ArgumentParser:
+    flags = cli.parser(program, __doc__)
+    flags.add_argument("--dry-run", action="store_true", help="print the plan and stop; nothing is trained")
+    flags.add_argument(
+        "--probe",
+        action="store_true",
+        help="print the plan, estimate the time from a few training steps, and stop; nothing is kept",
+    )
+    flags.add_argument(
+        "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"
+    )
+    return flags
+
+
+def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> None:
+    """Score the pairs once and run the plan's open cells on Ray; their results go to the ledger."""
+    from orchestrator.plan.watching import watching
+    from orchestrator.record.provenance import provenance
+    from orchestrator.run import schedule
+    from orchestrator.run.cluster import cluster
+    from orchestrator.run.jobs import make_jobs
+    from orchestrator.run.share import resolve_auto_gpus
+
+    places_below = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
+    with cluster(verbose), watching(plan.study, plan.trials, plan.statuses, places_below) as watcher:
+        study = resolve_auto_gpus(plan.study, plan.places.cache)
+        schedule.run(
+            study,
+            plan.places,
+            plan.agenda,
+            partial(make_jobs, study, data, plan.places),
+            plan.trials,
+            ledger,
+            provenance(),
+            watcher,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What decides a pair's WPO weight, over all pairs of a study: python -m orchestrator.weights."""
+"""Show what determines a pair's WPO weight, over all pairs of a study."""
 
 import shutil
 from collections.abc import Sequence
@@ -6,40 +6,43 @@ from collections.abc import Sequence
 import pandas as pd
 
 from orchestrator import cli
-from orchestrator.plan.tables import tables
+from orchestrator.plan.tables import load_tables
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.places import places
+from orchestrator.record.places import places_of
 from orchestrator.run.cluster import cluster
+from orchestrator.run.fleet import open_fleet
 from orchestrator.run.jobs import score, score_on_lanes
-from orchestrator.run.schedule import lanes
-from orchestrator.run.share import sized
+from orchestrator.run.share import resolve_auto_gpus
 from stats.names import BASELINE
 from stats.page import weight_report
-from training.scoring import Shard
+from training.shards import Shard
 from training.weights import pair_weights
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Score the pairs unless they are scored; figures, tables and a page go to disk and into MLflow."""
-    study, _ = cli.study_of(cli.parser("weights", __doc__), argv)
-    here, data = places(study), tables(study)
+def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.weights") -> int:
+    """Score the pairs unless they are scored, and write page, tables and figures to disk and into MLflow.
+
+    The exit code is 0.
+    """
+    study, _ = cli.study_of(cli.parser(program, __doc__), argv)
+    places, data = places_of(study), load_tables(study)
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:
         with cluster():
-            shape = sized(study, here.cache).shape_of(study.reference)
-            with lanes(study, here, lambda: {shape: len(shards)}) as (desk, _):
-                score_on_lanes(study, desk, shards)
+            shape = resolve_auto_gpus(study, places.cache).shape_of(study.reference)
+            with open_fleet(study, places, lambda: {shape: len(shards)}) as (desk, _):
+                score_on_lanes(desk, study.faults.max_attempts, shards)
 
-    scored = score(study, data, here, on_a_cluster)
-    about = data.corpus.pairs[["pair_id", "user_id", "source_model", "score_gap"]]
-    pairs = about.merge(pair_weights(scored.path), on="pair_id", validate="one_to_one")
+    scored = score(study, data, places, on_a_cluster)
+    labels = data.corpus.pairs[["pair_id", "user_id", "source_model", "score_gap"]]
+    pairs = labels.merge(pair_weights(scored.path), on="pair_id", validate="one_to_one")
     groups = [table.assign(split=name) for name, table in data.groups.items() if name != BASELINE]
-    shutil.rmtree(here.weights, ignore_errors=True)
+    shutil.rmtree(places.weights, ignore_errors=True)
     page = weight_report.write(
-        pairs, pd.concat(groups), study.study, data.corpus.generated, here.weights, study.language
+        pairs, pd.concat(groups), study.study, data.corpus.generated, places.weights, study.language
     )
-    ledger = Ledger(here)
-    ledger.publish(here.weights, "weights", {"weighed_pairs": str(len(pairs))})
+    ledger = Ledger(places)
+    ledger.study_run.publish(places.weights, "weights", {"weighed_pairs": str(len(pairs))})
     print(f"weights of {len(pairs)} pairs: {page}\nMLflow: {ledger.page}")
     return 0
 

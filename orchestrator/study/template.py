@@ -1,0 +1,131 @@
+"""The text of a new study file: every key with a comment, filled in from a few answers."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.study.files import CONFIGS
+
+_WPO = {"loss_type": "sigmoid", "beta": 0.1, "use_weighting": True, "wpo_clamp": "authors"}
+KNOWN_METHODS: dict[str, dict[str, Any]] = {
+    "dpo": {"loss_type": "sigmoid", "beta": 0.1},
+    "wpo": _WPO,
+    "wpo_greedy": _WPO | {"wpo_alignment": "greedy"},
+    "robust": {"loss_type": "robust", "beta": 0.1, "label_smoothing": 0.1},
+    "exo_pair": {"loss_type": "exo_pair", "beta": 0.1, "label_smoothing": 0.1},
+}
+AGE_SPLIT = {
+    "by": "category",
+    "column": "age",
+    "a": ["18-24 years old", "25-34 years old"],
+    "b": ["35-44 years old", "45-54 years old", "55-64 years old", "65+ years old"],
+    "predicted": "exploratory",
+}
+LENGTH_SPLIT = {"by": "median", "column": "median_prompt_length", "predicted": "exploratory"}
+NULL_SPLIT = {"by": "random", "seed": 0, "predicted": "A = B"}
+DATA_COMMENTS = {
+    "source": "twin | prism | pairs",
+    "path": "a jsonl file of ready pairs, a folder of PRISM's tables, or a hub id",
+    "users": "number of generated people",
+    "history": "conversation before the rated turn in the prompt: none | full",
+    "kind": "within_model | cross_model | all",
+}
+# Half a billion parameters or more, as in the published study; or the tiny model on two cores.
+LARGE_MODEL = {
+    "steps": 2000, "rate": "5.0e-6", "length": 1024, "dtype": "bfloat16", "logging": 25, "gpus": "auto",
+    "cpus": 2,
+}  # fmt: skip
+TINY_MODEL = {
+    "steps": 60, "rate": "1.0e-3", "length": 256, "dtype": "float32", "logging": 1, "gpus": 0, "cpus": 0.9,
+}  # fmt: skip
+COMMENT_COLUMN = 34  # where the comment behind a value starts
+
+STUDY_TEMPLATE = """\
+# yaml-language-server: $schema={schema}
+study: {study}                    # name of the study and of its MLflow experiment
+language: {language}              # language of the report: en | ko
+
+data:                             # where people and their preferences come from
+{data}
+held_out:                         # users no arm trains on, the same for every method, split and seed
+  share: 0.2                      # share of the users
+  seed: 0                         # seed of the draw
+
+model:                            # the model to tune; its untouched copy is the reference of the losses
+  path: {model}                   # tiny, a folder of safetensors, a .gguf file, or a hub id
+
+# A split says who is in A and who in B, by: category | median | random, of the column with the trait.
+# predicted: A > B | A < B | A = B | exploratory, the sign of A minus B. To derive the splits from the survey:
+# python -m orchestrator.predict --config {out} --write splits.yaml
+splits:                           # a, b: the categories; users in neither are left out
+{splits}
+reference: {reference}            # the method with which the others are compared
+# TRL's arguments: loss_type, beta, label_smoothing; use_weighting, wpo_clamp and wpo_alignment make it WPO
+methods:                          # losses and papers: training/objectives.py
+{methods}
+seeds: [{seeds}]                  # every method and split is trained once per seed
+
+training:                         # how an arm is trained; a change trains every cell again
+  max_steps: {steps}              # optimiser steps per arm
+  batch_size: 8                   # pairs per step, over all workers
+  learning_rate: {rate}           # peak learning rate of AdamW
+  max_length: {length}            # tokens of prompt and answer
+  dtype: {dtype}                  # float32 | bfloat16
+  logging_steps: {logging}        # steps between two points of the curves
+
+resources:                        # what cells run on; changes no answer
+  gpus_per_worker: {gpus}         # a number, a fraction, or auto: as many cells share a card as it holds
+  cpus_per_worker: {cpus}         # CPU cores per worker
+  deepspeed: zero2                # name of a file in configs/deepspeed/
+"""
+
+
+def study_file(answers: Mapping[str, str], splits: Mapping[str, Any] | None) -> str:
+    """Return the text of a study file, every key with a comment.
+
+    Args:
+        answers: study, data, model, methods, seeds, language and out (the file), as a person types them.
+        splits: the `splits:` block; None chooses two that fit the data.
+    """
+    data = _data_block(answers["data"])
+    methods = [name.strip() for name in answers["methods"].split(",") if name.strip()]
+    if splits is None:
+        trait = {"L1_prompt_length": LENGTH_SPLIT} if data["source"] == "pairs" else {"S1_age": AGE_SPLIT}
+        splits = trait | {"S2_random": NULL_SPLIT}
+    text = STUDY_TEMPLATE.format(
+        schema=os.path.relpath(CONFIGS / "study.schema.json", Path(answers["out"]).parent),
+        study=answers["study"],
+        language=answers["language"],
+        data="".join(
+            f"  {yaml.safe_dump({key: value}).strip()}  # {DATA_COMMENTS[key]}\n"
+            for key, value in data.items()
+        ),
+        model=answers["model"],
+        splits=_yaml(splits),
+        reference=methods[0] if methods else "dpo",
+        methods=_yaml({name: KNOWN_METHODS.get(name, {"loss_type": name, "beta": 0.1}) for name in methods}),
+        seeds=answers["seeds"],
+        out=answers["out"],
+        **(TINY_MODEL if answers["model"] == "tiny" else LARGE_MODEL),
+    )
+    return re.sub(r"^(.*\S) +# ", lambda line: f"{line[1]:<{COMMENT_COLUMN}}# ", text, flags=re.MULTILINE)
+
+
+def _data_block(source: str) -> dict[str, Any]:
+    if source == "twin":
+        return {"source": "twin", "users": 300, "history": "none"}
+    if source.endswith(".jsonl"):
+        return {"source": "pairs", "path": source, "kind": "within_model"}
+    return {"source": "prism", "path": source, "history": "full"}
+
+
+def _yaml(block: Mapping[str, Any]) -> str:
+    """Return a block as YAML, indented under its key."""
+    text = yaml.safe_dump(
+        dict(block), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
+    return "".join(f"  {line}\n" for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""One tiny world for the tests that need a model: made-up chats, a tokenizer and random weights."""
+"""A tiny world for the tests that need a model: made-up chats, a tokenizer and random weights."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MAX_LENGTH = 48
 
 
 def make_pairs(count: int, seed: int = 0) -> pd.DataFrame:
-    """Pairs of made-up chats: one to three turns, answers of one to thirty words."""
+    """Return pairs of made-up chats: one or three messages, answers of one to thirty words."""
     rng = np.random.default_rng(seed)
 
     def words(low: int, high: int) -> str:
@@ -34,6 +34,7 @@ def make_pairs(count: int, seed: int = 0) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def pairs() -> pd.DataFrame:
+    """64 made-up pairs."""
     return make_pairs(64)
 
 
@@ -64,7 +65,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, pairs: pd.DataFrame) -
 
 @pytest.fixture(scope="session")
 def scored(tmp_path_factory: pytest.TempPathFactory, pairs: pd.DataFrame, tiny_folder: Path):  # type: ignore[no-untyped-def]
-    """The pairs' scored table under the tiny model, some answers truncated."""
+    """The scored table of the pairs under the tiny model; some answers are truncated."""
     from training.scoring import open_scored, score
     from training.spec import ModelSpec, TrainingSpec, TwinData
 

@@ -1,4 +1,4 @@
-"""An arm: seeded, isolated, resumable, and its curve what it says."""
+"""An arm is seeded, isolated and resumable, and its curve is right."""
 
 import math
 
@@ -10,16 +10,17 @@ from conftest import MAX_LENGTH
 from trl import DPOConfig
 from waits import Waits
 
-from training.arm import train_arm
+from training.arm import ArmTask, Execution, train_arm
 from training.batches import data_order, sequence_lengths
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
+from training.curve import summarise
 from training.errors import OutOfMemory, Preempted, StudyError
-from training.evaluate import heldout
-from training.model import ModelFiles
+from training.evaluate import heldout_margins
+from training.model import ModelFiles, load_model
 from training.objectives import LOSSES
-from training.recorder import summarise
 from training.spec import MethodSpec, TrainingSpec
+from training.trainer import PairTrainer
 
 TRAINING = TrainingSpec(
     max_steps=6, batch_size=4, learning_rate=1e-2, max_length=MAX_LENGTH, dtype="float32", logging_steps=2
@@ -29,11 +30,20 @@ WPO = MethodSpec(use_weighting=True)
 
 @pytest.fixture
 def arm(scored, tiny_folder):
-    def train(method=MethodSpec(), training=TRAINING, rows=range(32), seed=1, **more):  # noqa: B008
-        options = {"name": "wpo/age/1 arm A", "micro_batch": 4} | more
-        return train_arm(
-            scored, np.array(rows), ModelFiles(str(tiny_folder)), method, training, seed, **options
+    """Trains an arm with the given parts of its task."""
+
+    def train(
+        method=MethodSpec(),  # noqa: B008
+        training=TRAINING,
+        rows=range(32),
+        seed=1,
+        micro_batch=4,
+        **more,
+    ):
+        task = ArmTask(
+            "wpo/age/1 arm A", ModelFiles(str(tiny_folder)), method, training, seed, np.array(rows)
         )
+        return train_arm(task, scored, Execution(micro_batch), **more)
 
     return train
 
@@ -49,8 +59,8 @@ def assert_same_arm(one, other):
         assert torch.equal(weight, weights_of(other)[name]), name
 
 
-def test_an_arm_does_not_feel_the_one_before(arm):
-    """The same arm alone, after another method and data, and with another seed."""
+def test_an_arm_is_not_affected_by_the_one_before(arm):
+    """Trains the same arm alone, after another method and data, and with another seed."""
     torch.manual_seed(99)
     alone = arm(WPO)
     arm(MethodSpec(loss_type="hinge"), rows=range(32, 60), seed=7, micro_batch=2)
@@ -89,17 +99,17 @@ def test_dpo_logs_no_weights(arm):
     ids=["dpo", "wpo", "wpo greedy"],
 )
 def test_only_a_point_waits_for_the_device(arm, method):
-    """Between points a step asks it for nothing but the shape of its packed row."""
+    """Between points, a step reads nothing but the layout of its packed row."""
     steps = []
     with Waits() as waits:
 
         def on_step(*_):
-            steps.append(set(waits.seen))
-            waits.seen.clear()
+            steps.append(set(waits.by_module))
+            waits.by_module.clear()
 
         arm(method, TRAINING.model_copy(update={"logging_steps": 3}), on_step=on_step)
-    assert steps[2] == steps[5] == {"training.packed", "training.recorder"}
-    assert [steps[at] for at in (1, 3, 4)] == [{"training.packed"}] * 3
+    assert steps[2] == steps[5] == {"training.packed_row", "training.recorder"}
+    assert [steps[at] for at in (1, 3, 4)] == [{"training.packed_row"}] * 3
 
 
 def test_micro_batches_are_one_batch(arm):
@@ -126,21 +136,21 @@ def cut_at(cut):
 
 @pytest.mark.parametrize(("every", "cut", "kept"), [(2, 3, [2]), (2, 5, [2, 4]), (3, 5, [3]), (1, 6, [4, 5])])
 def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, every, cut, kept):
-    """Also from checkpoints between two points of the curve (a point every 2 steps)."""
+    """Also from checkpoints between two points of the curve, which has a point every 2 steps."""
     whole = arm(WPO)
-    shelf = CheckpointStore(str(tmp_path))
+    store = CheckpointStore(str(tmp_path))
     with pytest.raises(ConnectionError):
-        arm(WPO, checkpoints=Checkpoints(shelf, every), on_step=cut_at(cut))
-    assert shelf.names() == [f"checkpoint-{step}" for step in kept]
-    seen = []
-    resumed = arm(WPO, checkpoints=Checkpoints(shelf, every), on_step=lambda *at: seen.append(at))
-    assert seen == [(step, 6) for step in range(kept[-1] + 1, 7)]
-    assert resumed.notes == (f"went on from checkpoint-{kept[-1]}",)
+        arm(WPO, checkpoints=Checkpoints(store, every), on_step=cut_at(cut))
+    assert store.names() == [f"checkpoint-{step}" for step in kept]
+    steps = []
+    resumed = arm(WPO, checkpoints=Checkpoints(store, every), on_step=lambda *step: steps.append(step))
+    assert steps == [(step, 6) for step in range(kept[-1] + 1, 7)]
+    assert resumed.notes == (f"resumed from checkpoint-{kept[-1]}",)
     assert_same_arm(resumed, whole)
 
 
 @pytest.mark.parametrize("damaged", [1, 2], ids=["the one before", "the start"])
-def test_a_damaged_checkpoint_is_passed_over_and_said(arm, tmp_path, damaged):
+def test_a_damaged_checkpoint_is_skipped_and_reported(arm, tmp_path, damaged):
     whole = arm(WPO)
     checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
     with pytest.raises(ConnectionError):
@@ -148,23 +158,22 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(arm, tmp_path, damaged):
     for step in (4, 2)[:damaged]:
         path = tmp_path / f"checkpoint-{step}" / "optimizer.pt"
         content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1  # one bit of a disk
+        content[len(content) // 2] ^= 1  # one bit flips on the disk
         path.write_bytes(content)
-    seen = []
-    resumed = arm(WPO, checkpoints=checkpoints, on_step=lambda step, _: seen.append(step))
-    assert seen[0] == (3 if damaged == 1 else 1)
-    said = "checkpoint-4: optimizer.pt is not the file that was put there"
-    assert resumed.notes[0] == f"passed over {said}"
+    steps = []
+    resumed = arm(WPO, checkpoints=checkpoints, on_step=lambda step, _: steps.append(step))
+    assert steps[0] == (3 if damaged == 1 else 1)
+    assert resumed.notes[0] == "skipped checkpoint-4: optimizer.pt is not the file that was put there"
     assert_same_arm(resumed, whole)
 
 
 def test_an_arm_asked_to_stop_saves_itself_at_that_step(arm, tmp_path):
     whole = arm(WPO)
-    shelf = CheckpointStore(str(tmp_path))
+    store = CheckpointStore(str(tmp_path))
     with pytest.raises(Preempted, match="saved at step 3"):
-        arm(WPO, checkpoints=Checkpoints(shelf, None), on_step=lambda step, _: step == 3)
-    assert shelf.names() == ["checkpoint-3"]
-    assert_same_arm(arm(WPO, checkpoints=Checkpoints(shelf, None)), whole)
+        arm(WPO, checkpoints=Checkpoints(store, None), on_step=lambda step, _: step == 3)
+    assert store.names() == ["checkpoint-3"]
+    assert_same_arm(arm(WPO, checkpoints=Checkpoints(store, None)), whole)
 
 
 def test_a_store_that_is_full_costs_the_arm_its_checkpoints_only(arm, tmp_path, monkeypatch):
@@ -179,9 +188,7 @@ def test_a_store_that_is_full_costs_the_arm_its_checkpoints_only(arm, tmp_path, 
     assert_same_arm(result, whole)
 
 
-def test_memory_that_is_too_small_is_told_apart(arm, monkeypatch):
-    from training.trainer import PairTrainer
-
+def test_memory_that_is_too_small_is_an_error_of_its_own(arm, monkeypatch):
     def too_large(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
@@ -191,44 +198,43 @@ def test_memory_that_is_too_small_is_told_apart(arm, monkeypatch):
 
 
 def test_held_out_margins_start_at_zero_and_follow_training(arm, scored, tiny_folder):
-    from training.model import load_model
-
     rows = np.arange(40, 60)
-    untrained = heldout(load_model(ModelFiles(str(tiny_folder)), "float32"), scored, rows, MAX_LENGTH, "x")
+    reference = load_model(ModelFiles(str(tiny_folder)), "float32")
+    untrained = heldout_margins(reference, scored, rows, MAX_LENGTH, "x")
     np.testing.assert_allclose(untrained["margin"], 0, atol=1e-4)
     assert untrained["pair_id"].tolist() == scored["pair_id"][40:60]
-    trained = arm(rows=rows)
-    assert (heldout(trained.model, scored, rows, MAX_LENGTH, "x")["margin"] > 0).mean() >= 0.75
+    trained = heldout_margins(arm(rows=rows).model, scored, rows, MAX_LENGTH, "x")
+    assert (trained["margin"] > 0).mean() >= 0.75
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"rows": range(3)}, "wpo/age/1 arm A: 3 training pairs, fewer than one batch of 4"),
-        ({"micro_batch": 3}, "no multiple of micro-batch 3"),
+        ({"micro_batch": 3}, "not a multiple of micro-batch 3"),
         (
             {"training": TRAINING.model_copy(update={"learning_rate": 1e30})},
             "wpo/age/1 arm A: the loss is nan at step",
         ),
     ],
 )
-def test_a_mistake_names_trial_and_arm(arm, arguments, told):
+def test_a_mistake_names_trial_and_arm(arm, arguments, message):
     with pytest.raises(StudyError) as error:
         arm(**arguments)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_lost_loss_is_told_by_its_step_and_never_saved(arm, tmp_path):
-    lost = TRAINING.model_copy(update={"learning_rate": 1e30, "logging_steps": 5})
+def test_a_loss_that_is_not_finite_is_reported_by_its_step_and_never_saved(arm, tmp_path):
+    diverging = TRAINING.model_copy(update={"learning_rate": 1e30, "logging_steps": 5})
     with pytest.raises(StudyError, match="the loss is nan at step 2;"):
-        arm(training=lost)
-    shelf = CheckpointStore(str(tmp_path))
+        arm(training=diverging)
+    store = CheckpointStore(str(tmp_path))
     with pytest.raises(StudyError, match="the loss is nan at step 2;"):
-        arm(training=lost, checkpoints=Checkpoints(shelf, 1))
-    assert shelf.names() == ["checkpoint-1"]
+        arm(training=diverging, checkpoints=Checkpoints(store, 1))
+    assert store.names() == ["checkpoint-1"]
 
 
-def test_a_step_of_another_size_than_the_studys_stops(arm, monkeypatch):
+def test_a_step_that_is_not_of_the_studys_batch_size_stops_the_arm(arm, monkeypatch):
     """A launcher that loses gradient accumulation would train on a quarter of each batch."""
     from training import arm as module
 
@@ -250,18 +256,17 @@ def test_every_epoch_sees_every_pair_once(grouped, scored):
     assert set(counts.index) == set(rows)
     assert set(counts) == {2, 3}
     spread = np.ptp(lengths[order].reshape(-1, 4), axis=1).mean()
-    random = data_order(
-        rows, lengths, training.model_copy(update={"group_by_length": False}), np.random.default_rng(0)
-    )
+    ungrouped = training.model_copy(update={"group_by_length": False})
+    random = data_order(rows, lengths, ungrouped, np.random.default_rng(0))
     if grouped:
         assert spread < np.ptp(lengths[random].reshape(-1, 4), axis=1).mean() / 3
         means = lengths[order].reshape(-1, 4).mean(axis=1)
-        assert (np.diff(means) > 0).any()  # no run from long to short
+        assert (np.diff(means) > 0).any()  # batches do not run from long to short
         assert (np.diff(means) < 0).any()
 
 
 def test_tails_are_the_last_fifth_of_the_logged_points():
-    """80 logs of 8 pairs: the published tail is the mean of the last 16."""
+    """80 points of 8 pairs each: the published tail is the mean of the last 16."""
     accuracies = np.arange(81) / 80
     points = [
         {"step": 25 * k, "accuracy": a, "loss": 1 - a, "margin": a, "train_loss": 2.0}

@@ -1,4 +1,4 @@
-"""The meter against torch's own count of the operations it runs, and against the issue's figure by hand."""
+"""The count of operations against torch's own count, and against a figure computed by hand."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_operations_are_those_that_torch_counts(config):
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config)
     lengths = [7, 30, 19]
-    # Torch counts a causal attention as a full one, so the pairs above the diagonal are taken off.
+    # Torch counts a causal attention as a full one, so the pairs above the diagonal are subtracted.
     above = sum(length * (length - 1) // 2 for length in lengths)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     unneeded = 3 * config.num_hidden_layers * 4 * config.num_attention_heads * size * above
@@ -40,8 +40,10 @@ def test_operations_are_those_that_torch_counts(config):
 
 
 def test_a_step_of_qwen_05b_by_hand():
-    """8 pairs of 2 x 180 tokens: 6 operations a parameter and token (Kaplan et al. 2020), the tied embedding
-    counted as the head that it is; attention adds a per cent at these lengths."""
+    """8 pairs of 2 x 180 tokens: 6 operations per parameter and token (Kaplan et al. 2020).
+
+    The tied embedding counts once, as the head; attention adds one per cent at these lengths.
+    """
     config = Qwen2Config(
         hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
         num_key_value_heads=2, vocab_size=151_936,

@@ -1,4 +1,4 @@
-"""Scores of answers against the WPO paper's equations, written again on raw logits."""
+"""Scores of answers against the WPO paper's equations, computed independently from raw logits."""
 
 import itertools
 
@@ -19,14 +19,14 @@ def model(tiny_folder):
 
 @pytest.fixture(scope="module")
 def sequences():
-    """(ids, start of the answer): long and short, among them answers of one token and prompts of one."""
+    """Pairs (ids, start of the answer), long and short; some answers and some prompts have one token."""
     rng = np.random.default_rng(3)
     shapes = [(5, 9), (12, 1), (1, 1), (3, 30), (20, 2), (1, 17), (7, 7)]
     return [(rng.integers(5, 250, prompt + answer).tolist(), prompt) for prompt, answer in shapes]
 
 
 def paper(model, ids, start):
-    """Zhou et al. 2024, section 3: sampled and greedy alignment, one unpadded sequence at a time."""
+    """Return logp and the sampled and greedy log-weights (Zhou et al. 2024, section 3) of one sequence."""
     with torch.no_grad():
         log_pi = model(input_ids=torch.tensor([ids])).logits[0, :-1].double().log_softmax(-1)[start - 1 :]
     answer = torch.tensor(ids[start:])
@@ -83,6 +83,6 @@ def test_batches_keep_answers_of_a_prompt_together_within_the_budget():
     batches = likelihood.prompt_batches(answers, 64)
     assert sorted(np.concatenate(batches)) == list(range(60))
     assert all(sum(len(answers.ids[row]) for row in rows) <= 64 for rows in batches)
-    seen = [row % 3 for rows in batches for row in rows]
-    assert sum(one != other for one, other in itertools.pairwise(seen)) == 2
+    prompt_of = [row % 3 for rows in batches for row in rows]
+    assert sum(one != other for one, other in itertools.pairwise(prompt_of)) == 2
     assert max(map(len, likelihood.prompt_batches(answers, 1))) == 1

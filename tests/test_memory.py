@@ -1,4 +1,4 @@
-"""The memory of an arm against what transformers, TRL and torch really keep, counted tensor by tensor."""
+"""The counted memory of an arm against what transformers, TRL and torch keep, tensor by tensor."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from training import memory, packed
 from training.likelihood import CHUNK_LOGITS
+from training.packed_row import PackedRow
 from training.spec import TrainingSpec
 
 SIZES = {
@@ -42,7 +43,7 @@ def test_parameters_are_those_of_the_model(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 def test_autograd_keeps_what_is_counted(dtype: torch.dtype) -> None:
-    """Every storage that autograd saves in a packed forward pass with TRL's head, the weights left out."""
+    """Sums every storage that autograd saves in a packed forward pass with TRL's head, except the weights."""
     config = CONFIGS["tied"]
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -58,7 +59,7 @@ def test_autograd_keeps_what_is_counted(dtype: torch.dtype) -> None:
         return tensor
 
     ids = torch.arange(20 * 24).reshape(20, 24)
-    row = packed.Row.of(ids, torch.ones_like(ids), torch.arange(24).expand(20, 24) > 0)
+    row = PackedRow.of(ids, torch.ones_like(ids), torch.arange(24).expand(20, 24) > 0)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         packed.fused_forward(model, model, row, fused_lm_head=True)
     counted = memory.activations(config, ids.numel(), dtype.itemsize)
@@ -72,18 +73,20 @@ def test_constants_are_the_libraries() -> None:
 
 
 def test_a_cell_of_v5b_by_hand() -> None:
-    """bfloat16 under ZeRO-2 on one worker: 2 bytes of weights, 4 of their copy, 8 of AdamW and 2 of gradients
-    a parameter, and 1.4 MB a token, of 16 sequences of 1,024."""
-    found = memory.footprint(QWEN_05B, TrainingSpec(), 8, 1, DEEPSPEED[2])
+    """bfloat16 under ZeRO-2 on one worker, for 16 sequences of 1,024 tokens.
+
+    Per parameter: 2 bytes of weights, 4 of their copy, 8 of AdamW and 2 of gradients. Per token: 1.43 MB.
+    """
+    counted = memory.footprint(QWEN_05B, TrainingSpec(), 8, 1, DEEPSPEED[2])
     count = 494_032_768  # transformers' count
-    assert found.states == pytest.approx(14 * count, rel=1e-3)
-    assert found.gradients == pytest.approx(2 * count, rel=1e-3)
-    assert found.activations == pytest.approx(16 * 1024 * 1.43e6, rel=0.01)
-    assert 34 < found.total / 2**30 < 37
+    assert counted.states == pytest.approx(14 * count, rel=1e-3)
+    assert counted.gradients == pytest.approx(2 * count, rel=1e-3)
+    assert counted.activations == pytest.approx(16 * 1024 * 1.43e6, rel=0.01)
+    assert 34 < counted.total / 2**30 < 37
 
 
-def test_what_workers_share_and_what_they_do_not() -> None:
-    """ZeRO-2 cuts the float32 copy and AdamW's moments, 12 bytes a parameter; ZeRO-0 nothing."""
+def test_which_states_workers_share() -> None:
+    """ZeRO-2 divides the float32 copy and AdamW's moments, 12 bytes per parameter; ZeRO-0 divides nothing."""
     count = memory.parameters(QWEN_05B)
 
     def states(stage: int, workers: int) -> int:

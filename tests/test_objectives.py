@@ -1,4 +1,4 @@
-"""Methods are data: what TRL would refuse late is refused early, and TRL has the losses named here."""
+"""Methods are data: what TRL would refuse late is refused early, and TRL has the losses listed here."""
 
 import ast
 import inspect
@@ -10,7 +10,7 @@ from training.objectives import LOSSES, check, trl_arguments
 from training.spec import MethodSpec
 
 
-def test_the_table_is_trls():
+def test_the_losses_are_those_of_trl():
     from trl.trainer import dpo_trainer
 
     source = ast.parse(inspect.getsource(dpo_trainer))
@@ -24,9 +24,9 @@ def test_the_table_is_trls():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ({"loss_type": "hing"}, "m.loss_type: no loss 'hing' in TRL; nearest is 'hinge'; valid: sigmoid, "),
+        ({"loss_type": "hing"}, "m.loss_type: no loss 'hing' in TRL; did you mean 'hinge'? valid: aot, "),
         ({"loss_type": []}, "m.loss_type: an empty list"),
         ({"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0]}, "m.loss_weights: 1 weights for 2 losses"),
         ({"loss_type": "aot", "use_weighting": True}, "m.use_weighting: aot"),
@@ -41,10 +41,10 @@ def test_the_table_is_trls():
         ({"wpo_alignment": "greedy"}, "m.wpo_alignment: greedy needs use_weighting"),
     ],
 )
-def test_a_mistake_is_told_at_its_place(arguments, told):
+def test_a_mistake_is_reported_with_its_place(arguments, message):
     with pytest.raises(StudyError) as error:
         check(MethodSpec(**arguments), "m")
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""Rows without padding that share prompts: what a model says of a sequence does not depend on its row."""
+"""Packed rows: what a model computes for a sequence does not depend on the row it is in."""
 
 import copy
 from itertools import pairwise
@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import MAX_LENGTH
-from test_trainer import _arguments, _assert_same, _batch, _loss_and_gradients
+from test_trainer import assert_same, loss_and_gradients, make_batch, trl_config
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 from trl.trainer.utils import add_fused_lm_head
 
-from training import packed
+from training import packed, packed_row
 from training.likelihood import Answers, answer_logps, score_answers
 from training.model import ModelFiles, load_model, load_tokenizer
+from training.packed_row import PackedRow
 from training.spec import MethodSpec
 from training.trainer import PairTrainer
 
@@ -51,30 +52,30 @@ def _logps(model, ids):
     return model(input_ids=torch.tensor([ids])).logits[0, :-1].log_softmax(-1)[range(len(ids) - 1), ids[1:]]
 
 
-def _grouped():
-    """A model, sequences of which some share a prompt, and where their answers start."""
+def _sharing_prompts():
+    """Return a model, sequences of which some share a prompt, and where their answers start."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(LlamaConfig(**SMALL)).eval()
     rng = np.random.default_rng(1)
     prompts = [rng.integers(0, 300, length).tolist() for length in (1, 6, 11)]
-    which = [1, 0, 1, 2, 1, 1, 2]
+    prompt_of = [1, 0, 1, 2, 1, 1, 2]
     answers = [rng.integers(0, 300, length).tolist() for length in (4, 9, 1, 12, 7, 4, 2)]
-    sequences = [prompts[k] + answer for k, answer in zip(which, answers, strict=True)]
-    return model, sequences, [len(prompts[k]) for k in which]
+    sequences = [prompts[k] + answer for k, answer in zip(prompt_of, answers, strict=True)]
+    return model, sequences, [len(prompts[k]) for k in prompt_of]
 
 
 def _row(sequences, starts):
     ids = pad_sequence([torch.tensor(ids) for ids in sequences], batch_first=True)
     position = torch.arange(ids.shape[1])
     real = position < torch.tensor([len(ids) for ids in sequences])[:, None]
-    return packed.Row.of(ids, real, real & (position >= torch.tensor(starts)[:, None]))
+    return PackedRow.of(ids, real, real & (position >= torch.tensor(starts)[:, None]))
 
 
 @pytest.mark.parametrize("block", [4, 20, 128])
 def test_answers_of_one_prompt_score_as_they_do_alone(block, monkeypatch):
-    monkeypatch.setattr(packed, "BLOCK", block)
-    model, sequences, starts = _grouped()
+    monkeypatch.setattr(packed_row, "BLOCK_TOKENS", block)
+    model, sequences, starts = _sharing_prompts()
     with torch.no_grad():
         alone = [
             float(_logps(model, ids)[start - 1 :].sum()) for ids, start in zip(sequences, starts, strict=True)
@@ -87,8 +88,8 @@ def test_answers_of_one_prompt_score_as_they_do_alone(block, monkeypatch):
 
 @pytest.mark.parametrize("block", [4, 20, 128])
 def test_answers_of_one_prompt_have_the_gradients_they_have_alone(block, monkeypatch):
-    monkeypatch.setattr(packed, "BLOCK", block)
-    model, sequences, starts = _grouped()
+    monkeypatch.setattr(packed_row, "BLOCK_TOKENS", block)
+    model, sequences, starts = _sharing_prompts()
     weights = np.random.default_rng(2).normal(size=len(sequences)).tolist()
     alone = copy.deepcopy(model)
     for weight, ids, start in zip(weights, sequences, starts, strict=True):
@@ -100,26 +101,28 @@ def test_answers_of_one_prompt_have_the_gradients_they_have_alone(block, monkeyp
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_what_the_gpu_kernel_is_told_is_the_same_attention():
-    """The kernel's documented meaning, written out: segments of queries over segments of keys, causal from
-    their ends. Against attention as it is computed without it."""
-    _, sequences, starts = _grouped()
+def test_the_arguments_of_the_gpu_kernel_describe_the_same_attention():
+    """Computes what the kernel is documented to compute, and compares it with attention without the kernel.
+
+    Documented are segments of queries over segments of keys, with a causal mask aligned at their ends.
+    """
+    _, sequences, starts = _sharing_prompts()
     row = _row(sequences, starts)
     rng = torch.Generator().manual_seed(0)
     query, key, value = (
         torch.randn(1, heads, row.input_ids.numel(), 8, generator=rng) for heads in (4, 2, 2)
     )
     index, (q_ends, k_ends, longest_q, longest_k) = row.kernel_arguments
-    outs = []
+    outputs = []
     for (q0, q1), (k0, k1) in zip(pairwise(q_ends.tolist()), pairwise(k_ends.tolist()), strict=True):
         assert q1 - q0 <= longest_q
         assert k1 - k0 <= longest_k
         k, v = (states[0, :, index[k0:k1]].repeat_interleave(2, dim=0) for states in (key, value))
         logits = query[0, :, q0:q1] @ k.transpose(1, 2) / 8**0.5
         hidden = torch.ones(q1 - q0, k1 - k0, dtype=torch.bool).triu(k1 - k0 - (q1 - q0) + 1)
-        outs.append(logits.masked_fill(hidden, -torch.inf).softmax(-1) @ v)
-    found, _ = packed.attention(torch.nn.Module(), query, key, value, None, row=row)
-    torch.testing.assert_close(found[0].transpose(0, 1), torch.cat(outs, dim=1))
+        outputs.append(logits.masked_fill(hidden, -torch.inf).softmax(-1) @ v)
+    ours, _ = packed.attention(torch.nn.Module(), query, key, value, None, row=row)
+    torch.testing.assert_close(ours[0].transpose(0, 1), torch.cat(outputs, dim=1))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_what_the_gpu_kernel_is_told_is_the_same_attention():
     ids=["dpo", "wpo greedy"],
 )
 def test_a_model_that_needs_padding_trains_as_one_that_does_not(method, scored, tiny_folder, tmp_path):
-    """The same weights with a window that no sequence exceeds: another way of computing the same."""
+    """The same weights, once with a window that no sequence exceeds: another way to compute the same."""
     full = load_model(ModelFiles(str(tiny_folder)), "float32")
     with torch.no_grad():
         for parameter in full.parameters():
@@ -138,16 +141,16 @@ def test_a_model_that_needs_padding_trains_as_one_that_does_not(method, scored, 
     assert packed.fits(full)
     assert not packed.fits(windowed)
 
-    def loss_and_gradients(model):
+    def of_trainer(model):
         trainer = PairTrainer(
             method,
             "test",
             12,
             model=model,
-            args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
+            args=trl_config(method, tmp_path, precompute_ref_log_probs=True),
             train_dataset=scored,
             processing_class=load_tokenizer(ModelFiles(str(tiny_folder))),
         )
-        return _loss_and_gradients(trainer, _batch(trainer))
+        return loss_and_gradients(trainer, make_batch(trainer))
 
-    _assert_same(loss_and_gradients(full), loss_and_gradients(windowed))
+    assert_same(of_trainer(full), of_trainer(windowed))

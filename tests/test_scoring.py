@@ -1,4 +1,4 @@
-"""The scored table: what it holds, and that it is written once, whole, and for what it says."""
+"""The scored table: what it holds, and that it is written once, whole, and for its own inputs."""
 
 import numpy as np
 import pandas as pd
@@ -10,16 +10,17 @@ from safetensors.torch import load_file, save_file
 from training import scoring
 from training.errors import StudyError
 from training.model import ModelFiles, load_model
-from training.scoring import open_scored, score, score_shard, serial
+from training.scored_folder import ABOUT_FILE, DamagedScores
+from training.scoring import open_scored, score
+from training.shards import score_shard, serial
 from training.spec import ModelSpec, TrainingSpec, TwinData
-from training.store import ABOUT, DamagedScores
 
 TRAINING = TrainingSpec(max_length=MAX_LENGTH, dtype="float32")
 
 
 @pytest.fixture
 def run(tiny_folder, tmp_path, monkeypatch):
-    """Score pairs in shards of ten; `scored` lists the shards that were run."""
+    """Scores pairs in shards of ten; `scored` lists the shards that the last call ran."""
     monkeypatch.setattr(scoring, "SHARD_PAIRS", 10)
 
     class Run:
@@ -29,14 +30,14 @@ def run(tiny_folder, tmp_path, monkeypatch):
         def __call__(self, pairs, training=TRAINING, model=tiny_folder, fail_at=None):
             self.scored = []
 
-            def shards(todo):
-                for shard in todo:
+            def run_shards(shards):
+                for shard in shards:
                     if shard.index == fail_at:
                         raise ConnectionError("a node was lost")
                     score_shard(shard)
                     self.scored.append(shard.index)
 
-            return score(pairs, ModelSpec(path=str(model)), TwinData(), training, tmp_path, shards)
+            return score(pairs, ModelSpec(path=str(model)), TwinData(), training, tmp_path, run_shards)
 
     return Run()
 
@@ -86,32 +87,32 @@ def test_the_method_is_not_in_the_key(run, pairs):
     assert run(pairs, faster).path == run(pairs).path
 
 
-def test_a_pass_cut_short_goes_on_where_it_was(run, pairs):
+def test_an_interrupted_pass_continues_with_the_shards_it_lacks(run, pairs):
     with pytest.raises(ConnectionError):
         run(pairs, fail_at=4)
     assert run.scored == [0, 1, 2, 3]
-    cut = next(run.cache.glob("*.parts/0001*"))
-    cut.write_bytes(cut.read_bytes()[:-20])
+    truncated = next(run.cache.glob("*.parts/0001*"))
+    truncated.write_bytes(truncated.read_bytes()[:-20])
     assert run(pairs).pairs == len(pairs)
     assert run.scored == [1, 4, 5, 6]
     assert not list(run.cache.glob("*.parts"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "about", "foreign"])
-def test_a_damaged_table_is_named_and_scored_anew(run, pairs, damage, caplog):
+def test_a_damaged_table_is_named_and_scored_again(run, pairs, damage, caplog):
     table = run(pairs)
-    good = open_scored(table.path).to_pandas()
+    intact = open_scored(table.path).to_pandas()
     arrow = next(table.path.glob("*.arrow"))
     content = bytearray(arrow.read_bytes())
     if damage == "truncated":
-        arrow.unlink()  # `good` still maps the old file
+        arrow.unlink()  # `intact` still maps the old file
         arrow.write_bytes(content[:-100])
     elif damage == "changed":
         content[len(content) // 2] ^= 1
         arrow.unlink()
         arrow.write_bytes(content)
     elif damage == "about":
-        (table.path / ABOUT).unlink()
+        (table.path / ABOUT_FILE).unlink()
     else:
         other = run(make_pairs(20, seed=5))
         for file in table.path.iterdir():
@@ -123,7 +124,7 @@ def test_a_damaged_table_is_named_and_scored_anew(run, pairs, damage, caplog):
             open_scored(table.path)
     assert run(pairs).computed
     assert table.path.name in caplog.text
-    pd.testing.assert_frame_equal(open_scored(table.path).to_pandas(), good)
+    pd.testing.assert_frame_equal(open_scored(table.path).to_pandas(), intact)
 
 
 def test_pairs_a_runner_left_out_are_refused(pairs, tiny_folder, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ ODD = [
     ".",
     "\u200b",
 ]
-# One template that strips what a message holds and gives the prompt a thought the whole chat does not have.
+# A template that strips the content of messages, and adds to the prompt alone a thought that the chat lacks.
 STRIPPING = (
     "{% for m in messages %}"
     "{{ '<|im_start|>' + m['role'] + '\n' + m['content'].strip() + '<|im_end|>\n' }}"
@@ -69,7 +69,7 @@ def test_ids_are_trls(tiny_folder, odd_pairs, template, tmp_path):
     assert len(ours.dropped) == len(odd_pairs) - len(trl.train_dataset) > 0
 
 
-def test_a_truncated_answer_is_counted_as_what_remains(tiny_folder, odd_pairs):
+def test_the_tokens_of_a_truncated_answer_are_those_that_remain(tiny_folder, odd_pairs):
     rows = tokenise(odd_pairs, load_tokenizer(ModelFiles(str(tiny_folder))), MAX_LENGTH).rows.to_pandas()
     for side in ("chosen", "rejected"):
         whole = rows["prompt_ids"].str.len() + rows[f"{side}_ids"].str.len()

@@ -1,4 +1,4 @@
-"""Loss and gradients: TRL's own with a live reference model, and the WPO paper's equation on raw logits."""
+"""Loss and gradients against TRL's with a live reference model, and against the WPO paper's equation."""
 
 import copy
 import math
@@ -15,12 +15,12 @@ from training.objectives import trl_arguments
 from training.spec import MethodSpec
 from training.trainer import PairTrainer
 
-BATCH = 12
+BATCH_PAIRS = 12
 
 
 @pytest.fixture(scope="module")
 def policy(tiny_folder):
-    """The reference model, moved off itself: at step 0 every loss of a pair is the same."""
+    """The reference model, perturbed: unperturbed, every pair would have the same loss."""
     model = load_model(ModelFiles(str(tiny_folder)), "float32")
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -31,15 +31,15 @@ def policy(tiny_folder):
 
 @pytest.fixture
 def trainer(policy, scored, tiny_folder, tmp_path):
-    """Our trainer on the scored table, as a function of the method; each with a policy of its own."""
+    """Makes our trainer on the scored table for a method; each has a policy of its own."""
 
     def make(method):
         return PairTrainer(
             method,
             "test",
-            BATCH,
+            BATCH_PAIRS,
             model=copy.deepcopy(policy),
-            args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
+            args=trl_config(method, tmp_path, precompute_ref_log_probs=True),
             train_dataset=scored,
             processing_class=load_tokenizer(ModelFiles(str(tiny_folder))),
         )
@@ -47,7 +47,7 @@ def trainer(policy, scored, tiny_folder, tmp_path):
     return make
 
 
-def _arguments(method, folder, **more):
+def trl_config(method, folder, **more):
     return DPOConfig(
         **trl_arguments(method),
         output_dir=folder,
@@ -60,8 +60,8 @@ def _arguments(method, folder, **more):
     )
 
 
-def _batch(trainer, rows=None, side="right"):
-    batch = trainer.data_collator(rows or trainer.train_dataset.select(range(BATCH)).to_list())
+def make_batch(trainer, rows=None, side="right"):
+    batch = trainer.data_collator(rows or trainer.train_dataset.select(range(BATCH_PAIRS)).to_list())
     if side == "left":
         attention = batch["attention_mask"].bool()
         padding = {
@@ -69,16 +69,16 @@ def _batch(trainer, rows=None, side="right"):
             "attention_mask": 0,
             "completion_mask": 0,
         }
-        batch |= {key: _to_left(batch[key], attention, value) for key, value in padding.items()}
+        batch |= {key: pad_left(batch[key], attention, value) for key, value in padding.items()}
     return batch
 
 
-def _to_left(rows, attention, padding):
+def pad_left(rows, attention, padding):
     kept = [row[mask] for row, mask in zip(rows, attention, strict=True)]
     return torch.nn.utils.rnn.pad_sequence(kept, batch_first=True, padding_value=padding, padding_side="left")
 
 
-def _loss_and_gradients(trainer, batch):
+def loss_and_gradients(trainer, batch):
     trainer.model.train()
     trainer.model.zero_grad()
     loss = trainer.compute_loss(trainer.model, batch)
@@ -86,7 +86,7 @@ def _loss_and_gradients(trainer, batch):
     return loss.item(), {name: p.grad.clone() for name, p in trainer.model.named_parameters()}
 
 
-def _assert_same(got, expected):
+def assert_same(got, expected):
     assert got[0] == pytest.approx(expected[0], rel=1e-5)
     scale = max(gradient.abs().max() for gradient in expected[1].values())
     for name, gradient in expected[1].items():
@@ -116,16 +116,19 @@ def test_trl_with_a_live_reference_agrees(method, trainer, policy, pairs, tiny_f
     stock = DPOTrainer(
         model=copy.deepcopy(policy),
         ref_model=load_model(files, "float32"),
-        args=_arguments(method, tmp_path),
+        args=trl_config(method, tmp_path),
         train_dataset=Dataset.from_list(chats),
         processing_class=load_tokenizer(files),
     )
     ours = trainer(method)
-    _assert_same(_loss_and_gradients(ours, _batch(ours)), _loss_and_gradients(stock, _batch(stock)))
+    assert_same(loss_and_gradients(ours, make_batch(ours)), loss_and_gradients(stock, make_batch(stock)))
 
 
 def paper_wpo(model, rows, method):
-    """Mean of min(w_c w_l, 1) * -log sigmoid(beta * margin), from the logits of one answer at a time."""
+    """Return the mean of min(w_c w_l, 1) * -log sigmoid(beta * margin), and the weights of the pairs.
+
+    Computed from the logits of one answer at a time.
+    """
     losses, weights = [], []
     for row in rows:
         logps, log_ws = [], []
@@ -152,13 +155,13 @@ def test_wpo_is_the_papers(alignment, clamp, side, trainer, policy, scored):
     rows[3]["chosen_ids"], rows[5]["rejected_ids"] = rows[3]["chosen_ids"][:1], rows[5]["rejected_ids"][:1]
     assert any(row["chosen_truncated"] for row in rows)
     ours = trainer(method)
-    got = _loss_and_gradients(ours, _batch(ours, rows, side))
+    got = loss_and_gradients(ours, make_batch(ours, rows, side))
     model = copy.deepcopy(policy)
     loss, weights = paper_wpo(model, rows, method)
     loss.backward()
-    _assert_same(got, (loss.item(), {name: p.grad for name, p in model.named_parameters()}))
+    assert_same(got, (loss.item(), {name: p.grad for name, p in model.named_parameters()}))
     if alignment == "sampled" and clamp == "authors":
-        assert 0.05 < (weights == 1).float().mean() < 0.95  # the clamp has work here, and not everywhere
+        assert 0.05 < (weights == 1).float().mean() < 0.95  # some pairs are clamped, not all
 
 
 def test_the_first_loss_is_log_two(scored, tiny_folder, tmp_path):
@@ -167,10 +170,10 @@ def test_the_first_loss_is_log_two(scored, tiny_folder, tmp_path):
     ours = PairTrainer(
         method,
         "test",
-        BATCH,
+        BATCH_PAIRS,
         model=load_model(files, "float32"),
-        args=_arguments(method, tmp_path, precompute_ref_log_probs=True),
+        args=trl_config(method, tmp_path, precompute_ref_log_probs=True),
         train_dataset=scored,
         processing_class=load_tokenizer(files),
     )
-    assert _loss_and_gradients(ours, _batch(ours))[0] == pytest.approx(math.log(2), rel=1e-4)
+    assert loss_and_gradients(ours, make_batch(ours))[0] == pytest.approx(math.log(2), rel=1e-4)

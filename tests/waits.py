@@ -1,4 +1,4 @@
-"""Where a program would wait for a GPU, found without one."""
+"""Finds where a program would wait for a GPU, without one."""
 
 import traceback
 from collections import Counter
@@ -8,25 +8,29 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default}  # first: item()
+# The operations that read a tensor's values; the first is `item()`.
+READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default}
 
 
 class Waits(TorchDispatchMode):
-    """`seen`: how often a tensor's values were needed on the host, by the module that asked."""
+    """Counts how often a tensor's values are needed on the host.
+
+    by_module: The counts by the module that needed the values.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: Counter[str] = Counter()
+        self.by_module: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         masked = func is aten.index.Tensor and any(
             part is not None and part.dtype == torch.bool for part in args[1]
         )
         if func in READS or masked:
-            self.seen[_asking()] += 1
+            self.by_module[_calling_module()] += 1
         return func(*args, **(kwargs or {}))
 
 
-def _asking() -> str:
+def _calling_module() -> str:
     names = (frame.f_globals["__name__"] for frame, _ in traceback.walk_stack(None))
     return next(name for name in names if name != __name__ and name.split(".")[0] != "torch")

@@ -1,14 +1,13 @@
-"""Train one arm of a trial: a model tuned on one group's pairs, and the curve it left.
+"""Train one arm of a trial: tune a model on one group's pairs, and return it with its curve.
 
-Runs under plain python, torchrun or a Ray Train worker, with or without DeepSpeed. An arm leaves nothing
-behind in its process: a trial trains two, and the second must not feel the first.
+This runs under plain python, torchrun or a Ray Train worker, with or without DeepSpeed. An arm leaves nothing
+behind in its process: a trial trains two arms, and the first must not affect the second.
 """
 
 import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,67 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from accelerate.utils import gather_object
 from datasets import Dataset
-from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PrinterCallback
 from trl import DPOConfig
 
-from training.batches import Rows, data_order, sequence_lengths
-from training.checkpoints import Checkpoints, nothing_unpickled
-from training.errors import OutOfMemory, Preempted, StudyError
+from training.arrays import IntArray
+from training.batches import data_order, sequence_lengths
+from training.checkpoints import Checkpoints
+from training.curve import curve_table, summarise
+from training.errors import OutOfMemory, StudyError
 from training.isolation import isolated
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import trl_arguments
-from training.recorder import curve, summarise
+from training.progress import OnStep, ProgressReport
+from training.safe_loading import nothing_unpickled
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 
 
 @dataclass(frozen=True)
+class ArmTask:
+    """What to train: everything that can change an arm's answer, apart from the pairs themselves.
+
+    name: The trial and arm, for messages.
+    model: The model's files (`training.model.resolve_model`).
+    method: The preference objective.
+    training: Steps, batch size, learning rate and the like.
+    seed: Decides the order of the pairs and every other draw.
+    rows: Row numbers of the scored table: the pairs to train on.
+    """
+
+    name: str
+    model: ModelFiles
+    method: MethodSpec
+    training: TrainingSpec
+    seed: int
+    rows: IntArray
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to compute an arm; its answer stays the same up to rounding.
+
+    micro_batch: Pairs per forward pass of one worker.
+    deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for plain PyTorch.
+    """
+
+    micro_batch: int
+    deepspeed: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class ArmResult:
-    """`curve`: columns step, metric, value (`training/recorder.py`). `summary`: final metrics by name.
-    `model`: the tuned model, on its device. `seconds`: wall time of the training loop. `notes`: what a reader
-    of the record should know: where it went on from, checkpoints passed over or not kept, steps skipped."""
+    """A trained arm.
+
+    curve: Columns step, metric, value (`training/recorder.py` describes the metrics).
+    summary: Final metrics by name.
+    model: The tuned model, on its device.
+    seconds: Wall time of the training loop.
+    notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
+        could not be kept, steps skipped by DeepSpeed.
+    """
 
     curve: pd.DataFrame
     summary: dict[str, float]
@@ -46,131 +85,147 @@ class ArmResult:
 
 
 def train_arm(
+    task: ArmTask,
     scored: Dataset,
-    rows: Rows,
-    files: ModelFiles,
-    method: MethodSpec,
-    training: TrainingSpec,
-    seed: int,
+    execution: Execution,
     *,
-    name: str,
-    micro_batch: int,
-    deepspeed: dict[str, Any] | None = None,
-    on_step: Callable[[int, int], bool | None] | None = None,
     checkpoints: Checkpoints | None = None,
+    on_step: OnStep | None = None,
 ) -> ArmResult:
-    """Tune the model on `rows` of a scored table (`training.scoring.open_scored`).
+    """Tune the task's model on its rows of a scored table.
 
-    `name` is the trial and arm in messages; `micro_batch` the pairs of one forward pass of one worker;
-    `on_step(step, total)` is called after every optimiser step; True asks the arm to save itself and stop.
-    Raises StudyError for a group smaller than a batch and for a loss that is not finite, OutOfMemory where
-    the accelerator's memory is too small, Preempted where it was asked to stop.
+    `training/__init__.py` shows a runnable example.
+
+    Args:
+        task: What to train.
+        scored: A table that `training.scoring.open_scored` opened.
+        execution: How to compute it.
+        checkpoints: Where the arm saves itself and resumes from; None saves nothing.
+        on_step: `on_step(step, total)` is called after every optimiser step; True asks the arm to save itself
+            and stop.
+
+    Raises:
+        StudyError: The group is smaller than a batch, or a loss is not finite.
+        OutOfMemory: The accelerator's memory is too small for a micro-batch.
+        Preempted: The arm was asked to stop, and has saved itself.
     """
-    workers = int(os.environ.get("WORLD_SIZE", 1))
-    accumulation, rest = divmod(training.batch_size, micro_batch * workers)
-    if rest or not accumulation:
-        raise StudyError(
-            f"{name}: batch_size {training.batch_size} is no multiple of micro-batch {micro_batch} "
-            f"x {workers} workers"
-        )
-    if len(rows) < training.batch_size:
-        raise StudyError(f"{name}: {len(rows)} training pairs, fewer than one batch of {training.batch_size}")
+    accumulation = _gradient_accumulation(task, execution)
     lengths = sequence_lengths(scored)
-    order = data_order(rows, lengths, training, np.random.default_rng(seed))
-    safely = contextlib.nullcontext() if deepspeed is None else nothing_unpickled()
-    with isolated(deepspeed is not None), safely, tempfile.TemporaryDirectory() as scratch:
+    order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
+    deepspeed = execution.deepspeed is not None
+    safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
+    with isolated(deepspeed), safe_loading, tempfile.TemporaryDirectory() as scratch:
         trainer = PairTrainer(
-            method,
-            name,
-            training.batch_size,
+            task.method,
+            task.name,
+            task.training.batch_size,
             checkpoints,
-            model=load_model(files, training.dtype if deepspeed is not None else "float32"),
-            processing_class=load_tokenizer(files),
+            model=load_model(task.model, task.training.dtype if deepspeed else "float32"),
+            processing_class=load_tokenizer(task.model),
             train_dataset=scored.select(order),
-            args=DPOConfig(
-                **trl_arguments(method),
-                output_dir=scratch,
-                save_strategy="steps" if checkpoints and checkpoints.every else "no",
-                save_steps=(checkpoints.every if checkpoints else None) or training.max_steps,
-                per_device_train_batch_size=micro_batch,
-                gradient_accumulation_steps=accumulation,
-                max_steps=training.max_steps,
-                learning_rate=training.learning_rate,
-                lr_scheduler_type=training.lr_scheduler,
-                warmup_steps=training.warmup_steps,
-                weight_decay=training.weight_decay,
-                max_grad_norm=training.max_grad_norm,
-                max_length=training.max_length,
-                logging_steps=training.logging_steps,
-                bf16=training.dtype == "bfloat16",
-                seed=seed,
-                optim="adamw_torch_fused",
-                train_sampling_strategy="sequential",  # `order` is the order
-                precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
-                activation_checkpointing=False,  # it changes no answer, only speed and memory
-                use_cpu=not torch.cuda.is_available(),
-                deepspeed=deepspeed,
-                logging_strategy="no",
-                logging_nan_inf_filter=False,
-                report_to="none",
-                disable_tqdm=True,
-            ),
+            args=_trl_config(task, execution, accumulation, checkpoints, scratch),
         )
         trainer.remove_callback(PrinterCallback)
         if on_step is not None:
-            trainer.add_callback(_Progress(on_step, training.logging_steps, name))
-        resume, notes = checkpoints.newest(Path(scratch) / "resume") if checkpoints else (None, [])
-        if resume is not None:
-            trainer.recorder.restore(resume, trainer.args.process_index, trainer.args.device)
-            notes.append(f"went on from {resume.name}")
-        for note in notes:
-            print(f"{name}: {note}", flush=True)
+            trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
+        checkpoint, notes = _resume(trainer, checkpoints, Path(scratch) / "resume")
         start = time.monotonic()
         try:
-            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+            trainer.train(resume_from_checkpoint=checkpoint)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
-                f"{name}: a micro-batch of {micro_batch} does not fit: {' '.join(str(error).split())}"
+                f"{task.name}: a micro-batch of {execution.micro_batch} does not fit: "
+                f"{' '.join(str(error).split())}"
             ) from error
         seconds = time.monotonic() - start
         model = trainer.accelerator.unwrap_model(trainer.model)
-        recorder = trainer.recorder
-        if deepspeed is not None:
+        notes += trainer.notes
+        if deepspeed:
             engine = trainer.model_wrapped
-            if skipped := engine.skipped_steps:  # the loss of such a step is finite, and would tell nothing
-                trainer.notes.append(f"steps skipped for gradients that are not finite: {skipped}")
+            if engine.skipped_steps:  # the loss of such a step is finite, so that nothing else would show it
+                notes.append(f"steps skipped for gradients that are not finite: {engine.skipped_steps}")
             engine.destroy()
-    cut = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
-    counts = {
+    summary = (
+        summarise(trainer.recorder.points)
+        | trainer.recorder.weight_summary()
+        | _data_counts(scored, task.rows, order, lengths)
+    )
+    return ArmResult(curve_table(trainer.recorder.points), summary, model, seconds, tuple(notes))
+
+
+def _gradient_accumulation(task: ArmTask, execution: Execution) -> int:
+    """Return the micro-batches per step and worker; refuse what does not make whole batches."""
+    workers = int(os.environ.get("WORLD_SIZE", 1))
+    batch_size = task.training.batch_size
+    accumulation, rest = divmod(batch_size, execution.micro_batch * workers)
+    if rest or not accumulation:
+        raise StudyError(
+            f"{task.name}: batch_size {batch_size} is not a multiple of micro-batch "
+            f"{execution.micro_batch} x {workers} workers; change one of them"
+        )
+    if len(task.rows) < batch_size:
+        raise StudyError(
+            f"{task.name}: {len(task.rows)} training pairs, fewer than one batch of {batch_size}; "
+            "lower batch_size or widen the group"
+        )
+    return accumulation
+
+
+def _trl_config(
+    task: ArmTask, execution: Execution, accumulation: int, checkpoints: Checkpoints | None, scratch: str
+) -> DPOConfig:
+    training = task.training
+    save_every = checkpoints.every if checkpoints else None
+    return DPOConfig(
+        **trl_arguments(task.method),
+        output_dir=scratch,
+        save_strategy="steps" if save_every else "no",
+        save_steps=save_every or training.max_steps,
+        per_device_train_batch_size=execution.micro_batch,
+        gradient_accumulation_steps=accumulation,
+        max_steps=training.max_steps,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=training.lr_scheduler,
+        warmup_steps=training.warmup_steps,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        max_length=training.max_length,
+        logging_steps=training.logging_steps,
+        bf16=training.dtype == "bfloat16",
+        seed=task.seed,
+        optim="adamw_torch_fused",
+        train_sampling_strategy="sequential",  # the data set is in its order already
+        precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
+        activation_checkpointing=False,  # it changes no answer, only speed and memory
+        use_cpu=not torch.cuda.is_available(),
+        deepspeed=execution.deepspeed,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _resume(
+    trainer: PairTrainer, checkpoints: Checkpoints | None, scratch: Path
+) -> tuple[str | None, list[str]]:
+    """Return the checkpoint to resume from, if there is one, and notes; restore the curve from it."""
+    if checkpoints is None:
+        return None, []
+    checkpoint, notes = checkpoints.newest(scratch)
+    if checkpoint is not None:
+        trainer.recorder.restore(checkpoint, trainer.args.process_index, trainer.args.device)
+        notes.append(f"resumed from {checkpoint.name}")
+    for note in notes:
+        print(f"{trainer.name}: {note}", flush=True)
+    return (str(checkpoint) if checkpoint else None), notes
+
+
+def _data_counts(scored: Dataset, rows: IntArray, order: IntArray, lengths: IntArray) -> dict[str, float]:
+    truncated = np.array(scored["chosen_truncated"][:]) | np.array(scored["rejected_truncated"][:])
+    return {
         "pairs_train": float(len(rows)),
-        "pairs_truncated": float(cut[rows].sum()),
+        "pairs_truncated": float(truncated[rows].sum()),
         "pairs_seen": float(len(order)),
         "tokens_seen": float(lengths[order].sum()),
     }
-    summary = summarise(recorder.points) | recorder.weight_summary() | counts
-    return ArmResult(curve(recorder.points), summary, model, seconds, (*notes, *trainer.notes))
-
-
-class _Progress(TrainerCallback):  # type: ignore[misc]
-    """Tells of every step, and where the answer is to stop, saves and stops.
-
-    Workers agree on the step to stop at: they ask one another every `agree` steps, since each asking makes
-    them wait for their devices. A worker alone stops at once.
-    """
-
-    def __init__(self, on_step: Callable[[int, int], bool | None], agree: int, name: str) -> None:
-        self.on_step, self.agree, self.name = on_step, agree, name
-        self.asked = self.stopping = False
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.asked |= bool(self.on_step(state.global_step, state.max_steps))
-        if args.world_size == 1:
-            self.stopping = self.asked
-        elif state.global_step % self.agree == 0:
-            self.stopping = any(gather_object([self.asked]))
-        if self.stopping and state.global_step < state.max_steps:
-            control.should_save = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.stopping:
-            raise Preempted(f"{self.name}: asked to stop, saved at step {state.global_step}")

@@ -1,7 +1,8 @@
-"""Folders kept in a store, each whole or not there: a local path or any URI that pyarrow or fsspec knows.
+"""Named folders in a store, each whole or absent: a local path or any URI that pyarrow or fsspec knows.
 
-No store but a local disk can rename a folder, so what makes one whole is the list of its files with their
-checksums, written last. A list that is missing, cut short or at odds with its files is damage.
+An arm's checkpoints (`training/checkpoints.py`) and a trial's finished arms live in such stores. Only a local
+disk can rename a folder, so what makes a folder whole is the list of its files with their checksums, which is
+written last. A folder whose list is missing, incomplete or inconsistent with its files is damaged.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ from pyarrow import fs
 
 from training.errors import StudyError
 
-LIST = "part-{}.json"
+CHECKSUM_LIST = "part-{}.json"
 
 
-class Damaged(Exception):
-    """A folder of a shelf is not what was put there; the message says what is wrong."""
+class DamagedFolder(Exception):
+    """A folder of a store is not what was put there, or is absent; the message says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -30,87 +31,98 @@ class CheckpointStore:
     uri: str
 
     def open(self) -> None:
-        """Make the shelf's root. Raises StudyError if the store cannot be reached or written."""
+        """Create the store's root. Raises StudyError if the store cannot be reached or written."""
         try:
-            store, root = self._store()
-            store.create_dir(root, recursive=True)
+            filesystem, root = self._filesystem()
+            filesystem.create_dir(root, recursive=True)
         except (OSError, ValueError, ImportError) as error:  # pyarrow's errors are ValueErrors, too
             raise StudyError(
                 f"storage {self.uri}: {' '.join(str(error).split())}; name a folder or a URI such as "
-                "s3://bucket/folder, and what it needs (keys, region, network) in the environment"
+                "s3://bucket/folder, and set what it needs (keys, region, network) in the environment"
             ) from error
 
     def put(self, folder: Path, name: str, part: int = 0, parts: int = 1) -> None:
-        """Keep a folder's files as `name`. Several processes put a folder together: each its own `part` of
-        `parts`, of which no two hold the same file. Raises OSError where the store fails or is full."""
-        store, root = self._store()
-        store.create_dir(f"{root}/{name}", recursive=True)
-        sums = {}
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with file.open("rb") as stream:
-                sums[file.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
-        fs.copy_files(str(folder), f"{root}/{name}", fs.LocalFileSystem(), store)
-        with store.open_output_stream(f"{root}/{name}/{LIST.format(part)}") as stream:
-            stream.write(json.dumps({"parts": parts, "sha256": sums}).encode())
+        """Keep the files of a local folder under `name`.
+
+        Several processes may put one folder together: each puts its own `part` of `parts`, and no two parts
+        hold the same file. Raises OSError if the store fails or is full.
+        """
+        filesystem, root = self._filesystem()
+        filesystem.create_dir(f"{root}/{name}", recursive=True)
+        checksums = {
+            file.relative_to(folder).as_posix(): _sha256(file)
+            for file in sorted(path for path in folder.rglob("*") if path.is_file())
+        }
+        fs.copy_files(str(folder), f"{root}/{name}", fs.LocalFileSystem(), filesystem)
+        with filesystem.open_output_stream(f"{root}/{name}/{CHECKSUM_LIST.format(part)}") as stream:
+            stream.write(json.dumps({"parts": parts, "sha256": checksums}).encode())
 
     def names(self) -> list[str]:
-        """All folders put here, whole or not."""
-        store, root = self._store()
-        found = store.get_file_info(fs.FileSelector(root, allow_not_found=True))
-        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+        """Return the names of all folders put here, whole or not."""
+        filesystem, root = self._filesystem()
+        entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
+        return sorted(entry.base_name for entry in entries if entry.type == fs.FileType.Directory)
 
     def fetch(self, name: str, into: Path, parts: int = 1) -> None:
-        """Copy a folder out of the store and check it. Raises Damaged if it is not whole, or was put by
-        another number of parts than `parts`."""
-        store, root = self._store()
+        """Copy a folder out of the store to the new local folder `into`, and check it.
+
+        Raises DamagedFolder if the folder is absent, is not whole, or was put in another number of parts.
+        """
+        filesystem, root = self._filesystem()
         try:
             into.mkdir(parents=True)
-            fs.copy_files(f"{root}/{name}", str(into), store, fs.LocalFileSystem())
+            fs.copy_files(f"{root}/{name}", str(into), filesystem, fs.LocalFileSystem())
         except FileNotFoundError as error:
-            raise Damaged(f"{name}: nothing there") from error
-        sums: dict[str, str] = {}
+            raise DamagedFolder(f"{name}: nothing there") from error
+        checksums: dict[str, str] = {}
         for part in range(parts):
-            listed = self._list(into, name, part)
+            listed = _read_list(into, name, part)
             if listed.get("parts") != parts:
-                raise Damaged(f"{name}: put by {listed.get('parts')} workers, not {parts}")
-            sums |= listed["sha256"]
-        for file, wanted in sums.items():
+                raise DamagedFolder(f"{name}: put by {listed.get('parts')} workers, not {parts}")
+            checksums |= listed["sha256"]
+        for file, checksum in checksums.items():
             path = into / file
             if not path.is_file():
-                raise Damaged(f"{name}: {file} is missing")
-            with path.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != wanted:
-                    raise Damaged(f"{name}: {file} is not the file that was put there")
-
-    def _list(self, folder: Path, name: str, part: int) -> dict[str, Any]:
-        path = folder / LIST.format(part)
-        try:
-            listed: dict[str, Any] = json.loads(path.read_text())
-        except FileNotFoundError as error:
-            raise Damaged(f"{name}: cut short, {path.name} is missing") from error
-        except ValueError as error:
-            raise Damaged(f"{name}: {path.name} is not readable: {error}") from error
-        return listed
+                raise DamagedFolder(f"{name}: {file} is missing")
+            if _sha256(path) != checksum:
+                raise DamagedFolder(f"{name}: {file} is not the file that was put there")
 
     def drop(self, name: str) -> None:
         """Remove a folder if it is there."""
         self._remove(f"/{name}")
 
     def clear(self) -> None:
-        """Remove everything, the shelf itself included."""
+        """Remove all folders and the store's root itself."""
         self._remove("")
 
     def _remove(self, below: str) -> None:
-        store, root = self._store()
-        if store.get_file_info(f"{root}{below}").type == fs.FileType.Directory:
-            store.delete_dir(f"{root}{below}")
+        filesystem, root = self._filesystem()
+        if filesystem.get_file_info(f"{root}{below}").type == fs.FileType.Directory:
+            filesystem.delete_dir(f"{root}{below}")
 
-    def _store(self) -> tuple[fs.FileSystem, str]:
+    def _filesystem(self) -> tuple[fs.FileSystem, str]:
+        """Return the file system of the URI, and the root's path in it."""
         try:
-            store, root = fs.FileSystem.from_uri(self.uri)
+            filesystem, root = fs.FileSystem.from_uri(self.uri)
         except pa.ArrowInvalid as error:
             if "Unrecognized filesystem type" not in str(error):
                 raise
-            found, root = fsspec.core.url_to_fs(self.uri)
-            store = fs.PyFileSystem(fs.FSSpecHandler(found))
-        return store, root.rstrip("/")
+            of_fsspec, root = fsspec.core.url_to_fs(self.uri)
+            filesystem = fs.PyFileSystem(fs.FSSpecHandler(of_fsspec))
+        return filesystem, root.rstrip("/")
+
+
+def _read_list(folder: Path, name: str, part: int) -> dict[str, Any]:
+    path = folder / CHECKSUM_LIST.format(part)
+    try:
+        listed: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise DamagedFolder(f"{name}: incomplete, {path.name} is missing") from error
+    except ValueError as error:
+        raise DamagedFolder(f"{name}: {path.name} is not readable: {error}") from error
+    return listed
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

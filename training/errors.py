@@ -1,11 +1,16 @@
-"""What ends an arm: the user's own mistakes, and what another attempt can mend."""
+"""The errors that end an arm.
+
+StudyError    the user's mistake: never retried
+OutOfMemory   the micro-batch did not fit: a retry takes a smaller one
+Preempted     the arm was asked to stop: a retry resumes it
+"""
 
 
 class StudyError(Exception):
-    """A mistake in a study or its data: told once, in one line, and never retried.
+    """A mistake in a study or its data: reported once, in one line, and never retried.
 
-    The message names the place (file and key), the value found there and the way out. Picklable, so
-    that it crosses Ray's process borders as itself.
+    The message names the place (file and key), the value found there and the way out. The error can be
+    pickled, so that it crosses Ray's process borders unchanged.
     """
 
 
@@ -14,4 +19,4 @@ class OutOfMemory(Exception):
 
 
 class Preempted(Exception):
-    """The arm was asked to stop, and has saved itself: another attempt goes on from there."""
+    """The arm was asked to stop and has saved itself: the next attempt resumes from there."""

@@ -1,37 +1,47 @@
-"""How a tuned model sees held-out pairs."""
+"""How strongly a tuned model prefers the chosen answers of held-out pairs."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from datasets import Dataset
 from transformers import PreTrainedModel
 
+from training.arrays import IntArray
 from training.errors import StudyError
 from training.likelihood import Answers, answer_logps
 
 
-def heldout(
-    model: PreTrainedModel, scored: Dataset, rows: npt.NDArray[np.int64], max_length: int, name: str
+def heldout_margins(
+    model: PreTrainedModel, scored: Dataset, rows: IntArray, max_length: int, name: str
 ) -> pd.DataFrame:
-    """Implicit reward margins of `rows` of a scored table: columns pair_id and margin.
+    """Return the implicit reward margins of some rows of a scored table.
 
-    margin = (log pi - log pi_ref)(chosen) - (log pi - log pi_ref)(rejected), in nats, without beta. Raises
-    StudyError naming trial and arm (`name`) and the pairs if one is not finite.
+    margin = (log pi - log pi_ref)(chosen) - (log pi - log pi_ref)(rejected), in nats, without beta.
+
+    Args:
+        model: The tuned model pi.
+        scored: A table that `training.scoring.open_scored` opened; it holds log pi_ref.
+        rows: Row numbers of the pairs to evaluate.
+        max_length: Tokens of prompt and answer together; longer sequences are cut.
+        name: The trial and arm, for error messages.
+
+    Returns:
+        One row per pair: pair_id, margin.
+
+    Raises:
+        StudyError: A margin is not finite; the message names trial, arm and pairs.
     """
-    part = scored.select(rows)[:]
-    starts = [len(ids) for ids in part["prompt_ids"]]
-    ids = [
-        (prompt + answer)[:max_length]
-        for side in ("chosen_ids", "rejected_ids")
-        for prompt, answer in zip(part["prompt_ids"], part[side], strict=True)
-    ]
+    pairs = scored.select(rows)[:]
     model.eval()
-    chosen, rejected = answer_logps(model, Answers(ids, starts * 2)).reshape(2, -1)
-    margin = (chosen - np.array(part["ref_chosen_logps"])) - (rejected - np.array(part["ref_rejected_logps"]))
-    table = pd.DataFrame({"pair_id": part["pair_id"], "margin": margin})
-    bad = table.loc[~np.isfinite(margin), "pair_id"]
-    if len(bad):
+    chosen, rejected = answer_logps(model, Answers.of_pairs(pairs, max_length)).reshape(2, -1)
+    reference_chosen, reference_rejected = (
+        np.array(pairs[f"ref_{side}_logps"]) for side in ("chosen", "rejected")
+    )
+    margins = (chosen - reference_chosen) - (rejected - reference_rejected)
+    table = pd.DataFrame({"pair_id": pairs["pair_id"], "margin": margins})
+    not_finite = table.loc[~np.isfinite(margins), "pair_id"]
+    if len(not_finite):
         raise StudyError(
-            f"{name}: margins of {len(bad)} held-out pairs are not finite, first {', '.join(bad[:5])}"
+            f"{name}: margins of {len(not_finite)} held-out pairs are not finite, "
+            f"first {', '.join(not_finite[:5])}"
         )
     return table

@@ -1,7 +1,7 @@
-"""How much arithmetic a training step is: the count behind model FLOPs utilisation (MFU).
+"""How much arithmetic a training step needs: the count behind model FLOPs utilisation (MFU).
 
-MFU (Chowdhery et al. 2022, PaLM, appendix B) divides the operations that a step needs, whatever was computed
-besides (padding, recomputation), by what the hardware could do in the step's time.
+MFU (Chowdhery et al. 2022, PaLM, appendix B) divides the operations that a step needs by what the hardware
+could do in the step's time. Other operations that were computed (padding, recomputation) do not count.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,20 @@ from typing import Any
 
 
 def step_flops(config: Any, lengths: Sequence[int], scored_tokens: int) -> int:
-    """Floating point operations of one forward and backward pass over sequences without padding.
+    """Return the floating point operations of one forward and backward pass over sequences without padding.
 
-    `config`: of a decoder with gated MLPs (Llama, Qwen2, Mistral and their kin); `lengths`: tokens of each
-    sequence, chosen and rejected ones; `scored_tokens`: positions whose logits the loss needs. A multiply and
-    an addition are two; a backward pass is twice its forward pass. Attention counts the pairs of tokens that
-    a causal mask leaves. Norms, rotations and the optimiser, below one per cent, are left out.
+    A multiplication and an addition are two operations; a backward pass needs twice as many as its forward
+    pass. Attention counts the pairs of tokens that a causal mask leaves. Norms, rotations and the optimiser,
+    below one per cent, are left out.
+
+    Args:
+        config: Configuration of a decoder with gated MLPs (Llama, Qwen2, Mistral and similar models).
+        lengths: Tokens of each sequence, the chosen and the rejected ones.
+        scored_tokens: Positions whose logits the loss needs.
     """
     heads = config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    queries, keys = heads * size, config.num_key_value_heads * size
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    queries, keys = heads * head_size, config.num_key_value_heads * head_size
     attention = config.hidden_size * (2 * queries + 2 * keys)
     mlp = 3 * config.hidden_size * config.intermediate_size
     tokens, causal_pairs = sum(lengths), sum(length * (length + 1) // 2 for length in lengths)
@@ -27,5 +31,5 @@ def step_flops(config: Any, lengths: Sequence[int], scored_tokens: int) -> int:
 
 
 def mfu(flops: float, seconds: float, peak_flops_per_s: float) -> float:
-    """Model FLOPs utilisation, a fraction."""
+    """Return the model FLOPs utilisation, a fraction."""
     return flops / (seconds * peak_flops_per_s)

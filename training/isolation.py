@@ -1,4 +1,4 @@
-"""One training run after another in a process, none feeling the one before."""
+"""Several training runs in one process, none of which affects the next."""
 
 import contextlib
 import gc
@@ -14,15 +14,18 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 @contextlib.contextmanager
 def isolated(deepspeed: bool) -> Iterator[None]:
-    """Libraries keep a run's settings in globals and in the environment: put them back before and after."""
+    """Reset the settings that libraries keep in globals and in the environment, before and after the block.
+
+    `deepspeed` says whether the run inside uses DeepSpeed, which needs a process group.
+    """
     environment = dict(os.environ)
-    if deepspeed and "RANK" not in os.environ:  # plain python: DeepSpeed wants a process group, here of one
+    if deepspeed and "RANK" not in os.environ:  # under plain python, DeepSpeed gets a process group of one
         os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     if deepspeed:
         _compile_no_collective()
     _reset_accelerate()
-    _leave_imports_alone()
+    _freeze_imported_objects()
     try:
         yield
     finally:
@@ -36,17 +39,21 @@ def isolated(deepspeed: bool) -> Iterator[None]:
 
 
 def _compile_no_collective() -> None:
-    """With its process group DeepSpeed compiles an all-reduce for inference on CPUs, which training never
-    calls: half a minute in each new environment, and g++ needed."""
+    """Keep DeepSpeed from compiling an all-reduce for inference on CPUs, which training never calls.
+
+    It would do so with its process group: half a minute in each new environment, and it needs g++.
+    """
     from deepspeed import ops
 
     ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 @cache
-def _leave_imports_alone() -> None:
-    """What the libraries made at their import stays as long as the process: that no collection looks at it
-    saves a third of a second each, and an arm asks for two."""
+def _freeze_imported_objects() -> None:
+    """Exclude what the libraries created at import from garbage collection: it lives as long as the process.
+
+    This saves a third of a second per collection, and an arm needs two.
+    """
     gc.collect()
     gc.freeze()
 

@@ -1,6 +1,6 @@
-"""The model of a study: which files it is, what identifies it, and how it is loaded.
+"""The model of a study: its files, what identifies it, and how it is loaded.
 
-Weights come as safetensors or GGUF only and no code is taken from a model's repository, so that loading a
+Weights come as safetensors or GGUF only, and no code is taken from a model's repository, so that loading a
 model cannot run anything. Torch is imported where a model is loaded, not before: a plan needs none.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from training.data.corpus import Corpus
 
-TINY = "tiny"
+TINY_MODEL = "tiny"  # the path that names the tiny model
 TINY_RECIPE = "tiny-2"  # raised with every change of what `training/tiny.py` builds
 TINY_SEED = 0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -40,18 +40,23 @@ class ModelFiles:
 
 
 def check(model: ModelSpec, place: str) -> None:
-    """Refuse a model that cannot be loaded, without torch and without the network; raises StudyError.
+    """Refuse a model that cannot be loaded, without torch and without the network.
 
-    `place` names the key in the message, for example `configs/demo.yaml: model`.
+    Args:
+        model: The model of a study file.
+        place: The key in the message, for example `configs/demo.yaml: model`.
+
+    Raises:
+        StudyError: There is no such model, or it lacks a file.
     """
     path = Path(model.path)
-    if model.path == TINY or (path.suffix == ".gguf" and path.is_file()):
+    if model.path == TINY_MODEL or (path.suffix == ".gguf" and path.is_file()):
         return
     if path.is_dir():
         present = {file.name for file in path.iterdir()}
         if not any(name.endswith(".safetensors") for name in present):
             raise StudyError(
-                f"{place}.path: no .safetensors weights in {path}; pickled weights are not loaded; "
+                f"{place}.path: no .safetensors weights in {path}, and pickled weights are not loaded; "
                 "save the model as safetensors"
             )
         for needed in ("config.json", "tokenizer_config.json"):
@@ -61,20 +66,25 @@ def check(model: ModelSpec, place: str) -> None:
                 )
         return
     if path.is_file():
-        raise StudyError(f"{place}.path: {path} is neither a folder of safetensors nor a .gguf file")
+        raise StudyError(
+            f"{place}.path: {path} is neither a folder of safetensors nor a .gguf file; name one"
+        )
     if path.suffix == ".gguf" or not _HUB_ID.fullmatch(model.path):
         raise StudyError(
-            f"{place}.path: nothing at '{model.path}'; give '{TINY}', a folder, a .gguf file or a hub id "
-            "such as Qwen/Qwen2.5-0.5B-Instruct"
+            f"{place}.path: nothing at '{model.path}'; give '{TINY_MODEL}', a folder, a .gguf file or a "
+            "hub id such as Qwen/Qwen2.5-0.5B-Instruct"
         )
 
 
 def fingerprint(model: ModelSpec, data: DataSource) -> str:
-    """What the model is, as 16 hex digits: the content of local files, a hub id with its revision, or the
-    tiny model's recipe with the data it is built from."""
+    """Return what identifies the model, as 16 hex digits.
+
+    This is the content of local files, a hub id with its revision, or the tiny model's recipe with the data
+    from which it is built.
+    """
     path = Path(model.path)
     digest = hashlib.sha256()
-    if model.path == TINY:
+    if model.path == TINY_MODEL:
         digest.update(json.dumps([TINY_RECIPE, TINY_SEED, data_fingerprint(data)]).encode())
     elif path.exists():
         files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _MODEL_FILES)
@@ -87,10 +97,13 @@ def fingerprint(model: ModelSpec, data: DataSource) -> str:
     return digest.hexdigest()[:16]
 
 
-def resolve(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
-    """The model's files; the tiny model is built in `cache` on first use, once, while others wait."""
+def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
+    """Return the model's files.
+
+    The tiny model is built in `cache`, and a GGUF file unpacked there, on first use; other processes wait.
+    """
     path = Path(model.path)
-    if model.path == TINY:
+    if model.path == TINY_MODEL:
         folder = cache / f"tiny-{fingerprint(model, data)}"
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
@@ -98,7 +111,7 @@ def resolve(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
                 from training import tiny
                 from training.data import sources
 
-                tiny.build(_conversations(sources.load(data)), folder, TINY_SEED)
+                tiny.build(_conversations(sources.load_corpus(data)), folder, TINY_SEED)
         return ModelFiles(str(folder.resolve()))
     if path.is_file():
         return _unpacked(path, cache / f"gguf-{fingerprint(model, data)}")
@@ -108,13 +121,16 @@ def resolve(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
 
 
 def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
-    """A GGUF file as safetensors, unpacked once: that takes long, and a model read straight from it counts as
-    quantised, which transformers' Trainer refuses to tune."""
+    """Return a GGUF file as safetensors, which `folder` keeps.
+
+    Unpacking takes long, and a model that is read directly from GGUF counts as quantised, which transformers'
+    Trainer refuses to tune.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            packed = ModelFiles(str(gguf.resolve().parent), gguf_file=gguf.name)
-            model, tokenizer = load_model(packed, "float32"), load_tokenizer(packed)
+            original = ModelFiles(str(gguf.resolve().parent), gguf_file=gguf.name)
+            model, tokenizer = load_model(original, "float32"), load_tokenizer(original)
             model.hf_quantizer, model.is_quantized = None, False
             del model.config.quantization_config
             unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
@@ -124,8 +140,9 @@ def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
     return ModelFiles(str(folder.resolve()))
 
 
-def _conversations(data: "Corpus") -> list[list[dict[str, str]]]:
-    pairs = data.pairs
+def _conversations(corpus: "Corpus") -> list[list[dict[str, str]]]:
+    """Return every prompt with each of its answers, as chat messages."""
+    pairs = corpus.pairs
     return [
         [*prompt, {"role": "assistant", "content": answer}]
         for answers in (pairs["chosen"], pairs["rejected"])
@@ -134,13 +151,13 @@ def _conversations(data: "Corpus") -> list[list[dict[str, str]]]:
 
 
 def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
-    """The tokenizer with its chat template and a padding token; raises StudyError without a template."""
+    """Load the tokenizer and give it a padding token; raise StudyError if it has no chat template."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(files.path, **_where(files))
+    tokenizer = AutoTokenizer.from_pretrained(files.path, **_options(files))
     if tokenizer.chat_template is None:
         raise StudyError(
-            f"model {files.path}: its tokenizer has no chat template, and preference pairs are chats; give "
+            f"model {files.path}: its tokenizer has no chat template, and preference pairs are chats; name "
             "another model, or add chat_template to its tokenizer_config.json"
         )
     if tokenizer.pad_token is None:
@@ -149,24 +166,25 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
 
 
 def load_config(files: ModelFiles) -> Any:
-    """The architecture of a model's text part: sizes by their names in transformers."""
+    """Load the configuration of a model's text part: its sizes, by their names in transformers."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(files.path, **_where(files)).get_text_config()
+    return AutoConfig.from_pretrained(files.path, **_options(files)).get_text_config()
 
 
 def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
-    """The model on the CPU, in evaluation mode, its weights as `dtype` ("float32" or "bfloat16")."""
+    """Load the model to the CPU, in evaluation mode, with weights of `dtype` ("float32" or "bfloat16")."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(
-        files.path, dtype=getattr(torch, dtype), use_safetensors=True, **_where(files)
+        files.path, dtype=getattr(torch, dtype), use_safetensors=True, **_options(files)
     )
 
 
-def _where(files: ModelFiles) -> dict[str, Any]:
-    known = {"revision": files.revision, "gguf_file": files.gguf_file}
-    return {"trust_remote_code": False} | {key: value for key, value in known.items() if value is not None}
+def _options(files: ModelFiles) -> dict[str, Any]:
+    """Return the arguments of `from_pretrained` beside the path."""
+    options = {"revision": files.revision, "gguf_file": files.gguf_file}
+    return {"trust_remote_code": False} | {key: value for key, value in options.items() if value is not None}

@@ -1,23 +1,23 @@
-"""Preference objectives: methods are data, TRL arguments with paper and equation beside each.
+"""Preference objectives: a method is data, namely arguments of TRL, with paper and equation beside each loss.
 
-No method has code of its own here. A loss of TRL 1.16 that a study names trains as it is; what TRL would
-refuse only once a model is loaded is refused before anything starts.
+No method has code of its own here. Any loss of TRL 1.16 that a study names can be trained; what TRL would
+refuse only after a model is loaded is refused before anything starts.
 
 Notation: h_w, h_l = log pi(y|x) - log pi_ref(y|x) of the chosen and the rejected answer, summed over answer
 tokens; margin = h_w - h_l; s = sigmoid; b = `beta`; e = `label_smoothing`; n = answer length in tokens.
 """
 
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
 from training.errors import StudyError
+from training.hints import suggestion
 from training.spec import MethodSpec
 
 
 @dataclass(frozen=True)
 class Loss:
-    """One `loss_type` of TRL: where it comes from and what it minimises for a pair."""
+    """One `loss_type` of TRL: its source, and what it minimises for a pair."""
 
     paper: str
     equation: str
@@ -98,60 +98,61 @@ LOSSES: dict[str, Loss] = {
     "sft": Loss("Maximum likelihood", "-log pi(y_w|x) / n_w", "the chosen answer alone; a term for mixtures"),
 }
 
-# WPO is a weight on any of the losses above (`use_weighting`): Zhou et al., EMNLP 2024, arXiv 2406.11827.
+# WPO weights the pairs of any loss above (`use_weighting`): Zhou et al., EMNLP 2024, arXiv 2406.11827.
 #   log w(x, y) = 1/|y| * sum_t [ log pi(y_t | x, y_<t) - log sum_v pi(v | x, y_<t)^2 ]      sampled alignment
 #   log w(x, y) = 1/|y| * sum_t [ log pi(y_t | x, y_<t) - max_v log pi(v | x, y_<t) ]        greedy alignment
 #   pair weight = min( w(x, y_w) * w(x, y_l), 1 ), without gradient; pi is the policy in training.
-# The minimum is in the authors' code (`wpo_clamp: authors`), not in TRL 1.16 (`wpo_clamp: trl`).
+# The authors' code takes the minimum (`wpo_clamp: authors`); TRL 1.16 does not (`wpo_clamp: trl`).
 
-# f-divergences (Wang et al. 2023, arXiv 2309.16240) change the score whose *difference* enters the loss;
-# losses of single answers have no such difference (TRL refuses them when the trainer is built).
+# f-divergences (Wang et al. 2023, arXiv 2309.16240) change the score whose *difference* enters the loss.
+# Losses of single answers have no such difference; TRL refuses them when the trainer is built.
 _DIFFERENCE_LOSSES = {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft"}
-# AOT sorts the batch and TRL's `sft` is one value spread over it: neither has a pair to put a weight on.
+# AOT sorts the batch, and TRL's `sft` is one value for all of it: neither has a pair to put a weight on.
 _PAIRLESS_LOSSES = {"aot", "aot_unpaired", "sft"}
-# Arguments that only some losses read; elsewhere they would change a trial's identity and nothing else.
+# Arguments that only some losses read; with others, they would change a trial's identity and nothing else.
 _READ_BY = {
     "label_smoothing": {"robust", "exo_pair", "aot", "aot_unpaired"},
     "discopop_tau": {"discopop"},
 }
-# What TRL does not know of a method.
+# Arguments that TRL does not have.
 _OURS = {"wpo_clamp", "wpo_alignment"}
 
 
 def trl_arguments(method: MethodSpec) -> dict[str, Any]:
-    """The method as keyword arguments of `trl.DPOConfig`."""
+    """Return the method as keyword arguments of `trl.DPOConfig`."""
     return method.model_dump(exclude=_OURS, exclude_none=True) | {"loss_type": loss_types(method)}
 
 
 def loss_types(method: MethodSpec) -> list[str]:
-    """The method's losses as a list, one or several."""
+    """Return the method's losses as a list, even if there is only one."""
     return [method.loss_type] if isinstance(method.loss_type, str) else list(method.loss_type)
 
 
 def check(method: MethodSpec, place: str) -> None:
     """Refuse now what TRL would refuse only when the trainer is built or at its first step.
 
-    `place` names the method in the message, for example `configs/demo.yaml: methods.wpo`.
-    Raises StudyError.
+    Args:
+        method: The method of a study file.
+        place: The method's key in the message, for example `configs/demo.yaml: methods.wpo`.
+
+    Raises:
+        StudyError: TRL cannot train the method, or would ignore one of its arguments.
     """
     losses = loss_types(method)
     for loss in losses:
         if loss not in LOSSES:
-            near = difflib.get_close_matches(loss, LOSSES, n=1, cutoff=0.0)[0]
-            raise StudyError(
-                f"{place}.loss_type: no loss '{loss}' in TRL; nearest is '{near}'; valid: {', '.join(LOSSES)}"
-            )
+            raise StudyError(f"{place}.loss_type: no loss {loss!r} in TRL; {suggestion(loss, LOSSES)}")
     if not losses:
         raise StudyError(f"{place}.loss_type: an empty list; name at least one of {', '.join(LOSSES)}")
     if method.loss_weights is not None and len(method.loss_weights) != len(losses):
         raise StudyError(
             f"{place}.loss_weights: {len(method.loss_weights)} weights for {len(losses)} losses "
-            f"({', '.join(losses)}); give one each"
+            f"({', '.join(losses)}); give one per loss"
         )
     if method.use_weighting and _PAIRLESS_LOSSES & set(losses):
         raise StudyError(
             f"{place}.use_weighting: {', '.join(losses)} has no loss of a single pair to weight; "
-            "set use_weighting: false or another loss_type"
+            "set use_weighting: false, or choose another loss_type"
         )
     if method.f_divergence_type != "reverse_kl" and not set(losses) <= _DIFFERENCE_LOSSES:
         raise StudyError(
@@ -159,13 +160,14 @@ def check(method: MethodSpec, place: str) -> None:
             f"losses of the margin alone: {', '.join(sorted(_DIFFERENCE_LOSSES))}"
         )
     if "exo_pair" in losses and method.label_smoothing == 0:
-        raise StudyError(f"{place}.label_smoothing: 0 with exo_pair; the paper recommends 1e-3")
+        raise StudyError(f"{place}.label_smoothing: 0 with exo_pair; set it to 1e-3, as the paper recommends")
     if "robust" in losses and method.label_smoothing >= 0.5:
-        raise StudyError(f"{place}.label_smoothing: {method.label_smoothing} with robust; must be below 0.5")
+        raise StudyError(f"{place}.label_smoothing: {method.label_smoothing} with robust; set it below 0.5")
     _refuse_ignored(method, losses, place)
 
 
 def _refuse_ignored(method: MethodSpec, losses: list[str], place: str) -> None:
+    """Raise StudyError for an argument that the method's losses do not read."""
     needs = {
         name: f"loss_type {' or '.join(sorted(read))}"
         for name, read in _READ_BY.items()

@@ -1,32 +1,35 @@
-"""Forward passes that compute nothing twice: a batch as one row, without padding, each distinct prompt once.
+"""Forward passes over packed rows (`training/packed_row.py`), which compute nothing twice.
 
-Chats differ in length by far, so that most of a padded batch may be padding, and the two answers of a pair
-follow one prompt (prefix sharing, Wang and Hegde 2024, arXiv 2410.20305). transformers knows packed rows for
-its flash kernels only, and TRL 1.16 has its `padding_free` switched off; here torch's kernels do it.
+transformers packs rows for its flash kernels only, and TRL 1.16 has its `padding_free` switched off; here
+torch's own kernels do it.
 
-Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, M answer tokens, H heads,
-D features of a head.
+Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, H heads, D features of a
+head.
 """
 
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property, partial
-from itertools import accumulate, chain
-from typing import Any, Self
+from dataclasses import fields, replace
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-NAME = "packed"
-BLOCK = 128  # tokens: fewer and larger calls against more of a mask that lets nothing through
+from training.packed_row import PackedRow
+
+ATTENTION_NAME = "packed"  # by which transformers finds `attention`
 
 
 def fits(model: PreTrainedModel) -> bool:
-    """Whether nothing but full attention mixes a model's tokens, and attention can be chosen from outside.
-    Others (sliding windows, state spaces, routers whose balance is in the loss) are computed with padding."""
+    """Return whether a model can be given packed rows.
+
+    Full attention must be all that mixes its tokens, and it must be possible to choose attention from
+    outside. Other models (sliding windows, state spaces, routers whose balance is in the loss) are computed
+    with padding.
+    """
     config = model.config.get_text_config()
     layers = set(getattr(config, "layer_types", None) or ["full_attention"])
     return (
@@ -38,148 +41,39 @@ def fits(model: PreTrainedModel) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Group:
-    """A distinct prompt of `prompt` tokens, and the lengths of the answers that follow it."""
-
-    prompt: int
-    answers: list[int]
-
-
-@dataclass(frozen=True)
-class Block:
-    """`length` consecutive tokens of a row whose attention is computed at once: a prompt with answers to it,
-    or further answers to the `prompt` tokens that block number `first` begins with. `mask`: [length, keys],
-    to be added; a token sees its prompt, and its answer up to itself."""
-
-    length: int
-    first: int
-    prompt: int
-    mask: Tensor
-
-
-@dataclass(frozen=True)
-class Row:
-    """A batch as one row: each distinct prompt, and behind it the answers that follow it.
-
-    `input_ids`, `position_ids`: [1, N]. `answers`: [B, T - 1], where the padded batch, less its first column,
-    has answer tokens; `targets`: [M], those tokens; `predictors`: [M], which tokens of the row predict them.
-    """
-
-    input_ids: Tensor
-    position_ids: Tensor
-    groups: list[Group]
-    answers: Tensor
-    targets: Tensor
-    predictors: Tensor
-
-    @classmethod
-    def of(cls, input_ids_BT: Tensor, attention_mask_BT: Tensor, answer_mask_BT: Tensor) -> Self:
-        """The row of a padded batch. What comes before a sequence's first answer token is its prompt."""
-        real_BT, is_answer_BT = attention_mask_BT.bool(), answer_mask_BT.bool()
-        after_BT = real_BT & (is_answer_BT.cumsum(1) > 0)
-        before_BT = real_BT & ~after_BT
-        _, same_B = torch.unique(input_ids_BT.masked_fill(~before_BT, -1), dim=0, return_inverse=True)
-        members: dict[int, list[int]] = {}
-        same, prompts, owns = torch.stack([same_B, before_BT.sum(1), after_BT.sum(1)]).tolist()
-        for sequence, prompt in enumerate(same):
-            members.setdefault(prompt, []).append(sequence)
-        groups, starts, end = [], torch.empty(2, len(same), dtype=torch.int64), 0
-        for sequences in members.values():
-            groups.append(Group(prompts[sequences[0]], [owns[sequence] for sequence in sequences]))
-            starts[0, sequences] = end
-            end += groups[-1].prompt
-            for sequence in sequences:
-                starts[1, sequence] = end - groups[-1].prompt  # an answer's positions go on from its prompt's
-                end += owns[sequence]
-        of_prompt_B1, of_answer_B1 = starts.to(input_ids_BT.device)[:, :, None]
-        positions_BT = real_BT.cumsum(1) - 1
-        place_BT = positions_BT + torch.where(before_BT, of_prompt_B1, of_answer_B1)
-        places = place_BT[real_BT]
-        ids, positions = input_ids_BT.new_empty(2, 1, end)
-        ids[0, places], positions[0, places] = input_ids_BT[real_BT], positions_BT[real_BT]
-        answers = is_answer_BT[:, 1:]
-        targets, predictors = input_ids_BT[:, 1:][answers], place_BT[:, :-1][answers]
-        return cls(ids, positions, groups, answers, targets, predictors)
-
-    def padded(self, values_M: Tensor) -> Tensor:
-        """The answers' values where the padded batch less its first column has them: [B, T - 1]."""
-        return values_M.new_zeros(self.answers.shape).masked_scatter(self.answers, values_M)
-
-    @cached_property
-    def blocks(self) -> list[Block]:
-        """The row cut into blocks of at most `BLOCK` tokens, if no sequence is longer."""
-        blocks: list[Block] = []
-        for group in self.groups:
-            first, parts = len(blocks), [[group.prompt]]
-            for own in group.answers:
-                if sum(parts[-1]) and sum(parts[-1]) + own > BLOCK:
-                    parts.append([])
-                parts[-1].append(own)
-            for part in parts:
-                mask = _mask(group.prompt, part, inside=len(blocks) == first)
-                blocks.append(Block(sum(part), first, group.prompt, mask.to(self.input_ids.device)))
-        return blocks
-
-    @cached_property
-    def kernel_arguments(self) -> tuple[Tensor, tuple[Tensor, Tensor, int, int]]:
-        """Of torch's kernel for packed rows: which tokens are keys, and the bounds (int32) and the longest of
-        queries and of keys. A prompt's tokens look at themselves, an answer's at their prompt's, too."""
-        keys: list[list[int]] = []
-        lengths: list[int] = []
-        for group in self.groups:
-            prompt = range(sum(lengths), sum(lengths) + group.prompt)
-            keys.append([*prompt])
-            lengths.append(group.prompt)
-            for own in group.answers:
-                keys.append([*prompt, *range(sum(lengths), sum(lengths) + own)])
-                lengths.append(own)
-        device = self.input_ids.device
-        index = torch.tensor(list(chain.from_iterable(keys)), device=device)
-        reach = [len(part) for part in keys]
-        q, k = (
-            torch.tensor([0, *accumulate(sizes)], dtype=torch.int32, device=device)
-            for sizes in (lengths, reach)
-        )
-        return index, (q, k, max(lengths), max(reach))
-
-
-def _mask(prompt: int, parts: list[int], inside: bool) -> Tensor:
-    """[tokens of `parts`, theirs and the prompt's]; the first part is the prompt where that is `inside`."""
-    queries = torch.arange(len(parts)).repeat_interleave(torch.tensor(parts)) + (0 if inside else 1)
-    keys = queries if inside else nn.functional.pad(queries, (prompt, 0))
-    seen = (keys == 0) | (keys == queries[:, None])
-    return torch.zeros(seen.shape).masked_fill(~seen.tril(len(keys) - len(queries)), -torch.inf)
-
-
 @contextmanager
-def packed(model: PreTrainedModel, row: Row) -> Iterator[dict[str, Any]]:
-    """Arguments for one call of the model (or of what wraps it) inside the block, in place of the batch's.
+def packed(model: PreTrainedModel, row: PackedRow) -> Iterator[dict[str, Any]]:
+    """Yield the arguments for one call of the model, or of what wraps it, inside the block.
 
-    Activation checkpointing, which calls attention again later, is not for it.
+    They replace the batch's own. Activation checkpointing, which calls attention again later, cannot be
+    combined with it.
     """
     config = model.config.get_text_config()
-    before = config._attn_implementation
-    config._attn_implementation = NAME
+    original = config._attn_implementation
+    config._attn_implementation = ATTENTION_NAME
     try:
         yield {"input_ids": row.input_ids, "position_ids": row.position_ids, "row": row}
     finally:
-        config._attn_implementation = before
+        config._attn_implementation = original
 
 
-def fused_forward(model: nn.Module, inner: PreTrainedModel, row: Row, **rest: Any) -> Any:
-    """TRL's `model(**batch, labels=..., fused_lm_head=True)` of a row: the same output, each answer token's
-    values [B, T - 1] where the padded call has them. `inner`: the model that `model` wraps; `rest`: what the
-    call says besides the batch and its labels.
+def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **rest: Any) -> Any:
+    """Call the model as TRL's `model(**batch, labels=..., fused_lm_head=True)` does, on a packed row.
 
-    The head is given the states that predict an answer's token, and nothing else: on the CPU TRL would take
-    it over prompts as well.
+    The output is the same: the values of each answer token, [B, T - 1], are where the padded call has them.
+    The head is given only the states that predict an answer's token; on the CPU, TRL would apply it to
+    prompts as well.
+
+    Args:
+        model: What is called: the model, or what wraps it.
+        inner: The model that `model` wraps.
+        rest: The arguments of the call besides the batch and its labels.
     """
 
-    def predicting(_module: Any, _inputs: Any, output: Any) -> Any:
+    def keep_predictors(_module: Any, _inputs: Any, output: Any) -> Any:
         return replace(output, last_hidden_state=output.last_hidden_state[:, row.predictors])
 
-    hook = inner.base_model.register_forward_hook(predicting, prepend=True)
+    hook = inner.base_model.register_forward_hook(keep_predictors, prepend=True)
     try:
         with packed(inner, row) as arguments:
             output = model(**arguments, **rest, shift_labels=row.targets[None])
@@ -199,20 +93,22 @@ def attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    row: Row,
+    row: PackedRow,
     scaling: float | None = None,
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each sequence of a row: [1, H, N, D] in, [1, N, H, D] out."""
+    """Compute causal attention within each sequence of a row: [1, H, N, D] in, [1, N, H, D] out."""
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
-        index, bounds = row.kernel_arguments
+        key_index, bounds = row.kernel_arguments
         q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-        # Fewer queries than keys are the last of them: the kernel aligns its causal mask at the end.
-        return _flash()(q, k[index], v[index], *bounds, scale=scaling, window_size=(-1, 0))[None], None
-    sizes = [block.length for block in row.blocks]
-    queries, keys, values = (torch.split(states, sizes, dim=2) for states in (query, key, value))
-    outs: list[Tensor] = []
+        # Where there are fewer queries than keys, the kernel aligns its causal mask at the end.
+        return _flash()(
+            q, k[key_index], v[key_index], *bounds, scale=scaling, window_size=(-1, 0)
+        )[None], None  # fmt: skip
+    lengths = [block.length for block in row.blocks]
+    queries, keys, values = (torch.split(states, lengths, dim=2) for states in (query, key, value))
+    outputs: list[Tensor] = []
     for number, block in enumerate(row.blocks):
         k, v = keys[number], values[number]
         if block.first != number:
@@ -220,23 +116,26 @@ def attention(
                 torch.cat([states[block.first][:, :, : block.prompt], own], dim=2)
                 for states, own in ((keys, k), (values, v))
             )
-        outs.append(
+        outputs.append(
             nn.functional.scaled_dot_product_attention(
                 queries[number], k, v, block.mask.to(query.dtype), dropout, scale=scaling, enable_gqa=True
             )
         )
-    return torch.cat(outs, dim=2).transpose(1, 2).contiguous(), None
+    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
 
 
 @cache
 def _flash() -> Callable[..., Tensor]:
-    """Torch's kernel for packed rows. Torch 2.13 wants to be told that heads share keys; 2.11, which a GPU
-    machine may have, takes them as they are."""
+    """Return torch's kernel for packed rows.
+
+    Torch 2.13 must be told that heads share keys; torch 2.11, which a GPU machine may have, takes shared keys
+    without being told.
+    """
     from torch.nn.attention.varlen import varlen_attn
 
     kernel: Any = varlen_attn
-    told = {"enable_gqa"} & inspect.signature(kernel).parameters.keys()
-    return partial(kernel, **dict.fromkeys(told, True))
+    flags = {"enable_gqa"} & inspect.signature(kernel).parameters.keys()
+    return partial(kernel, **dict.fromkeys(flags, True))
 
 
-AttentionInterface.register(NAME, attention)
+AttentionInterface.register(ATTENTION_NAME, attention)

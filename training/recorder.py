@@ -1,4 +1,7 @@
-"""What a training run looked like: the curve of an arm, from values its loss has computed anyway."""
+"""Records the curve of an arm while it trains, from values that its loss has computed anyway.
+
+Shape suffix: B pairs of a micro-batch.
+"""
 
 import json
 from collections.abc import Callable
@@ -6,7 +9,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,20 +16,33 @@ from transformers import TrainerCallback
 
 from training.errors import StudyError
 
-FILE = "curve-{}.json"  # one a worker
+CURVE_FILE = "curve-{}.json"  # one per worker
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class CurveRecorder(TrainerCallback):  # type: ignore[misc]
-    """One point at step 0 and one every `every` steps (and at the last), in `points`: dicts with a `step`.
+    """Collects one point at step 0, one every `every` steps and one at the last step in `points`.
 
-    A point describes the global batch of that step, before its update: `margin` (mean, nats, without beta),
-    `accuracy` (share with margin > 0), `loss` (mean -log sigmoid(beta * margin), log 2 at step 0 for every
-    method) and `train_loss` (the objective optimised). Under WPO also the pair weights min(w_chosen *
-    w_rejected, 1) (not capped with `wpo_clamp: trl`) of *all* pairs since the last point: mean, min, max,
-    quantiles, the share of products at or above 1, and the effective sample size (sum w)^2 / sum w^2.
-    Values stay on the device and are read at points only. Raises RuntimeError if a step's global batch is not
-    `batch_size` pairs, and StudyError, which begins with `name`, if a loss since the last one is not finite.
+    A point is a dict with the key `step`. It describes the global batch of that step, before its update:
+    `margin` (mean, nats, without beta), `accuracy` (share with margin > 0), `loss` (mean
+    -log sigmoid(beta * margin), which is log 2 at step 0 for every method) and `train_loss` (the objective
+    that is optimised). Under WPO it also describes the pair weights min(w_chosen * w_rejected, 1) of *all*
+    pairs since the last point (not capped with `wpo_clamp: trl`): mean, minimum, maximum, quantiles, the
+    share of products at or above 1, and the effective sample size (sum w)^2 / sum w^2.
+
+    Values stay on the device and are read at points only.
+
+    Args:
+        beta: The method's beta.
+        every: Optimiser steps between two points.
+        capped: Whether WPO weights are capped at 1.
+        batch_size: Pairs that the global batch of every step must hold.
+        gather: Concatenates a tensor over all workers.
+        name: The trial and arm, with which error messages begin.
+
+    Raises:
+        RuntimeError: The global batch of a recorded step does not hold `batch_size` pairs.
+        StudyError: A loss since the last point is not finite.
     """
 
     def __init__(
@@ -43,64 +58,66 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self.batch_size, self.gather = batch_size, gather
         self.points: list[dict[str, float]] = []
         self.weight_sums: dict[str, float] = {}
-        self._step: list[tuple[Tensor, Tensor]] = []
-        self._window: list[Tensor] = []
-        self._losses: list[tuple[int, Tensor]] = []
+        self._step_values: list[tuple[Tensor, Tensor]] = []  # loss and margins per micro-batch of this step
+        self._log_weights: list[Tensor] = []  # per micro-batch since the last point
+        self._unchecked_losses: list[tuple[int, Tensor]] = []  # step and loss per micro-batch
 
     def observe(self, loss: Tensor, margins: Tensor, log_weights: Tensor | None = None) -> None:
-        """A micro-batch of B pairs: loss, margins [B] and, under WPO, log(w_chosen * w_rejected) [B]."""
-        self._step.append((loss, margins))
+        """Keep a micro-batch: its loss, margins [B] and, under WPO, log(w_chosen * w_rejected) [B]."""
+        self._step_values.append((loss, margins))
         if log_weights is not None:
-            self._window.append(log_weights)
+            self._log_weights.append(log_weights)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Read the device where a point is due."""
         step = state.global_step
-        self._losses += [(step, loss) for loss, _ in self._step]
+        self._unchecked_losses += [(step, loss) for loss, _ in self._step_values]
         due = step % self.every == 0 or step == state.max_steps
         if step == 1 or due:
             self.refuse_lost()
         if step == 1:
-            self.points.append({"step": 0, **self._batch(), **self._weights(keep=True)})
+            self.points.append({"step": 0, **self._batch_metrics(), **self._weight_metrics(peek=True)})
         if due:
-            self.points.append({"step": step, **self._batch(), **self._weights()})
-        self._step.clear()
+            self.points.append({"step": step, **self._batch_metrics(), **self._weight_metrics()})
+        self._step_values.clear()
 
     def refuse_lost(self) -> None:
-        """Read the losses since the last time: StudyError of all workers for the first that is not finite."""
-        steps = [step for step, _ in self._losses]
+        """Read the losses since the last call; raise StudyError in all workers if one is not finite."""
+        steps = [step for step, _ in self._unchecked_losses]
         if not steps:
             return
-        losses = self.gather(torch.stack([loss for _, loss in self._losses])).view(-1, len(steps))
-        for step, of_workers in zip(steps, losses.T.tolist(), strict=True):
-            for loss in of_workers:
+        own_losses = torch.stack([loss for _, loss in self._unchecked_losses])
+        losses = self.gather(own_losses).view(-1, len(steps))  # [workers, micro-batches]
+        for step, losses_of_workers in zip(steps, losses.T.tolist(), strict=True):
+            for loss in losses_of_workers:
                 if not isfinite(loss):
                     raise StudyError(
                         f"{self.name}: the loss is {loss} at step {step}; "
                         "lower learning_rate or max_grad_norm, or look at the pairs"
                     )
-        self._losses.clear()
+        self._unchecked_losses.clear()
 
-    def _batch(self) -> dict[str, float]:
-        margins = self.gather(torch.cat([margins for _, margins in self._step]))
-        loss = self.gather(torch.stack([loss for loss, _ in self._step]))
+    def _batch_metrics(self) -> dict[str, float]:
+        margins = self.gather(torch.cat([margins for _, margins in self._step_values]))
+        losses = self.gather(torch.stack([loss for loss, _ in self._step_values]))
         if len(margins) != self.batch_size:  # workers, micro-batches or the launcher disagree on the batch
             raise RuntimeError(f"a step saw {len(margins)} pairs over all workers, not {self.batch_size}")
         return {
             "margin": margins.mean().item(),
             "accuracy": (margins > 0).float().mean().item(),
             "loss": F.softplus(-self.beta * margins).mean().item(),
-            "train_loss": loss.mean().item(),
+            "train_loss": losses.mean().item(),
         }
 
-    def _weights(self, keep: bool = False) -> dict[str, float]:
-        if not self._window:
+    def _weight_metrics(self, peek: bool = False) -> dict[str, float]:
+        """Describe the weights since the last point; `peek` leaves them for the next point."""
+        if not self._log_weights:
             return {}
-        log_weights = self.gather(torch.cat(self._window)).double()
+        log_weights = self.gather(torch.cat(self._log_weights)).double()
         weights = (log_weights.clamp(max=0) if self.capped else log_weights).exp()
         at_cap = (log_weights >= 0).double()
-        if not keep:
-            self._window.clear()
+        if not peek:
+            self._log_weights.clear()
             self._accumulate(weights, at_cap)
         levels = torch.tensor(QUANTILES, dtype=weights.dtype, device=weights.device)
         quantiles = dict(zip(QUANTILES, weights.quantile(levels).tolist(), strict=True))
@@ -127,7 +144,7 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self.weight_sums = {key: old.get(key, 0.0) + value for key, value in new.items()} | extremes
 
     def weight_summary(self) -> dict[str, float]:
-        """The same numbers over all pairs of the run, without quantiles; empty where no pair has a weight."""
+        """Return the weight metrics over all pairs of the run, without quantiles; empty without weights."""
         sums = self.weight_sums
         if not sums:
             return {}
@@ -140,39 +157,13 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         }
 
     def save(self, checkpoint: Path, rank: int) -> None:
-        """Write this worker's view of the curve into a checkpoint folder; floats survive JSON exactly."""
-        window = [part.tolist() for part in self._window]
+        """Write this worker's part of the curve into a checkpoint folder; floats survive JSON exactly."""
+        window = [part.tolist() for part in self._log_weights]
         state = {"points": self.points, "weight_sums": self.weight_sums, "window": window}
-        (checkpoint / FILE.format(rank)).write_text(json.dumps(state))
+        (checkpoint / CURVE_FILE.format(rank)).write_text(json.dumps(state))
 
     def restore(self, checkpoint: Path, rank: int, device: torch.device) -> None:
-        """Go on with the curve of a checkpoint."""
-        state = json.loads((checkpoint / FILE.format(rank)).read_text())
+        """Continue the curve of a checkpoint."""
+        state = json.loads((checkpoint / CURVE_FILE.format(rank)).read_text())
         self.points, self.weight_sums = state["points"], state["weight_sums"]
-        self._window = [torch.tensor(part, device=device) for part in state["window"]]
-
-
-def curve(points: list[dict[str, float]]) -> pd.DataFrame:
-    """Points as a long table: step, metric, value."""
-    return pd.DataFrame(points).melt("step", var_name="metric", value_name="value").dropna(ignore_index=True)
-
-
-def summarise(points: list[dict[str, float]]) -> dict[str, float]:
-    """Final metrics of a curve. `*_tail` average the last 20 % of the logged points, at least one; the point
-    of step 0 is not a logged one. `steps_to_60pct`: first logged step with accuracy >= 0.6, absent if never.
-    """
-    logged = pd.DataFrame(points[1:])
-    tail = logged.tail(max(1, len(logged) // 5)).mean()
-    first, last = points[0], points[-1]
-    summary = {
-        "pref_acc_tail": float(tail["accuracy"]),
-        "train_loss_tail": float(tail["train_loss"]),
-    }
-    for metric in ("loss", "margin"):
-        summary |= {
-            f"{metric}_step0": first[metric],
-            f"{metric}_final": last[metric],
-            f"{metric}_tail": float(tail[metric]),
-        }
-    reached = logged.loc[logged["accuracy"] >= 0.6, "step"]
-    return summary if reached.empty else summary | {"steps_to_60pct": float(reached.iloc[0])}
+        self._log_weights = [torch.tensor(part, device=device) for part in state["window"]]

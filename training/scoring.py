@@ -1,51 +1,53 @@
 """Score once: what the reference model makes of every pair, computed once and read by every trial.
 
-The table is cached by content (model, tokenizer and template, dtype, pairs, max_length, and not the method),
-written under a lock to a temporary name and renamed; its checksum is verified whenever it is opened. The pass
-is cut into shards that `run_shards` may send anywhere; a pass cut short goes on with the shards it lacks.
+The table is cached by content (model, tokenizer and template, dtype, pairs and max_length, but not the
+method). It is written under a lock to a temporary name, then renamed, and its checksum is verified whenever
+it is opened. The pass is cut into shards that `run_shards` may send anywhere; an interrupted pass continues
+with the shards it lacks.
 """
 
 import hashlib
 import json
 import logging
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
+from training.arrays import FloatArray
 from training.errors import StudyError
-from training.model import ModelFiles, fingerprint, load_model, load_tokenizer, resolve
+from training.model import ModelFiles, fingerprint, load_tokenizer, resolve_model
+from training.scored_folder import DamagedScores, save, verify
+from training.shards import SCORE_COLUMNS, RunShards, Shard, read_shard, serial
 from training.spec import DataSource, ModelSpec, TrainingSpec
-from training.store import DamagedScores, save, verify
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from training.tokenise import Tokenised
+
 log = logging.getLogger(__name__)
 
-RECIPE = "scores-3"  # raised with every change of what a score is
+SCORE_RECIPE = "scores-3"  # raised with every change of what a score is
 SHARD_PAIRS = 2000
-COLUMNS = (
-    "ref_chosen_logps",
-    "ref_rejected_logps",
-    "log_weight_chosen_sampled",
-    "log_weight_rejected_sampled",
-    "log_weight_chosen_greedy",
-    "log_weight_rejected_greedy",
-)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored table: its folder, its rows, and the pairs it lacks because their prompt fills max_length."""
+    """A scored table on disk.
+
+    path: Its folder, for `open_scored`.
+    pairs: Its number of rows.
+    dropped: Ids of the pairs that it lacks because their prompt fills max_length.
+    truncated: How many of its pairs have an answer that max_length cuts.
+    computed: Whether this call computed it; otherwise it was there already.
+    """
 
     path: Path
     pairs: int
@@ -54,41 +56,28 @@ class Scored:
     computed: bool
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A picklable part of a scoring pass: rows index, index + count, ... of the tokenised pairs by length."""
-
-    tokens: Path
-    files: ModelFiles
-    dtype: str
-    max_length: int
-    index: int
-    count: int
-    out: Path
-
-    @property
-    def key(self) -> str:
-        return str(self.out)
-
-
-def serial(shards: Sequence[Shard]) -> None:
-    """Score the shards one after another, here."""
-    for shard in shards:
-        score_shard(shard)
-
-
 def score(
     pairs: pd.DataFrame,
     model: ModelSpec,
     data: DataSource,
     training: TrainingSpec,
     cache: Path,
-    run_shards: Callable[[Sequence[Shard]], object] = serial,
+    run_shards: RunShards = serial,
 ) -> Scored:
-    """Score `pairs` (columns pair_id, prompt, chosen, rejected) under the reference model, once.
+    """Score pairs under the reference model, unless `cache` holds their scores already.
 
-    `run_shards` receives the shards not yet on disk and returns when `score_shard` has run for each. Raises
-    StudyError with the pair ids where a log-probability is not finite.
+    Args:
+        pairs: Columns pair_id, prompt (chat messages), chosen, rejected.
+        model: The reference model.
+        data: The source of the pairs; the tiny model is built from it.
+        training: Its dtype and max_length apply.
+        cache: The folder of scored tables and of the tiny model.
+        run_shards: Receives the shards that are not on disk yet, and returns when `score_shard` has run for
+            each of them.
+
+    Raises:
+        StudyError: The model cannot be loaded, max_length leaves no answer of any pair, or a log-probability
+            is not finite (the message names the pairs).
     """
     identity = _identity(pairs, fingerprint(model, data), training)
     folder = cache.resolve() / f"scores-{_digest(json.dumps(identity, sort_keys=True))}"
@@ -98,16 +87,21 @@ def score(
             try:
                 return _describe(folder, identity, computed=False)
             except DamagedScores as damage:
-                log.warning("%s; scored anew", damage)
+                log.warning("%s; scoring again", damage)
                 shutil.rmtree(folder)
-        _compute(pairs, resolve(model, data, cache), training, identity, folder, run_shards)
+        _compute(pairs, resolve_model(model, data, cache), training, identity, folder, run_shards)
         return _describe(folder, identity, computed=True)
 
 
 def open_scored(path: Path) -> "Dataset":
-    """The scored table, memory-mapped: one row a pair, columns of `training.tokenise.FEATURES` and `COLUMNS`.
+    """Open a scored table, memory-mapped.
 
-    Raises DamagedScores if the files are not the ones that were written.
+    Returns:
+        One row per pair, with the columns of `training.tokenise.TOKEN_FEATURES` and
+        `training.shards.SCORE_COLUMNS`.
+
+    Raises:
+        DamagedScores: The files are not the ones that were written.
     """
     from datasets import Dataset
 
@@ -115,131 +109,100 @@ def open_scored(path: Path) -> "Dataset":
     return Dataset.load_from_disk(str(path))
 
 
-def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done, total: None) -> Path:
-    """Score one shard and write it, whole or not at all; returns its file. `on_batch(done, total)` is told of
-    each batch."""
-    import torch
-    from datasets import Dataset
-
-    from training.likelihood import Answers, score_answers
-
-    tokens = Dataset.load_from_disk(str(shard.tokens))
-    rows = _longest_first(tokens)[shard.index :: shard.count]
-    part = tokens.select(rows)[:]
-    starts = [len(ids) for ids in part["prompt_ids"]]
-    ids = [
-        (prompt + answer)[: shard.max_length]
-        for side in ("chosen_ids", "rejected_ids")
-        for prompt, answer in zip(part["prompt_ids"], part[side], strict=True)
-    ]
-    model = load_model(shard.files, shard.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
-    scores = score_answers(model, Answers(ids, starts * 2), on_batch)
-    both = (scores.logp, scores.log_weight_sampled, scores.log_weight_greedy)
-    values = np.concatenate([values.reshape(2, -1) for values in both])  # rows in the order of COLUMNS
-    with tempfile.NamedTemporaryFile(dir=shard.out.parent, suffix=".tmp", delete=False) as unfinished:
-        np.savez(unfinished, rows=rows, values=values)
-    return Path(unfinished.name).rename(shard.out)
-
-
 def _compute(
     pairs: pd.DataFrame,
-    files: ModelFiles,
+    model: ModelFiles,
     training: TrainingSpec,
     identity: dict[str, str],
     folder: Path,
-    run_shards: Callable[[Sequence[Shard]], object],
+    run_shards: RunShards,
 ) -> None:
+    """Tokenise the pairs, have the missing shards scored, and write the table."""
     from datasets import Dataset, concatenate_datasets
-
-    from training.tokenise import tokenise
 
     work = folder.with_suffix(".parts")
     work.mkdir(exist_ok=True)
-    try:
-        tokenizer = load_tokenizer(files)
-    except OSError as error:  # of transformers: not found, no access, no network
-        why = " ".join(str(error).split())[:200]
-        raise StudyError(
-            f"model.path: {files.path} cannot be loaded ({why}); mend the name, or give a folder"
-        ) from error
-    tokenised = tokenise(pairs, tokenizer, training.max_length)
-    if not len(tokenised.rows):
-        raise StudyError(
-            f"max_length: {training.max_length} leaves no answer of any of {len(pairs)} pairs; raise it"
-        )
+    tokenised = _tokenise(pairs, model, training.max_length)
     save(tokenised.rows, work / "tokens")
     count = -(-len(tokenised.rows) // SHARD_PAIRS)
     shards = [
         Shard(
-            work / "tokens",
-            files,
-            training.dtype,
-            training.max_length,
-            k,
-            count,
-            work / f"{k:04d}-of-{count:04d}.npz",
+            tokens=work / "tokens",
+            model=model,
+            dtype=training.dtype,
+            max_length=training.max_length,
+            index=index,
+            count=count,
+            out=work / f"{index:04d}-of-{count:04d}.npz",
         )
-        for k in range(count)
+        for index in range(count)
     ]
-    run_shards([shard for shard in shards if _read_part(shard.out) is None])
-
-    values = np.full((len(COLUMNS), len(tokenised.rows)), np.nan)
-    filled = np.zeros(len(tokenised.rows), dtype=bool)
-    for shard in shards:
-        part = _read_part(shard.out)
-        if part is not None:
-            rows, part_values = part
-            values[:, rows], filled[rows] = part_values, True
-    pair_ids = np.array(tokenised.rows["pair_id"][:])
-    if not filled.all():
-        raise RuntimeError(
-            f"{work}: {(~filled).sum()} pairs were never scored, first {_some(pair_ids[~filled])}"
-        )
-    finite = np.isfinite(values).all(axis=0)
-    if not finite.all():
-        raise StudyError(
-            f"model {files.path}: log-probabilities of {(~finite).sum()} pairs are not finite, "
-            f"first {_some(pair_ids[~finite])}"
-        )
-    scores = Dataset.from_dict(dict(zip(COLUMNS, values, strict=True)))
+    run_shards([shard for shard in shards if read_shard(shard.out) is None])
+    values = _collect(shards, np.array(tokenised.rows["pair_id"][:]), model, work)
+    scores = Dataset.from_dict(dict(zip(SCORE_COLUMNS, values, strict=True)))
     truncated = np.array(tokenised.rows["chosen_truncated"][:]) | tokenised.rows["rejected_truncated"][:]
-    counts = {"pairs": len(pair_ids), "dropped": list(tokenised.dropped), "truncated": int(truncated.sum())}
+    counts = {
+        "pairs": len(tokenised.rows),
+        "dropped": list(tokenised.dropped),
+        "truncated": int(truncated.sum()),
+    }
     save(concatenate_datasets([tokenised.rows, scores], axis=1), folder, {"identity": identity, **counts})
     shutil.rmtree(work)
 
 
-def _longest_first(tokens: "Dataset") -> npt.NDArray[np.int64]:
-    prompt, chosen, rejected = (
-        np.array(tokens[f"{part}_tokens"][:]) for part in ("prompt", "chosen", "rejected")
-    )
-    order: npt.NDArray[np.int64] = np.argsort(-(prompt + np.maximum(chosen, rejected)), kind="stable")
-    return order
+def _tokenise(pairs: pd.DataFrame, model: ModelFiles, max_length: int) -> "Tokenised":
+    from training.tokenise import tokenise
+
+    try:
+        tokenizer = load_tokenizer(model)
+    except OSError as error:  # from transformers: not found, no access, no network
+        reason = " ".join(str(error).split())[:200]
+        raise StudyError(
+            f"model.path: {model.path} cannot be loaded ({reason}); correct the name, or give a folder"
+        ) from error
+    tokenised = tokenise(pairs, tokenizer, max_length)
+    if not len(tokenised.rows):
+        raise StudyError(f"max_length: {max_length} leaves no answer of any of {len(pairs)} pairs; raise it")
+    return tokenised
+
+
+def _collect(
+    shards: Sequence[Shard], pair_ids: npt.NDArray[np.str_], model: ModelFiles, work: Path
+) -> FloatArray:
+    """Return the values of all shards, in the order of the pairs: [columns, pairs]."""
+    values = np.full((len(SCORE_COLUMNS), len(pair_ids)), np.nan)
+    filled = np.zeros(len(pair_ids), dtype=bool)
+    for shard in shards:
+        finished = read_shard(shard.out)
+        if finished is not None:
+            rows, shard_values = finished
+            values[:, rows], filled[rows] = shard_values, True
+    if not filled.all():
+        raise RuntimeError(
+            f"{work}: {(~filled).sum()} pairs were never scored, first {_first_ids(pair_ids[~filled])}"
+        )
+    finite = np.isfinite(values).all(axis=0)
+    if not finite.all():
+        raise StudyError(
+            f"model {model.path}: log-probabilities of {(~finite).sum()} pairs are not finite, "
+            f"first {_first_ids(pair_ids[~finite])}"
+        )
+    return values
 
 
 def _describe(folder: Path, identity: dict[str, str], computed: bool) -> Scored:
     about = verify(folder)
     if about["identity"] != identity:
-        differs = [key for key in identity if about["identity"].get(key) != identity[key]]
-        raise DamagedScores(f"{folder}: scored with another {', '.join(differs)}")
+        differing = [key for key in identity if about["identity"].get(key) != identity[key]]
+        raise DamagedScores(f"{folder}: scored with another {', '.join(differing)}")
     return Scored(folder, about["pairs"], tuple(about["dropped"]), about["truncated"], computed)
 
 
-def _read_part(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
-    """Rows and values of a finished shard; None if it is not there or was cut short."""
-    try:
-        with np.load(file, allow_pickle=False) as part:
-            return part["rows"], part["values"]
-    except FileNotFoundError:
-        return None
-    except (BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
-        log.warning("%s: damaged (%s); scored anew", file, error)
-        return None
-
-
 def _identity(pairs: pd.DataFrame, model: str, training: TrainingSpec) -> dict[str, str]:
+    """Return everything that a score depends on."""
     text = pairs[["pair_id", "prompt", "chosen", "rejected"]].to_json(orient="values")
     return {
-        "recipe": RECIPE,
+        "recipe": SCORE_RECIPE,
         "model": model,
         "dtype": training.dtype,
         "max_length": str(training.max_length),
@@ -251,5 +214,5 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _some(pair_ids: npt.NDArray[np.str_]) -> str:
+def _first_ids(pair_ids: npt.NDArray[np.str_]) -> str:
     return ", ".join(pair_ids[:5])

@@ -2,7 +2,7 @@
 
 About one million parameters, its own byte-level BPE tokenizer and a ChatML template. It is pre-trained just
 long enough that likelihoods mean something: answers differ in how on-policy they are, so WPO weights differ
-from 1. Deterministic: one thread, explicit seeds.
+from 1. It is deterministic: one thread, explicit seeds.
 """
 
 import math
@@ -16,11 +16,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils import logging
 
-# A change below makes another model: raise TINY_RECIPE in training/model.py, part of its fingerprint.
+# A change below makes another model: raise TINY_RECIPE in training/model.py, which is in its fingerprint.
 VOCABULARY = 1024
-BLOCK = 128  # tokens of a pre-training sequence
-BATCH = 4  # sequences a step
-SHARE = 1 / 16  # of the text, read once: a model that knows it by heart gives every pair the weight 1
+SEQUENCE_TOKENS = 128  # tokens per pre-training sequence
+STEP_SEQUENCES = 4  # sequences per pre-training step
+SHARE = 1 / 16  # of the text, read once: a model that knew all of it by heart would give every weight as 1
 MAX_STEPS = 300
 LEARNING_RATE = 4e-3
 
@@ -36,7 +36,8 @@ CHAT_TEMPLATE = (
 def build(conversations: list[list[dict[str, str]]], out: Path, seed: int) -> Path:
     """Train tokenizer and model on chat conversations (lists of {"role", "content"}) and save them at `out`.
 
-    Written under a temporary name beside `out` and renamed, so `out` is whole or absent. Returns `out`.
+    The files are written under a temporary name beside `out`, which is renamed, so that `out` is whole or
+    absent. Returns `out`.
     """
     tokenizer = train_tokenizer(conversations)
     rng = np.random.default_rng(seed)
@@ -62,7 +63,7 @@ def build(conversations: list[list[dict[str, str]]], out: Path, seed: int) -> Pa
 
 
 def train_tokenizer(conversations: list[list[dict[str, str]]]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer: it can spell any text, and spells the study's in few tokens."""
+    """Train a byte-level BPE tokenizer: it can spell any text, and the study's text in few tokens."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -72,7 +73,7 @@ def train_tokenizer(conversations: list[list[dict[str, str]]]) -> PreTrainedToke
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = (message["role"] + "\n" + message["content"] for talk in conversations for message in talk)
+    texts = (message["role"] + "\n" + message["content"] for chat in conversations for message in chat)
     bpe.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token=END, eos_token=END_TURN)
     tokenizer.chat_template = CHAT_TEMPLATE
@@ -80,7 +81,7 @@ def train_tokenizer(conversations: list[list[dict[str, str]]]) -> PreTrainedToke
 
 
 def configuration(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
-    """Qwen2.5's architecture in small: grouped-query attention, SwiGLU, RMSNorm, tied embeddings."""
+    """Return Qwen2.5's architecture in small: grouped-query attention, SwiGLU, RMSNorm, tied embeddings."""
     return Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -101,14 +102,14 @@ def pretrain(
     conversations: list[list[dict[str, str]]],
     rng: np.random.Generator,
 ) -> None:
-    """Next-token prediction with AdamW on a share of the conversations, end to end and cut into blocks."""
+    """Train the model on next tokens of a share of the conversations, concatenated and cut into sequences."""
     share = rng.permutation(len(conversations))[: math.ceil(len(conversations) * SHARE)]
     ids: list[int] = []
     for k in share:
         ids += tokenizer.apply_chat_template(conversations[k], tokenize=True, return_dict=False)
-    batches = torch.tensor(ids[: len(ids) // (BATCH * BLOCK) * BATCH * BLOCK]).view(-1, BATCH, BLOCK)[
-        :MAX_STEPS
-    ]
+    step_tokens = STEP_SEQUENCES * SEQUENCE_TOKENS
+    whole_steps = torch.tensor(ids[: len(ids) // step_tokens * step_tokens])
+    batches = whole_steps.view(-1, STEP_SEQUENCES, SEQUENCE_TOKENS)[:MAX_STEPS]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=len(batches), pct_start=0.1

@@ -1,7 +1,9 @@
-"""TRL's `DPOTrainer` on scored pairs: no reference model, the authors' WPO, and what each step looked like.
+"""TRL's `DPOTrainer` on scored pairs: no reference model, the authors' WPO, and a record of each step.
 
-The loss is TRL's own. What is added sits around its one forward pass: the WPO variants TRL lacks rewrite an
-output before TRL reads it, and the recorder keeps values that the loss has computed anyway.
+The loss is TRL's own. What is added surrounds its one forward pass: the WPO variants that TRL lacks rewrite
+an output before TRL reads it, and the recorder keeps values that the loss has computed anyway.
+
+Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected), T positions.
 """
 
 from pathlib import Path
@@ -15,17 +17,26 @@ from trl import DPOTrainer
 from training import packed
 from training.checkpoints import Checkpoints
 from training.likelihood import greedy, of_tokens, refuse_scaled_logits
+from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
 from training.spec import MethodSpec
 from training.unlogged import Unread, unlogged
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
-    """`DPOTrainer` for rows of a scored table (`training/scoring.py`), already tokenised and scored.
+    """A `DPOTrainer` for rows of a scored table (`training/scoring.py`), which are tokenised already.
 
-    `name` says which trial and arm this is, for the message of a loss that is not finite (StudyError, at the
-    next point of the curve); `batch_size` is the pairs of a step over all workers, which each recorded step
-    must have seen. Each checkpoint goes to `checkpoints`; `notes` says which could not be kept.
+    Args:
+        method: The objective; `args` must hold the same one (`training.objectives.trl_arguments`).
+        name: The trial and arm, for the message of a loss that is not finite (StudyError, at the next point
+            of the curve).
+        batch_size: Pairs per step over all workers; each recorded step must have seen so many.
+        checkpoints: Where each checkpoint goes.
+        trl: The arguments of `DPOTrainer`.
+
+    Attributes:
+        recorder: The curve of the run.
+        notes: What could not be kept, a line per checkpoint.
     """
 
     def __init__(
@@ -60,42 +71,45 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset  # ref_chosen_logps and ref_rejected_logps are columns already
 
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
-        self._hidden = output.last_hidden_state.detach()  # [B, T, H], or [1, M, H] of answer tokens' alone
+        self._hidden = output.last_hidden_state.detach()  # [B, T, H]; packed: [1, M, H] of answer tokens
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
-        seen: dict[str, Tensor] = {}
+        observed: dict[str, Tensor] = {}
 
-        def observed(**kwargs: Any) -> Any:
+        def observing(**kwargs: Any) -> Any:
             output = self._forward(model, **kwargs)
             if self.method.use_weighting:
-                seen["log_weights"] = self._weight(output, inputs)
-            seen["margins"] = margins(output.log_probs.detach(), inputs)
+                observed["log_weights"] = self._weight(output, inputs)
+            observed["margins"] = margins(output.log_probs.detach(), inputs)
             output.mean_logits = Unread()
             return output
 
         with unlogged(self):
-            result = super()._compute_loss(observed, inputs, return_outputs)
+            result = super()._compute_loss(observing, inputs, return_outputs)
         if self.model.training:
-            self.recorder.observe((result[0] if return_outputs else result).detach(), **seen)
+            self.recorder.observe((result[0] if return_outputs else result).detach(), **observed)
         return result
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        # DeepSpeed clips by itself, so that only the norm would be read, for a log
+        # DeepSpeed clips by itself; here the norm would only be read for a log.
         return None if self.is_deepspeed_enabled else super()._clip_grad_norm(model)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
-        """It would only be logged."""
+        """Return nothing: the norm would only be logged."""
 
     def _forward(self, model: Any, **batch: Any) -> Any:
         if not self._packs:
             return model(**batch)
         ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
-        self._row = packed.Row.of(ids, mask, batch.pop("labels") != -100)
+        self._row = PackedRow.of(ids, mask, batch.pop("labels") != -100)
         return packed.fused_forward(model, self.model, self._row, **batch)
 
     @torch.no_grad()
     def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:
-        """Make TRL's product of weights the method's; returns log(w_chosen * w_rejected) [B], uncapped."""
+        """Replace the weights that TRL will compute from `output` by the method's.
+
+        Returns log(w_chosen * w_rejected) before the cap: [pairs].
+        """
         mask = inputs["completion_mask"][:, 1:].bool()
         if self.method.wpo_alignment == "greedy":
             head = self.accelerator.unwrap_model(self.model).get_output_embeddings()
@@ -110,19 +124,20 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         chosen, rejected = (aligned.sum(1) / mask.sum(1).clamp_min(1)).chunk(2)
         log_weights: Tensor = chosen + rejected
         if self.method.wpo_clamp == "authors":
-            # min(w_c * w_r, 1): what the product has above 1 is taken from every token of the chosen answer
+            # min(w_c * w_r, 1): the part of the product above 1 is taken from each token of the chosen answer
             excess = torch.cat([F.relu(log_weights), torch.zeros_like(log_weights)])
             output.log_sum_sq_probs = output.log_sum_sq_probs + excess.unsqueeze(1)
         return log_weights
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        if not self.is_deepspeed_enabled:  # whose own states hold the weights, so that these would be a copy
+        """Save the weights, unless DeepSpeed is on: its own states hold them already."""
+        if not self.is_deepspeed_enabled:
             super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         step = self.state.global_step
         if step == self.state.max_steps:
-            return  # the Trainer would save the end, too, but a whole arm is kept as its outcomes
+            return  # the Trainer would save the last step, too, but a whole arm is kept as its outcomes
         assert self.checkpoints is not None
         self.recorder.refuse_lost()
         super(DPOTrainer, self)._save_checkpoint(model, trial)  # without TRL's model card
@@ -130,12 +145,12 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.recorder.save(folder, self.args.process_index)
         try:
             self.checkpoints.save(folder, step)
-        except OSError as error:  # a full disk costs the arm what it would redo, not the arm
+        except OSError as error:  # a full disk costs the arm what a retry would redo, not the arm
             self.notes.append(f"kept no checkpoint at step {step}: {error}")
             print(f"{self.name}: {self.notes[-1]}", flush=True)
 
 
 def margins(log_probs_BT: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-    """Implicit reward margins in nats, without beta, one a pair; chosen rows come first, then rejected."""
+    """Return the implicit reward margins in nats, without beta: [pairs]."""
     chosen, rejected = log_probs_BT.sum(1).chunk(2)
     return (chosen - inputs["ref_chosen_logps"]) - (rejected - inputs["ref_rejected_logps"])

@@ -1,6 +1,6 @@
 """TRL's loss without TRL's log, which nobody reads here: the recorder keeps what a curve needs.
 
-TRL gathers some fifteen numbers a micro-batch over the workers, and waits for the device to read each.
+TRL gathers some fifteen numbers per micro-batch from all workers, and waits for the device to read each.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,10 @@ from trl import DPOTrainer
 
 
 class Unread:
-    """Stands for a tensor in arithmetic that ends in a log: not a number, whatever is computed with it."""
+    """A stand-in for a tensor whose value would only be logged: whatever is computed with it is NaN.
+
+    It offers the part of a tensor's interface that TRL uses on its way to a log.
+    """
 
     def _same(self, *_: Any, **__: Any) -> "Unread":
         return self
@@ -20,11 +23,11 @@ class Unread:
     __getitem__ = sum = mean = _same
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple["Unread", ...]:
-        """As a tensor's."""
+        """Return `chunks` parts, each of them unread."""
         return (self,) * chunks
 
     def item(self) -> float:
-        """Without a wait."""
+        """Return NaN at once, without waiting for a device."""
         return nan
 
     def __gt__(self, _: Any) -> bool:
@@ -33,7 +36,10 @@ class Unread:
 
 @contextmanager
 def unlogged(trainer: DPOTrainer) -> Iterator[None]:
-    """Within the block the trainer gathers nothing. No loss is changed: a worker's is of its own pairs."""
+    """Let the trainer gather nothing within the block.
+
+    No loss changes, since a worker computes its loss from its own pairs.
+    """
     accelerator = trainer.accelerator
     accelerator.gather = accelerator.gather_for_metrics = lambda *_, **__: Unread()
     try:

@@ -9,8 +9,12 @@ from training.scoring import open_scored
 
 
 def pair_weights(scored: Path, alignment: Literal["sampled", "greedy"] = "sampled") -> pd.DataFrame:
-    """One row a scored pair: pair_id, log_weight (log w_chosen + log w_rejected under the reference model,
-    nats, before the clamp), answer_tokens (mean of the two answers)."""
+    """Return the WPO log-weight of every pair of a scored table under the reference model.
+
+    Returns:
+        One row per pair: pair_id; log_weight, which is log w_chosen + log w_rejected in nats, before the
+        clamp; answer_tokens, the mean length of the two answers.
+    """
     table = open_scored(scored)
     chosen, rejected = (table[f"log_weight_{side}_{alignment}"][:] for side in ("chosen", "rejected"))
     tokens = pd.DataFrame({side: table[f"{side}_tokens"][:] for side in ("chosen", "rejected")})

@@ -31,7 +31,7 @@ def test_two_workers_resume_to_the_same_bits_and_stop_at_the_same_step(
     assert [json.loads(line.removeprefix("RESULT ")) for line in lines] == [
         {
             "same": True,
-            "notes": ["went on from checkpoint-3"],
+            "notes": ["resumed from checkpoint-3"],
             # only the second was asked; they agree at the next point of the curve
             "stopped": "test: asked to stop, saved at step 4",
         }

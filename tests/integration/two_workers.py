@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.arm import train_arm
+from training.arm import ArmTask, Execution, train_arm
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.errors import Preempted
@@ -30,11 +30,9 @@ def main(scored: str, model: str, out: str) -> None:
     )
 
     def arm(**more):
-        options = {"name": "test", "micro_batch": 2, "deepspeed": ZERO2} | more
         method = MethodSpec(use_weighting=True)
-        return train_arm(
-            open_scored(Path(scored)), np.arange(32), ModelFiles(model), method, training, 1, **options
-        )
+        task = ArmTask("test", ModelFiles(model), method, training, 1, np.arange(32))
+        return train_arm(task, open_scored(Path(scored)), Execution(2, ZERO2), **more)
 
     def cut(step, _):
         if step == 5:

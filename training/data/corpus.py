@@ -1,4 +1,4 @@
-"""A study's data, whatever it comes from: pairs, users, and what was dropped on the way."""
+"""A study's data, whatever its source: pairs, users, and what was dropped while reading."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Preference pairs and the people they come from.
+    """Preference pairs and the people who made them.
 
-    pairs: pair_id (stable, unique), user_id, source_model (of both answers; missing where unknown or where
-        two models wrote them), chosen_model, rejected_model, score_gap (missing where unknown), turn,
-        prompt (chat messages, the last one the user's), chosen, rejected.
-    users: user_id and one column a trait; users of pairs only.
-    dropped: reason -> how many answers or pairs were dropped for it.
-    generated: True for a twin, whose reports say so.
+    pairs: One row per pair: pair_id (stable, unique), user_id, source_model (of both answers; missing where
+        it is unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
+        unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected.
+    users: One row per user of a pair: user_id and one column per trait.
+    dropped: Reason -> how many answers or pairs were dropped for it.
+    generated: True for a twin; its reports say so.
     """
 
     pairs: "pd.DataFrame"

@@ -1,4 +1,4 @@
-"""What an answer to any prompt can have more or less of: the features that preferences are compared by."""
+"""What an answer to any prompt can have more or less of: the features by which preferences are compared."""
 
 import numpy as np
 import pandas as pd
@@ -15,21 +15,25 @@ PATTERNS = {
 
 
 def differences(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Chosen minus rejected, one row a pair and one column a feature.
-
-    length: log characters. Each of PATTERNS: log(1 + how often it occurs). With pairs between models, one
-    column a source model: 1 where it wrote the chosen, -1 where it wrote the rejected answer.
+    """Return the features of the chosen answer minus those of the rejected one.
 
     Args:
-        pairs: chosen, rejected, chosen_model, rejected_model.
+        pairs: Columns chosen, rejected, chosen_model, rejected_model.
+
+    Returns:
+        One row per pair and one column per feature. `length` is in log characters; each of `PATTERNS` is
+        log(1 + number of occurrences). If there are pairs between models, there is one more column per source
+        model: 1 where it wrote the chosen answer, -1 where it wrote the rejected one.
     """
     columns = {"length": np.log(pairs["chosen"].str.len()) - np.log(pairs["rejected"].str.len())}
     texts = {side: pairs[side].str.lower() for side in ("chosen", "rejected")}
     for name, pattern in PATTERNS.items():
-        more, less = (np.log1p(texts[side].str.count(pattern)) for side in ("chosen", "rejected"))
-        columns[name] = more - less
+        of_chosen, of_rejected = (np.log1p(texts[side].str.count(pattern)) for side in ("chosen", "rejected"))
+        columns[name] = of_chosen - of_rejected
     between = pairs["chosen_model"].notna() & (pairs["chosen_model"] != pairs["rejected_model"])
     for model in sorted(set(pairs.loc[between, ["chosen_model", "rejected_model"]].to_numpy().ravel())):
-        wrote = [(pairs[f"{side}_model"] == model).astype(float) for side in ("chosen", "rejected")]
-        columns[f"model {model}"] = (wrote[0] - wrote[1]).where(between, 0.0)
+        chosen, rejected = (
+            (pairs[f"{side}_model"] == model).astype(float) for side in ("chosen", "rejected")
+        )
+        columns[f"model {model}"] = (chosen - rejected).where(between, 0.0)
     return pd.DataFrame(columns, index=pairs.index, dtype=float)

@@ -1,4 +1,4 @@
-"""What a study's data is, in 16 hex digits. Knows no pandas: a plan is made without it."""
+"""A study's data in 16 hex digits. Knows no pandas: a plan is made without it."""
 
 import hashlib
 from functools import lru_cache
@@ -12,8 +12,11 @@ TWIN_RECIPE = "twin-2"  # raised with every change of what a twin is
 
 @lru_cache
 def fingerprint(data: DataSource) -> str:
-    """What the data is, as 16 hex digits: the content of local files, a hub id with its revision, or the
-    twin's recipe. Cheap: no hub, no torch."""
+    """Return what identifies the data, as 16 hex digits.
+
+    This is the content of local files, a hub id with its revision, or the twin's recipe. It is cheap: neither
+    the hub nor torch is needed.
+    """
     digest = hashlib.sha256(data.model_dump_json(exclude={"path"}).encode())
     if isinstance(data, TwinData):
         digest.update(TWIN_RECIPE.encode())
@@ -28,7 +31,7 @@ def fingerprint(data: DataSource) -> str:
 
 
 def is_local(data: PrismData) -> bool:
-    """A path that is a folder here, or is written like one, is local; anything else names the hub."""
+    """Return whether the path is a folder that exists or is written like one; otherwise it names the hub."""
     return Path(data.path).exists() or data.path.startswith((".", "/", "~"))
 
 

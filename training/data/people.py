@@ -1,8 +1,8 @@
-"""A generated survey with PRISM's marginals: who the twin's people are.
+"""Who the twin's people are: a generated survey with PRISM's marginals.
 
 Counts and moments are those of PRISM's 1,500 people (Kirk et al. 2024). Where PRISM's counts are not at hand
-(employment, marital status, English, regions) the counts are guesses; for regions such that Europe and the
-Americas come out near the published group sizes. Traits are drawn independently of each other.
+(employment, marital status, English, regions) the counts are guesses; those of regions are chosen so that
+Europe and the Americas come out near the published group sizes. Traits are drawn independently of each other.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.stats import norm
 
-COUNTS: dict[str, dict[str, int]] = {
+LEVEL_COUNTS: dict[str, dict[str, int]] = {
     "age": {
         "18-24 years old": 297, "25-34 years old": 454, "35-44 years old": 237, "45-54 years old": 208,
         "55-64 years old": 197, "65+ years old": 106, "Prefer not to say": 1,
@@ -41,7 +41,7 @@ COUNTS: dict[str, dict[str, int]] = {
     },
 }  # fmt: skip
 # Sliders of stated preferences, 0 to 100: mean and standard deviation.
-SLIDERS = {
+SLIDER_MOMENTS = {
     "values": (54.3, 26.3), "creativity": (69.6, 22.1), "fluency": (86.7, 16.3), "factuality": (88.7, 16.2),
     "diversity": (75.7, 20.0), "safety": (80.2, 25.2), "personalisation": (67.9, 24.6),
     "helpfulness": (89.4, 14.4),
@@ -50,45 +50,46 @@ BORN_WHERE_THEY_LIVE = 0.9  # share of people; the others' birth region is drawn
 
 
 def survey(users: int, rng: np.random.Generator) -> pd.DataFrame:
-    """One row a person: user_id, the traits of COUNTS, birth_region and prefs_* (whole points)."""
+    """Draw one row per person: user_id, the traits of LEVEL_COUNTS, birth_region, prefs_* (whole points)."""
     columns: dict[str, np.ndarray | list[str]] = {"user_id": [f"user{number}" for number in range(users)]}
-    for trait, counts in COUNTS.items():
-        columns[trait] = _levels(counts, users, rng)
-    stays = rng.random(users) < BORN_WHERE_THEY_LIVE
-    elsewhere = _levels(COUNTS["reside_region"], users, rng)
-    columns["birth_region"] = np.where(stays, columns["reside_region"], elsewhere)
-    for name, (mean, sd) in SLIDERS.items():
-        columns[f"prefs_{name}"] = _slider(mean, sd, users, rng)
+    for trait, counts in LEVEL_COUNTS.items():
+        columns[trait] = _draw_levels(counts, users, rng)
+    stayed = rng.random(users) < BORN_WHERE_THEY_LIVE
+    elsewhere = _draw_levels(LEVEL_COUNTS["reside_region"], users, rng)
+    columns["birth_region"] = np.where(stayed, columns["reside_region"], elsewhere)
+    for name, (mean, sd) in SLIDER_MOMENTS.items():
+        columns[f"prefs_{name}"] = _draw_slider(mean, sd, users, rng)
     return pd.DataFrame(columns)
 
 
-def _levels(counts: dict[str, int], users: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_levels(counts: dict[str, int], users: int, rng: np.random.Generator) -> np.ndarray:
     shares = np.array(list(counts.values())) / sum(counts.values())
     return np.array(list(counts), dtype=object)[rng.choice(len(shares), users, p=shares)]
 
 
-def _slider(mean: float, sd: float, users: int, rng: np.random.Generator) -> np.ndarray:
-    """A normal pushed back into 0 to 100, which piles people up at 100 as PRISM's sliders do."""
+def _draw_slider(mean: float, sd: float, users: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw from a normal censored to 0 to 100, which piles people up at 100 as PRISM's sliders do."""
     centre, spread = _uncensored(mean, sd)
     return np.clip(np.round(rng.normal(centre, spread, users)), 0, 100)
 
 
 @lru_cache
 def _uncensored(mean: float, sd: float) -> tuple[float, float]:
-    """Mean and sd of the normal that has the given ones once it is censored at 0 and 100."""
+    """Return mean and sd of the normal that has the given moments once it is censored at 0 and 100."""
 
-    def miss(parameters: np.ndarray) -> list[float]:
+    def deviation(parameters: np.ndarray) -> list[float]:
         centre, spread = parameters[0], np.exp(parameters[1])
         low, high = -centre / spread, (100 - centre) / spread
         inside, step = norm.cdf(high) - norm.cdf(low), norm.pdf(low) - norm.pdf(high)
-        first = centre * inside + spread * step + 100 * norm.sf(high)
-        second = (
+        first_moment = centre * inside + spread * step + 100 * norm.sf(high)
+        second_moment = (
             (centre**2 + spread**2) * inside
             + 2 * centre * spread * step
             + spread**2 * (low * norm.pdf(low) - high * norm.pdf(high))
             + 100**2 * norm.sf(high)
         )
-        return [float(first - mean), float(np.sqrt(max(second - first**2, 0)) - sd)]
+        variance = max(second_moment - first_moment**2, 0)
+        return [float(first_moment - mean), float(np.sqrt(variance) - sd)]
 
-    found = least_squares(miss, [mean, np.log(sd)])
-    return float(found.x[0]), float(np.exp(found.x[1]))
+    solution = least_squares(deviation, [mean, np.log(sd)])
+    return float(solution.x[0]), float(np.exp(solution.x[1]))

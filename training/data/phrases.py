@@ -14,11 +14,11 @@ PROMPTS = (
     "is it a good idea to change my {topic} now ?",
 )
 
-# Shared taste: what a sentence of a kind adds to an answer's quality.
+# The shared taste: what a sentence of each kind adds to the quality of an answer.
 KINDS = {"detail": 1.0, "example": 0.7, "polite": 0.2, "vague": -0.4, "hedge": -0.8, "refusal": -1.5}
 
 # Three families of models say the same things in their own words.
-SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
+PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "plain": {
         "detail": (
             "first write a list of what your {topic} needs , then do one thing a day .",

@@ -13,20 +13,9 @@ from training.data.fingerprint import is_local
 from training.errors import StudyError
 from training.spec import PrismData
 
-SLIDERS = (
-    "values",
-    "creativity",
-    "fluency",
-    "factuality",
-    "diversity",
-    "safety",
-    "personalisation",
-    "helpfulness",
-)
-
 
 class StatedPrefs(BaseModel):
-    """Sliders, 0 to 100."""
+    """The sliders of stated preferences, 0 to 100."""
 
     values: float | None = Field(None, ge=0, le=100)
     creativity: float | None = Field(None, ge=0, le=100)
@@ -38,15 +27,18 @@ class StatedPrefs(BaseModel):
     helpfulness: float | None = Field(None, ge=0, le=100)
 
 
+SLIDER_NAMES = list(StatedPrefs.model_fields)
+
+
 class Location(BaseModel):
-    """Where a person was born and lives; more keys are there and not used."""
+    """Where a person was born and lives; PRISM has more keys, which are not used."""
 
     birth_region: str | None = None
     reside_region: str | None = None
 
 
 class SurveyRow(BaseModel):
-    """One row a person."""
+    """One row per person."""
 
     user_id: str
     lm_familiarity: str | None
@@ -61,7 +53,7 @@ class SurveyRow(BaseModel):
 
 
 class UtteranceRow(BaseModel):
-    """One row an answer that a person rated."""
+    """One row per answer that a person rated."""
 
     utterance_id: str
     interaction_id: str
@@ -78,8 +70,12 @@ class UtteranceRow(BaseModel):
 
 @dataclass(frozen=True)
 class PrismTables:
-    """survey: user_id and one column a trait (`prefs_*` are the sliders). utterances: one row an answer, the
-    columns of `UtteranceRow`. generated: made by `twin.py`."""
+    """PRISM's two tables.
+
+    survey: One row per person: user_id and one column per trait (`prefs_*` are the sliders).
+    utterances: One row per answer, in the columns of `UtteranceRow`.
+    generated: Whether `twin.py` made them.
+    """
 
     survey: pd.DataFrame
     utterances: pd.DataFrame
@@ -87,11 +83,11 @@ class PrismTables:
 
 
 def read(data: PrismData) -> PrismTables:
-    """PRISM from the hub, or from a folder with survey.jsonl and utterances.jsonl.
+    """Read PRISM from the hub, or from a folder with survey.jsonl and utterances.jsonl.
 
     Raises:
-        StudyError: a file that cannot be read, a broken line, a missing column, a value outside its range or
-            a duplicate id, by file, row and column.
+        StudyError: A file cannot be read, a line is broken, a column is missing, a value is outside its
+            range, or an id appears twice. The message names file, row and column.
     """
     if is_local(data):
         folder = Path(data.path).expanduser()
@@ -104,23 +100,26 @@ def read(data: PrismData) -> PrismTables:
 
 
 def flatten(survey: pd.DataFrame) -> pd.DataFrame:
-    """Sliders and regions as columns of their own: prefs_values ..., birth_region, reside_region."""
-    prefs = pd.DataFrame(survey["stated_prefs"].tolist(), index=survey.index)[list(SLIDERS)].add_prefix(
-        "prefs_"
+    """Make columns of the sliders and the regions: prefs_values ..., birth_region, reside_region."""
+    sliders = pd.DataFrame(survey["stated_prefs"].tolist(), index=survey.index)
+    regions = pd.DataFrame(survey["location"].tolist(), index=survey.index)
+    return pd.concat(
+        [
+            survey.drop(columns=["stated_prefs", "location"]),
+            sliders[SLIDER_NAMES].add_prefix("prefs_"),
+            regions[["birth_region", "reside_region"]],
+        ],
+        axis=1,
     )
-    location = pd.DataFrame(survey["location"].tolist(), index=survey.index)[
-        ["birth_region", "reside_region"]
-    ]
-    return pd.concat([survey.drop(columns=["stated_prefs", "location"]), prefs, location], axis=1)
 
 
 def nested(survey: pd.DataFrame) -> pd.DataFrame:
-    """The survey as PRISM stores it: the inverse of `flatten`."""
-    prefs = survey[[f"prefs_{name}" for name in SLIDERS]].set_axis(list(SLIDERS), axis=1)
-    location = survey[["birth_region", "reside_region"]]
-    rest = survey.drop(columns=[*prefs.add_prefix("prefs_").columns, *location.columns])
-    inside = {"stated_prefs": prefs, "location": location}
-    columns = {name: pd.Series(part.to_dict(orient="records")) for name, part in inside.items()}
+    """Return the survey as PRISM stores it: the inverse of `flatten`."""
+    sliders = survey[[f"prefs_{name}" for name in SLIDER_NAMES]].set_axis(SLIDER_NAMES, axis=1)
+    regions = survey[["birth_region", "reside_region"]]
+    rest = survey.drop(columns=[*sliders.add_prefix("prefs_").columns, *regions.columns])
+    inner = {"stated_prefs": sliders, "location": regions}
+    columns = {name: pd.Series(table.to_dict(orient="records")) for name, table in inner.items()}
     return rest.reset_index(drop=True).assign(**columns)
 
 
@@ -132,7 +131,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
                 except ValueError as error:
                     raise StudyError(
-                        f"{path}: line {number} is no JSON ({error}); mend or remove it"
+                        f"{path}: line {number} is not JSON ({error}); fix or remove it"
                     ) from error
     except OSError as error:
         raise StudyError(
@@ -148,16 +147,16 @@ def _from_hub(data: PrismData, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = load_dataset(
             data.path, name, split="train", revision=data.revision
         ).to_list()
-    except (OSError, ValueError) as error:  # of `datasets`: not found, no access, no network
+    except (OSError, ValueError) as error:  # from `datasets`: not found, no access, no network
         raise StudyError(
-            f"data.path: {name} of {data.path!r} at revision {data.revision!r} cannot be had from the hub "
-            f"({' '.join(str(error).split())[:200]}); mend the name, or give a folder"
+            f"data.path: {name} of {data.path!r} at revision {data.revision!r} cannot be loaded from the hub "
+            f"({' '.join(str(error).split())[:200]}); correct the name, or give a folder"
         ) from error
     return rows
 
 
 def _checked(row: type[BaseModel], rows: list[dict[str, Any]], place: str, key: str) -> list[dict[str, Any]]:
-    """Rows as plain dicts of the schema's columns; the first that does not fit is named."""
+    """Return rows as dicts of the schema's columns; raise StudyError for the first that does not fit."""
     try:
         parsed: list[BaseModel] = TypeAdapter(list[row]).validate_python(rows)  # type: ignore[valid-type]
     except ValidationError as error:
@@ -169,6 +168,6 @@ def _checked(row: type[BaseModel], rows: list[dict[str, Any]], place: str, key: 
     for number, item in enumerate(parsed, start=1):
         identity = getattr(item, key)
         if identity in seen:
-            raise StudyError(f"{place} row {number}, column {key}: {identity!r} stands twice; remove one")
+            raise StudyError(f"{place} row {number}, column {key}: {identity!r} appears twice; remove one")
         seen.add(identity)
     return [item.model_dump() for item in parsed]

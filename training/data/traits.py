@@ -1,6 +1,6 @@
 """The traits of PRISM's survey that the study models. Knows no pandas: a study file is read without it."""
 
-# Trait -> the level that its coefficients are measured from; None for a numeric trait.
+# Trait -> the level from which its coefficients are measured; None for a numeric trait.
 PRISM_TRAITS: dict[str, str | None] = {
     "age": "18-24 years old",
     "gender": "Male",

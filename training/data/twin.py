@@ -1,8 +1,8 @@
-"""A generated twin of PRISM: its schema and sizes, its score gaps, and planted truth about who discriminates.
+"""A generated twin of PRISM: its schema, sizes and score gaps, and a planted truth about who discriminates.
 
     python -m training.data.twin --users 300 --seed 0 --out FOLDER
 
-writes survey.jsonl, utterances.jsonl and truth.json. Nothing in it was said or chosen by a person.
+writes survey.jsonl, utterances.jsonl and truth.json. No person said or chose any of it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from training.data import people, planted
-from training.data.phrases import KINDS, PROMPTS, SENTENCES, TOPICS
+from training.data.phrases import KINDS, PHRASES, PROMPTS, TOPICS
 from training.data.prism import PrismTables, nested
 from training.data.ratings import raters, ratings
 from training.spec import TwinData
@@ -25,24 +25,27 @@ EMPTY_SHARE = 0.001  # share of answers that are empty
 
 @lru_cache(maxsize=1)
 def tables(spec: TwinData) -> PrismTables:
-    """Survey and utterances of a twin, deterministic by its spec."""
+    """Return survey and utterances of a twin; its spec alone decides them."""
     rng = _rng(spec)
     survey = people.survey(spec.users, rng)
     rated = ratings(raters(survey, spec.strength, rng), rng)
     return PrismTables(survey, _utterances(survey, rated, rng), generated=True)
 
 
-def truth(spec: TwinData) -> planted.Truth:
-    """What was planted in the twin of this spec. Kept beside the data; no analysis reads it."""
+def truth(spec: TwinData) -> planted.PlantedTruth:
+    """Return what is planted in the twin of this spec. No analysis reads it."""
     return planted.truth(people.survey(spec.users, _rng(spec)), spec.strength)
 
 
 def write(spec: TwinData, folder: Path) -> None:
-    """The twin as files of PRISM's schema, which `data: {source: prism, path: FOLDER}` reads."""
+    """Write the twin as files of PRISM's schema, which `data: {source: prism, path: FOLDER}` reads.
+
+    Its truth is written beside them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made = tables(spec)
-    nested(made.survey).to_json(folder / "survey.jsonl", orient="records", lines=True)
-    made.utterances.to_json(folder / "utterances.jsonl", orient="records", lines=True)
+    twin = tables(spec)
+    nested(twin.survey).to_json(folder / "survey.jsonl", orient="records", lines=True)
+    twin.utterances.to_json(folder / "utterances.jsonl", orient="records", lines=True)
     (folder / "truth.json").write_text(json.dumps(truth(spec).plain(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -51,10 +54,10 @@ def _rng(spec: TwinData) -> np.random.Generator:
 
 
 def _utterances(survey: pd.DataFrame, rated: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """One row an answer, in the columns of `prism.UtteranceRow`."""
+    """Return one row per answer, in the columns of `prism.UtteranceRow`."""
     talks, interactions = rated["talk"].iloc[-1] + 1, rated["interaction"].iloc[-1] + 1
     topic = rng.integers(len(TOPICS), size=talks)[rated["talk"]]
-    asked = rng.integers(len(PROMPTS), size=interactions)[rated["interaction"]]
+    question = rng.integers(len(PROMPTS), size=interactions)[rated["interaction"]]
     prompts = np.array([[text.format(topic=topic) for topic in TOPICS] for text in PROMPTS], dtype=object)
     answer = _answers(rated, topic, rng)
     answer[rng.random(len(rated)) < EMPTY_SHARE] = "EMPTY STRING"
@@ -67,8 +70,8 @@ def _utterances(survey: pd.DataFrame, rated: pd.DataFrame, rng: np.random.Genera
             "user_id": survey["user_id"].to_numpy()[rated["user"]],
             "turn": rated["turn"],
             "within_turn_id": rated["place"],
-            "model_name": planted.models()["model"].to_numpy()[rated["model"]],
-            "user_prompt": prompts[asked, topic],
+            "model_name": planted.source_models()["model"].to_numpy()[rated["model"]],
+            "user_prompt": prompts[question, topic],
             "model_response": answer,
             "score": rated["score"],
             "if_chosen": rated["score"] == best,  # not unique, as in PRISM
@@ -77,18 +80,18 @@ def _utterances(survey: pd.DataFrame, rated: pd.DataFrame, rng: np.random.Genera
 
 
 def _answers(rated: pd.DataFrame, topic: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Answers of three sentences in the model's family's words; which wording of a kind is drawn."""
-    said = [SENTENCES[family][kind] for family in planted.FAMILIES for kind in KINDS]
-    most = max(map(len, said))
+    """Return answers of three sentences in the words of the model's family; wordings are drawn."""
+    phrases = [PHRASES[family][kind] for family in planted.FAMILIES for kind in KINDS]
+    most = max(map(len, phrases))
     wordings = np.array(
         [
             [[text.format(topic=about) for about in TOPICS] for text in (texts * most)[:most]]
-            for texts in said
+            for texts in phrases
         ],
         dtype=object,
     )
-    count = np.array([len(texts) for texts in said])
-    family = rated["model"].to_numpy() // planted.MODELS_A_FAMILY
+    count = np.array([len(texts) for texts in phrases])
+    family = rated["model"].to_numpy() // planted.MODELS_PER_FAMILY
     sentences = []
     for column in rated.columns[rated.columns.str.startswith("kind_")]:
         row = family * len(KINDS) + rated[column].to_numpy()
@@ -106,10 +109,12 @@ def _ids(prefix: str, numbers: "np.ndarray | pd.Series[int]") -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write a twin to a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--strength", type=float, default=1.0, help="planted effects times this; 0: none")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--users", type=int, default=300, help="people in the survey")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generator")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="factor of the planted effects; 0 plants none"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     args = parser.parse_args(argv)
     write(TwinData(users=args.users, seed=args.seed, strength=args.strength), args.out)
     print(f"survey.jsonl, utterances.jsonl, truth.json: {args.out}")

@@ -1,4 +1,4 @@
-"""Ready-made pairs: jsonl rows of user_id, interaction_id, prompt, chosen, rejected, kind."""
+"""Ready-made pairs from a file: jsonl rows of user_id, interaction_id, prompt, chosen, rejected, kind."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from training.data.corpus import Corpus
-from training.data.pairs import EMPTY, identify
+from training.data.pairs import EMPTY_ANSWERS, content_ids
 from training.errors import StudyError
 from training.spec import PairsData
 
 
 class PairRow(BaseModel):
-    """One pair; neither model, score nor survey came with it."""
+    """One pair; its source model, scores and the user's survey are unknown."""
 
     user_id: str
     interaction_id: str
@@ -25,35 +25,44 @@ class PairRow(BaseModel):
     kind: Literal["within_model", "cross_model"]
 
 
-def load(data: PairsData) -> Corpus:
-    """Pairs of the asked kind; traits of a user are n_pairs and median_prompt_length (characters)."""
-    rows = pd.DataFrame(_rows(Path(data.path)), columns=list(PairRow.model_fields))
+CONTENT = ["user_id", "interaction_id", "prompt", "chosen", "rejected"]  # what makes two pairs the same
+
+
+def read(data: PairsData) -> Corpus:
+    """Return the pairs of the requested kind.
+
+    The traits of a user are n_pairs and median_prompt_length (characters).
+
+    Raises:
+        StudyError: The file cannot be read, a line is broken, or no usable pair is left.
+    """
+    rows = pd.DataFrame(_lines(Path(data.path)), columns=list(PairRow.model_fields))
     if data.kind != "all":
         rows = rows[rows["kind"] == data.kind]
     if rows.empty:
         raise StudyError(
             f"data.kind: {data.path} holds no pair of kind {data.kind!r}; name another file or kind"
         )
-    rows = _sample(rows, data)
+    rows = _draw_users(rows, data)
     answers = rows[["chosen", "rejected"]].apply(lambda column: column.str.strip())
-    empty = answers.isin(EMPTY).any(axis=1)
-    same = ~empty & (answers["chosen"] == answers["rejected"])
-    repeated = ~empty & ~same & rows.duplicated(["user_id", "interaction_id", "prompt", "chosen", "rejected"])
-    dropped = {"empty answer": empty, "identical answers": same, "the same pair again": repeated}
-    kept = rows[~(empty | same | repeated)].reset_index(drop=True)
+    empty = answers.isin(EMPTY_ANSWERS).any(axis=1)
+    identical = ~empty & (answers["chosen"] == answers["rejected"])
+    repeated = ~empty & ~identical & rows.duplicated(CONTENT)
+    dropped = {"empty answer": empty, "identical answers": identical, "the same pair again": repeated}
+    kept = rows[~(empty | identical | repeated)].reset_index(drop=True)
     if kept.empty:
         raise StudyError(
             f"data.path: {data.path} holds no usable pair of kind {data.kind!r}: all answers are "
-            "empty or the same; name another file or kind"
+            "empty or identical; name another file or kind"
         )
     unknown = pd.Series(pd.NA, index=kept.index, dtype="string")
     pairs = pd.DataFrame(
         {
-            "pair_id": identify(kept[["user_id", "interaction_id", "prompt", "chosen", "rejected"]]),
+            "pair_id": content_ids(kept[CONTENT]),
             "user_id": kept["user_id"],
             **dict.fromkeys(("source_model", "chosen_model", "rejected_model"), unknown),
             "score_gap": float("nan"),
-            "turn": (kept["kind"] == "within_model").astype(int),  # turn 0 is where models compete
+            "turn": (kept["kind"] == "within_model").astype(int),  # models compete in turn 0
             "prompt": [[{"role": "user", "content": text}] for text in kept["prompt"]],
             "chosen": kept["chosen"],
             "rejected": kept["rejected"],
@@ -61,23 +70,24 @@ def load(data: PairsData) -> Corpus:
     )
     lengths = kept["prompt"].str.len().groupby(kept["user_id"])
     users = pd.DataFrame({"n_pairs": lengths.size(), "median_prompt_length": lengths.median()}).reset_index()
-    return Corpus(pairs, users, {why: int(rows.sum()) for why, rows in dropped.items()}, generated=False)
+    counts = {reason: int(which.sum()) for reason, which in dropped.items()}
+    return Corpus(pairs, users, counts, generated=False)
 
 
-def _sample(rows: pd.DataFrame, data: PairsData) -> pd.DataFrame:
-    """Rows of the drawn users; of all where no number is asked for."""
+def _draw_users(rows: pd.DataFrame, data: PairsData) -> pd.DataFrame:
+    """Return the rows of as many users as requested, drawn by the seed; all rows if no number is given."""
     ids = np.sort(rows["user_id"].unique().astype(str))
     if data.users is None:
         return rows
     if data.users > len(ids):
         raise StudyError(
-            f"data.users: {data.users} are asked for and {data.path} has {len(ids)}; ask for fewer"
+            f"data.users: {data.users} users are requested, but {data.path} has {len(ids)}; request fewer"
         )
     drawn = np.random.default_rng(data.seed).permutation(ids)[: data.users]
     return rows[rows["user_id"].isin(drawn)]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _lines(path: Path) -> list[dict[str, str]]:
     rows = []
     try:
         with path.open(encoding="utf-8") as stream:
@@ -90,7 +100,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
                     raise StudyError(f"{path}: line {number}, column {column}: {first['msg']}") from error
                 except ValueError as error:
                     raise StudyError(
-                        f"{path}: line {number} is no JSON ({error}); mend or remove it"
+                        f"{path}: line {number} is not JSON ({error}); fix or remove it"
                     ) from error
     except OSError as error:
         raise StudyError(f"data.path: {path} cannot be read ({error.strerror}); name another file") from error

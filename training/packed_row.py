@@ -1,0 +1,158 @@
+"""A batch as one row of tokens: no padding, and each distinct prompt once, followed by its answers.
+
+Chats differ much in length, so that most of a padded batch may be padding, and the two answers of a pair
+follow one prompt (prefix sharing, Wang and Hegde 2024, arXiv 2410.20305).
+
+Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, M answer tokens.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+BLOCK_TOKENS = 128  # larger blocks make fewer calls, and more of each mask lets nothing through
+
+
+@dataclass(frozen=True)
+class PromptGroup:
+    """A distinct prompt of `prompt` tokens, and the lengths of the answers that follow it."""
+
+    prompt: int
+    answers: list[int]
+
+
+@dataclass(frozen=True)
+class AttentionBlock:
+    """Consecutive tokens of a row whose attention is computed at once.
+
+    They are a prompt with answers to it, or further answers to the prompt with which an earlier block begins.
+
+    length: Tokens of the block.
+    first: Number of the block that begins with the prompt.
+    prompt: Tokens of that prompt.
+    mask: [length, keys], to be added; a token sees its prompt, and its answer up to itself.
+    """
+
+    length: int
+    first: int
+    prompt: int
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """A batch as one row: each distinct prompt, followed by its answers.
+
+    input_ids, position_ids: [1, N].
+    groups: The prompts in the order of the row, with the lengths of their answers.
+    answers: [B, T - 1], true where the padded batch, less its first column, has answer tokens.
+    targets: [M], the ids of those tokens.
+    predictors: [M], the positions of the row that predict those tokens.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    groups: list[PromptGroup]
+    answers: Tensor
+    targets: Tensor
+    predictors: Tensor
+
+    @classmethod
+    def of(cls, input_ids_BT: Tensor, attention_mask_BT: Tensor, answer_mask_BT: Tensor) -> Self:
+        """Pack a padded batch. The prompt of a sequence is everything before its first answer token."""
+        real_BT, is_answer_BT = attention_mask_BT.bool(), answer_mask_BT.bool()
+        in_answer_BT = real_BT & (is_answer_BT.cumsum(1) > 0)
+        in_prompt_BT = real_BT & ~in_answer_BT
+        _, prompt_of_B = torch.unique(input_ids_BT.masked_fill(~in_prompt_BT, -1), dim=0, return_inverse=True)
+        # One read of the device for all that the layout depends on.
+        prompt_of, prompt_lengths, answer_lengths = torch.stack(
+            [prompt_of_B, in_prompt_BT.sum(1), in_answer_BT.sum(1)]
+        ).tolist()
+        sequences_by_prompt: dict[int, list[int]] = {}
+        for sequence, prompt in enumerate(prompt_of):
+            sequences_by_prompt.setdefault(prompt, []).append(sequence)
+        groups, starts, end = [], torch.empty(2, len(prompt_of), dtype=torch.int64), 0
+        for sequences in sequences_by_prompt.values():
+            group = PromptGroup(
+                prompt_lengths[sequences[0]], [answer_lengths[sequence] for sequence in sequences]
+            )
+            groups.append(group)
+            starts[0, sequences] = end
+            end += group.prompt
+            for sequence in sequences:
+                starts[1, sequence] = end - group.prompt  # an answer's positions continue its prompt's
+                end += answer_lengths[sequence]
+        prompt_start_B1, answer_start_B1 = starts.to(input_ids_BT.device)[:, :, None]
+        position_BT = real_BT.cumsum(1) - 1
+        place_BT = position_BT + torch.where(in_prompt_BT, prompt_start_B1, answer_start_B1)
+        places = place_BT[real_BT]
+        ids, positions = input_ids_BT.new_empty(2, 1, end)
+        ids[0, places], positions[0, places] = input_ids_BT[real_BT], position_BT[real_BT]
+        answers = is_answer_BT[:, 1:]
+        targets, predictors = input_ids_BT[:, 1:][answers], place_BT[:, :-1][answers]
+        return cls(ids, positions, groups, answers, targets, predictors)
+
+    def padded(self, values_M: Tensor) -> Tensor:
+        """Put values of answer tokens where the padded batch, less its first column, has them: [B, T - 1]."""
+        return values_M.new_zeros(self.answers.shape).masked_scatter(self.answers, values_M)
+
+    @cached_property
+    def blocks(self) -> list[AttentionBlock]:
+        """The row cut into blocks of at most `BLOCK_TOKENS` tokens, unless a single part is longer."""
+        blocks: list[AttentionBlock] = []
+        for group in self.groups:
+            first, parts_of_blocks = len(blocks), [[group.prompt]]
+            for answer in group.answers:
+                parts = parts_of_blocks[-1]
+                if sum(parts) and sum(parts) + answer > BLOCK_TOKENS:
+                    parts = []
+                    parts_of_blocks.append(parts)
+                parts.append(answer)
+            for parts in parts_of_blocks:
+                mask = block_mask(group.prompt, parts, prompt_inside=len(blocks) == first)
+                blocks.append(AttentionBlock(sum(parts), first, group.prompt, mask.to(self.input_ids.device)))
+        return blocks
+
+    @cached_property
+    def kernel_arguments(self) -> tuple[Tensor, tuple[Tensor, Tensor, int, int]]:
+        """The arguments of torch's kernel for packed rows (`torch.nn.attention.varlen`).
+
+        Which tokens are keys; then the bounds (int32) of the segments of queries and of keys, and the longest
+        segment of each. A prompt's tokens see themselves, an answer's tokens see their prompt's as well.
+        """
+        keys: list[list[int]] = []
+        query_lengths: list[int] = []
+        for group in self.groups:
+            prompt = range(sum(query_lengths), sum(query_lengths) + group.prompt)
+            keys.append([*prompt])
+            query_lengths.append(group.prompt)
+            for answer in group.answers:
+                keys.append([*prompt, *range(sum(query_lengths), sum(query_lengths) + answer)])
+                query_lengths.append(answer)
+        device = self.input_ids.device
+        key_index = torch.tensor(list(chain.from_iterable(keys)), device=device)
+        key_lengths = [len(segment) for segment in keys]
+        query_bounds, key_bounds = (
+            torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+            for lengths in (query_lengths, key_lengths)
+        )
+        return key_index, (query_bounds, key_bounds, max(query_lengths), max(key_lengths))
+
+
+def block_mask(prompt: int, parts: list[int], prompt_inside: bool) -> Tensor:
+    """Return the mask of a block, to be added to its attention scores: [queries, keys].
+
+    Args:
+        prompt: Tokens of the prompt.
+        parts: Tokens of each part of the block; the first part is the prompt if `prompt_inside`. Otherwise
+            the prompt's tokens are keys before those of the block.
+    """
+    part_of_query = torch.arange(len(parts)).repeat_interleave(torch.tensor(parts)) + (not prompt_inside)
+    part_of_key = part_of_query if prompt_inside else nn.functional.pad(part_of_query, (prompt, 0))
+    visible = (part_of_key == 0) | (part_of_key == part_of_query[:, None])
+    causal = visible.tril(len(part_of_key) - len(part_of_query))
+    return torch.zeros(visible.shape).masked_fill(~causal, -torch.inf)

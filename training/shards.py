@@ -1,0 +1,102 @@
+"""The parts of a scoring pass: each can be scored in another process and is written whole or not at all."""
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
+
+import numpy as np
+
+from training.arrays import FloatArray, IntArray
+from training.model import ModelFiles, load_model
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+SCORE_COLUMNS = (
+    "ref_chosen_logps",
+    "ref_rejected_logps",
+    "log_weight_chosen_sampled",
+    "log_weight_rejected_sampled",
+    "log_weight_chosen_greedy",
+    "log_weight_rejected_greedy",
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A picklable part of a scoring pass: rows index, index + count, ... of the tokenised pairs by length.
+
+    tokens: The folder of the tokenised pairs.
+    model: The reference model's files.
+    out: The file that `score_shard` writes.
+    """
+
+    tokens: Path
+    model: ModelFiles
+    dtype: str
+    max_length: int
+    index: int
+    count: int
+    out: Path
+
+    @property
+    def key(self) -> str:
+        """The name of this piece of work."""
+        return str(self.out)
+
+
+RunShards = Callable[[Sequence[Shard]], object]  # returns once `score_shard` has run for each shard
+
+
+def serial(shards: Sequence[Shard]) -> None:
+    """Score the shards one after another, in this process."""
+    for shard in shards:
+        score_shard(shard)
+
+
+def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """Score one shard and write it, whole or not at all; return its file.
+
+    `on_batch(done, total)` is called after each batch.
+    """
+    import torch
+    from datasets import Dataset
+
+    from training.likelihood import Answers, score_answers
+
+    tokens = Dataset.load_from_disk(str(shard.tokens))
+    rows = _longest_first(tokens)[shard.index :: shard.count]
+    answers = Answers.of_pairs(tokens.select(rows)[:], shard.max_length)
+    model = load_model(shard.model, shard.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
+    scores = score_answers(model, answers, on_batch)
+    kinds = (scores.logp, scores.log_weight_sampled, scores.log_weight_greedy)
+    values = np.concatenate([kind.reshape(2, -1) for kind in kinds])  # rows in the order of SCORE_COLUMNS
+    with tempfile.NamedTemporaryFile(dir=shard.out.parent, suffix=".tmp", delete=False) as unfinished:
+        np.savez(unfinished, rows=rows, values=values)
+    return Path(unfinished.name).rename(shard.out)
+
+
+def read_shard(file: Path) -> tuple[IntArray, FloatArray] | None:
+    """Return the rows and values [columns, rows] of a finished shard; None if it is absent or damaged."""
+    try:
+        with np.load(file, allow_pickle=False) as shard:
+            return shard["rows"], shard["values"]
+    except FileNotFoundError:
+        return None
+    except (BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
+        log.warning("%s: damaged (%s); it will be scored again", file, error)
+        return None
+
+
+def _longest_first(tokens: "Dataset") -> IntArray:
+    prompt, chosen, rejected = (
+        np.array(tokens[f"{part}_tokens"][:]) for part in ("prompt", "chosen", "rejected")
+    )
+    order: IntArray = np.argsort(-(prompt + np.maximum(chosen, rejected)), kind="stable")
+    return order

@@ -1,9 +1,10 @@
-"""Does a warm lane grow? 200 real cells of two steps an arm, and the memory of the workers that train them.
+"""Does a warm lane grow? The memory of workers that train 200 real cells of two steps per arm.
 
     python -m bench.lane_memory [--seeds 25]
 
-Runs the demo study, its data and steps cut down, as its own process, and looks at Ray's workers from outside:
-a line a worker, with the slope of its resident memory over the cells it trained after its first five.
+This runs the demo study, with less data and fewer steps, as a process of its own, and measures Ray's workers
+from outside. It prints one row per worker, with the slope of its resident memory over the cells that it
+trained after its first five.
 """
 
 import argparse
@@ -21,12 +22,16 @@ from mlflow.tracking import MlflowClient
 
 from stats.page.markdown import table
 
-WARM_UP = 5  # cells of a lane: pools and caches fill
-LANES = 2
+WARM_UP_CELLS = 5  # of a lane, in which pools and caches fill
+LANE_COUNT = 2
 
 
 def watch(process: subprocess.Popen[str]) -> pd.DataFrame:
-    """Resident memory of the lanes' workers twice a second: columns time (seconds since 1970), pid, mb."""
+    """Measure the resident memory of the lanes' workers twice per second, until the process ends.
+
+    Returns:
+        Columns time (seconds since 1970), pid, mb.
+    """
     rows = []
     while process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
@@ -41,33 +46,34 @@ def watch(process: subprocess.Popen[str]) -> pd.DataFrame:
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--seeds", type=int, default=25, help="of 8 cells each")
+    flags.add_argument("--seeds", type=int, default=25, help="seeds of the study, 8 cells each")
     args = flags.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        short = ["training.max_steps=2", "curve_window=[0,2]", "data.users=60", f"resources.lanes={LANES}"]
+        short = ["training.max_steps=2", "curve_window=[0,2]", "data.users=60"]
+        lanes = f"resources.lanes={LANE_COUNT}"
         seeds = f"seeds={list(range(args.seeds))}".replace(" ", "")
-        command = [sys.executable, "-m", "orchestrator.sweep", *short, seeds]
-        with (home / "said").open("w") as said:
+        command = [sys.executable, "-m", "orchestrator.sweep", *short, lanes, seeds]
+        with (home / "output").open("w") as output:
             process = subprocess.Popen(
                 command,
                 env=os.environ | {"ORCHESTRATOR_HOME": str(home)},
                 text=True,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            seen = watch(process)
+            samples = watch(process)
         if process.returncode:
-            sys.exit((home / "said").read_text()[-3000:])
+            sys.exit((home / "output").read_text()[-3000:])
         client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("demo")
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'", max_results=5000)
         ends = np.sort([run.info.end_time / 1000 for run in runs])
     rows = []
-    for pid, worker in seen.groupby("pid"):
-        cells = np.searchsorted(ends, worker["time"]) / LANES  # of this lane, which takes every other one
-        late = cells > WARM_UP
+    for pid, worker in samples.groupby("pid"):
+        cells = np.searchsorted(ends, worker["time"]) / LANE_COUNT  # of this lane alone
+        late = cells > WARM_UP_CELLS
         if np.unique(cells[late]).size < 10:
             continue  # a worker that trained little or nothing
         slope = np.polyfit(cells[late], worker["mb"][late], 1)[0]
@@ -76,12 +82,13 @@ def main() -> None:
             {
                 "worker": pid,
                 "cells": f"{cells[-1]:.0f}",
-                f"MB after {WARM_UP}": f"{first:.0f}",
+                f"MB after {WARM_UP_CELLS}": f"{first:.0f}",
                 "MB at the end": f"{last:.0f}",
-                "MB a cell": f"{slope:.3f}",
+                "MB per cell": f"{slope:.3f}",
             }
         )
-    print(f"{len(runs)} cells on {LANES} lanes, {(ends[-1] - ends[0]) / (len(ends) - 1):.2f} s a cell\n")
+    seconds_per_cell = (ends[-1] - ends[0]) / (len(ends) - 1)
+    print(f"{len(runs)} cells on {LANE_COUNT} lanes, {seconds_per_cell:.2f} s per cell\n")
     print(table(pd.DataFrame(rows)))
 
 

@@ -1,5 +1,6 @@
-"""A picture of a sweep's live table: the demo runs in a real terminal (tmux), whose screen is kept as SVG:
-ORCHESTRATOR_HOME=... python -m bench.live_table docs/live-table.svg.
+"""A picture of a sweep's live table: the demo runs in a real terminal (tmux), whose screen is saved as SVG.
+
+ORCHESTRATOR_HOME=... python -m bench.live_table docs/live-table.svg
 """
 
 import argparse
@@ -15,23 +16,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-SESSION = "live-table"
-COLUMNS, ROWS = 84, 40
-SEEN = re.compile(r"([5-9]|1\d) of 16 cells")  # some are done, some run, some wait
-WAIT_S = 900
+TMUX_SESSION = "live-table"
+SCREEN_COLUMNS, SCREEN_ROWS = 84, 40
+HALFWAY = re.compile(r"([5-9]|1\d) of 16 cells")  # some are done, some run, some wait
+SWEEP_TIMEOUT_S = 900
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: that of the sweep."""
+    """Return the exit code of the sweep."""
     flags = argparse.ArgumentParser(prog="python -m bench.live_table", description=__doc__)
-    flags.add_argument("out", type=Path)
+    flags.add_argument("out", type=Path, help="the SVG file to write")
     out = flags.parse_args(argv).out
     sweep = f"{sys.executable} -m orchestrator.sweep; echo exit=$?; sleep 1000"
-    _tmux("new-session", "-d", "-s", SESSION, "-x", str(COLUMNS), "-y", str(ROWS), sweep)
+    _tmux("new-session", "-d", "-s", TMUX_SESSION, "-x", str(SCREEN_COLUMNS), "-y", str(SCREEN_ROWS), sweep)
     try:
-        screen = _until(lambda page: bool(SEEN.search(page)) and page.count("◐") > 1)
+        screen = _wait_until(lambda page: bool(HALFWAY.search(page)) and page.count("◐") > 1)
         out.write_text(svg(screen.replace(os.environ["ORCHESTRATOR_HOME"], "~")), encoding="utf-8")
-        ended = re.search(r"exit=(\d+)", _until(lambda page: "exit=" in page))
+        ended = re.search(r"exit=(\d+)", _wait_until(lambda page: "exit=" in page))
         assert ended
         return int(ended[1])
     finally:
@@ -39,25 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def svg(screen: str) -> str:
-    """The live table at the end of a terminal's screen (with its colours as escape codes), as SVG."""
+    """Return, as SVG, the live table at the end of a terminal's screen, whose colours are escape codes."""
     lines = screen.rstrip().splitlines()
-    heads = [number for number, line in enumerate(lines) if "method" in line and "seeds" in line]
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi("\n".join(lines[heads[-1] :])))
+    table_heads = [number for number, line in enumerate(lines) if "method" in line and "seeds" in line]
+    console = Console(record=True, width=SCREEN_COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi("\n".join(lines[table_heads[-1] :])))
     picture = console.export_svg(title="python -m orchestrator.sweep")
-    return re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # would be fetched from elsewhere
+    return re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # it would load fonts
 
 
-def _until(seen: Callable[[str], bool]) -> str:
-    end = time.monotonic() + WAIT_S
-    while not seen(screen := _tmux("capture-pane", "-e", "-p", "-t", SESSION)):
-        assert time.monotonic() < end, screen
+def _wait_until(condition: Callable[[str], bool]) -> str:
+    deadline = time.monotonic() + SWEEP_TIMEOUT_S
+    while not condition(screen := _tmux("capture-pane", "-e", "-p", "-t", TMUX_SESSION)):
+        assert time.monotonic() < deadline, screen
         time.sleep(0.5)
     return screen
 
 
 def _tmux(*words: str) -> str:
-    return subprocess.run(["tmux", "-L", SESSION, *words], check=True, capture_output=True, text=True).stdout
+    command = ["tmux", "-L", TMUX_SESSION, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":

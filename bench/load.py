@@ -1,4 +1,4 @@
-"""How much a driver carries: 10,000 planned cells against the record, 2,000 fake cells through Ray Tune.
+"""How many cells a driver can handle: 10,000 planned ones in the record, 2,000 fake ones through Ray Tune.
 
 python -m bench.load [--cells 10000] [--fake-cells 2000]
 """
@@ -29,29 +29,32 @@ from orchestrator.run.job import Job, Listener
 from orchestrator.study import grid
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from stats.status import CellStatus
 from training.model import ModelFiles
 
-ROOT = Path(__file__).resolve().parent.parent
-LIMIT_S = 10.0
-METHODS, SPLITS = 4, 24
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+SLOWEST_S = 10.0  # a longer plan or look-up fails this bench
+METHOD_COUNT, SPLIT_COUNT = 4, 24
 
 
-def study(cells: int) -> Study:
-    """A study of at least so many cells."""
-    seeds = -(-cells // (METHODS * (SPLITS + 1)))
+def study_of_size(cells: int) -> Study:
+    """Return a study of at least so many cells."""
+    seeds = -(-cells // (METHOD_COUNT * (SPLIT_COUNT + 1)))
     return Study.model_validate(
         {
             "study": "load",
-            "splits": {f"S{n}": {"by": "random", "seed": n, "predicted": "A = B"} for n in range(SPLITS)},
-            "methods": {"dpo": {}, **{f"m{n}": {"beta": 0.1 + n} for n in range(1, METHODS)}},
+            "splits": {
+                f"S{n}": {"by": "random", "seed": n, "predicted": "A = B"} for n in range(SPLIT_COUNT)
+            },
+            "methods": {"dpo": {}, **{f"m{n}": {"beta": 0.1 + n} for n in range(1, METHOD_COUNT)}},
             "seeds": list(range(seeds)),
             "resources": {"cpus_per_worker": 0.9, "lanes": 2},
         }
     )
 
 
-def result(trial: Trial) -> TrialResult:
-    """As many numbers as a real cell has: a curve of 60 points of 4 metrics an arm, 20 final metrics."""
+def result_of(trial: Trial) -> TrialResult:
+    """Return as many numbers as a real cell has: per arm, 4 curves of 60 points and 10 metrics."""
     steps = np.arange(60)
     curve = pd.concat(
         pd.DataFrame({"arm": arm, "step": steps, "metric": metric, "value": steps / 60})
@@ -64,121 +67,133 @@ def result(trial: Trial) -> TrialResult:
 
 
 def fill(ledger: Ledger, trials: list[Trial]) -> None:
-    """A record that holds these trials as finished: one is written as it should be, the others copied from it
-    by the database, since writing them all would take an hour."""
+    """Make the record hold these trials as finished.
+
+    The first is written in the usual way, and the others are copied from it in the database, since writing
+    them all would take an hour.
+    """
     run_id = ledger.start(trials[0], {f"version.{n}": "1.0" for n in range(15)})
-    ledger.finish(run_id, result(trials[0]), {"attempts": "1"})
+    ledger.finish(run_id, result_of(trials[0]), {"attempts": "1"})
     engine = create_engine(ledger.uri)
-    names = [{"new": uuid4().hex, "trial_id": trial.trial_id} for trial in trials[1:]]
+    copies = [(uuid4().hex, trial.trial_id) for trial in trials[1:]]
     with engine.begin() as connection:
-        frames = {
-            name: pd.read_sql(
-                text(f"SELECT * FROM {name} WHERE run_uuid = :run"), connection, params={"run": run_id}
+        rows_by_table = {
+            table: pd.read_sql(
+                text(f"SELECT * FROM {table} WHERE run_uuid = :run"), connection, params={"run": run_id}
             )
-            for name in ("runs", "tags", "params", "latest_metrics")
+            for table in ("runs", "tags", "params", "latest_metrics")
         }
-        for name, rows in frames.items():
-            for start in range(0, len(names), 500):
-                part = names[start : start + 500]
-                copies = [
+        for table, rows in rows_by_table.items():
+            columns = ", ".join(rows.columns)
+            values = ", ".join(f":{column}" for column in rows.columns)
+            insert = text(f"INSERT INTO {table} ({columns}) VALUES ({values})")
+            for start in range(0, len(copies), 500):
+                copied_rows = [
                     row
-                    | {"run_uuid": new["new"]}
-                    | ({"value": new["trial_id"]} if row.get("key") == "trial_id" else {})
-                    for new in part
+                    | {"run_uuid": copy_id}
+                    | ({"value": trial_id} if row.get("key") == "trial_id" else {})
+                    for copy_id, trial_id in copies[start : start + 500]
                     for row in rows.replace({np.nan: None}).to_dict("records")
                 ]
-                columns = ", ".join(rows.columns)
-                values = ", ".join(f":{column}" for column in rows.columns)
-                connection.execute(text(f"INSERT INTO {name} ({columns}) VALUES ({values})"), copies)
+                connection.execute(insert, copied_rows)
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return how many seconds a call takes, and its result."""
     start = time.perf_counter()
     value = call()
     return time.perf_counter() - start, value
 
 
 def record(cells: int, uri: str, home: Path) -> dict[str, Any]:
-    """Seconds to plan a study, to look up a record that holds all but one of its cells, and to decide what is
-    left."""
+    """Time a study whose record holds all of its cells but one.
+
+    Returns:
+        The number of cells, and the seconds to plan the study, to look up its record, and to decide which
+        cells to run.
+    """
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    wanted = study(cells)
-    planning, trials = timed(lambda: grid.expand(wanted))
+    study = study_of_size(cells)
+    planning, trials = timed(lambda: grid.expand(study))
     places = Places("load", home)
     ledger = Ledger(places)
     fill(ledger, trials[:-1])
-    lookup, _ = timed(ledger.status)
-    deciding, plan = timed(lambda: Plan.of(wanted, trials, places).open)
-    assert [trial.trial_id for trial in plan] == [trials[-1].trial_id]
+    lookup, _ = timed(ledger.cells.statuses)
+    deciding, open_cells = timed(lambda: Plan.from_record(study, trials, places).open)
+    assert [trial.trial_id for trial in open_cells] == [trials[-1].trial_id]
     return {"cells": len(trials), "planning_s": planning, "lookup_s": lookup, "resume_s": deciding}
 
 
 def fake_trainer(job: Job, report: Listener) -> TrialResult:
-    return result(job.trial)
+    return result_of(job.trial)
 
 
 @contextmanager
 def memory(every_s: float) -> Iterator[list[tuple[float, float]]]:
-    """(seconds, resident MB) of this process while the block runs."""
-    seen: list[tuple[float, float]] = []
+    """Collect (seconds since the start, resident MB) of this process while the block runs."""
+    samples: list[tuple[float, float]] = []
     ended = threading.Event()
     process, start = psutil.Process(), time.monotonic()
 
-    def look() -> None:
+    def collect() -> None:
         while not ended.wait(every_s):
-            seen.append((time.monotonic() - start, process.memory_info().rss / 2**20))
+            samples.append((time.monotonic() - start, process.memory_info().rss / 2**20))
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=collect, daemon=True)
     thread.start()
     try:
-        yield seen
+        yield samples
     finally:
         ended.set()
         thread.join()
 
 
 def sweep(cells: int, home: Path) -> dict[str, Any]:
-    """Fake cells through real Ray Tune, lanes and MLflow: cells a second, and the driver's memory."""
+    """Run fake cells through real Ray Tune, lanes and MLflow.
+
+    Returns:
+        Cells per second, and the driver's memory at the start, at the end and per 1,000 cells, in MB.
+    """
     from ray import cloudpickle
 
     from orchestrator.plan.agenda import Listed
-    from orchestrator.plan.display import Event, Lines
+    from orchestrator.plan.events import Event
+    from orchestrator.plan.log_lines import LogLines
     from orchestrator.run import schedule
     from orchestrator.run.cluster import cluster
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     os.environ.pop("MLFLOW_TRACKING_URI", None)
-    wanted = study(cells)
-    places, trials = Places("load", home), grid.expand(wanted)[:cells]
+    study = study_of_size(cells)
+    places, trials = Places("load", home), grid.expand(study)[:cells]
     ledger = Ledger(places)
-    shape = wanted.shape_of("dpo")
+    shape = study.shape_of("dpo")
     jobs = [
         Job(trial, ModelFiles("m"), home, home, f"{places.work}/{trial.trial_id}", home / "log", 8, {}, shape)
         for trial in trials
     ]
-    done: list[float] = []
+    finished_at: list[float] = []
 
-    class Done(Lines):
+    class FinishClock(LogLines):
         def tell(self, event: Event) -> None:
-            if event.status == "finished":
-                done.append(time.monotonic())
+            if event.status == CellStatus.FINISHED:
+                finished_at.append(time.monotonic())
 
-    with cluster(), memory(every_s=2) as seen:
-        schedule.run(
-            wanted, places, Listed(trials, {}), lambda *_: jobs, trials, ledger, {}, Done(), fake_trainer
-        )
-    times, rss = np.array(seen).T
-    rate = (len(done) - 1) / (done[-1] - done[0])
+    with cluster(), memory(every_s=2) as samples:
+        agenda, watcher = Listed(trials, {}), FinishClock()
+        schedule.run(study, places, agenda, lambda *_: jobs, trials, ledger, {}, watcher, fake_trainer)
+    times, rss = np.array(samples).T
+    rate = (len(finished_at) - 1) / (finished_at[-1] - finished_at[0])
 
     def slope(after: float) -> float:
-        """MB that 1,000 cells add once this share of the time is over."""
+        """Return the MB that 1,000 cells add once this share of the time is over."""
         late = times > times[-1] * after
         return float(np.polyfit(times[late], rss[late], 1)[0]) / rate * 1000
 
-    # The first fifth fills pools; MLflow keeps the artifact stores of the newest 1,024 runs, and 2,000 cells
-    # have filled them at 60 %.
+    # The first fifth of the time fills pools. MLflow keeps the artifact stores of the newest 1,024 runs,
+    # which 2,000 cells have filled after 60 % of the time.
     return {
-        "cells": len(done), "cells_per_s": rate, "mb_per_1000_cells": slope(0.2),
+        "cells": len(finished_at), "cells_per_s": rate, "mb_per_1000_cells": slope(0.2),
         "mb_per_1000_cells_late": slope(0.6), "mb_first": rss[0], "mb_last": rss[-1],
     }  # fmt: skip
 
@@ -188,28 +203,28 @@ def main() -> None:
     flags.add_argument("--cells", type=int, default=10_000)
     flags.add_argument("--fake-cells", type=int, default=2_000)
     args = flags.parse_args()
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(TESTS))
     from services import Postgres
 
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as made:
-        home = Path(made)
+    measured: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
         if args.cells:
-            found["SQLite"] = record(args.cells, f"sqlite:///{home / 'load.db'}", home)
-            print(json.dumps(found, indent=1), flush=True)
+            measured["SQLite"] = record(args.cells, f"sqlite:///{home / 'load.db'}", home)
+            print(json.dumps(measured, indent=1), flush=True)
             with Postgres() as postgres:
-                found["PostgreSQL"] = record(args.cells, postgres.uri, home)
-            print(json.dumps(found, indent=1), flush=True)
+                measured["PostgreSQL"] = record(args.cells, postgres.uri, home)
+            print(json.dumps(measured, indent=1), flush=True)
         if args.fake_cells:
-            found["sweep"] = sweep(args.fake_cells, home)
-    print(json.dumps(found, indent=1))
-    slow = [
+            measured["sweep"] = sweep(args.fake_cells, home)
+    print(json.dumps(measured, indent=1))
+    too_slow = [
         f"{store}: {name} took {seconds:.1f} s"
         for store in ("SQLite", "PostgreSQL")
-        for name, seconds in found.get(store, {}).items()
-        if name.endswith("_s") and seconds > LIMIT_S
+        for name, seconds in measured.get(store, {}).items()
+        if name.endswith("_s") and seconds > SLOWEST_S
     ]
-    sys.exit("; ".join(slow) or 0)
+    sys.exit("; ".join(too_slow) or 0)
 
 
 if __name__ == "__main__":

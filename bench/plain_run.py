@@ -2,8 +2,8 @@
 
     python bench/plain_run.py --train A.jsonl --heldout heldout.jsonl --model DIR --out result.json [--wpo]
 
-As a competent user would write it, one script a run: load pairs, train with a live reference model, evaluate
-held-out pairs, write numbers. Knows nothing of this project.
+This is what a competent user would write, one script per run: load pairs, train with a live reference model,
+evaluate held-out pairs, write numbers. It knows nothing of this project.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from trl import DPOConfig, DPOTrainer
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Train and evaluate; the numbers a user would write down, and seconds inside training."""
+    """Train and evaluate; return the seconds inside training and the held-out accuracy."""
     train, heldout = (
         load_dataset("json", data_files=str(path), split="train") for path in (options.train, options.heldout)
     )
@@ -52,9 +52,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
         start = time.monotonic()
         trainer.train()
-        trained = time.monotonic() - start
-        measured = trainer.evaluate()
-    return {"seconds_steps": trained, "accuracy": measured["eval_rewards/accuracies"]}
+        seconds = time.monotonic() - start
+        metrics = trainer.evaluate()
+    return {"seconds_steps": seconds, "accuracy": metrics["eval_rewards/accuracies"]}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,14 +2,14 @@
 
     python -m bench.scale [--arm-s 43] [--preemptions 0.05] [--json FILE]
 
-Lanes take cells in the scheduler's order (`agenda.longest_first`) as the desk hands them out. What a lane's
-start, a warm cell and the driver's part of a cell cost is measured on two cores (docs/faults.md,
-docs/speed.md) and given here as defaults; the seconds of an arm are an assumption as long as no accelerator
+Lanes take cells in the order of the agenda (`agenda.longest_first`), as the desk hands them out. What a
+lane's start, a warm cell and the driver's part of a cell cost was measured on two cores (docs/faults.md,
+docs/speed.md); these are the defaults here. The seconds of an arm are an assumption as long as no accelerator
 was lent: 2,000 steps of 8.6 TFLOP at 40 % of an H100's bf16 peak take 43 s. A reclaimed GPU is gone at once,
-its cell goes on from its newest checkpoint elsewhere, and another GPU comes after a wait.
+its cell continues from its newest checkpoint elsewhere, and another GPU comes after a wait.
 
-The bound is the cells' own training and scoring divided by the GPUs, all there from the start and never
-reclaimed, or the longest cell where that is more.
+The bound is the cells' own training and scoring divided by the GPUs, which are all there from the start and
+never reclaimed, or the longest cell if that takes longer.
 """
 
 import argparse
@@ -23,20 +23,20 @@ import numpy as np
 import pandas as pd
 import simpy
 
-from orchestrator.plan.display import span
+from orchestrator.plan.time_span import time_span
 from stats.page.markdown import table
 
-GPUS = (1, 4, 16, 64, 128, 256, 512)
+GPU_COUNTS = (1, 4, 16, 64, 128, 256, 512)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds, but for `preemptions` (a GPU and hour)."""
+    """What a simulated sweep costs, in seconds; `preemptions` are per GPU and hour."""
 
     arm: float = 43.0  # training steps and held-out scoring
-    start: float = 40.0  # a lane's: process, imports, the first model
-    warm: float = 0.32  # a cell's outside its steps and its scoring
-    driver: float = 0.110  # a cell's in the driver, one at a time: 9.1 a second
+    start: float = 40.0  # of a lane: process, imports, the first model
+    warm: float = 0.32  # of a cell, outside its steps and its scoring
+    driver: float = 0.110  # of a cell in the driver, one at a time: 9.1 per second
     checkpoint: float = 11.0  # between two: 500 of 2,000 steps
     backoff: float = 2.0
     preemptions: float = 0.05
@@ -44,9 +44,14 @@ class Costs:
 
 
 @dataclass
-class Sweep:
-    """What came of a simulated sweep: seconds from its start to its last recorded cell, seconds of training
-    that were done twice, attempts at each recorded cell."""
+class SimulatedSweep:
+    """What came of a simulated sweep.
+
+    Attributes:
+        makespan: Seconds from the start to the last recorded cell.
+        repeated: Seconds of training that were done twice.
+        attempts: Of each recorded cell.
+    """
 
     makespan: float = 0.0
     repeated: float = 0.0
@@ -54,33 +59,33 @@ class Sweep:
 
 
 @dataclass
-class Cell:
-    """Seconds of training and scoring in all, and those that are on its shelf."""
+class SimulatedCell:
+    """A cell, with the seconds that it needs in all and those that its checkpoint has saved."""
 
     seconds: float
-    kept: float = 0.0
+    saved: float = 0.0
     attempts: int = 0
 
 
-def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Generator) -> Sweep:
-    """Run cells of so many arms each on so many GPUs, a lane each."""
-    world, seen = simpy.Environment(), Sweep()
+def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Generator) -> SimulatedSweep:
+    """Run cells of so many arms each on so many GPUs, with one lane per GPU."""
+    world, sweep = simpy.Environment(), SimulatedSweep()
     line: Any = simpy.PriorityStore(world)
     driver = simpy.Resource(world)
     for number, count in enumerate(sorted(arms, reverse=True)):
-        line.put(simpy.PriorityItem(number, Cell(count * costs.arm)))
+        line.put(simpy.PriorityItem(number, SimulatedCell(count * costs.arm)))
     ended = world.event()
 
-    def record(cell: Cell) -> Generator[Any, Any, None]:
+    def record(cell: SimulatedCell) -> Generator[Any, Any, None]:
         with driver.request() as turn:
             yield turn
             yield world.timeout(costs.driver)
-        seen.makespan = world.now
-        seen.attempts.append(cell.attempts)
-        if len(seen.attempts) == len(arms):
+        sweep.makespan = world.now
+        sweep.attempts.append(cell.attempts)
+        if len(sweep.attempts) == len(arms):
             ended.succeed()
 
-    def again(item: Any) -> Generator[Any, Any, None]:
+    def retry(item: Any) -> Generator[Any, Any, None]:
         yield world.timeout(costs.backoff)
         line.put(item)
 
@@ -94,14 +99,14 @@ def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Genera
                     item = yield line.get()
                     cell = item.item
                     cell.attempts += 1
-                    needed = costs.warm + cell.seconds - cell.kept
+                    needed = costs.warm + cell.seconds - cell.saved
                     if world.now + needed > reclaimed:
-                        done = max(0.0, reclaimed - world.now - costs.warm)
-                        safe = done // costs.checkpoint * costs.checkpoint
-                        seen.repeated += done - safe
-                        cell.kept += safe
+                        trained = max(0.0, reclaimed - world.now - costs.warm)
+                        saved = trained // costs.checkpoint * costs.checkpoint
+                        sweep.repeated += trained - saved
+                        cell.saved += saved
                         yield world.timeout(max(0.0, reclaimed - world.now))
-                        world.process(again(item))
+                        world.process(retry(item))
                         break
                     yield world.timeout(needed)
                     world.process(record(cell))
@@ -112,15 +117,15 @@ def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Genera
     for _ in range(gpus):
         world.process(lane())
     world.run(until=ended)
-    return seen
+    return sweep
 
 
 def bound(arms: Sequence[int], gpus: int, costs: Costs) -> float:
-    """The least seconds that training these cells takes."""
+    """Return the least seconds in which these cells can be trained."""
     return max(sum(arms) * costs.arm / gpus, max(arms) * costs.arm)
 
 
-STUDIES = {
+SIMULATED_STUDIES = {
     "v5b: 102 arms": ([2] * 8 + [1]) * 6,  # eight splits and a baseline, five seeds of DPO, one of WPO
     "10,000 cells of two arms": [2] * 10_000,
 }
@@ -128,29 +133,29 @@ STUDIES = {
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--arm-s", type=float, default=Costs.arm, help="seconds an arm")
-    flags.add_argument("--preemptions", type=float, default=Costs.preemptions, help="a GPU and hour")
-    flags.add_argument("--draws", type=int, default=5)
-    flags.add_argument("--json", type=Path, help="every draw, with the costs")
+    flags.add_argument("--arm-s", type=float, default=Costs.arm, help="seconds per arm")
+    flags.add_argument("--preemptions", type=float, default=Costs.preemptions, help="per GPU and hour")
+    flags.add_argument("--draws", type=int, default=5, help="simulations per row")
+    flags.add_argument("--json", type=Path, help="file for the rows of the table and the costs")
     args = flags.parse_args()
     costs = replace(Costs(), arm=args.arm_s, preemptions=args.preemptions, checkpoint=args.arm_s / 4)
     rows: list[dict[str, Any]] = []
-    for study, arms in STUDIES.items():
-        for gpus in GPUS:
+    for study, arms in SIMULATED_STUDIES.items():
+        for gpus in GPU_COUNTS:
             least = bound(arms, gpus, costs)
             draws = [simulate(arms, gpus, costs, np.random.default_rng(seed)) for seed in range(args.draws)]
-            spans = [draw.makespan for draw in draws]
+            makespans = [draw.makespan for draw in draws]
             attempts = np.concatenate([draw.attempts for draw in draws])
-            twice = np.mean([draw.repeated for draw in draws]) / (sum(arms) * costs.arm)
-            low, middle, high = np.quantile(spans, [0, 0.5, 1]) / least
+            trained_twice = np.mean([draw.repeated for draw in draws]) / (sum(arms) * costs.arm)
+            low, middle, high = np.quantile(makespans, [0, 0.5, 1]) / least
             rows.append(
                 {
                     "study": study,
                     "GPUs": gpus,
-                    "bound": span(least),
-                    "makespan": span(middle * least),
+                    "bound": time_span(least),
+                    "makespan": time_span(middle * least),
                     "over the bound": f"{middle:.2f} ({low:.2f} to {high:.2f})",
-                    "trained twice": f"{twice:.2%}",
+                    "trained twice": f"{trained_twice:.2%}",
                     "cells of 2 attempts": f"{np.mean(attempts == 2):.2%}",
                     "of more": f"{np.mean(attempts > 2):.3%}",
                 }

@@ -1,8 +1,9 @@
-"""The same study as a stock Ray Tune + Ray Train program: a Tune trial a cell, which starts a TorchTrainer.
+"""The same study as a stock Ray Tune + Ray Train program: each Tune trial is a cell with a TorchTrainer.
 
     python bench/stock_ray.py jobs.json
 
-jobs.json: a list of cells, each a list of `plain_run.py` argument lists (its arms). Two cells at once.
+jobs.json is a list of cells. A cell is a list of arms, and an arm a list of arguments of `plain_run.py`. Two
+cells run at the same time.
 """
 
 import json
@@ -17,19 +18,21 @@ from ray.train.torch import TorchTrainer
 
 
 def train_cell(config: dict[str, Any]) -> None:
+    """Train the arms of a cell one after the other, in a worker of Ray Train."""
     sys.path.insert(0, config["folder"])
     import plain_run
     from accelerate.state import AcceleratorState, GradientState
 
-    for words in config["arms"]:
-        arguments = plain_run.parser().parse_args(words)
+    for argv in config["arms"]:
+        arguments = plain_run.parser().parse_args(argv)
         arguments.out.write_text(json.dumps(plain_run.run(arguments)))
         AcceleratorState._reset_state(reset_partial_state=False)
         GradientState._reset_state()
     train.report({"done": 1})
 
 
-def cell(config: dict[str, Any]) -> None:
+def run_trial(config: dict[str, Any]) -> None:
+    """Run a cell as a Tune trial."""
     TorchTrainer(
         train_cell,
         train_loop_config=config,
@@ -40,13 +43,13 @@ def cell(config: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    jobs = json.loads(Path(sys.argv[1]).read_text())
+    cells = json.loads(Path(sys.argv[1]).read_text())
     ray.init(address="local", log_to_driver=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
     folder, storage = str(Path(__file__).parent), str(Path(sys.argv[1]).parent / f"ray-{os.getpid()}")
-    found = tune.Tuner(
-        tune.with_resources(cell, {"cpu": 0.01}),
+    results = tune.Tuner(
+        tune.with_resources(run_trial, {"cpu": 0.01}),
         param_space={
-            "arms": tune.grid_search(jobs),
+            "arms": tune.grid_search(cells),
             "folder": folder,
             "storage": storage,
         },
@@ -54,8 +57,8 @@ def main() -> None:
         run_config=tune.RunConfig(storage_path=storage, verbose=0),
     ).fit()
     ray.shutdown()
-    if found.errors:
-        raise SystemExit(str(found.errors[0]))
+    if results.errors:
+        raise SystemExit(str(results.errors[0]))
 
 
 if __name__ == "__main__":

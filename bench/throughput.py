@@ -2,9 +2,10 @@
 
     python -m bench.throughput [--rounds 3] [--config configs/demo.yaml] [KEY=VALUE ...] [--out DIR]
 
-Same pairs, model, steps and held-out pairs, as many processes at once as the sweep has lanes; every arm is a
-process of its own in the loop (`plain_run.py`), a cell is a Tune trial with its own TorchTrainer in the stock
-program (`stock_ray.py`). The variants take turns. Writes throughput.json and throughput.md.
+All three variants have the same pairs, model, steps and held-out pairs, and as many processes at the same
+time as the sweep has lanes. In the loop, each arm is a process of its own (`plain_run.py`). In the stock
+program (`stock_ray.py`), each cell is a Tune trial with its own TorchTrainer. The variants take turns. The
+results are written to throughput.json and throughput.md.
 """
 
 import argparse
@@ -23,20 +24,21 @@ from pathlib import Path
 import pandas as pd
 from mlflow.tracking import MlflowClient
 
-from orchestrator.plan.tables import tables
+from orchestrator.plan.tables import load_tables
 from orchestrator.study import grid
 from orchestrator.study.files import CONFIGS, load
 from orchestrator.study.study import Study
 from stats.page.markdown import table
 from training import model as models
 
-BENCH = Path(__file__).parent
-ENV = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+BENCH_FOLDER = Path(__file__).parent
+PROCESS_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+Cells = list[list[list[str]]]  # cells of arms; an arm is a list of arguments of plain_run.py
 
 
-def jobs(study: Study, folder: Path, model: str) -> list[list[list[str]]]:
-    """Cells as lists of arms, an arm as the arguments of plain_run.py; pairs as jsonl files beside them."""
-    data = tables(study)
+def cells_of(study: Study, folder: Path, model: str) -> Cells:
+    """Return the cells of a study, and write the pairs of their arms to JSONL files in `folder`."""
+    data = load_tables(study)
     text = data.corpus.pairs.set_index("pair_id")[["prompt", "chosen", "rejected"]]
     cells = []
     for trial in grid.expand(study):
@@ -49,15 +51,15 @@ def jobs(study: Study, folder: Path, model: str) -> list[list[list[str]]]:
             train = folder / f"{trial.split}-{arm}.jsonl"
             _write(text.loc[groups.loc[rows, "pair_id"]], train)
             out = folder / f"{trial.name.replace('/', '-')}-{arm}.json"
-            how = trial.training
-            words = {
+            training = trial.training
+            options = {
                 "--train": train, "--heldout": heldout, "--model": model, "--out": out,
                 "--deepspeed": CONFIGS / "deepspeed" / "zero2.json", "--seed": trial.seed,
-                "--steps": how.max_steps, "--batch-size": how.batch_size, "--max-length": how.max_length,
-                "--learning-rate": how.learning_rate,
+                "--steps": training.max_steps, "--batch-size": training.batch_size,
+                "--max-length": training.max_length, "--learning-rate": training.learning_rate,
             }  # fmt: skip
             flags = ["--cpu", *(["--wpo"] if trial.objective.use_weighting else [])]
-            arms.append([str(word) for pair in words.items() for word in pair] + flags)
+            arms.append([str(word) for option in options.items() for word in option] + flags)
         cells.append(arms)
     return cells
 
@@ -72,35 +74,40 @@ def _write(pairs: pd.DataFrame, path: Path) -> None:
     pairs.assign(**answers).to_json(path, orient="records", lines=True)
 
 
-def loop(cells: list[list[list[str]]], processes: int) -> None:
-    """Every arm in a process of its own, so many at once, as a job array runs them."""
+def loop(cells: Cells, processes: int) -> None:
+    """Run every arm in a process of its own, so many at the same time, as a job array does."""
 
-    def one(number: int, words: list[str]) -> None:
+    def run_arm(number: int, argv: list[str]) -> None:
         ports = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
-        env = {**os.environ, **ENV, **ports, "MASTER_PORT": str(29600 + number)}
-        command = [sys.executable, str(BENCH / "plain_run.py"), *words]
+        env = {**os.environ, **PROCESS_ENVIRONMENT, **ports, "MASTER_PORT": str(29600 + number)}
+        command = [sys.executable, str(BENCH_FOLDER / "plain_run.py"), *argv]
         subprocess.run(command, env=env, check=True, capture_output=True)
 
     arms = [arm for cell in cells for arm in cell]
     with ThreadPoolExecutor(processes) as pool:
-        list(pool.map(one, range(len(arms)), arms))
+        list(pool.map(run_arm, range(len(arms)), arms))
 
 
-def stock(cells: list[list[list[str]]], folder: Path) -> None:
+def stock(cells: Cells, folder: Path) -> None:
+    """Run the stock Ray program."""
     path = folder / "jobs.json"
     path.write_text(json.dumps(cells))
-    command = [sys.executable, str(BENCH / "stock_ray.py"), str(path)]
-    subprocess.run(command, env={**os.environ, **ENV}, check=True, capture_output=True)
+    command = [sys.executable, str(BENCH_FOLDER / "stock_ray.py"), str(path)]
+    subprocess.run(command, env={**os.environ, **PROCESS_ENVIRONMENT}, check=True, capture_output=True)
 
 
 def sweep(arguments: list[str], home: Path, model: str) -> None:
+    """Run the sweep, with its record in `home`."""
     command = [sys.executable, "-m", "orchestrator.sweep", *arguments, "--model", model]
     env = {**os.environ, "ORCHESTRATOR_HOME": str(home)}
     subprocess.run(command, env=env, check=True, capture_output=True)
 
 
 def overhead(study: Study, home: Path) -> pd.Series:
-    """Seconds a cell outside its training steps and its held-out scoring, a lane's first cell left out."""
+    """Return the seconds of each cell outside its training steps and held-out scoring, in order.
+
+    The two largest are left out: the first cell of each lane.
+    """
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study.study)
     assert experiment is not None
@@ -128,8 +135,8 @@ def main() -> None:
     outside: list[float] = []
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
-        model = models.resolve(study.model, study.data, folder / "cache").path  # for all three alike
-        cells = jobs(study, folder, model)
+        model = models.resolve_model(study.model, study.data, folder / "cache").path  # the same for all three
+        cells = cells_of(study, folder, model)
         for number in range(args.rounds):
             home = folder / f"home{number}"
             variants: dict[str, Callable[[], None]] = {
@@ -147,26 +154,26 @@ def main() -> None:
 
 
 def write(out: Path, study: Study, cells: int, seconds: dict[str, list[float]], outside: list[float]) -> None:
-    """throughput.json with every time, throughput.md with medians, spread and ratios."""
+    """Write throughput.json with every time, and throughput.md with medians, ranges and ratios."""
     out.mkdir(parents=True, exist_ok=True)
     hardware = f"{os.cpu_count()} cores, {platform.machine()}"
     rows = []
     for name, values in seconds.items():
-        ratios = [mine / other for mine, other in zip(seconds["sweep"], values, strict=True)]
+        ratios = [own / other for own, other in zip(seconds["sweep"], values, strict=True)]
         rows.append(
             {
                 "variant": name,
                 "median s": f"{statistics.median(values):.1f}",
                 "range s": f"{min(values):.1f} to {max(values):.1f}",
-                "sweep over it": f"{statistics.median(ratios):.2f}",
+                "sweep / variant": f"{statistics.median(ratios):.2f}",
             }
         )
-    found = {"hardware": hardware, "cells": cells, "seconds": seconds, "overhead_s": outside}
-    (out / "throughput.json").write_text(json.dumps(found, indent=2) + "\n")
+    measured = {"hardware": hardware, "cells": cells, "seconds": seconds, "overhead_s": outside}
+    (out / "throughput.json").write_text(json.dumps(measured, indent=2) + "\n")
     page = (
-        f"{study.study}: {cells} cells, {study.training.max_steps} steps an arm, {hardware}, "
+        f"{study.study}: {cells} cells, {study.training.max_steps} steps per arm, {hardware}, "
         f"{len(seconds['sweep'])} rounds.\n\n{table(pd.DataFrame(rows))}\n\n"
-        f"Overhead a warm cell (outside steps and held-out scoring): median "
+        f"Overhead per warm cell (outside steps and held-out scoring): median "
         f"{statistics.median(outside):.2f} s, {min(outside):.2f} to {max(outside):.2f}.\n"
     )
     (out / "throughput.md").write_text(page)

@@ -10,7 +10,7 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator.plan.agenda import Agenda
-from orchestrator.plan.display import Event, Watcher
+from orchestrator.plan.events import Event, Watcher
 from orchestrator.plan.progress import Progress
 from orchestrator.record.ledger import Ledger
 from orchestrator.run.job import Job

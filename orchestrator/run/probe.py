@@ -80,7 +80,9 @@ def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
     pace = pace_of(step_ends, cell_s, heldout_s, heldout_pairs)
     planned_pairs = [_count_heldout(tables.groups[trial.split]) for trial in plan.open]
     seconds = pace.arm_seconds(study.training.max_steps, sum(planned_pairs) / len(planned_pairs))
-    return plan.time(seconds, f"from {PROBE_STEPS} steps and {heldout_pairs} held-out pairs here", lanes)
+    return plan.time_needed(
+        seconds, f"from {PROBE_STEPS} steps and {heldout_pairs} held-out pairs here", lanes
+    )
 
 
 def pace_of(step_ends: Sequence[float], cell_s: float, heldout_s: float, heldout_pairs: int) -> Pace:

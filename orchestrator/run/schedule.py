@@ -8,7 +8,7 @@ import ray
 from ray import tune
 
 from orchestrator.plan.agenda import Agenda
-from orchestrator.plan.display import Watcher
+from orchestrator.plan.events import Watcher
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.run import worker

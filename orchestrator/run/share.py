@@ -80,11 +80,11 @@ def smallest_card(measure: Callable[[], int] | None = None) -> int:
 def _worker_bytes(study: Study, shape: Shape, cache: Path) -> int:
     """Return the memory that one worker needs."""
     from training.memory import footprint
-    from training.model import load_config, resolve
+    from training.model import load_config, resolve_model
 
     training = study.training
     micro_batch = shape.micro_batch or training.batch_size // shape.workers
-    config = load_config(resolve(study.model, study.data, cache))
+    config = load_config(resolve_model(study.model, study.data, cache))
     try:
         memory = footprint(config, training, micro_batch, shape.workers, deepspeed_config(shape))
     except AttributeError as error:

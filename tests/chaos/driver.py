@@ -1,14 +1,14 @@
-"""The driver of a chaos study: `sweep.main` less what reads study files and data."""
+"""The driver of a chaos study: what `orchestrator.sweep` does, without reading a study file or data."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import harness
+import fake_study
 from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
-from orchestrator.plan.display import Lines
+from orchestrator.plan.log_lines import LogLines
 from orchestrator.record.lease import lease
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.lock import sole_driver
@@ -17,26 +17,26 @@ from orchestrator.run.cluster import cluster
 from orchestrator.run.job import Job
 from orchestrator.study.trial import Trial
 
-cloudpickle.register_pickle_by_value(harness)  # workers cannot import it
+cloudpickle.register_pickle_by_value(fake_study)  # workers cannot import it
 
 
-def main(setting: harness.Setting) -> int:
-    here, study, trials = setting.places, setting.study, setting.trials
+def main(setting: fake_study.Setting) -> int:
+    """Return 0 if every cell is finished, 1 if one is not."""
+    places, study, trials = setting.places, setting.study, setting.trials
 
-    def job(cells: Sequence[Trial], _desk: object) -> list[Job]:
+    def prepare(cells: Sequence[Trial], _desk: object) -> list[Job]:
         return [setting.job(trial) for trial in cells]
 
-    with sole_driver(here), lease(ledger := Ledger(here, study.faults.record_timeout_s)):
+    with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
         ledger.close_abandoned()
-        done = ledger.finished()
-        left = [trial for trial in trials if trial.trial_id not in done]
-        if left:
+        finished = ledger.cells.finished()
+        unfinished = [trial for trial in trials if trial.trial_id not in finished]
+        if unfinished:
+            agenda, run_work = Listed(unfinished, {}), fake_study.fake_trainer(setting)
             with cluster():
-                schedule.run(
-                    study, here, Listed(left, {}), job, left, ledger, {}, Lines(), harness.trainer(setting)
-                )
-        return 0 if len(ledger.finished()) == len(trials) else 1
+                schedule.run(study, places, agenda, prepare, unfinished, ledger, {}, LogLines(), run_work)
+        return 0 if len(ledger.cells.finished()) == len(trials) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(harness.Setting.load(Path(sys.argv[1]))))
+    sys.exit(main(fake_study.Setting.load(Path(sys.argv[1]))))

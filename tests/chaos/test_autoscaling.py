@@ -1,4 +1,4 @@
-"""A cluster that grows with a sweep and is released after it: Ray's own autoscaler, nodes on this machine."""
+"""A cluster that grows with a sweep and is released after it, by Ray's own autoscaler on this machine."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from services import free_port
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-CLUSTER = {
+CLUSTER_CONFIG = {
     "cluster_name": "grows",
     "max_workers": 2,
     "idle_timeout_minutes": 0.05,
     "available_node_types": {
-        # The head has room for bookkeeping, not for a lane.
+        # The head has room for bookkeeping, but not for a lane.
         "ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
         "worker": {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2},
     },
@@ -41,7 +41,7 @@ CLUSTER = {
         )
     },
 }
-STUDY = """
+STUDY_FILE = """
 study: grows
 data: {source: twin, users: 40, history: none}
 splits: {S1: {by: random, predicted: A = B}}
@@ -50,25 +50,25 @@ seeds: [1, 2]
 training: {max_steps: 2, batch_size: 4, max_length: 52, dtype: float32, logging_steps: 1}
 resources: {cpus_per_worker: 2}
 """
-# With nothing asked for the autoscaler takes idle nodes away; its made-up ones here never count as idle.
-RELEASED = re.compile(r"From request_resources:\n \(none\)")
-NODES = (
+# If nothing is requested, the autoscaler removes idle nodes. Its made-up nodes here never count as idle.
+NOTHING_REQUESTED = re.compile(r"From request_resources:\n \(none\)")
+PRINT_ALIVE_NODES = (
     "import ray; ray.init(log_to_driver=False); print('alive', sum(node['Alive'] for node in ray.nodes()))"
 )
 
 
-def nodes(head: Head) -> int:
-    """Nodes that are alive; 0 while the head does not answer yet."""
-    said = subprocess.run(
-        [sys.executable, "-c", NODES],
+def count_nodes(head: Head) -> int:
+    """Return how many nodes are alive; 0 while the head does not answer yet."""
+    output = subprocess.run(
+        [sys.executable, "-c", PRINT_ALIVE_NODES],
         env=head.driver,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-    )
-    found = re.search(r"alive (\d+)", said.stdout)
-    return int(found[1]) if found else 0
+    ).stdout
+    alive = re.search(r"alive (\d+)", output)
+    return int(alive[1]) if alive else 0
 
 
 def status(head: Head) -> str:
@@ -77,16 +77,16 @@ def status(head: Head) -> str:
     ).stdout
 
 
-def test_nodes_come_for_the_lanes_and_are_released_when_they_are_done(tmp_path: Path) -> None:
+def test_nodes_are_added_for_the_lanes_and_released_afterwards(tmp_path: Path) -> None:
     port = free_port()
     provider = {"type": "fake_multinode", "launch_multiple": True, "disable_node_updaters": True}
     provider |= {"gcs_address": f"{node_ip()}:{port}"}
-    (tmp_path / "cluster.json").write_text(json.dumps(CLUSTER | {"provider": provider}))
-    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "cluster.json").write_text(json.dumps(CLUSTER_CONFIG | {"provider": provider}))
+    (tmp_path / "study.yaml").write_text(STUDY_FILE)
     scaling = (f"--autoscaling-config={tmp_path / 'cluster.json'}", "--num-cpus=1")
-    fast = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
-    with own_head(tmp_path, *scaling, port=port, **fast) as head:
-        while not nodes(head):
+    environment = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
+    with own_head(tmp_path, *scaling, port=port, **environment) as head:
+        while not count_nodes(head):
             time.sleep(1)
         sweep = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.sweep", "--config", str(tmp_path / "study.yaml")],
@@ -97,9 +97,9 @@ def test_nodes_come_for_the_lanes_and_are_released_when_they_are_done(tmp_path: 
         )
         most = 0
         while sweep.poll() is None:
-            most = max(most, nodes(head))
+            most = max(most, count_nodes(head))
         assert sweep.returncode == 0, sweep.communicate()[0]
-        assert most >= 3  # the head and a node a lane; the autoscaler may start one too many
-        until = time.monotonic() + 60
-        while not RELEASED.search(status(head)):
-            assert time.monotonic() < until, f"room is asked for although nothing runs: {status(head)}"
+        assert most >= 3  # the head and one node per lane; the autoscaler may start one too many
+        deadline = time.monotonic() + 60
+        while not NOTHING_REQUESTED.search(status(head)):
+            assert time.monotonic() < deadline, f"room is requested although nothing runs: {status(head)}"

@@ -1,7 +1,7 @@
-"""The shipped studies keep their cells: a finished cell of yesterday's record has to be found today.
+"""The shipped studies keep their cells: a cell finished yesterday has to be found in the record today.
 
 `trial_ids.json` holds every cell's id, with the data's and the model's fingerprints fixed. An id may only
-change on purpose: raise `RECIPE`, then write the file anew with `python tests/test_trial_ids.py`.
+change on purpose: raise `TRAINING_RECIPE`, then write the file again with `python tests/test_trial_ids.py`.
 """
 
 import dataclasses

@@ -1,11 +1,11 @@
-"""A study's record without training: made-up results, written by ledger and report as a sweep's are."""
+"""A study's record without training: generated results, written as a sweep writes its own."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from orchestrator.plan.tables import tables as tables_of
+from orchestrator.plan.tables import load_tables
 from orchestrator.record import report
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
@@ -17,17 +17,18 @@ from orchestrator.study.trial import Trial
 
 
 def fill(study: Study, home: Path) -> Ledger:
-    """Finish every cell of the study with generated results, and write its report; returns the record."""
-    places, trials, tables = Places(study.study, home), grid.expand(study), tables_of(study)
-    ledger, about = Ledger(places), provenance()
+    """Finish every cell of the study with generated results, write its report, and return its record."""
+    places, trials, tables = Places(study.study, home), grid.expand(study), load_tables(study)
+    ledger, origin = Ledger(places), provenance()
     for number, trial in enumerate(trials):
-        made = _result(trial, tables.groups[trial.split], np.random.default_rng(number))
-        ledger.finish(ledger.start(trial, about), made, {"attempts": "1"})
+        result = _result(trial, tables.groups[trial.split], np.random.default_rng(number))
+        ledger.finish(ledger.start(trial, origin), result, {"attempts": "1"})
     report.write(study, tables.corpus, trials, ledger, places)
     return ledger
 
 
 def _result(trial: Trial, groups: pd.DataFrame, rng: np.random.Generator) -> TrialResult:
+    """A result with the tables and metrics of a trained cell, drawn at random."""
     training = trial.training
     curves, outcomes, metrics = [], [], {}
     held = groups[groups["fold"] == "heldout"]

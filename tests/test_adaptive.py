@@ -1,4 +1,4 @@
-"""Seeds where they decide something: which cells an agenda asks for, given planted evidence."""
+"""Seeds where they decide something: which cells an adaptive agenda plans, given planted evidence."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,23 +9,25 @@ import pytest
 
 from orchestrator.plan.adaptive import Adaptive
 from orchestrator.plan.agenda import Agenda, Listed
-from orchestrator.plan.display import text
-from orchestrator.plan.display import verdicts as board
-from orchestrator.plan.plan import agenda_of
+from orchestrator.plan.grid_table import as_text
+from orchestrator.plan.plan import make_agenda
+from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.result import TrialResult
 from orchestrator.run.searcher import CellSearcher
 from orchestrator.study import grid
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from stats.status import CellStatus
 
-# What A gets right more often than B does, per split: one large effect, one where there is nothing.
+# How much more often A is right than B, by split: a large effect, none, and a small one.
 EFFECTS = {"clear": 0.3, "nothing": 0.0, "open": 0.06}
 PREDICTED = {"clear": "A > B", "nothing": "A = B", "open": "A > B"}
 USERS, PAIRS = 60, 5
 
 
 def study(gpus: float = 0, **seeds: Any) -> Study:
+    """A study of one method; `seeds` are further keys of its adaptive seeds."""
     return Study.model_validate(
         {
             "study": "s",
@@ -41,60 +43,62 @@ def study(gpus: float = 0, **seeds: Any) -> Study:
 
 
 def train(trial: Trial) -> TrialResult:
-    """Held-out outcomes with the planted effect; the same trial has the same ones."""
+    """A result with the planted effect in its held-out outcomes; the same trial gets the same ones."""
     rng = np.random.default_rng([trial.seed, *trial.split.encode()])
-    people = np.random.default_rng(list(trial.split.encode()))
-    rows = []
+    users_rng = np.random.default_rng(list(trial.split.encode()))
+    tables = []
     for group, sign in (("A", 1), ("B", -1)):
-        effect = 0.6 + sign * EFFECTS.get(trial.split, 0) / 2 + people.normal(0, 0.1, USERS).repeat(PAIRS)
-        right = rng.random(USERS * PAIRS) < effect
-        rows.append(
+        of_user = users_rng.normal(0, 0.1, USERS).repeat(PAIRS)
+        correct = rng.random(USERS * PAIRS) < 0.6 + sign * EFFECTS.get(trial.split, 0) / 2 + of_user
+        tables.append(
             pd.DataFrame(
                 {
                     "arm": group,
                     "eval_group": group,
                     "user_id": [f"{group}{user}" for user in np.arange(USERS).repeat(PAIRS)],
                     "pair_id": [f"{group}{pair}" for pair in range(USERS * PAIRS)],
-                    "margin": np.where(right, 1.0, -1.0),
-                    "correct": right,
+                    "margin": np.where(correct, 1.0, -1.0),
+                    "correct": correct,
                 }
             )
         )
-    return TrialResult(trial.trial_id, {}, pd.DataFrame(), pd.concat(rows), {"gpu_seconds": "360"})
+    return TrialResult(trial.trial_id, {}, pd.DataFrame(), pd.concat(tables), {"gpu_seconds": "360"})
 
 
-class Record:
-    """The part of a ledger that an agenda reads: what finished before."""
+class FinishedCells:
+    """The part of a record that an agenda reads: the cells that finished before."""
 
     def __init__(self, trials: list[Trial]) -> None:
         self.trials = {trial.trial_id: trial for trial in trials}
 
     def outcomes(self, trials: list[Trial], columns: list[str]) -> list[pd.DataFrame]:
-        kept = [trial for trial in trials if trial.trial_id in self.trials]
-        return [train(trial).outcomes[columns].assign(**trial.labels) for trial in kept]
+        finished = [trial for trial in trials if trial.trial_id in self.trials]
+        return [train(trial).outcomes[columns].assign(**trial.labels) for trial in finished]
 
     def gpu_seconds(self) -> dict[str, float]:
         return dict.fromkeys(self.trials, 360.0)
 
 
-def run(asked: Agenda, width: int = 1, fails: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
-    """Have an agenda's cells run, `width` at once; the cells in the order in which they were handed out."""
-    out: list[Trial] = []
+def run(agenda: Agenda, width: int = 1, fails: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
+    """Run an agenda's cells, `width` at once; returns them in the order in which they were handed out."""
+    handed_out: list[Trial] = []
     running: list[Trial] = []
-    while asked.open:
-        while len(running) < width and (trial := asked.next(lambda _: True)):
+    while agenda.open:
+        while len(running) < width and (trial := agenda.next(lambda _: True)):
             running.append(trial)
-            out.append(trial)
+            handed_out.append(trial)
         trial = running.pop(0)
-        asked.ended(trial, None if fails(trial) else train(trial))
-    return out
+        agenda.ended(trial, None if fails(trial) else train(trial))
+    return handed_out
 
 
-def adaptive(wanted: Study, finished: list[Trial] | None = None) -> Adaptive:
-    record = Record(finished or [])
-    asked = agenda_of(wanted, grid.expand(wanted), dict.fromkeys(record.trials, "finished"), record)  # type: ignore[arg-type]
-    assert isinstance(asked, Adaptive)
-    return asked
+def adaptive(of_study: Study, finished: list[Trial] | None = None) -> Adaptive:
+    """The agenda of a study in whose record these cells have finished."""
+    recorded = FinishedCells(finished or [])
+    statuses = dict.fromkeys(recorded.trials, CellStatus.FINISHED)
+    agenda = make_agenda(of_study, grid.expand(of_study), statuses, recorded)  # type: ignore[arg-type]
+    assert isinstance(agenda, Adaptive)
+    return agenda
 
 
 def seeds_by_split(cells: list[Trial]) -> dict[str, list[int]]:
@@ -102,10 +106,10 @@ def seeds_by_split(cells: list[Trial]) -> dict[str, list[int]]:
 
 
 def test_a_settled_split_gets_no_more_seeds_and_an_open_one_does() -> None:
-    asked = adaptive(study())
-    cells = run(asked)
+    agenda = adaptive(study())
+    cells = run(agenda)
     spent = {split: len(seeds) for split, seeds in seeds_by_split(cells).items()}
-    verdicts = asked.verdicts.set_index("split")
+    verdicts = agenda.verdicts.set_index("split")
     assert spent["baseline"] == 3
     assert spent["clear"] < 8
     assert verdicts.loc["clear", "state"] == "supported"
@@ -117,7 +121,7 @@ def test_a_settled_split_gets_no_more_seeds_and_an_open_one_does() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 3, 50])
-def test_the_verdicts_do_not_hang_on_how_many_cells_run_at_once(width: int) -> None:
+def test_the_verdicts_do_not_depend_on_how_many_cells_run_at_once(width: int) -> None:
     one, many = adaptive(study()), adaptive(study())
     run(one)
     cells = run(many, width)
@@ -140,19 +144,19 @@ def test_a_resumed_sweep_makes_the_same_decisions() -> None:
     assert {trial.trial_id for trial in adaptive(study(), cells).planned} == {cell.trial_id for cell in cells}
 
 
-def test_a_person_sees_the_verdicts_as_they_stand_and_what_would_decide_the_others() -> None:
-    asked = adaptive(study())
-    run(asked)
-    table = asked.verdicts.set_index("split")
-    lines = {line.split()[1]: line for line in text(board(asked.verdicts), 200).splitlines()}
-    assert {split: line.split()[0] for split, line in lines.items() if split in EFFECTS} == dict.fromkeys(
-        EFFECTS, "dpo"
-    )
+def test_a_person_sees_the_verdicts_so_far_and_what_would_decide_the_open_ones() -> None:
+    agenda = adaptive(study())
+    run(agenda)
+    table = agenda.verdicts.set_index("split")
+    shown = as_text(verdicts_table(agenda.verdicts), 200).splitlines()
+    lines = {line.split()[1]: line for line in shown}
+    methods = {split: line.split()[0] for split, line in lines.items() if split in EFFECTS}
+    assert methods == dict.fromkeys(EFFECTS, "dpo")
     for split, row in table.iterrows():
         assert f"{row['state']}  " in lines[str(split)]
-        needed = {what: row[f"needed_{what}"] for what in ("seeds", "pairs")}
-        for what, number in needed.items():
-            assert (f"{number:.0f} {what}" in lines[str(split)]) == np.isfinite(number)
+        for unit in ("seeds", "pairs"):
+            needed = row[f"needed_{unit}"]
+            assert (f"{needed:.0f} {unit}" in lines[str(split)]) == np.isfinite(needed)
     unsettled = table[table["cheaper"] != ""]
     assert len(unsettled)
     for split, row in unsettled.iterrows():
@@ -162,10 +166,10 @@ def test_a_person_sees_the_verdicts_as_they_stand_and_what_would_decide_the_othe
 def test_a_budget_of_cells_counts_those_in_the_record() -> None:
     cells = run(adaptive(study(budget_cells=14)))
     assert len(cells) == 14
-    asked = adaptive(study(budget_cells=14), cells[:12])
-    assert len(run(asked)) == 2
-    assert "the budget is spent" in set(asked.verdicts["note"])
-    assert not set(asked.verdicts["state"]) & {"open"}
+    agenda = adaptive(study(budget_cells=14), cells[:12])
+    assert len(run(agenda)) == 2
+    assert "the budget is spent" in set(agenda.verdicts["note"])
+    assert not set(agenda.verdicts["state"]) & {"open"}
 
 
 def test_a_budget_of_gpu_hours_counts_what_cells_cost() -> None:
@@ -174,26 +178,26 @@ def test_a_budget_of_gpu_hours_counts_what_cells_cost() -> None:
 
 def test_a_failed_seed_is_not_passed_over() -> None:
     bad = study().seeds_of("dpo")[3]
-    asked = adaptive(study())
-    cells = run(asked, fails=lambda trial: trial.split == "open" and trial.seed == bad)
+    agenda = adaptive(study())
+    cells = run(agenda, fails=lambda trial: trial.split == "open" and trial.seed == bad)
     assert seeds_by_split(cells)["open"] == study().seeds_of("dpo")[:4]
-    row = asked.verdicts.set_index("split").loc["open"]
+    row = agenda.verdicts.set_index("split").loc["open"]
     assert (row["state"], row["note"]) == ("undecided", f"its cell of seed {bad} failed")
-    assert any(trial.seed == bad and trial.split == "open" for trial in asked.planned)
+    assert any(trial.seed == bad and trial.split == "open" for trial in agenda.planned)
 
 
 def test_methods_with_seeds_of_their_own_get_all_of_them() -> None:
-    wanted = study().model_dump()
-    wanted["methods"]["wpo"] = {"use_weighting": True, "seeds": [1, 2]}
-    cells = run(adaptive(Study.model_validate(wanted)))
+    with_wpo = study().model_dump()
+    with_wpo["methods"]["wpo"] = {"use_weighting": True, "seeds": [1, 2]}
+    cells = run(adaptive(Study.model_validate(with_wpo)))
     own = [(cell.split, cell.seed) for cell in cells if cell.method == "wpo"]
     assert sorted(own) == sorted((split, seed) for split in ["baseline", *EFFECTS] for seed in (1, 2))
 
 
 def test_the_searcher_keeps_to_its_room_and_restores_what_was_under_way(tmp_path: Any) -> None:
-    wanted = study().model_dump()
-    wanted["methods"]["wpo"] = {"use_weighting": True}
-    trials = grid.expand(Study.model_validate(wanted))
+    with_wpo = study().model_dump()
+    with_wpo["methods"]["wpo"] = {"use_weighting": True}
+    trials = grid.expand(Study.model_validate(with_wpo))
     shapes = {"dpo": Shape(), "wpo": Shape(workers=2)}
     rooms = {shapes["dpo"]: 2, shapes["wpo"]: 1}
 
@@ -201,13 +205,14 @@ def test_the_searcher_keeps_to_its_room_and_restores_what_was_under_way(tmp_path
         return CellSearcher(Listed(trials, {}), shapes, lambda shape: rooms[shape])
 
     first = searcher()
-    given = [first.suggest(str(number)) for number in range(5)]
+    suggested = [first.suggest(str(number)) for number in range(5)]
     methods = {trial.trial_id: trial.method for trial in trials}
-    assert sorted(methods[one["cell"]] for one in given if isinstance(one, dict)) == ["dpo", "dpo", "wpo"]
-    assert given[3:] == [None, None]
+    cells = [suggestion["cell"] for suggestion in suggested if isinstance(suggestion, dict)]
+    assert sorted(methods[cell] for cell in cells) == ["dpo", "dpo", "wpo"]
+    assert suggested[3:] == [None, None]
     first.on_trial_complete("0")
     first.save(str(tmp_path / "state"))
     again = searcher()
     again.restore(str(tmp_path / "state"))
-    (resumed,) = [one for number in range(5, 8) if (one := again.suggest(str(number)))]
-    assert resumed not in given[1:3]
+    (resumed,) = [new for number in range(5, 8) if (new := again.suggest(str(number)))]
+    assert resumed not in suggested[1:3]

@@ -1,4 +1,4 @@
-"""Two drivers never hold a study at once, and a dead one does not hold it for ever."""
+"""Two drivers never hold a study at once, and a dead driver does not hold it for ever."""
 
 import subprocess
 import sys
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.record import lease as module
-from orchestrator.record.lease import LeaseLost, lease
+from orchestrator.record.claims import Claim, ClaimState
+from orchestrator.record.lease import LeaseLost, lease, this_machine
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from training.errors import StudyError
 
-BEAT, LAPSE = 0.1, 1.5
+RENEW_EVERY_S, LAPSE_S = 0.1, 1.5
 
 
 @pytest.fixture(scope="module")
@@ -24,34 +24,37 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def drivers(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Ledger]:
-    """Ledgers of two drivers on one study, and its record."""
+    """The ledgers of two drivers on one study."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return [Ledger(Places(request.node.name, root)) for _ in range(2)]
 
 
-def test_a_second_driver_is_refused_and_told_by_whom_until_the_first_ends(drivers: list[Ledger]) -> None:
+def test_a_second_driver_is_refused_until_the_first_ends(drivers: list[Ledger]) -> None:
     first, second = drivers
-    with lease(first, BEAT, LAPSE):
-        with pytest.raises(StudyError, match="another sweep of it is at work"), lease(second, BEAT, LAPSE):
+    with lease(first, RENEW_EVERY_S, LAPSE_S):
+        with (
+            pytest.raises(StudyError, match="another sweep of it is running"),
+            lease(second, RENEW_EVERY_S, LAPSE_S),
+        ):
             pass
         first.guard()  # it still holds
-    with lease(second, BEAT, LAPSE):
+    with lease(second, RENEW_EVERY_S, LAPSE_S):
         pass
-    assert not first.claims()
+    assert not first.claims.all()
 
 
-def test_of_two_that_start_together_never_both_hold(drivers: list[Ledger]) -> None:
+def test_two_drivers_that_start_together_never_both_hold(drivers: list[Ledger]) -> None:
     holding, most, refused = 0, 0, 0
     counting = threading.Lock()
 
     def drive(ledger: Ledger) -> None:
         nonlocal holding, most, refused
         try:
-            with lease(ledger, BEAT, LAPSE):
+            with lease(ledger, RENEW_EVERY_S, LAPSE_S):
                 with counting:
                     holding += 1
                     most = max(most, holding)
-                time.sleep(3 * BEAT)
+                time.sleep(3 * RENEW_EVERY_S)
                 with counting:
                     holding -= 1
         except StudyError:
@@ -68,28 +71,28 @@ def test_of_two_that_start_together_never_both_hold(drivers: list[Ledger]) -> No
 
 
 def test_a_dead_driver_of_another_machine_loses_its_claim_when_it_lapses(drivers: list[Ledger]) -> None:
-    drivers[0].claim("dead", "holds elsewhere/boot/pid 1 7")
+    drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, "elsewhere/boot/pid", 1, 7))
     start = time.monotonic()
-    with lease(drivers[1], BEAT, LAPSE):
-        assert time.monotonic() - start >= LAPSE
-        assert "dead" not in drivers[0].claims()
+    with lease(drivers[1], RENEW_EVERY_S, LAPSE_S):
+        assert time.monotonic() - start >= LAPSE_S
+        assert "dead" not in drivers[0].claims.all()
 
 
 def test_a_dead_driver_of_this_machine_loses_its_claim_at_once(drivers: list[Ledger]) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    drivers[0].claim("dead", f"holds {module._here()} {gone.pid} 7")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, this_machine(), dead.pid, 7))
     start = time.monotonic()
-    with lease(drivers[1], BEAT, lapse_s=60):
+    with lease(drivers[1], RENEW_EVERY_S, lapse_s=60):
         assert time.monotonic() - start < 10
 
 
-def test_a_driver_that_was_taken_for_dead_writes_no_cell_more(drivers: list[Ledger]) -> None:
-    """It was suspended for longer than a claim lasts, and wakes up."""
+def test_a_driver_that_was_taken_for_dead_writes_no_further_cell(drivers: list[Ledger]) -> None:
+    """A driver that was suspended for longer than its claim lasts wakes up."""
     first, second = drivers
-    with lease(first, BEAT, LAPSE):
-        (driver,) = first.claims()
-        second.unclaim(driver)
-        time.sleep(5 * BEAT)
+    with lease(first, RENEW_EVERY_S, LAPSE_S):
+        (driver,) = first.claims.all()
+        second.claims.withdraw(driver)
+        time.sleep(5 * RENEW_EVERY_S)
         with pytest.raises(LeaseLost, match="another driver took this study over"):
             first.fail("no such run", "late", {})

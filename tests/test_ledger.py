@@ -1,4 +1,4 @@
-"""The ledger against a real MLflow store: only whole results count, and each once."""
+"""The ledger against a real MLflow store: only whole results count, and each counts once."""
 
 import dataclasses
 from pathlib import Path
@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
+from orchestrator.record.experiment import RunStatus
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
-from orchestrator.record.report import head
+from orchestrator.record.published_cells import keep_diffs
+from orchestrator.record.report import description
 from orchestrator.record.result import TrialResult
 from orchestrator.study.trial import Trial
+from stats.status import CellStatus
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 TRIAL = Trial(
@@ -30,6 +33,7 @@ OTHER = dataclasses.replace(TRIAL, seed=43)
 
 
 def result(trial: Trial, value: float = 0.5) -> TrialResult:
+    """A whole result of a cell, with one value in its metrics, outcomes and curves."""
     outcomes = pd.DataFrame({"arm": ["A", "B"], "pair_id": ["p1", "p1"], "margin": [value, -value]})
     curves = pd.DataFrame({"arm": "A", "step": range(3), "metric": "loss", "value": [0.7, 0.6, value]})
     facts = {"geometry": "cpu x1", "hardware": "cpu"}
@@ -50,14 +54,14 @@ def ledger(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 def test_a_result_comes_back_as_it_went_in(ledger: Ledger) -> None:
     ledger.finish(ledger.start(TRIAL, {"git_sha": "abc"}), result(TRIAL, 0.25), {"attempts": "1"})
-    cells = ledger.cells([TRIAL, OTHER])
-    assert cells["status"].tolist() == ["finished", "missing"]
+    cells = ledger.cells.table([TRIAL, OTHER])
+    assert cells["status"].tolist() == [CellStatus.FINISHED, CellStatus.MISSING]
     assert cells["diff/pref_acc_tail"].tolist()[0] == 0.25
     assert cells["geometry"].tolist()[0] == "cpu x1"
-    (outcomes,) = ledger.outcomes([TRIAL, OTHER])
+    (outcomes,) = ledger.cells.outcomes([TRIAL, OTHER])
     assert outcomes[["method", "split", "seed"]].drop_duplicates().to_numpy().tolist() == [["dpo", "S1", 42]]
     assert outcomes["margin"].tolist() == [0.25, -0.25]
-    assert [table["value"].tolist() for table in ledger.curves([TRIAL])] == [[0.7, 0.6, 0.25]]
+    assert [table["value"].tolist() for table in ledger.cells.curves([TRIAL])] == [[0.7, 0.6, 0.25]]
 
 
 def test_the_mlflow_ui_finds_metrics_curves_params_and_tags(ledger: Ledger, root: Path) -> None:
@@ -71,45 +75,46 @@ def test_the_mlflow_ui_finds_metrics_curves_params_and_tags(ledger: Ledger, root
     assert [point.step for point in client.get_metric_history(run_id, "loss/A")] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("ending", ["RUNNING", "KILLED", "FAILED"])
-def test_a_half_written_run_is_not_a_result(ledger: Ledger, root: Path, ending: str) -> None:
+@pytest.mark.parametrize("ending", [RunStatus.RUNNING, RunStatus.KILLED, RunStatus.FAILED])
+def test_a_half_written_run_is_not_a_result(ledger: Ledger, root: Path, ending: RunStatus) -> None:
     run_id = ledger.start(TRIAL, {})
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     client.log_metric(run_id, "diff/pref_acc_tail", 0.1)
-    if ending != "RUNNING":
-        client.set_terminated(run_id, ending)
-    assert not ledger.finished()
+    if ending != RunStatus.RUNNING:
+        client.set_terminated(run_id, str(ending))
+    assert not ledger.cells.finished()
 
 
 def test_a_run_finished_without_its_outcomes_is_not_a_result(ledger: Ledger, root: Path) -> None:
     run_id = ledger.start(TRIAL, {})
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     client.log_metric(run_id, "diff/pref_acc_tail", 0.1)
-    client.set_terminated(run_id, "FINISHED")
-    assert not ledger.finished()
+    client.set_terminated(run_id, str(RunStatus.FINISHED))
+    assert not ledger.cells.finished()
 
 
 def test_a_dead_drivers_open_runs_are_closed_and_never_count(ledger: Ledger) -> None:
     ledger.start(TRIAL, {})
     assert ledger.close_abandoned() == 1
     assert ledger.close_abandoned() == 0
-    assert ledger.cells([TRIAL])["status"].tolist() == ["missing"]
+    assert ledger.cells.table([TRIAL])["status"].tolist() == [CellStatus.MISSING]
 
 
-def test_a_trial_finished_twice_counts_once_and_the_first_stands(ledger: Ledger) -> None:
+def test_a_cell_finished_twice_counts_once_with_its_first_result(ledger: Ledger) -> None:
     ledger.finish(ledger.start(TRIAL, {}), result(TRIAL, 0.1), {})
     ledger.finish(ledger.start(TRIAL, {}), result(TRIAL, 0.9), {})
-    assert [table["margin"].tolist() for table in ledger.outcomes([TRIAL])] == [[0.1, -0.1]]
+    assert [table["margin"].tolist() for table in ledger.cells.outcomes([TRIAL])] == [[0.1, -0.1]]
 
 
 def test_a_failed_cell_shows_its_error_until_it_is_finished(ledger: Ledger) -> None:
     ledger.fail(ledger.start(TRIAL, {}), "out of luck", {"attempts": "3"})
-    assert ledger.cells([TRIAL])[["status", "error"]].to_numpy().tolist() == [["failed", "out of luck"]]
+    cells = ledger.cells.table([TRIAL])
+    assert cells[["status", "error"]].to_numpy().tolist() == [[CellStatus.FAILED, "out of luck"]]
     ledger.finish(ledger.start(TRIAL, {}), result(TRIAL), {})
-    assert ledger.cells([TRIAL])["status"].tolist() == ["finished"]
+    assert ledger.cells.table([TRIAL])["status"].tolist() == [CellStatus.FINISHED]
 
 
-def test_the_short_answer_says_what_the_long_one_says(ledger: Ledger, root: Path) -> None:
+def test_statuses_from_the_database_agree_with_those_of_whole_runs(ledger: Ledger, root: Path) -> None:
     trials = [dataclasses.replace(TRIAL, seed=seed) for seed in range(6)]
     runs = [ledger.start(trial, {}) for trial in trials]
     ledger.finish(runs[0], result(trials[0]), {})
@@ -117,16 +122,16 @@ def test_the_short_answer_says_what_the_long_one_says(ledger: Ledger, root: Path
     ledger.fail(runs[2], "out of luck once", {})
     ledger.finish(ledger.start(trials[2], {}), result(trials[2]), {})
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
-    client.set_terminated(runs[3], "FINISHED")  # without a result
+    client.set_terminated(runs[3], str(RunStatus.FINISHED))  # without a result
     ledger.finish(runs[4], result(trials[4]), {})
     client.delete_run(runs[4])
-    assert ledger.status() == {
-        trials[0].trial_id: "finished",
-        trials[1].trial_id: "failed",
-        trials[2].trial_id: "finished",
+    assert ledger.cells.statuses() == {
+        trials[0].trial_id: CellStatus.FINISHED,
+        trials[1].trial_id: CellStatus.FAILED,
+        trials[2].trial_id: CellStatus.FINISHED,
     }
-    long = ledger.cells(trials).set_index("trial_id")["status"]
-    assert long[long != "missing"].to_dict() == ledger.status()
+    statuses = ledger.cells.table(trials).set_index("trial_id")["status"]
+    assert statuses[statuses != CellStatus.MISSING].to_dict() == ledger.cells.statuses()
 
 
 def test_an_artifact_that_changed_after_it_was_recorded_is_refused(ledger: Ledger, root: Path) -> None:
@@ -135,14 +140,14 @@ def test_an_artifact_that_changed_after_it_was_recorded_is_refused(ledger: Ledge
     (path,) = root.rglob(f"{run_id}/artifacts/outcomes.parquet")
     result(TRIAL, 0.9).outcomes.to_parquet(path)
     with pytest.raises(RuntimeError, match=run_id):
-        list(ledger.outcomes([TRIAL]))
+        list(ledger.cells.outcomes([TRIAL]))
 
 
-def test_a_number_that_is_not_finite_never_enters(ledger: Ledger) -> None:
+def test_a_metric_that_is_not_finite_is_refused(ledger: Ledger) -> None:
     run_id = ledger.start(TRIAL, {})
     with pytest.raises(ValueError, match="diff/pref_acc_tail"):
         ledger.finish(run_id, result(TRIAL, float("nan")), {})
-    assert not ledger.finished()
+    assert not ledger.cells.finished()
 
 
 def test_a_published_folders_csv_files_are_tables_and_stay_so_when_it_is_published_again(
@@ -151,18 +156,18 @@ def test_a_published_folders_csv_files_are_tables_and_stay_so_when_it_is_publish
     (tmp_path / "report.md").write_text("# report")
     for content in ("split,pp\nS1,1.5\n", "split,pp\nS1,2.5\nS2,3.5\n"):
         (tmp_path / "verdicts.csv").write_text(content)
-        run_id = ledger.publish(tmp_path, "report", {"cells": "2"})
-    ledger.publish(tmp_path, "weights", {})
+        run_id = ledger.study_run.publish(tmp_path, "report", {"cells": "2"})
+    ledger.study_run.publish(tmp_path, "weights", {})
     client = MlflowClient(ledger.uri)
     run = client.get_run(run_id)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", ledger.uri)  # load_table searches there
     table = client.load_table(run.info.experiment_id, "report/tables/verdicts.json", run_ids=[run_id])
     assert table[["split", "pp"]].to_numpy().tolist() == [["S1", 2.5], ["S2", 3.5]]
-    assert run.info.status == "FINISHED"
+    assert run.info.status == RunStatus.FINISHED
     assert run.data.tags["cells"] == "2"
-    listed = run.data.tags["mlflow.loggedArtifacts"]
-    assert "report/tables/verdicts.json" in listed
-    assert "weights/tables/verdicts.json" in listed
+    tables = run.data.tags["mlflow.loggedArtifacts"]
+    assert "report/tables/verdicts.json" in tables
+    assert "weights/tables/verdicts.json" in tables
 
 
 def test_published_numbers_are_kept_once_and_never_count_as_cells(ledger: Ledger) -> None:
@@ -171,31 +176,31 @@ def test_published_numbers_are_kept_once_and_never_count_as_cells(ledger: Ledger
         columns=["study", "method", "split", "seed", "diff_pp"],
     )
     for _ in range(2):
-        cells = ledger.published(diffs, "diffs.csv", "abc")
+        cells = keep_diffs(ledger.experiment, diffs, "diffs.csv", "abc")
     assert cells["diff/pref_acc_tail"].tolist() == [0.015625, -0.0546875]
-    assert set(cells["status"]) == {"published"}
+    assert set(cells["status"]) == {CellStatus.PUBLISHED}
     assert cells["run_id"].nunique() == 2
     client = MlflowClient(ledger.uri)
     run = client.get_run(cells["run_id"].iloc[0])
     assert run.data.tags["published"] == "true"
     runs = client.search_runs([run.info.experiment_id], "tags.published = 'true'")
     assert len(runs) == 2
-    assert ledger.cells([TRIAL])["status"].tolist() == ["missing"]
-    assert not ledger.finished()
+    assert ledger.cells.table([TRIAL])["status"].tolist() == [CellStatus.MISSING]
+    assert not ledger.cells.finished()
 
 
-def test_the_description_links_the_views_and_is_cut_at_a_line_where_mlflow_takes_no_more(
+def test_the_description_links_the_views_and_is_cut_at_a_line_where_mlflow_accepts_no_more(
     ledger: Ledger,
 ) -> None:
     client = MlflowClient(ledger.uri)
     run_id = ledger.start(TRIAL, {})
     for line in ("an older report", "a line of the report " * 5):
-        ledger.describe("\n".join([line] * 200), run_id, "report/report.html")
+        ledger.study_run.describe("\n".join([line] * 200), run_id, "report/report.html")
     experiment = client.get_experiment_by_name(ledger.study)
     assert experiment is not None
-    said = experiment.tags["mlflow.note.content"]
-    assert len(said) <= 5000
-    links, _, *lines = said.splitlines()
+    text = experiment.tags["mlflow.note.content"]
+    assert len(text) <= 5000
+    links, _, *lines = text.splitlines()
     assert set(lines) == {"a line of the report " * 5}
     assert f"/runs/{run_id}/artifacts/report/report.html" in links
     linked = {link.split("&")[0].split("?")[1] for link in links.split("(") if "viewStateShareKey" in link}
@@ -205,5 +210,5 @@ def test_the_description_links_the_views_and_is_cut_at_a_line_where_mlflow_takes
 
 def test_the_description_is_a_reports_title_and_first_section_without_pictures_and_front_matter() -> None:
     front, first = "---\ntags: [study]\n---\n\n", "# s: 2 of 4 cells\n\n## First\n\n![p](p.png)\na"
-    assert head(f"{front}{first}\n\n## Second\n\nb\n") == "# s: 2 of 4 cells\n\n## First\n\na"
-    assert head("# s\n\nno section\n") == "# s\n\nno section"
+    assert description(f"{front}{first}\n\n## Second\n\nb\n") == "# s: 2 of 4 cells\n\n## First\n\na"
+    assert description("# s\n\nno section\n") == "# s\n\nno section"

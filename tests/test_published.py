@@ -1,4 +1,4 @@
-"""Published numbers by the commands a user types: into MLflow beside a study, and alone without any."""
+"""Published numbers, by the commands that a user types: in MLflow beside a study, and alone without one."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator import report
 
 ROOT = Path(__file__).parent.parent
-DIFFS = """study,method,split,seed,diff_pp
+DIFFS_CSV = """study,method,split,seed,diff_pp
 v3,dpo,S1_age,42,1.56
 v3,dpo,S1_age,123,-5.47
 v3,dpo,S1_age,456,-0.78
@@ -18,7 +18,7 @@ v3,dpo,S2_safety,42,4.69
 v3,dpo,S2_safety,123,10.16
 v3,dpo,S3_region,42,0.78
 """
-PREDICTIONS = "study,split,predicted\nv3,S1_age,A > B\nv3,S2_safety,A < B\nv3,S3_region,A = B\n"
+PREDICTIONS_CSV = "study,split,predicted\nv3,S1_age,A > B\nv3,S2_safety,A < B\nv3,S3_region,A = B\n"
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    Path("diffs.csv").write_text(DIFFS)
-    Path("predictions.csv").write_text(PREDICTIONS)
+    Path("diffs.csv").write_text(DIFFS_CSV)
+    Path("predictions.csv").write_text(PREDICTIONS_CSV)
     return tmp_path
 
 
-def test_a_published_reference_enters_mlflow_once_and_stands_in_the_studys_report(home: Path) -> None:
+def test_a_published_reference_enters_mlflow_once_and_appears_in_the_studys_report(home: Path) -> None:
     command = ["--config", "demo", "data.users=60", "methods.dpo.published=diffs.csv"]
     for _ in range(2):
         assert report.main(command) == 1  # the method's own cells are still to be trained
@@ -61,6 +61,6 @@ def test_the_shipped_example_is_what_its_command_writes(tmp_path: Path) -> None:
     (command,) = re.findall(
         r"`python -m orchestrator.report (.*) --out docs/example`", (ROOT / "docs/statistics.md").read_text()
     )
-    words = [str(ROOT / word) if word.startswith("configs/") else word for word in command.split()]
-    assert report.main([*words, "--out", str(tmp_path)]) == 0
+    arguments = [str(ROOT / word) if word.startswith("configs/") else word for word in command.split()]
+    assert report.main([*arguments, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "report.md").read_text() == (ROOT / "docs/example/report.md").read_text()

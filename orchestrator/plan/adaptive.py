@@ -1,7 +1,7 @@
-"""Seeds where they decide something: the cells whose verdicts are open, as the evidence so far says.
+"""Seeds where they decide something: the evidence so far says which verdicts need more cells.
 
-What is settled is a function of the record alone (`stats.evidence.sequential`), so a resumed sweep
-decides as the one that was cut short would have.
+What is settled is a function of the record alone (`stats.evidence.sequential`), so a resumed sweep decides as
+the interrupted one would have.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,173 +11,180 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from orchestrator.plan.agenda import FINISHED
 from orchestrator.record.result import GPU_SECONDS, TrialResult
+from orchestrator.study.seeds import AdaptiveSeeds
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
-from stats.evidence.judge import UNDECIDED
-from stats.evidence.sequential import OPEN, Looks, decide
-from stats.evidence.sums import SCORED, SUMS, user_sums
+from stats.evidence.looks import Looks
+from stats.evidence.sequential import SplitState, decide
+from stats.evidence.sums import CELL_OUTCOMES, SUM_COLUMNS, user_sums
+from stats.status import CellStatus
 
 if TYPE_CHECKING:
-    from orchestrator.record.ledger import Ledger
-
-
-def looks(study: Study) -> Looks:
-    """When the study looks at its evidence, and what settles a verdict."""
-    seeds = study.adaptive
-    assert seeds
-    return Looks(seeds.start, seeds.max, margin_pp=study.equivalence_margin_pp, worth=seeds.worth)
-
-
-def decisions(study: Study, sums: pd.DataFrame) -> pd.DataFrame:
-    """`stats.evidence.sequential.decide` for the methods whose seeds the evidence counts out."""
-    predictions = {name: split.predicted for name, split in study.grid_splits.items()}
-    seeds = {method: study.seeds_of(method) for method in counted(study)}
-    return decide(sums, predictions, looks(study), seeds)
-
-
-def counted(study: Study) -> list[str]:
-    """Methods that are trained and name no seeds of their own."""
-    return [
-        name for name, method in study.methods.items() if not method.seeds and name not in study.published
-    ]
+    from orchestrator.record.cells import RecordedCells
 
 
 class Adaptive:
     """The agenda of a study with `seeds: {until: resolved}`.
 
-    Each split of each method, and its baseline, gets `start` seeds. Then a verdict that is still open gets
-    more, those first that are likely to need the fewest; as far ahead at once as it is likely to need, so
-    that no lane waits for the seed before. A seed that failed is not passed over: it might fail for what its
-    outcome is.
+    Each split of each method, and the method's baseline, gets `start` seeds. Then each verdict that is still
+    open gets more seeds. Verdicts that are likely to need the fewest come first, and each gets several seeds
+    ahead if it is likely to need them, so that no lane waits for the seed before. A seed that failed is not
+    passed over, since it may have failed because of what its outcome is.
+
+    Args:
+        trials: every cell that the study may come to plan.
+        statuses: trial_id -> status of the cells that the record knows.
+        recorded: the cells of the record; None where there is no record yet.
     """
 
     def __init__(
-        self, study: Study, trials: Sequence[Trial], status: Mapping[str, str], ledger: "Ledger | None"
+        self,
+        study: Study,
+        trials: Sequence[Trial],
+        statuses: Mapping[str, CellStatus],
+        recorded: "RecordedCells | None",
     ) -> None:
-        self._study = study
+        assert study.adaptive
+        self._study, self._seeds = study, study.adaptive
+        self._looks = looks_of(study, study.adaptive)
         self._trials = {(trial.method, trial.split, trial.seed): trial for trial in trials}
-        self._ended = {
-            trial.trial_id: True for trial in trials if status.get(trial.trial_id) == FINISHED
-        }  # trial_id -> finished
-        compared = [trial for trial in trials if trial.trial_id in self._ended and trial.groups]
-        self._sums = [user_sums(table) for table in ledger.outcomes(compared, SCORED)] if ledger else []
-        self._out: dict[str, Trial] = {}
-        self._gpu_seconds = ledger.gpu_seconds() if ledger else {}
+        finished = [trial for trial in trials if statuses.get(trial.trial_id) == CellStatus.FINISHED]
+        self._succeeded = {trial.trial_id: True for trial in finished}  # of every cell that has ended
+        self._out: dict[str, Trial] = {}  # trial_id -> cell that was handed out and has not ended
+        self._sums: list[pd.DataFrame] = []
+        self._gpu_seconds: dict[str, float] = {}
+        if recorded:
+            compared = [trial for trial in finished if trial.groups]
+            self._sums = [user_sums(table) for table in recorded.outcomes(compared, CELL_OUTCOMES)]
+            self._gpu_seconds = recorded.gpu_seconds()
 
     @property
     def planned(self) -> Sequence[Trial]:
-        wanted = {trial.trial_id for trial in [*self._wanted, *self._out.values()]}
-        return [trial for trial in self._trials.values() if trial.trial_id in wanted | self._ended.keys()]
+        planned = {trial.trial_id for trial in self.open} | self._succeeded.keys()
+        return [trial for trial in self._trials.values() if trial.trial_id in planned]
 
     @property
     def open(self) -> Sequence[Trial]:
-        return [*self._out.values(), *self._wanted]
+        return [*self._out.values(), *self._queue]
 
-    @cached_property
-    def decisions(self) -> pd.DataFrame:
-        """The verdicts as they stand."""
-        table = pd.concat(self._sums, ignore_index=True) if self._sums else pd.DataFrame(columns=SUMS)
-        return decisions(self._study, table)
+    @property
+    def seed_decisions(self) -> tuple[pd.DataFrame, Looks]:
+        return self.verdicts, self._looks
+
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """The verdicts so far. An open one that gets no more seeds here is undecided; its note says why."""
+        table = self._decisions.copy()
+        going_on = {(trial.method, trial.split) for trial in self.open}
+        for row in table.index[table["state"] == SplitState.OPEN]:
+            method, split = table.loc[row, ["method", "split"]]
+            if (method, split) not in going_on:
+                failed_seed = self._next_seed_if_failed(method, split, int(table.loc[row, "seeds"]))
+                note = (
+                    "the budget is spent" if failed_seed is None else f"its cell of seed {failed_seed} failed"
+                )
+                table.loc[row, ["state", "note"]] = [SplitState.UNDECIDED, note]
+        return table
 
     def next(self, fits: Callable[[Trial], bool]) -> Trial | None:
-        trial = next((trial for trial in self._wanted if fits(trial)), None)
+        trial = next((trial for trial in self._queue if fits(trial)), None)
         if trial:
             self._out[trial.trial_id] = trial
-            self._think_again("_wanted")
+            self._forget("_queue")
         return trial
 
     def ended(self, trial: Trial, result: TrialResult | None) -> None:
         self._out.pop(trial.trial_id)
-        self._ended[trial.trial_id] = result is not None
+        self._succeeded[trial.trial_id] = result is not None
         if result:
             self._gpu_seconds[trial.trial_id] = float(result.facts[GPU_SECONDS])
             if trial.groups:
                 self._sums.append(user_sums(result.outcomes.assign(**trial.labels)))
-        self._think_again("decisions", "_wanted")
+        self._forget("_decisions", "_queue")
 
     def give_back(self) -> None:
         self._out.clear()
-        self._think_again("_wanted")
+        self._forget("_queue")
 
-    def _think_again(self, *stale: str) -> None:
-        for name in stale:
+    def _forget(self, *cached: str) -> None:
+        """Drop cached properties that no longer hold."""
+        for name in cached:
             self.__dict__.pop(name, None)
 
-    @property
-    def decided(self) -> tuple[pd.DataFrame, Looks]:
-        """`verdicts`, and when the study looks at its evidence."""
-        return self.verdicts, looks(self._study)
-
-    @property
-    def verdicts(self) -> pd.DataFrame:
-        """The verdicts as they stand; an open one that gets no more seeds here as undecided, and why."""
-        table = self.decisions.copy()
-        going_on = {(trial.method, trial.split) for trial in self.open}
-        for row in table.index[table["state"] == OPEN]:
-            method, split = table.loc[row, ["method", "split"]]
-            if (method, split) not in going_on:
-                failed = self._failed(method, split, int(table.loc[row, "seeds"]))
-                why = "the budget is spent" if failed is None else f"its cell of seed {failed} failed"
-                table.loc[row, ["state", "note"]] = [UNDECIDED, why]
-        return table
-
-    def _failed(self, method: str, split: str, finished: int) -> int | None:
-        """The seed that comes next and has failed, if it has."""
-        following = self._study.seeds_of(method)[finished : finished + 1]
-        failed = [
-            seed for seed in following if self._ended.get(self._trials[method, split, seed].trial_id) is False
-        ]
-        return failed[0] if failed else None
+    @cached_property
+    def _decisions(self) -> pd.DataFrame:
+        """What the evidence so far decides."""
+        sums = pd.concat(self._sums, ignore_index=True) if self._sums else pd.DataFrame(columns=SUM_COLUMNS)
+        return decisions_of(self._study, sums, self._looks)
 
     @cached_property
-    def _wanted(self) -> list[Trial]:
-        """The cells to run next, in order, none beyond the budget and none twice."""
-        wanted = [
+    def _queue(self) -> list[Trial]:
+        """The cells to hand out next, in order; none twice, and none beyond the budget."""
+        queue = [
             trial
-            for trial in [*self._first(), *self._further()]
-            if trial.trial_id not in self._ended and trial.trial_id not in self._out
+            for trial in [*self._first_seeds(), *self._further_seeds()]
+            if trial.trial_id not in self._succeeded and trial.trial_id not in self._out
         ]
-        return wanted[: self._affordable()]
+        return queue[: self._affordable()]
 
-    def _first(self) -> Iterator[Trial]:
-        """What needs no evidence: `start` seeds of each split, and all of methods that name theirs."""
-        adaptive = self._study.adaptive
-        assert adaptive
-        place = {
+    def _first_seeds(self) -> Iterator[Trial]:
+        """Yield what needs no evidence: `start` seeds of each split, and all seeds that methods list."""
+        position = {
             (method, seed): number
             for method in self._study.methods
             for number, seed in enumerate(self._study.seeds_of(method))
         }
-        free = set(counted(self._study))
-        for trial in sorted(self._trials.values(), key=lambda trial: place[trial.method, trial.seed]):
-            if trial.method not in free or place[trial.method, trial.seed] < adaptive.start:
+        adaptive = set(adaptive_methods(self._study))
+        for trial in sorted(self._trials.values(), key=lambda trial: position[trial.method, trial.seed]):
+            if trial.method not in adaptive or position[trial.method, trial.seed] < self._seeds.start:
                 yield trial
 
-    def _further(self) -> Iterator[Trial]:
-        """Further seeds of the open verdicts, of those first that are likely to need the fewest."""
-        adaptive = self._study.adaptive
-        assert adaptive
-        table = self.decisions
-        table = table[(table["state"] == OPEN) & (table["seeds"] >= adaptive.start)]
-        lacks = table["needed_seeds"] - table["seeds"]
-        for row in lacks.sort_values().index:
+    def _further_seeds(self) -> Iterator[Trial]:
+        """Yield further seeds of the open verdicts; those that are likely to need the fewest come first."""
+        table = self._decisions
+        table = table[(table["state"] == SplitState.OPEN) & (table["seeds"] >= self._seeds.start)]
+        lacking = table["needed_seeds"] - table["seeds"]
+        for row in lacking.sort_values().index:
             method, split, finished = table.loc[row, ["method", "split", "seeds"]]
-            if self._failed(method, split, finished) is None:
-                ahead = ceil(lacks[row] / 2) if isfinite(lacks[row]) else 1
+            if self._next_seed_if_failed(method, split, finished) is None:
+                ahead = ceil(lacking[row] / 2) if isfinite(lacking[row]) else 1
                 for seed in self._study.seeds_of(method)[finished : finished + max(1, ahead)]:
                     yield self._trials[method, split, seed]
 
+    def _next_seed_if_failed(self, method: str, split: str, finished: int) -> int | None:
+        """The seed that follows the finished ones, if its cell has failed."""
+        for seed in self._study.seeds_of(method)[finished : finished + 1]:
+            if self._succeeded.get(self._trials[method, split, seed].trial_id) is False:
+                return seed
+        return None
+
     def _affordable(self) -> int | None:
-        """How many more cells the budget allows; None where it sets no bound."""
-        adaptive = self._study.adaptive
-        assert adaptive
+        """How many more cells the budget allows; None where there is no budget."""
         bounds = []
-        if adaptive.budget_cells:
-            bounds.append(adaptive.budget_cells - len(self._ended) - len(self._out))
-        if adaptive.budget_gpu_hours and self._gpu_seconds:
-            spent = sum(self._gpu_seconds.values())
-            a_cell = spent / len(self._gpu_seconds)
-            bounds.append(int((3600 * adaptive.budget_gpu_hours - spent) / a_cell) - len(self._out))
+        if self._seeds.budget_cells:
+            bounds.append(self._seeds.budget_cells - len(self._succeeded) - len(self._out))
+        if self._seeds.budget_gpu_hours and self._gpu_seconds:
+            spent_s = sum(self._gpu_seconds.values())
+            cell_s = spent_s / len(self._gpu_seconds)
+            bounds.append(int((3600 * self._seeds.budget_gpu_hours - spent_s) / cell_s) - len(self._out))
         return max(0, min(bounds)) if bounds else None
+
+
+def looks_of(study: Study, seeds: AdaptiveSeeds) -> Looks:
+    """Return when the study looks at its evidence, and what settles a verdict."""
+    return Looks(seeds.start, seeds.max, margin_pp=study.equivalence_margin_pp, worth=seeds.worth)
+
+
+def decisions_of(study: Study, sums: pd.DataFrame, looks: Looks) -> pd.DataFrame:
+    """Return `stats.evidence.sequential.decide` for the methods whose seeds depend on the evidence."""
+    predictions = {name: split.predicted for name, split in study.grid_splits.items()}
+    seeds = {method: study.seeds_of(method) for method in adaptive_methods(study)}
+    return decide(sums, predictions, looks, seeds)
+
+
+def adaptive_methods(study: Study) -> list[str]:
+    """Return the methods that are trained and list no seeds of their own."""
+    return [
+        name for name, method in study.methods.items() if not method.seeds and name not in study.published
+    ]

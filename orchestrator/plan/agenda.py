@@ -1,52 +1,63 @@
-"""Which cells a study asks for, and which of them comes next."""
+"""Which cells a study plans, and which of them runs next."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from orchestrator.plan.progress import steps_in_all
 from orchestrator.record.result import TrialResult
 from orchestrator.study.trial import Trial
+from stats.status import CellStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stats.evidence.sequential import Looks
-
-FINISHED = "finished"
+    from stats.evidence.looks import Looks
 
 
 class Agenda(Protocol):
-    """The cells of a sweep. A cell is handed out once, and once more after each `give_back`."""
+    """The cells of a sweep.
+
+    `next` hands a cell out. A cell is handed out at most once, until `ended` reports its end or `give_back`
+    reports that all cells that are out were lost. Lost cells can be handed out again.
+    """
 
     @property
     def planned(self) -> Sequence[Trial]:
-        """All cells that the study asks for, as far as is known now."""
+        """All cells that the study plans, as far as is known now."""
 
     @property
     def open(self) -> Sequence[Trial]:
-        """Those of them that have not ended, the ones that were handed out too."""
+        """The planned cells that have not ended, those that are out included."""
 
     @property
-    def decided(self) -> "tuple[pd.DataFrame, Looks] | None":
-        """The verdicts as they stand (`stats.evidence.sequential.decide`) and when the evidence is looked
-        at; None where the evidence decides nothing about the seeds."""
+    def seed_decisions(self) -> "tuple[pd.DataFrame, Looks] | None":
+        """The verdicts so far (`stats.evidence.sequential.decide`) and the looks at the evidence.
+
+        None where the evidence has no say in the number of seeds.
+        """
 
     def next(self, fits: Callable[[Trial], bool]) -> Trial | None:
-        """The cell to run next among those that fit; None while there is none."""
+        """Hand out the next cell among those that fit; None while there is none."""
 
     def ended(self, trial: Trial, result: TrialResult | None) -> None:
-        """A cell is recorded: with its result, or as failed."""
+        """Take note that a cell's end is in the record: with its result, or None where it failed."""
 
     def give_back(self) -> None:
-        """What was handed out and has not ended is lost."""
+        """Take note that all cells that are out were lost before they ended."""
 
 
 class Listed:
-    """All cells of the study, the longest first, so that a sweep does not end on one straggler."""
+    """The agenda of a study that lists its seeds: all its cells, the longest first.
 
-    def __init__(self, trials: Sequence[Trial], status: Mapping[str, str]) -> None:
+    Long cells come first so that a sweep does not end on one straggler.
+    """
+
+    def __init__(self, trials: Sequence[Trial], statuses: Mapping[str, CellStatus]) -> None:
         self.planned = tuple(trials)
         self._open = {
-            trial.trial_id: trial for trial in longest_first(trials) if status.get(trial.trial_id) != FINISHED
+            trial.trial_id: trial
+            for trial in longest_first(trials)
+            if statuses.get(trial.trial_id) != CellStatus.FINISHED
         }
         self.give_back()
 
@@ -55,22 +66,22 @@ class Listed:
         return list(self._open.values())
 
     @property
-    def decided(self) -> None:
+    def seed_decisions(self) -> None:
         return None
 
     def next(self, fits: Callable[[Trial], bool]) -> Trial | None:
-        trial = next((trial for trial in self._line.values() if fits(trial)), None)
+        trial = next((trial for trial in self._queue.values() if fits(trial)), None)
         if trial:
-            del self._line[trial.trial_id]
+            del self._queue[trial.trial_id]
         return trial
 
     def ended(self, trial: Trial, result: TrialResult | None) -> None:
         del self._open[trial.trial_id]
 
     def give_back(self) -> None:
-        self._line = dict(self._open)
+        self._queue = dict(self._open)
 
 
 def longest_first(trials: Iterable[Trial]) -> list[Trial]:
-    """Cells of two arms before those of one."""
-    return sorted(trials, key=lambda trial: -len(trial.arms) * trial.training.max_steps)
+    """Sort cells by their optimiser steps: those of two arms before those of one."""
+    return sorted(trials, key=steps_in_all, reverse=True)

@@ -1,4 +1,4 @@
-"""What a study asks for, what is done and what is open: the sweep's plan, printable."""
+"""The plan of a sweep: what a study plans, what is finished, and what is open. It can be printed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,121 +7,150 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from orchestrator.plan.agenda import Agenda, Listed
-from orchestrator.plan.display import MARKS, grid, span, text, verdicts
+from orchestrator.plan.grid_table import MARKS, as_text, grid_table
+from orchestrator.plan.time_span import time_span
+from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.places import Places
 from orchestrator.study.shape import Resources
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from stats.status import CellStatus
 from stats.text import plural
 
 if TYPE_CHECKING:
+    from orchestrator.record.cells import RecordedCells
     from orchestrator.record.ledger import Ledger
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The declared grid against the ledger. A failed cell is open: the next sweep tries it again."""
+    """The declared grid against the record. A failed cell is open: the next sweep tries it again.
+
+    trials: the whole grid, in the study's order.
+    statuses: trial_id -> status, for every trial.
+    progress: trial_id -> how far a running cell is.
+    cell_seconds: trial_id -> how long a finished cell took its workers.
+    """
 
     study: Study
     trials: tuple[Trial, ...]
     agenda: Agenda
-    status: Mapping[str, str]  # trial_id -> finished | failed | started | missing | later
+    statuses: Mapping[str, CellStatus]
     places: Places
-    notes: Mapping[str, str]  # trial_id -> how far a started cell is
-    seconds: Mapping[str, float]  # trial_id -> how long a finished cell took
+    progress: Mapping[str, str]
+    cell_seconds: Mapping[str, float]
 
     @classmethod
-    def of(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
-        ledger = _record(places)
-        notes = ledger.running() if ledger else {}
-        seconds = ledger.seconds() if ledger else {}
-        known = {**dict.fromkeys(notes, "started"), **(ledger.status() if ledger else {})}
-        asked = agenda_of(study, trials, known, ledger)
-        wanted = {trial.trial_id for trial in asked.planned}
-        status = {
-            trial.trial_id: known.get(trial.trial_id, "missing" if trial.trial_id in wanted else "later")
+    def from_record(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
+        """Hold a study's grid against its record; a study without a record has no finished cell."""
+        ledger = _existing_ledger(places)
+        progress = ledger.running() if ledger else {}
+        cell_seconds = ledger.cells.seconds() if ledger else {}
+        known = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
+        agenda = make_agenda(study, trials, known, ledger.cells if ledger else None)
+        planned = {trial.trial_id for trial in agenda.planned}
+        statuses = {
+            trial.trial_id: CellStatus.MISSING if trial.trial_id in planned else CellStatus.LATER
             for trial in trials
         }
-        return cls(study, tuple(trials), asked, status, places, notes, seconds)
+        statuses |= {trial_id: status for trial_id, status in known.items() if trial_id in statuses}
+        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds)
 
     @property
     def open(self) -> list[Trial]:
-        """Cells to train, as far as is known now; in the study's order."""
-        left = {trial.trial_id for trial in self.agenda.open}
-        return [trial for trial in self.trials if trial.trial_id in left]
+        """The cells to train, as far as is known now, in the study's order."""
+        unfinished = {trial.trial_id for trial in self.agenda.open}
+        return [trial for trial in self.trials if trial.trial_id in unfinished]
 
     def __str__(self) -> str:
-        study, arms = self.study, sum(len(trial.arms) for trial in self.open)
-        finished = sum(status == "finished" for status in self.status.values())
-        resources = study.resources
-        lines = [
-            f"study {study.study}: {self._size()}, {finished} finished, {len(self.open)} to train "
-            f"({arms} arms x {study.training.max_steps} steps of {study.training.batch_size} pairs)",
+        grid = grid_table(self.study, self.trials, self.statuses, self.progress)
+        lines = [*self._summary(), "", as_text(grid), "", self._legend()]
+        if self.agenda.seed_decisions:
+            verdicts, _ = self.agenda.seed_decisions
+            lines += ["", as_text(verdicts_table(verdicts)), ""]
+        if self.open:
+            lines.append(self._time_from_record())
+        return "\n".join(lines)
+
+    def time_needed(self, arm_s: float, source: str, lanes: int | None = None) -> str:
+        """Say how long the open cells take.
+
+        Args:
+            arm_s: seconds per arm. source: where that number comes from.
+            lanes: how many cells run at once; by default as many as the study says.
+        """
+        resources = self.study.resources
+        lanes = lanes or resources.lanes or 1
+        seconds = arm_s * self._open_arms()
+        text = f"time: {time_span(arm_s)} per arm ({source}); "
+        text += f"{time_span(seconds / lanes)} to go on {plural(lanes, 'lane')}, without start-up"
+        cards = 0 if resources.gpus_per_worker == "auto" else resources.workers * resources.gpus
+        return f"{text}; {seconds * cards / 3600:.2g} GPU hours" if cards else text
+
+    def _summary(self) -> list[str]:
+        study, resources = self.study, self.study.resources
+        planned = plural(len(self.agenda.planned), "cell")
+        if study.adaptive:
+            planned += f" of at most {len(self.trials)}"
+        finished = sum(status == CellStatus.FINISHED for status in self.statuses.values())
+        return [
+            f"study {study.study}: {planned}, {finished} finished, {len(self.open)} to train "
+            f"({self._open_arms()} arms x {study.training.max_steps} steps of "
+            f"{study.training.batch_size} pairs)",
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
-            f"  a cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
+            f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
         ]
-        marks = "  ".join(
-            f"{mark} {meaning}" for meaning, mark in MARKS.items() if study.adaptive or meaning != "later"
-        )
-        lines += ["", text(grid(study, self.trials, self.status, self.notes)), "", marks]
-        if self.agenda.decided:
-            lines += ["", text(verdicts(self.agenda.decided[0])), ""]
-        if self.open:
-            lines.append(self._estimate())
-        return "\n".join(lines)
 
-    def _size(self) -> str:
-        planned = plural(len(self.agenda.planned), "cell")
-        return f"{planned} of at most {len(self.trials)}" if self.study.adaptive else planned
+    def _legend(self) -> str:
+        shown = [status for status in MARKS if self.study.adaptive or status != CellStatus.LATER]
+        return "  ".join(f"{MARKS[status]} {status}" for status in shown)
 
-    def _estimate(self) -> str:
-        """Time for the open cells, from the finished ones: they share the study's steps and batches."""
-        known = [
-            self.seconds[trial.trial_id] / len(trial.arms)
+    def _open_arms(self) -> int:
+        return sum(len(trial.arms) for trial in self.open)
+
+    def _time_from_record(self) -> str:
+        """The time for the open cells, from the finished ones: they share the study's steps and batches."""
+        arm_seconds = [
+            self.cell_seconds[trial.trial_id] / len(trial.arms)
             for trial in self.trials
-            if trial.trial_id in self.seconds
+            if trial.trial_id in self.cell_seconds
         ]
-        if not known:
-            return "time: not known before a first cell of this study is finished; --probe trains a few steps"
-        return self.time(median(known), f"median of {plural(len(known), 'finished cell')}")
-
-    def time(self, arm_s: float, source: str, lanes: int | None = None) -> str:
-        """What the open cells need if an arm takes `arm_s` seconds, on so many lanes or the study's."""
-        need = self.study.resources
-        lanes = lanes or need.lanes or 1
-        seconds = arm_s * sum(len(trial.arms) for trial in self.open)
-        said = f"time: {span(arm_s)} an arm ({source}); "
-        said += f"{span(seconds / lanes)} to go on {plural(lanes, 'lane')}, start-up aside"
-        cards = 0 if need.gpus_per_worker == "auto" else need.workers * need.gpus
-        return f"{said}; {seconds * cards / 3600:.2g} GPU hours" if cards else said
+        if not arm_seconds:
+            return "time: unknown until a cell of this study is finished; --probe trains a few steps"
+        return self.time_needed(median(arm_seconds), f"median of {plural(len(arm_seconds), 'finished cell')}")
 
 
-def agenda_of(
-    study: Study, trials: Sequence[Trial], status: Mapping[str, str], ledger: "Ledger | None"
+def make_agenda(
+    study: Study,
+    trials: Sequence[Trial],
+    statuses: Mapping[str, CellStatus],
+    recorded: "RecordedCells | None",
 ) -> Agenda:
-    """What a study asks for.
+    """Return the agenda that a study's seeds need.
 
     Args:
-        trials: its whole grid. status: trial_id -> finished, failed or else. ledger: its record, if any.
+        trials: the study's whole grid.
+        statuses: trial_id -> status of the cells that the record knows.
+        recorded: the cells of the record, if there is one.
     """
     if not study.adaptive:
-        return Listed(trials, status)
+        return Listed(trials, statuses)
 
-    from orchestrator.plan.adaptive import Adaptive  # pandas and scipy, which other plans do without
+    from orchestrator.plan.adaptive import Adaptive  # imports pandas and scipy; other plans do without
 
-    return Adaptive(study, trials, status, ledger)
+    return Adaptive(study, trials, statuses, recorded)
 
 
 def _gpus(resources: Resources) -> str:
     return "auto" if resources.gpus_per_worker == "auto" else f"{resources.gpus:g}"
 
 
-def _record(places: Places) -> "Ledger | None":
-    """The record, if there is one: a store that does not exist yet is not made just to be asked."""
+def _existing_ledger(places: Places) -> "Ledger | None":
+    """The study's ledger, unless its store is a file that does not exist yet: a plan creates no store."""
     if places.tracking_uri.startswith("sqlite:///"):
         path = Path(places.tracking_uri.removeprefix("sqlite:///"))
         if not path.exists():

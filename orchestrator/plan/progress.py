@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from orchestrator.study.trial import Trial
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running cell is: the arm it trains and its optimiser step."""
+    """The arm that a running cell trains, and its optimiser step."""
 
     arm: str
     step: int
@@ -13,3 +15,13 @@ class Progress:
 
     def __str__(self) -> str:
         return f"{self.arm} {self.step}/{self.total}"
+
+
+def steps_made(trial: Trial, progress: Progress) -> int:
+    """Count the optimiser steps that a running cell has behind it."""
+    return trial.arms.index(progress.arm) * progress.total + progress.step
+
+
+def steps_in_all(trial: Trial) -> int:
+    """Count the optimiser steps of a whole cell, all arms together."""
+    return len(trial.arms) * trial.training.max_steps

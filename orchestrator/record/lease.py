@@ -1,9 +1,9 @@
-"""One driver a study, wherever drivers run: a claim in the shared record that its holder keeps renewing.
+"""One driver per study, wherever drivers run: a claim in the shared record that its holder keeps renewing.
 
-MLflow's tags know no compare-and-set, so the rule needs none: a driver first writes its own claim, then reads
-all, and holds the study once it has read no claim but its own. Of two drivers the one that wrote last reads
-the other's claim, so two never hold at once, whatever their clocks say. A claim that is not renewed for a
-while, by the reader's own clock, is a dead driver's and is taken away.
+MLflow's tags have no compare-and-set, and the rule needs none. A driver first writes its own claim, then
+reads all claims, and holds the study once it has read no claim but its own. Of two drivers, the one that
+wrote last reads the other's claim, so two never hold the study at once, whatever their clocks show. A claim
+that is not renewed for a while, by the reader's own clock, belongs to a dead driver and is withdrawn.
 """
 
 import logging
@@ -18,12 +18,12 @@ from uuid import uuid4
 
 import psutil
 
+from orchestrator.record.claims import Claim, ClaimState
 from orchestrator.record.ledger import Ledger
 from training.errors import StudyError
 
-BEAT_S = 5.0  # a claim is renewed so often
-LAPSE_S = 60.0  # and is a dead driver's if it has not been renewed for so long
-HOLDS, WAITS = "holds", "waits"
+RENEW_EVERY_S = 5.0
+LAPSE_S = 60.0  # a claim that is not renewed for so long belongs to a dead driver
 log = logging.getLogger(__name__)
 
 
@@ -32,91 +32,96 @@ class LeaseLost(Exception):
 
 
 @contextmanager
-def lease(ledger: Ledger, beat_s: float = BEAT_S, lapse_s: float = LAPSE_S) -> Iterator[None]:
-    """Hold a study's record; the ledger then refuses to write cells once the hold is lost.
+def lease(ledger: Ledger, renew_every_s: float = RENEW_EVERY_S, lapse_s: float = LAPSE_S) -> Iterator[None]:
+    """Hold a study's record; once the hold is lost, the ledger refuses to write cells.
 
     Raises:
         StudyError: another driver holds it.
     """
-    claim = _Claim(ledger, beat_s)
+    claim = _RenewedClaim(ledger, renew_every_s)
     try:
         _wait_for_others(ledger, claim, lapse_s)
-        claim.holds = True
+        claim.state = ClaimState.HOLDS
         ledger.guard = claim.check
         yield
     finally:
         claim.withdraw()
 
 
-class _Claim:
+class _RenewedClaim:
     """This driver's claim, and the thread that renews it."""
 
-    def __init__(self, ledger: Ledger, beat_s: float) -> None:
-        self.driver, self.holds, self.beat_s = uuid4().hex, False, beat_s
-        self._ledger, self._beats = ledger, 0
-        self._lost: str | None = None
+    def __init__(self, ledger: Ledger, renew_every_s: float) -> None:
+        self.driver, self.state, self.renew_every_s = uuid4().hex, ClaimState.WAITS, renew_every_s
+        self._claims, self._renewals = ledger.claims, 0
+        self._loss: str | None = None
         self._ended = threading.Event()
-        self._say()
-        self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
-        self._renewing.start()
+        self._put()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread.start()
 
     def check(self) -> None:
         """Raise LeaseLost if another driver has taken the study over."""
-        if self._lost:
-            raise LeaseLost(self._lost)
+        if self._loss:
+            raise LeaseLost(self._loss)
 
     def withdraw(self) -> None:
+        """Stop renewing the claim, and take it away unless it was lost."""
         self._ended.set()
-        self._renewing.join()
-        if not self._lost:
-            self._ledger.unclaim(self.driver)
+        self._thread.join()
+        if not self._loss:
+            self._claims.withdraw(self.driver)
 
     def _renew(self) -> None:
-        while not self._ended.wait(self.beat_s):
+        while not self._ended.wait(self.renew_every_s):
             try:
-                if self.driver not in self._ledger.claims():
-                    self._lost = "another driver took this study over, since it heard nothing from here"
+                if self.driver not in self._claims.all():
+                    self._loss = "another driver took this study over, since it heard nothing from this one"
                     return
-                self._say()
-            except Exception as error:  # the record is out of reach: so is the proof that this driver lives
-                self._lost = f"the claim on this study could not be renewed: {error}"
+                self._put()
+            except Exception as error:  # without the record there is no proof that this driver lives
+                self._loss = f"the claim on this study could not be renewed: {error}"
                 return
 
-    def _say(self) -> None:
-        self._beats += 1
-        state = HOLDS if self.holds else WAITS
-        self._ledger.claim(self.driver, f"{state} {_here()} {os.getpid()} {self._beats}")
+    def _put(self) -> None:
+        self._renewals += 1
+        self._claims.put(self.driver, Claim(self.state, this_machine(), os.getpid(), self._renewals))
 
 
-def _wait_for_others(ledger: Ledger, claim: _Claim, lapse_s: float) -> None:
-    """Return once no claim but one's own is left: others withdraw, or lapse and are taken away."""
-    heard: dict[str, tuple[str, float]] = {}  # driver -> its last word, and when it was first read here
-    while others := {driver: word for driver, word in ledger.claims().items() if driver != claim.driver}:
+def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None:
+    """Return once no other claim is left: others withdraw theirs, or they lapse and are withdrawn here."""
+    last_seen: dict[
+        str, tuple[Claim, float]
+    ] = {}  # driver -> its last claim, and when it was first read here
+    while True:
+        others = {driver: claim for driver, claim in ledger.claims.all().items() if driver != own.driver}
+        if not others:
+            return
         now = time.monotonic()
-        for driver, word in others.items():
-            state, where, pid, _ = word.split()
-            last, since = heard.setdefault(driver, (word, now))
-            alive = word != last  # it was renewed before our eyes
-            if alive and (state == HOLDS or driver < claim.driver):
+        for driver, claim in others.items():
+            previous, since = last_seen.setdefault(driver, (claim, now))
+            alive = claim != previous  # it was renewed while this driver watched
+            if alive and (claim.state == ClaimState.HOLDS or driver < own.driver):
                 raise StudyError(
-                    f"study {ledger.study}: another sweep of it is at work (process {pid} on "
-                    f"{where.split('/')[0]}); wait for it, or watch it with python -m orchestrator.status"
+                    f"study {ledger.study}: another sweep of it is running (process {claim.process} on "
+                    f"{claim.host}); wait for it, or watch it with python -m orchestrator.status"
                 )
             if alive:
-                heard[driver] = (word, now)  # it waits, too, and will find this claim before its own
-            elif now - since > lapse_s or _died_here(where, int(pid)):
-                log.warning("process %s on %s is dead: its claim is taken away", pid, where.split("/")[0])
-                ledger.unclaim(driver)
-        time.sleep(min(claim.beat_s, lapse_s) / 5)
+                last_seen[driver] = (claim, now)  # it waits, too, and gives way to this driver
+            elif now - since > lapse_s or _died_here(claim):
+                log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
+                ledger.claims.withdraw(driver)
+        time.sleep(min(own.renew_every_s, lapse_s) / 5)
 
 
-def _here() -> str:
-    """This machine, since its last start, and who shares its process numbers."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    if not boot.exists():
+def this_machine() -> str:
+    """Name the host, its boot, and the namespace of its process numbers, where Linux tells them."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    if not boot_id.exists():
         return socket.gethostname()
-    return f"{socket.gethostname()}/{boot.read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
+    return f"{socket.gethostname()}/{boot_id.read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
 
 
-def _died_here(where: str, pid: int) -> bool:
-    return "/" in where and where == _here() and not psutil.pid_exists(pid)
+def _died_here(claim: Claim) -> bool:
+    """Whether the claim's process ran on this machine and is gone."""
+    return "/" in claim.machine and claim.machine == this_machine() and not psutil.pid_exists(claim.process)

@@ -1,4 +1,4 @@
-"""One sweep per study and home at a time."""
+"""One sweep at a time per study and home."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +10,18 @@ from training.errors import StudyError
 
 
 @contextmanager
-def sole_driver(here: Places) -> Iterator[None]:
-    """One sweep a study and home at a time: the lock goes with its process, however that ends.
+def sole_driver(places: Places) -> Iterator[None]:
+    """Hold a study's lock file. The lock ends with its process, however that ends.
 
     Raises:
-        StudyError: another sweep of the study is at work.
+        StudyError: another sweep of the study holds the lock.
     """
-    here.out.mkdir(parents=True, exist_ok=True)
+    places.out.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(here.out / "sweep.lock", timeout=0):
+        with FileLock(places.out / "sweep.lock", timeout=0):
             yield
     except Timeout as error:
         raise StudyError(
-            f"study {here.study}: another sweep of it is at work in {here.out}; "
-            "wait for it, or see what it does with python -m orchestrator.status"
+            f"study {places.study}: another sweep of it is running in {places.out}; "
+            "wait for it, or watch it with python -m orchestrator.status"
         ) from error

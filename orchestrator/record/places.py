@@ -1,4 +1,4 @@
-"""Where a study's things lie: the MLflow store, the report, the logs, the cache."""
+"""Where a study's files are: the MLflow store, the report, the logs, the cache."""
 
 import os
 import re
@@ -9,10 +9,10 @@ from orchestrator.study.study import Study
 
 
 def home() -> Path:
-    """The working folder; `ORCHESTRATOR_HOME` names another.
+    """Return the working folder, or the folder that `ORCHESTRATOR_HOME` names.
 
-    Inside a `ray job submit` the working folder is an upload that Ray deletes, so a job's own home is
-    a folder of the user's on the head node.
+    Inside a `ray job submit` the working folder is an upload that Ray deletes, so the home of a job is a
+    folder in the user's home on the head node.
     """
     if named := os.environ.get("ORCHESTRATOR_HOME"):
         return Path(named).expanduser().resolve()
@@ -22,13 +22,13 @@ def home() -> Path:
 
 
 def without_passwords(text: str) -> str:
-    """The text, its URIs without user and password."""
+    """Return the text with user and password cut out of its URIs."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Folders of one study. Ray's side (`work`, `cache`) holds nothing that a report needs."""
+    """The folders and addresses of one study. `work`, `ray` and `cache` hold nothing that a report needs."""
 
     study: str
     root: Path
@@ -51,8 +51,11 @@ class Places:
 
     @property
     def work(self) -> str:
-        """Unfinished cells: a folder all nodes reach, or a URI. `ORCHESTRATOR_STORAGE` names another one; a
-        study file names none, so that it can write nowhere but under its own name."""
+        """Where unfinished cells keep their files: a folder that all nodes reach, or a URI.
+
+        `ORCHESTRATOR_STORAGE` names another root. A study file cannot name one, so that it writes nowhere but
+        under its own name.
+        """
         storage = os.environ.get("ORCHESTRATOR_STORAGE")
         if not storage:
             return str(self.out / "work")
@@ -61,10 +64,12 @@ class Places:
 
     @property
     def ray(self) -> Path:
+        """Where Ray Tune and Ray Train keep their own files."""
         return self.out / "ray"
 
     @property
     def cache(self) -> Path:
+        """What all studies of this home share: model files, scored pairs, groups."""
         return self.root / "runs" / ".cache"
 
     @property
@@ -73,14 +78,15 @@ class Places:
 
     @property
     def record(self) -> str:
-        """The tracking URI as it may be shown: without user and password."""
+        """The tracking URI without user and password, as it may be printed."""
         return without_passwords(self.tracking_uri)
 
     @property
     def artifacts(self) -> str | None:
-        """Where MLflow keeps artifacts; None leaves it to a server that was named."""
+        """Where MLflow keeps artifacts; None leaves that to the server that `MLFLOW_TRACKING_URI` names."""
         return None if os.environ.get("MLFLOW_TRACKING_URI") else (self.root / "mlartifacts").as_uri()
 
 
-def places(study: Study) -> Places:
+def places_of(study: Study) -> Places:
+    """Return the places of a study under the current home."""
     return Places(study.study, home())

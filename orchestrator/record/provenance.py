@@ -1,4 +1,4 @@
-"""Where a number comes from: code, libraries, machine. Recorded with every run, never hashed."""
+"""Where a number comes from: code, libraries and driver. Recorded with every run, never hashed."""
 
 import getpass
 import hashlib
@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = (
+RECORDED_LIBRARIES = (
     "ray",
     "torch",
     "transformers",
@@ -18,32 +18,34 @@ LIBRARIES = (
     "mlflow",
     "statsmodels",
 )
-ROOT = Path(__file__).resolve().parents[2]
+CODE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance() -> dict[str, str]:
-    """MLflow tags of the code and libraries of this driver."""
-    tags = {f"version.{name}": version(name) for name in LIBRARIES}
+    """Return MLflow tags that name the code, the libraries and the user of this driver."""
+    tags = {f"version.{name}": version(name) for name in RECORDED_LIBRARIES}
     tags |= {"version.python": platform.python_version(), "source_sha256": _source_sha256()}
     tags |= {"mlflow.source.name": "orchestrator.sweep", "mlflow.user": getpass.getuser()}
-    sha = _git("rev-parse", "HEAD")
-    if sha:  # an installed wheel or a job's upload has no repository; source_sha256 still names the code
-        dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
-        tags |= {"git_sha": sha + ("+changes" if dirty else ""), "mlflow.source.git.commit": sha}
+    commit = _git("rev-parse", "HEAD")
+    if commit:  # an installed wheel or a job's upload has no repository; source_sha256 still names the code
+        changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
+        tags |= {"git_sha": commit + ("+changes" if changed else ""), "mlflow.source.git.commit": commit}
     return tags
 
 
 def _source_sha256() -> str:
     digest = hashlib.sha256()
     for package in ("orchestrator", "stats", "training"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+        for path in sorted((CODE_ROOT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(CODE_ROOT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _git(*words: str) -> str:
+def _git(*arguments: str) -> str:
+    """What git prints about this code; empty where there is no git or no repository."""
+    command = ["git", "-C", str(CODE_ROOT), *arguments]
     try:
-        answer = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""

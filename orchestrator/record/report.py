@@ -1,4 +1,4 @@
-"""The report of a study, from what the ledger holds."""
+"""The report of a study, from what its record holds."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -7,29 +7,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from orchestrator.record import published
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
+from orchestrator.record.published_cells import published_cells
 from orchestrator.record.setup import setup
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
-from stats.comparison import compare
+from stats.compare import compare
+from stats.comparison import Comparison
+from stats.evidence.looks import Looks
 from stats.evidence.options import Options
-from stats.evidence.sequential import Looks
-from stats.evidence.sums import SCORED, user_sums
+from stats.evidence.sums import CELL_OUTCOMES, user_sums
 from stats.page import report
+from stats.status import CellStatus
 from training.data.corpus import Corpus
 
 
 @dataclass(frozen=True)
-class Written:
-    """A report on disk and in MLflow, and how complete it is."""
+class WrittenReport:
+    """A report on disk and in MLflow, and how complete its study is."""
 
     path: Path
     page: str
     cells: int
     finished: int
-    open: tuple[str, ...]
+    open: tuple[str, ...]  # names of the cells that are missing or failed
 
     @property
     def complete(self) -> bool:
@@ -42,74 +44,119 @@ class Written:
         return f"{head}\nreport: {self.path}\nMLflow: {self.page}"
 
 
+@dataclass(frozen=True)
+class StudyRecord:
+    """What the record holds of a study, read once.
+
+    planned: one row per cell that the study plans (`RecordedCells.table`).
+    published: one row per published diff (`keep_diffs`).
+    sums: held-out outcomes summed by user (`stats.evidence.sums`); None before the first finished cell.
+    curves: the logged points of all finished cells; None before the first.
+    """
+
+    planned: pd.DataFrame
+    published: pd.DataFrame
+    sums: pd.DataFrame | None
+    curves: pd.DataFrame | None
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        return pd.concat([self.planned, self.published], ignore_index=True)
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        return self.planned[self.planned["status"] == CellStatus.FINISHED]
+
+
 def write(
     study: Study,
     corpus: Corpus,
     trials: Sequence[Trial],
     ledger: Ledger,
-    here: Places,
-    decided: tuple[pd.DataFrame, Looks] | None = None,
+    places: Places,
+    decisions: tuple[pd.DataFrame, Looks] | None = None,
     other: pd.DataFrame | None = None,
-) -> Written:
+) -> WrittenReport:
     """Compare what is finished with the reference; the report goes to disk and into MLflow.
 
     Args:
-        trials: the cells that the study asks for.
-        decided: verdicts as they stand and when the evidence was looked at, where it asked for the seeds.
-        other: verdicts of another version of the study.
+        trials: the cells that the study plans.
+        decisions: the verdicts so far and the looks at the evidence, where the evidence decides how many
+            seeds there are (`Agenda.seed_decisions`).
+        other: the verdicts.csv of another version of the study.
     """
-    run_here = ledger.cells(trials)
-    cells = pd.concat([run_here, published.cells(study, ledger)], ignore_index=True)
+    record = read_record(study, trials, ledger)
+    comparison = comparison_of(study, record)
+    about = setup(study, corpus, record.finished)
+    shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one has not
+    path = report.write(comparison, about, corpus.generated, places.report, other, study.language, decisions)
+    _publish(path, record, ledger)
+    finished = set(record.finished["trial_id"])
+    unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)
+    return WrittenReport(path, ledger.page, len(trials), len(finished), unfinished)
+
+
+def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyRecord:
+    """Read what the record holds of the planned cells; published diffs are kept in it on the way."""
     compared = [trial for trial in trials if trial.groups]
-    comparison = compare(
-        cells,
-        predictions(study),
+    return StudyRecord(
+        planned=ledger.cells.table(trials),
+        published=published_cells(study, ledger.experiment),
+        sums=_concatenated(map(user_sums, ledger.cells.outcomes(compared, CELL_OUTCOMES))),
+        curves=_concatenated(ledger.cells.curves(compared)),
+    )
+
+
+def comparison_of(study: Study, record: StudyRecord) -> Comparison:
+    """Judge a study's record by its predictions, its reference and its rule."""
+    return compare(
+        record.cells,
+        predictions_of(study),
         study.reference,
         study.verdicts,
-        sums=_joined(map(user_sums, ledger.outcomes(compared, SCORED))),
-        curves=_joined(ledger.curves(compared)),
-        options=options(study),
+        sums=record.sums,
+        curves=record.curves,
+        options=options_of(study),
     )
-    shutil.rmtree(here.report, ignore_errors=True)  # what an older report had and this one has not
-    finished = run_here["status"] == "finished"
-    about = setup(study, corpus, run_here[finished])
-    path = report.write(comparison, about, corpus.generated, here.report, other, study.language, decided)
-    counts = {"cells": str(len(run_here)), "finished": str(int(finished.sum()))}
-    run_id = ledger.publish(here.report, "report", counts)
-    ledger.describe(head(path.read_text(encoding="utf-8")), run_id, "report/report.html")
-    names = tuple(trial.name for trial, done in zip(trials, finished, strict=True) if not done)
-    return Written(path, ledger.page, len(run_here), int(finished.sum()), names)
 
 
-def head(report: str) -> str:
-    """A report's title and all up to its second section, without front matter and pictures."""
-    body = report.split("\n---\n", 1)[1] if report.startswith("---\n") else report
-    title, *sections = body.split("\n## ")
-    lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
-    return "\n".join(line for line in lines if not line.startswith("!["))
-
-
-def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
-    """One table of many; None of none."""
-    found = list(frames)
-    return pd.concat(found, ignore_index=True) if found else None
-
-
-def predictions(study: Study) -> pd.DataFrame:
-    """study, split, predicted: what the study file expects of each split."""
+def predictions_of(study: Study) -> pd.DataFrame:
+    """Return study, split, predicted: what the study file predicts of each split."""
     rows = [(study.study, name, split.predicted) for name, split in study.grid_splits.items()]
     return pd.DataFrame(rows, columns=["study", "split", "predicted"])
 
 
-def options(study: Study) -> Options:
-    """Margins and tolerances that follow from the study."""
+def options_of(study: Study) -> Options:
+    """Return the margins and tolerances that follow from the study."""
     training = study.training
-    logged = -(-training.max_steps // training.logging_steps)
+    logged_points = -(-training.max_steps // training.logging_steps)
     return Options(
         margin_pp=study.equivalence_margin_pp,
         stated_pp=study.stated_diffs_pp,
         window=study.curve_window,
         # bfloat16 keeps 8 bits: policy and reference differ in the last ones before any training
         loss_tolerance=1e-3 if training.dtype == "float32" else 5e-3,
-        tail_pairs=max(1, logged // 5) * training.batch_size,
+        tail_pairs=max(1, logged_points // 5) * training.batch_size,
     )
+
+
+def description(report: str) -> str:
+    """Return a report's title and first section, without front matter and pictures."""
+    body = report.split("\n---\n", 1)[1] if report.startswith("---\n") else report
+    title, *sections = body.split("\n## ")
+    lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("!["))
+
+
+def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:
+    """Keep the report's folder in MLflow, and describe the experiment by its beginning."""
+    counts = {"cells": str(len(record.planned)), "finished": str(len(record.finished))}
+    run_id = ledger.study_run.publish(report_file.parent, "report", counts)
+    text = description(report_file.read_text(encoding="utf-8"))
+    ledger.study_run.describe(text, run_id, "report/report.html")
+
+
+def _concatenated(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
+    """One table of many; None of none."""
+    parts = list(tables)
+    return pd.concat(parts, ignore_index=True) if parts else None

@@ -1,4 +1,4 @@
-"""What a finished trial says."""
+"""The result of a finished cell, on its way from a worker to the record."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-GPU_SECONDS = "gpu_seconds"  # a fact of each result: seconds times the cards that the cell held
+GPU_SECONDS = "gpu_seconds"  # a fact of every result: seconds times the cards that the cell held
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a finished trial says.
+    """What training a cell gave.
 
     metrics: final numbers by MLflow name (`A/pref_acc_tail`, `diff/margin_heldout`; fractions, nats).
     curves: columns arm, step, metric, value.
-    outcomes: one row a held-out pair an arm scored: arm, eval_group, user_id, pair_id, source_model,
+    outcomes: one row per held-out pair that an arm scored: arm, eval_group, user_id, pair_id, source_model,
         score_gap, margin (nats, without beta), correct.
-    facts: where and with what it ran (hardware, geometry, library versions), recorded, not hashed.
+    facts: where and with what the cell ran (hardware, geometry, library versions); recorded, not hashed.
     """
 
     trial_id: str

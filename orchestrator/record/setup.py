@@ -1,4 +1,4 @@
-"""What a reader of a report has to know to read its numbers."""
+"""The setup that a report prints: what a reader has to know to read its numbers."""
 
 import pandas as pd
 
@@ -8,7 +8,12 @@ from training.data.corpus import Corpus
 
 
 def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str]:
-    """What a reader has to know to read the numbers. `finished`: those rows of `Ledger.cells`."""
+    """Return the rows of the report's setup table, name -> text.
+
+    Args:
+        corpus: the study's data.
+        finished: the finished rows of `RecordedCells.table`.
+    """
     training, say = study.training, Words(study.language)
     pairs = corpus.pairs
     dropped = [
@@ -51,7 +56,7 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:
-    """What max_length did to the pairs of the cells that are there."""
+    """What max_length did to the pairs of the finished cells."""
     if not len(finished):
         return {}
     parts = ("train", "truncated", "dropped")
@@ -61,8 +66,8 @@ def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[s
     share = truncated / train
     return {
         "length limit": say(
-            "{tokens} tokens: an answer of {least:.0%} to {most:.0%} of an arm's training pairs truncated; "
-            "up to {dropped:.0f} of a cell's pairs had no room for one",
+            "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated; "
+            "up to {dropped:.0f} pairs of a cell had no room for an answer",
             tokens=max_length,
             least=share.min(),
             most=share.max(),

@@ -1,61 +1,64 @@
 """Saved views of a study in MLflow's UI: its cells by method and split, and each cell with both arms' curves.
 
-MLflow has no call for them: a view is an experiment's tag with the state of the runs page, as its own UI
-writes it. `tests/integration/test_ui.py` opens them in a browser.
+MLflow has no call that saves a view. A view is a tag of the experiment that holds the state of the runs page,
+as MLflow's own UI writes it. `tests/integration/test_ui.py` opens the views in a browser.
 """
 
 import json
 from typing import Any
 
-TAG = "mlflow.sharedViewState."
-GROUPED, CELLS = "methods-and-splits", "cells"
-DIFFS = ("diff/pref_acc_tail", "diff/pref_acc_heldout", "diff/margin_heldout")
-CURVES = ("accuracy", "loss", "margin")
-_SECTION = "study"
+from stats.names import ARMS, DIFF_METRICS
+
+VIEW_TAG = "mlflow.sharedViewState."  # followed by the view's name
+GROUPED_VIEW, CELLS_VIEW = "methods-and-splits", "cells"
+CURVE_METRICS = ("accuracy", "loss", "margin")
+DIFF_CHARTS = tuple(f"diff/{metric}" for metric in DIFF_METRICS)
+CHART_SECTION = "study"
 
 
 def tags(now_ms: int) -> dict[str, str]:
-    """The experiment's tags that hold the views; `now_ms`: when they were made, Unix milliseconds."""
+    """Return the tags of the experiment that hold the views, made at `now_ms` (Unix milliseconds)."""
+    grouped = {**_page_state(()), "groupBy": _group_by("method", "split")}
     views = {
-        GROUPED: ("Methods and splits", {**_state(()), "groupBy": _group_by("method", "split")}),
-        CELLS: ("Cells", _state(("method", "split", "seed"))),
+        GROUPED_VIEW: ("Methods and splits", grouped),
+        CELLS_VIEW: ("Cells", _page_state(("method", "split", "seed"))),
     }
     return {
-        f"{TAG}{key}": json.dumps({"name": name, "createdAt": now_ms, "state": json.dumps(state)})
-        for key, (name, state) in views.items()
+        f"{VIEW_TAG}{view}": json.dumps({"name": title, "createdAt": now_ms, "state": json.dumps(state)})
+        for view, (title, state) in views.items()
     }
 
 
 def link(experiment: str, view: str, charts: bool) -> str:
-    """Where the UI opens a view, as an address within the UI: its table, or its charts."""
+    """Return the address of a view within the UI, opened on its charts or on its table."""
     mode = "&compareRunsMode=CHART" if charts else ""
     return f"#/experiments/{experiment}/runs?viewStateShareKey={view}{mode}&workflowType=machine_learning"
 
 
-def _state(columns: tuple[str, ...]) -> dict[str, Any]:
-    """The runs page on a study's cells: columns of the table, charts in one section before MLflow's own."""
-    shown = [f"tags.`{name}`" for name in columns] + [f"metrics.`{name}`" for name in DIFFS]
-    curves = [_curve(metric) for metric in CURVES]
-    bars = [{**_chart(name), "type": "BAR", "displayName": name, "metricKey": name} for name in DIFFS]
+def _page_state(label_columns: tuple[str, ...]) -> dict[str, Any]:
+    """The runs page on a study's cells: its table's columns, and the charts in one section of their own."""
+    columns = [f"tags.`{name}`" for name in label_columns] + [f"metrics.`{name}`" for name in DIFF_CHARTS]
+    curves = [_curve_chart(metric) for metric in CURVE_METRICS]
+    bars = [{**_chart(name), "type": "BAR", "displayName": name, "metricKey": name} for name in DIFF_CHARTS]
     return {
         "searchFilter": "tags.kind = 'cell'",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": shown,
-        "columnOrder": ["attributes.`Run Name`", *shown, "runDateAndNestInfo", "duration"],
-        "columnWidths": {"attributes.`Run Name`": 290} | dict.fromkeys(shown[-len(DIFFS) :], 160),
+        "selectedColumns": columns,
+        "columnOrder": ["attributes.`Run Name`", *columns, "runDateAndNestInfo", "duration"],
+        "columnWidths": {"attributes.`Run Name`": 290} | dict.fromkeys(columns[-len(DIFF_CHARTS) :], 160),
         "compareRunCharts": curves + bars,
         "compareRunSections": [
-            {"uuid": _SECTION, "name": "Arms A and B", "display": True},
-            *({"uuid": name, "name": name, "display": False} for name in ("diff", "A", "B", "all")),
+            {"uuid": CHART_SECTION, "name": "Arms A and B", "display": True},
+            *({"uuid": name, "name": name, "display": False} for name in ("diff", *ARMS, "all")),
         ],
-        "isAccordionReordered": True,  # leaves the sections in this order
+        "isAccordionReordered": True,  # keeps the sections in this order
     }
 
 
-def _curve(metric: str) -> dict[str, Any]:
+def _curve_chart(metric: str) -> dict[str, Any]:
     """A metric of both arms over the steps, in one chart."""
-    keys = [f"{metric}/{arm}" for arm in ("A", "B")]
+    keys = [f"{metric}/{arm}" for arm in ARMS]
     return {
         **_chart(metric),
         "type": "LINE",
@@ -75,9 +78,9 @@ def _curve(metric: str) -> dict[str, Any]:
 
 
 def _chart(name: str) -> dict[str, Any]:
-    return {"uuid": name, "metricSectionId": _SECTION, "runsCountToCompare": 10, "deleted": False}
+    return {"uuid": name, "metricSectionId": CHART_SECTION, "runsCountToCompare": 10, "deleted": False}
 
 
-def _group_by(*names: str) -> dict[str, Any]:
-    keys = [{"mode": "tag", "groupByData": name} for name in names]
+def _group_by(*labels: str) -> dict[str, Any]:
+    keys = [{"mode": "tag", "groupByData": label} for label in labels]
     return {"aggregateFunction": "average", "groupByKeys": keys}

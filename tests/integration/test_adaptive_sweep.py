@@ -53,27 +53,27 @@ def test_an_adaptive_sweep_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch:
             time.sleep(0.1)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-    before = set(Ledger(places).finished())
+    before = set(Ledger(places).cells.finished())
     assert len(before) >= 3
 
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stdout + second.stderr
     ledger = Ledger(places)
-    assert before < set(ledger.finished())
-    assert ledger.doubled() == 0
+    assert before < set(ledger.cells.finished())
+    assert ledger.cells.doubled() == 0
 
-    plan = Plan.of(study, trials, places)
-    asked = plan.agenda
-    assert isinstance(asked, Adaptive)
-    assert not asked.open
-    assert {trial.trial_id for trial in asked.planned} == set(ledger.finished())
-    verdicts = asked.verdicts.set_index("split")
-    seeds = pd.Series([trial.split for trial in asked.planned]).value_counts()
+    plan = Plan.from_record(study, trials, places)
+    agenda = plan.agenda
+    assert isinstance(agenda, Adaptive)
+    assert not agenda.open
+    assert {trial.trial_id for trial in agenda.planned} == set(ledger.cells.finished())
+    verdicts = agenda.verdicts.set_index("split")
+    seeds = pd.Series([trial.split for trial in agenda.planned]).value_counts()
     assert (verdicts["seeds"] == seeds[verdicts.index]).all()
-    # A verdict is settled by what came before its last seed was asked for.
+    # A verdict is settled by what came before its last seed was agenda for.
     assert (verdicts["seeds"].between(2, 4)).all()
     assert set(verdicts["state"]) <= {"supported", "contradicted", "practically null", "undecided"}
     assert seeds["baseline"] == 2
     page = (places.report / "report.md").read_text()
-    assert f"{len(asked.planned)} of {len(asked.planned)} cells finished" in page
+    assert f"{len(agenda.planned)} of {len(agenda.planned)} cells finished" in page
     assert "### Verdicts, seed by seed" in page

@@ -51,8 +51,8 @@ SENTENCES = {
     "{name} (published: {file})": "{name} (발표된 값: {file})",
     "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}":
         "{steps} steps, batch {pairs} pairs, LR {rate:g}, {dtype}",
-    "{tokens} tokens: an answer of {least:.0%} to {most:.0%} of an arm's training pairs truncated; up to "
-    "{dropped:.0f} of a cell's pairs had no room for one":
+    "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated; up to "
+    "{dropped:.0f} pairs of a cell had no room for an answer":
         "{tokens} tokens: arm별 학습 pair의 {least:.0%}~{most:.0%}에서 응답이 잘렸고, 응답이 들어갈 자리가 "
         "없는 pair는 셀당 최대 {dropped:.0f}개",
     "accuracy of the implicit reward on the training tail, A minus B":

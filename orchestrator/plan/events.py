@@ -1,0 +1,31 @@
+"""What happens to cells in a sweep, and who is informed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.plan.progress import Progress
+from orchestrator.study.trial import Trial
+from stats.status import CellStatus
+
+
+@dataclass(frozen=True)
+class Event:
+    """A cell's new status, and a text about it."""
+
+    trial: Trial
+    status: CellStatus
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.trial.name}: {self.text}"
+
+
+class Watcher(Protocol):
+    """Shows a person what happens in a sweep."""
+
+    def tell(self, event: Event) -> None:
+        """Show an event."""
+
+    def running(self, progress: Mapping[str, Progress]) -> None:
+        """Show how far the running cells are (trial_id -> progress); called about once per second."""

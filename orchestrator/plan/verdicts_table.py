@@ -1,0 +1,25 @@
+"""The verdicts so far of a study whose evidence decides how many seeds there are."""
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from orchestrator.plan.grid_table import plain_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def verdicts_table(verdicts: "pd.DataFrame") -> Table:
+    """Show the verdicts so far (`stats.evidence.sequential.decide`), and what would decide the open ones."""
+    table = plain_table("method", "split", "verdict", "seeds", "would decide (80 % power)", "")
+    for row in verdicts.to_dict("records"):
+        needed = [
+            f"{row[f'needed_{unit}']:.0f} {unit}" + (" (cheaper)" if unit == row["cheaper"] else "")
+            for unit in ("seeds", "pairs")
+            if math.isfinite(row[f"needed_{unit}"])
+        ]
+        labels = (row["method"], row["split"], row["state"], str(row["seeds"]))
+        table.add_row(*labels, " or ".join(needed), row["note"])
+    return table

@@ -1,0 +1,133 @@
+"""What the record holds of a study's cells."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Run
+
+from orchestrator.record.cell_statuses import ended_cells
+from orchestrator.record.experiment import Experiment, RunKind, RunStatus
+from orchestrator.record.result import GPU_SECONDS
+from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, checksum_tag, read_table
+from orchestrator.study.trial import Trial
+from stats.status import CellStatus
+
+TIMED_CELLS = 200  # an estimate of time looks at no more finished cells than these
+
+
+class RecordedCells:
+    """The runs of a study's cells, to be read.
+
+    A cell is finished when a run of it is FINISHED, carries its `trial_id`, holds metrics, and names the
+    checksum of its `outcomes.parquet`. Every other run counts as unfinished, whatever it looks like.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+
+    def finished(self) -> dict[str, Run]:
+        """Return trial_id -> run of each finished cell. The first finished run counts, later ones never."""
+        runs: dict[str, Run] = {}
+        for run in sorted(self._whole_runs(), key=lambda run: (run.info.end_time, run.info.run_id)):
+            runs.setdefault(run.data.tags["trial_id"], run)
+        return runs
+
+    def doubled(self) -> int:
+        """Count finished runs beyond the first of their cell: work done twice, which no report counts."""
+        trial_ids = [run.data.tags["trial_id"] for run in self._whole_runs()]
+        return len(trial_ids) - len(set(trial_ids))
+
+    def failed_runs(self) -> list[Run]:
+        """Return the runs of cells that ran out of attempts, the oldest first."""
+        runs = self._experiment.runs(RunKind.CELL, RunStatus.FAILED)
+        return sorted(runs, key=lambda run: run.info.start_time)
+
+    def failures(self) -> dict[str, str]:
+        """Return trial_id -> error of the newest failed run, for cells that have one."""
+        return {run.data.tags["trial_id"]: run.data.tags["error"] for run in self.failed_runs()}
+
+    def statuses(self) -> dict[str, CellStatus]:
+        """Return trial_id -> finished or failed.
+
+        This is what `finished` and `failures` report, without the rest of the runs, which a plan does not
+        need. A database answers just that; a server sends whole runs.
+        """
+        client = self._experiment.client
+        database = client.database()
+        if database:
+            statuses: dict[str, CellStatus] = client.patiently(ended_cells, database, self._experiment.id)
+            return statuses
+        failed = dict.fromkeys(self.failures(), CellStatus.FAILED)
+        return {**failed, **dict.fromkeys(self.finished(), CellStatus.FINISHED)}
+
+    def open_runs(self) -> dict[str, str]:
+        """Return trial_id -> last noted progress (`B 20/60`) of each run that nobody has closed."""
+        tags = [run.data.tags for run in self._experiment.runs(RunKind.CELL, RunStatus.RUNNING)]
+        return {tag["trial_id"]: tag.get("progress", str(CellStatus.STARTED)) for tag in tags}
+
+    def seconds(self) -> dict[str, float]:
+        """Return trial_id -> seconds that the workers took, for the newest finished cells."""
+        runs = self._experiment.newest_runs(RunKind.CELL, RunStatus.FINISHED, TIMED_CELLS)
+        tags = [run.data.tags for run in runs]
+        return {tag["trial_id"]: float(tag["seconds_cell"]) for tag in tags if "seconds_cell" in tag}
+
+    def gpu_seconds(self) -> dict[str, float]:
+        """Return trial_id -> GPU seconds (seconds times the cards held) of each finished cell."""
+        return {
+            trial_id: float(run.data.tags[GPU_SECONDS])
+            for trial_id, run in self.finished().items()
+            if GPU_SECONDS in run.data.tags
+        }
+
+    def table(self, trials: Sequence[Trial]) -> pd.DataFrame:
+        """Return one row per planned cell.
+
+        Columns: study, method, split, seed, trial_id, status (finished, failed or missing), error,
+        data_fingerprint; for finished cells also geometry, run_id, ended (UTC) and the metrics by name.
+        """
+        finished, errors = self.finished(), self.failures()
+        rows: list[dict[str, Any]] = []
+        for trial in trials:
+            row: dict[str, Any] = {**trial.labels, "status": CellStatus.MISSING, "error": None}
+            if run := finished.get(trial.trial_id):
+                row |= {
+                    "status": CellStatus.FINISHED,
+                    "geometry": run.data.tags["geometry"],
+                    "run_id": run.info.run_id,
+                    "ended": pd.Timestamp(run.info.end_time, unit="ms", tz="UTC"),
+                    **run.data.metrics,
+                }
+            elif trial.trial_id in errors:
+                row |= {"status": CellStatus.FAILED, "error": errors[trial.trial_id]}
+            rows.append(row | {"data_fingerprint": trial.data})
+        return pd.DataFrame(rows)
+
+    def outcomes(
+        self, trials: Sequence[Trial], columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the outcomes table of each finished cell, labelled as the plan labels it.
+
+        The tables are long, so they come one at a time. Of the table's own columns, `columns` alone are
+        read, or all of them.
+        """
+        return self._labelled_tables(trials, OUTCOMES_FILE, columns)
+
+    def curves(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
+        """Yield the logged points of each finished cell: its labels, arm, step, metric, value."""
+        return self._labelled_tables(trials, CURVES_FILE)
+
+    def _whole_runs(self) -> list[Run]:
+        runs = self._experiment.runs(RunKind.CELL, RunStatus.FINISHED)
+        return [run for run in runs if run.data.metrics and checksum_tag(OUTCOMES_FILE) in run.data.tags]
+
+    def _labelled_tables(
+        self, trials: Sequence[Trial], file: str, columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
+        finished = self.finished()
+        for trial in trials:
+            if run := finished.get(trial.trial_id):
+                table = read_table(self._experiment.client, run, file, columns)
+                for position, (label, value) in enumerate(trial.labels.items()):
+                    table.insert(position, label, value)
+                yield table

@@ -1,0 +1,72 @@
+"""A connection to an MLflow store that waits while the store cannot be reached."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service.utils import _get_store
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # this module decides how long to wait
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store's migrations interest nobody
+# What these loggers print about an unreachable store is also raised, and handled here.
+for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    logging.getLogger(noisy).setLevel(logging.CRITICAL)
+log = logging.getLogger(__name__)
+
+# MLflow's error codes for a store that is away; a server whose database is away also answers with these.
+UNREACHABLE_CODES = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
+
+
+class PatientClient:
+    """An MLflow client whose every call is repeated while the store cannot be reached.
+
+    Args:
+        uri: tracking URI of the store.
+        printable_uri: the same without user and password, for log lines.
+        patience_s: seconds for which a call is repeated, with growing waits, before its error is raised.
+    """
+
+    def __init__(self, uri: str, printable_uri: str, patience_s: float) -> None:
+        self._client = MlflowClient(tracking_uri=uri)
+        self._uri, self._printable_uri, self._patience_s = uri, printable_uri, patience_s
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return the client's method of that name, made patient."""
+        return partial(self.patiently, getattr(self._client, name))
+
+    def patiently(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call until the store answers or patience runs out."""
+        deadline, wait = time.monotonic() + self._patience_s, FIRST_WAIT_S
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not _may_answer_later(error):
+                    raise
+                log.warning(
+                    "MLflow at %s cannot be reached; trying for %.0f s more", self._printable_uri, remaining
+                )
+                time.sleep(min(wait, remaining))
+                wait = min(2 * wait, LONGEST_WAIT_S)
+
+    def database(self) -> SqlAlchemyStore | None:
+        """Return the database behind the store; None where a server stands before it."""
+        store = _get_store(self._uri)
+        return store if isinstance(store, SqlAlchemyStore) else None
+
+
+def _may_answer_later(error: Exception) -> bool:
+    """Whether a store (its server, its database or its artifacts) may answer if it is asked again."""
+    if isinstance(error, MlflowException):
+        return error.error_code in UNREACHABLE_CODES
+    # The errors of requests are OSErrors; those of S3 come from a library that need not be installed.
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("boto3", "botocore")

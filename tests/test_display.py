@@ -1,0 +1,121 @@
+"""What a person sees of a sweep: a mark per seed, where running cells are, and how long they still take."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from orchestrator.plan.events import Event
+from orchestrator.plan.grid_table import as_text, grid_table
+from orchestrator.plan.live_table import LiveTable
+from orchestrator.plan.progress import Progress
+from orchestrator.plan.time_span import time_span
+from orchestrator.study import grid
+from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
+from stats.status import CellStatus
+
+STUDY = Study.model_validate(
+    {
+        "study": "display",
+        "splits": {"S": {"by": "random", "predicted": "A = B"}},
+        "methods": {"dpo": {}, "wpo": {"use_weighting": True}},
+        "seeds": [1, 2],
+        "training": {"max_steps": 10},
+    }
+)
+TRIALS = {trial.name: trial for trial in grid.expand(STUDY)}
+
+
+class Clock:
+    """A clock that shows the seconds a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def live_table(clock: Clock | None = None, **statuses: CellStatus) -> LiveTable:
+    """A live table of the study; cells without a status given are missing."""
+    by_id = {trial.trial_id: statuses.get(name, CellStatus.MISSING) for name, trial in TRIALS.items()}
+    console = Console(file=io.StringIO(), force_terminal=True)
+    return LiveTable(STUDY, list(TRIALS.values()), by_id, console, "logs: here", clock or Clock())
+
+
+def page(table: LiveTable) -> str:
+    return as_text(table.render())
+
+
+def tell(table: LiveTable, name: str, status: CellStatus) -> Trial:
+    """Tell the table of an event; returns the cell."""
+    text = "attempt 1 failed: boom" if status == CellStatus.RETRIED else str(status)
+    table.tell(Event(TRIALS[name], status, text))
+    return TRIALS[name]
+
+
+def row(table: LiveTable, method: str, split: str) -> list[str]:
+    """The marks in the row of a split, and the text beside them if there is one."""
+    (line,) = [line for line in page(table).splitlines() if line.split()[:2] == [method, split]]
+    return line.split(maxsplit=3)[2:]
+
+
+def test_each_cell_has_its_mark_in_the_order_of_the_seeds() -> None:
+    table = live_table(**{"dpo/S/1": CellStatus.FINISHED, "dpo/S/2": CellStatus.FAILED})
+    tell(table, "wpo/S/2", CellStatus.STARTED)
+    assert row(table, "dpo", "S") == ["●✗"]
+    assert row(table, "wpo", "S") == ["·◐"]
+    assert "1 of 8 cells" in page(table)
+
+
+def test_a_running_cell_shows_its_step_until_it_is_finished() -> None:
+    table = live_table()
+    cell = tell(table, "dpo/S/2", CellStatus.STARTED)
+    table.running({cell.trial_id: Progress("B", 4, 10)})
+    assert row(table, "dpo", "S") == ["·◐", "2: B 4/10"]
+    tell(table, "dpo/S/2", CellStatus.FINISHED)  # before progress is reported again
+    assert row(table, "dpo", "S") == ["·●"]
+
+
+def test_a_running_cell_shows_its_time_left_at_its_own_pace() -> None:
+    clock = Clock()
+    table = live_table(clock)
+    cell = tell(table, "dpo/S/2", CellStatus.STARTED)
+    for clock.now, arm, step in ((100.0, "A", 2), (130.0, "A", 8), (150.0, "B", 2)):
+        table.running({cell.trial_id: Progress(arm, step, 10)})
+    # 10 of its 20 steps in the 50 s since it was first seen at step 2; 8 are left.
+    assert row(table, "dpo", "S") == ["·◐", "2: B 2/10, 40 s left"]
+    table.running({cell.trial_id: Progress("A", 5, 10)})  # tried again, from a checkpoint
+    clock.now = 160.0
+    table.running({cell.trial_id: Progress("A", 10, 10)})
+    assert row(table, "dpo", "S") == ["·◐", "2: A 10/10, 20 s left"]
+    assert "logs: here" in page(table)
+
+
+def test_a_retried_cell_keeps_its_mark_and_its_reason_stays_on_the_screen() -> None:
+    table = live_table()
+    for status in (CellStatus.STARTED, CellStatus.RETRIED, CellStatus.STARTED):
+        tell(table, "dpo/S/1", status)
+    assert row(table, "dpo", "S") == ["↻·"]
+    assert "boom" in table.console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far() -> None:
+    # A cell that finished before this sweep says nothing about the sweep's pace.
+    table = live_table(**{"dpo/baseline/1": CellStatus.FINISHED})
+    assert table.seconds_left(100) is None
+    cell = tell(table, "dpo/S/1", CellStatus.STARTED)
+    table.running({cell.trial_id: Progress("B", 5, 10)})
+    # 120 steps in all (4 baselines x 10, 4 cells x 20); 10 were there, 15 took 30 s, 95 are left.
+    assert table.seconds_left(30) == pytest.approx(190)
+
+
+def test_published_methods_have_no_cells() -> None:
+    published = STUDY.methods["dpo"].model_copy(update={"published": "d.csv"})
+    study = STUDY.model_copy(update={"methods": {"dpo": published}})
+    assert "published numbers of d.csv" in as_text(grid_table(study, [], {}, {}))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (12_240, "3.4 h")])
+def test_a_time_span_has_the_unit_that_a_person_would_choose(seconds: float, text: str) -> None:
+    assert time_span(seconds) == text

@@ -1,4 +1,4 @@
-"""Pairs, splits and the twin: nobody in two groups or folds, nothing lost or doubled, planted truth found."""
+"""Pairs, splits and the twin: no user in two groups or folds, no pair lost or doubled, the truth found."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import pairs, prism, sources, twin
+from training.data import pairs, prism, twin
 from training.data.corpus import Corpus
+from training.data.sources import load_corpus
 from training.data.splits import assign
 from training.errors import StudyError
 from training.spec import (
@@ -35,24 +36,24 @@ AGE = CategorySplit(
 
 @pytest.fixture(scope="module")
 def data() -> Corpus:
-    return sources.load(TWIN)
+    return load_corpus(TWIN)
 
 
 def test_pairs_by_an_independent_count(data: Corpus) -> None:
-    """A plain loop over the interactions, as one would do by hand."""
-    told = twin.tables(TWIN).utterances
+    """Counts with a plain loop over the interactions, as one would by hand."""
+    utterances = twin.tables(TWIN).utterances
     expected = set()
-    for (_, turn), rows in told.groupby(["interaction_id", "turn"]):
+    for (_, turn), rows in utterances.groupby(["interaction_id", "turn"]):
         if turn == 0:
             continue
         first, second = rows.to_dict("records")
-        said = {first["model_response"], second["model_response"]}
-        if first["score"] != second["score"] and len(said) == 2 and "EMPTY STRING" not in said:
+        answers = {first["model_response"], second["model_response"]}
+        if first["score"] != second["score"] and len(answers) == 2 and "EMPTY STRING" not in answers:
             better, worse = sorted([first, second], key=lambda row: -row["score"])
             gap = better["score"] - worse["score"]
             expected.add((better["user_id"], better["model_response"], worse["model_response"], gap))
-    got = data.pairs[["user_id", "chosen", "rejected", "score_gap"]].itertuples(index=False, name=None)
-    assert set(got) == expected
+    made = data.pairs[["user_id", "chosen", "rejected", "score_gap"]].itertuples(index=False, name=None)
+    assert set(made) == expected
     assert data.pairs["pair_id"].is_unique
 
 
@@ -61,13 +62,13 @@ def test_the_order_of_the_answers_does_not_matter(data: Corpus) -> None:
     shuffled = prism.PrismTables(
         tables.survey.sample(frac=1, random_state=1), tables.utterances.sample(frac=1, random_state=2), True
     )
-    again = pairs.corpus(shuffled, TWIN)
+    again = pairs.from_ratings(shuffled, TWIN)
     pd.testing.assert_frame_equal(again.pairs, data.pairs)
     pd.testing.assert_frame_equal(again.users, data.users)
 
 
 def test_history_holds_the_turns_before_and_ends_with_the_user() -> None:
-    full = sources.load(TwinData(users=30, history="full")).pairs
+    full = load_corpus(TwinData(users=30, history="full")).pairs
     for prompt, turn in zip(full["prompt"], full["turn"], strict=True):
         assert [message["role"] for message in prompt] == ["user", "assistant"] * turn + ["user"]
 
@@ -84,20 +85,20 @@ splits = st.one_of(
 
 @settings(deadline=None, max_examples=30)
 @given(splits, st.builds(HeldOut, share=st.floats(0.05, 0.6), seed=st.integers(0, 5)))
-def test_groups_and_folds_are_of_users_and_no_pair_is_doubled(
+def test_a_user_is_in_one_group_and_fold_and_no_pair_is_doubled(
     split: SplitSpec | None, held_out: HeldOut
 ) -> None:
-    data = sources.load(TWIN)
+    data = load_corpus(TWIN)
     table = assign(data, held_out, split)
     assert table["pair_id"].is_unique
     assert (table.groupby("user_id")[["group", "fold"]].nunique() == 1).all(axis=None)
     whole = assign(data, held_out, None)
     assert table["pair_id"].isin(whole["pair_id"]).all()
-    folds = whole.set_index("pair_id")["fold"]
-    assert (folds[table["pair_id"]].to_numpy() == table["fold"].to_numpy()).all()  # the same users, any split
+    folds = whole.set_index("pair_id")["fold"]  # the same users are held out in any split
+    assert (folds[table["pair_id"]].to_numpy() == table["fold"].to_numpy()).all()
 
 
-def test_nobody_who_belongs_to_a_group_is_left_out(data: Corpus) -> None:
+def test_no_user_who_belongs_to_a_group_is_left_out(data: Corpus) -> None:
     table = assign(data, HeldOut(), AGE)
     ages = data.users.set_index("user_id")["age"]
     member = ages[ages.isin([*AGE.a, *AGE.b])].index
@@ -114,7 +115,7 @@ def test_a_median_split_puts_the_median_itself_in_a(data: Corpus) -> None:
     assert (value == median).any()
 
 
-def test_match_pairs_balances_training_and_leaves_the_held_out_alone(data: Corpus) -> None:
+def test_match_pairs_balances_training_pairs_and_keeps_the_held_out_ones(data: Corpus) -> None:
     plain = assign(data, HeldOut(), AGE)
     matched = assign(data, HeldOut(), AGE.model_copy(update={"match_pairs": True}))
     sizes = matched[matched["fold"] == "train"].groupby("group").size()
@@ -123,13 +124,13 @@ def test_match_pairs_balances_training_and_leaves_the_held_out_alone(data: Corpu
     assert held[0] == held[1]
 
 
-def test_a_condition_holds_the_source_model_fixed_or_alike(data: Corpus) -> None:
+def test_a_condition_holds_the_source_model_fixed_or_balances_it(data: Corpus) -> None:
     models = data.pairs.set_index("pair_id")["source_model"]
     one = str(models.value_counts().index[0])
     fixed = assign(data, HeldOut(), AGE.model_copy(update={"source_models": [one]}))
     assert set(fixed["pair_id"].map(models)) == {one}
-    alike = assign(data, HeldOut(), AGE.model_copy(update={"match_source_models": True}))
-    train = alike[alike["fold"] == "train"]
+    balanced = assign(data, HeldOut(), AGE.model_copy(update={"match_source_models": True}))
+    train = balanced[balanced["fold"] == "train"]
     counts = train.groupby([train["pair_id"].map(models), "group"]).size().unstack("group")
     assert (counts["A"] == counts["B"]).all()
     assert len(counts) > 10
@@ -138,7 +139,7 @@ def test_a_condition_holds_the_source_model_fixed_or_alike(data: Corpus) -> None
 
 
 @pytest.mark.parametrize(
-    ("split", "named"),
+    ("split", "parts"),
     [
         (CategorySplit(column="agee", a=["x"], b=["y"], predicted="A > B"), ["agee", "'age'", "gender"]),
         (
@@ -150,16 +151,16 @@ def test_a_condition_holds_the_source_model_fixed_or_alike(data: Corpus) -> None
     ],
     ids=["column", "category", "not numeric", "both"],
 )
-def test_a_split_that_cannot_be_made_names_the_place(
-    data: Corpus, split: SplitSpec, named: list[str]
+def test_a_split_that_cannot_be_made_is_reported_with_its_place(
+    data: Corpus, split: SplitSpec, parts: list[str]
 ) -> None:
     with pytest.raises(StudyError) as caught:
         assign(data, HeldOut(), split, place="splits.S1")
-    for part in ["splits.S1", *named]:
+    for part in ["splits.S1", *parts]:
         assert part in str(caught.value)
 
 
-def test_a_twin_is_its_spec_and_nothing_else() -> None:
+def test_a_twin_depends_on_its_spec_alone() -> None:
     spec = TwinData(users=60, seed=3)
     twin.tables.cache_clear()
     first = twin.tables(spec).utterances
@@ -169,15 +170,15 @@ def test_a_twin_is_its_spec_and_nothing_else() -> None:
 
 
 def test_a_twin_of_prisms_size_has_its_shape_and_its_planted_truth() -> None:
-    """Published moments: Kirk et al. 2024, and the ordered logit's cut points."""
+    """Compares with published moments: Kirk et al. 2024, and the cut points of the ordered logit."""
     spec = TwinData(users=1500, history="none")
-    tables, data = twin.tables(spec), sources.load(spec)
-    said = tables.utterances
-    assert len(said) == pytest.approx(68_371, rel=0.03)
-    assert said["conversation_id"].nunique() == pytest.approx(8_011, rel=0.03)
-    assert said["interaction_id"].nunique() == pytest.approx(27_172, rel=0.03)
-    assert said["score"].agg(["mean", "std"]).to_numpy() == pytest.approx([65.1, 29.3], abs=1.5)
-    assert said["model_name"].nunique() == 21
+    tables, data = twin.tables(spec), load_corpus(spec)
+    utterances = tables.utterances
+    assert len(utterances) == pytest.approx(68_371, rel=0.03)
+    assert utterances["conversation_id"].nunique() == pytest.approx(8_011, rel=0.03)
+    assert utterances["interaction_id"].nunique() == pytest.approx(27_172, rel=0.03)
+    assert utterances["score"].agg(["mean", "std"]).to_numpy() == pytest.approx([65.1, 29.3], abs=1.5)
+    assert utterances["model_name"].nunique() == 21
     assert len(data.pairs) == pytest.approx(18_064, rel=0.05)
     assert len(data.users) == pytest.approx(1_393, rel=0.02)
     assert data.pairs["score_gap"].quantile([0.25, 0.5, 0.75]).to_numpy() == pytest.approx([6, 14, 29], abs=1)
@@ -188,8 +189,8 @@ def test_a_twin_of_prisms_size_has_its_shape_and_its_planted_truth() -> None:
     gap = data.users.set_index("user_id")["mean_score_gap"]
     for effect in twin.truth(spec).effects.itertuples():
         value = data.users.set_index("user_id")[effect.trait]
-        a = value.isin(effect.levels) if effect.levels else value >= value.median()
-        ratio = gap[a].mean() / gap[~a].mean()
+        in_a = value.isin(effect.levels) if effect.levels else value >= value.median()
+        ratio = gap[in_a].mean() / gap[~in_a].mean()
         if effect.predicted == "A = B":
             assert ratio == pytest.approx(1, abs=0.1)
         else:
@@ -198,7 +199,7 @@ def test_a_twin_of_prisms_size_has_its_shape_and_its_planted_truth() -> None:
 
 
 def test_a_twin_without_effects_has_none() -> None:
-    users = sources.load(TwinData(users=1500, history="none", strength=0)).users
+    users = load_corpus(TwinData(users=1500, history="none", strength=0)).users
     young = users["age"].isin(AGE.a)
     means = users.groupby(young)["mean_score_gap"].mean()
     assert means[True] == pytest.approx(means[False], rel=0.1)
@@ -206,10 +207,10 @@ def test_a_twin_without_effects_has_none() -> None:
     assert truth["log_odds_population"].abs().max() < 1e-3
 
 
-def test_a_twin_on_disk_is_prism_to_its_reader_and_its_truth_lies_beside(tmp_path: Path) -> None:
+def test_a_twin_on_disk_reads_as_prism_and_has_its_truth_beside_it(tmp_path: Path) -> None:
     twin.main(["--users", "40", "--seed", "7", "--out", str(tmp_path)])
-    read = sources.load(PrismData(path=str(tmp_path), history="full"))
-    made = sources.load(TwinData(users=40, seed=7, history="full"))
+    read = load_corpus(PrismData(path=str(tmp_path), history="full"))
+    made = load_corpus(TwinData(users=40, seed=7, history="full"))
     pd.testing.assert_frame_equal(read.pairs, made.pairs)
     pd.testing.assert_frame_equal(read.users, made.users[read.users.columns], check_dtype=False)
     truth = json.loads((tmp_path / "truth.json").read_text())
@@ -219,58 +220,60 @@ def test_a_twin_on_disk_is_prism_to_its_reader_and_its_truth_lies_beside(tmp_pat
     assert len(truth["models"]) == 21
 
 
-ROW = {
+PAIR_ROW = {
     "user_id": "u1", "interaction_id": "i1", "prompt": "why ?", "chosen": "because", "rejected": "no idea",
     "kind": "within_model",
 }  # fmt: skip
 
 
-def ready(tmp_path: Path, *rows: dict[str, str]) -> Corpus:
+def read_pairs(tmp_path: Path, *rows: dict[str, str]) -> Corpus:
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return sources.load(PairsData(path=str(path)))
+    return load_corpus(PairsData(path=str(path)))
 
 
 def test_unusable_pairs_are_dropped_and_counted(tmp_path: Path) -> None:
-    got = ready(
+    corpus = read_pairs(
         tmp_path,
-        ROW,
-        ROW,
-        ROW | {"chosen": "EMPTY STRING"},
-        ROW | {"rejected": " "},
-        ROW | {"rejected": "because"},
-        ROW | {"kind": "cross_model"},
-        ROW | {"user_id": "u2"},
+        PAIR_ROW,
+        PAIR_ROW,
+        PAIR_ROW | {"chosen": "EMPTY STRING"},
+        PAIR_ROW | {"rejected": " "},
+        PAIR_ROW | {"rejected": "because"},
+        PAIR_ROW | {"kind": "cross_model"},
+        PAIR_ROW | {"user_id": "u2"},
     )
-    assert len(got.pairs) == 2
-    assert got.dropped == {"empty answer": 2, "identical answers": 1, "the same pair again": 1}
+    assert len(corpus.pairs) == 2
+    assert corpus.dropped == {"empty answer": 2, "identical answers": 1, "the same pair again": 1}
 
 
-def test_a_sample_of_users_keeps_all_their_pairs_and_asks_for_no_more_than_there_are(tmp_path: Path) -> None:
+def test_a_sample_of_users_keeps_all_their_pairs_and_is_no_larger_than_the_file(tmp_path: Path) -> None:
     rows = [
-        ROW | {"user_id": f"u{user}", "prompt": f"why {pair} ?"} for user in range(9) for pair in range(3)
+        PAIR_ROW | {"user_id": f"u{user}", "prompt": f"why {pair} ?"}
+        for user in range(9)
+        for pair in range(3)
     ]
-    ready(tmp_path, *rows)
-    some = sources.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
-    assert some.pairs.groupby("user_id").size().tolist() == [3] * 4
+    read_pairs(tmp_path, *rows)
+    sample = load_corpus(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
+    assert sample.pairs.groupby("user_id").size().tolist() == [3] * 4
     with pytest.raises(StudyError, match=r"data\.users: 10"):
-        sources.load(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
+        load_corpus(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
 
 
 @pytest.mark.parametrize(
-    ("line", "named"),
+    ("line", "parts"),
     [
         ("{broken", ["line 2"]),
-        (json.dumps(ROW | {"kind": "?"}), ["line 2", "kind"]),
+        (json.dumps(PAIR_ROW | {"kind": "?"}), ["line 2", "kind"]),
         ("{}", ["line 2", "user_id"]),
     ],
 )
-def test_a_broken_line_is_named(tmp_path: Path, line: str, named: list[str]) -> None:
+def test_a_broken_line_is_reported_with_its_place(tmp_path: Path, line: str, parts: list[str]) -> None:
     path = tmp_path / "pairs.jsonl"
-    path.write_text(json.dumps(ROW) + "\n" + line + "\n")
+    path.write_text(json.dumps(PAIR_ROW) + "\n" + line + "\n")
     with pytest.raises(StudyError) as caught:
-        sources.load(PairsData(path=str(path)))
-    for part in [str(path), *named]:
+        load_corpus(PairsData(path=str(path)))
+    for part in [str(path), *parts]:
         assert part in str(caught.value)
 
 
@@ -290,26 +293,26 @@ def utterance_row(**change: object) -> dict[str, object]:
     return row | change
 
 
-Rows = list[dict[str, object]]
+JsonRows = list[dict[str, object]]
 
 
-def folder(tmp_path: Path, survey: Rows, utterances: Rows) -> Corpus:
+def read_prism(tmp_path: Path, survey: JsonRows, utterances: JsonRows) -> Corpus:
     for name, rows in (("survey", survey), ("utterances", utterances)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return sources.load(PrismData(path=str(tmp_path)))
+    return load_corpus(PrismData(path=str(tmp_path)))
 
 
 def test_a_local_prism_folder_becomes_pairs(tmp_path: Path) -> None:
     worse = utterance_row(utterance_id="ut2", model_response="no idea", score=30, if_chosen=False)
-    got = folder(tmp_path, [survey_row()], [utterance_row(), worse])
-    assert got.pairs[["chosen", "rejected", "score_gap"]].to_numpy().tolist() == [
+    corpus = read_prism(tmp_path, [survey_row()], [utterance_row(), worse])
+    assert corpus.pairs[["chosen", "rejected", "score_gap"]].to_numpy().tolist() == [
         ["because", "no idea", 50.0]
     ]
-    assert got.users["prefs_safety"].tolist() == [50]
+    assert corpus.users["prefs_safety"].tolist() == [50]
 
 
 @pytest.mark.parametrize(
-    ("survey", "utterances", "named"),
+    ("survey", "utterances", "parts"),
     [
         ([survey_row()], [utterance_row(score=101)], ["utterances", "row 1", "score", "101"]),
         ([survey_row()], [utterance_row(), utterance_row()], ["utterances", "row 2", "ut1", "twice"]),
@@ -322,10 +325,10 @@ def test_a_local_prism_folder_becomes_pairs(tmp_path: Path) -> None:
     ],
     ids=["score", "duplicate", "slider", "column"],
 )
-def test_a_table_that_breaks_the_schema_names_file_row_and_column(
-    tmp_path: Path, survey: Rows, utterances: Rows, named: list[str]
+def test_a_value_that_breaks_the_schema_is_reported_with_file_row_and_column(
+    tmp_path: Path, survey: JsonRows, utterances: JsonRows, parts: list[str]
 ) -> None:
     with pytest.raises(StudyError) as caught:
-        folder(tmp_path, survey, utterances)
-    for part in named:
+        read_prism(tmp_path, survey, utterances)
+    for part in parts:
         assert part in str(caught.value)

@@ -1,4 +1,4 @@
-"""The memory of an arm against every tensor that a real arm under DeepSpeed makes, on the CPU."""
+"""The counted memory of an arm against every tensor that a real arm under DeepSpeed makes, on the CPU."""
 
 import json
 import weakref
@@ -18,7 +18,7 @@ from transformers import AutoConfig, Qwen2ForCausalLM
 from trl.kernels import chunked_logprob
 
 from training import memory, tiny
-from training.arm import train_arm
+from training.arm import ArmTask, Execution, train_arm
 from training.model import ModelFiles
 from training.scoring import open_scored, score
 from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).parents[2] / "configs/deepspeed"
 
 
 class Living(TorchDispatchMode):
-    """Bytes of the storages that torch's operations have made and that are still there, now and at most."""
+    """Counts the bytes of storages that torch's operations have made and that are alive: now, and at most."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,11 +37,11 @@ class Living(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
                 self._add(tensor.untyped_storage())
-        return made
+        return result
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
@@ -58,7 +58,7 @@ class Living(TorchDispatchMode):
 
 @pytest.fixture
 def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a GPU Triton folds a tile of logits where it lies; here torch would copy it, so it gets few rows."""
+    """Make torch fold few rows of logits at a time, as it copies them; on a GPU, Triton folds in place."""
 
     def by_rows(fold: Callable[..., None]) -> Callable[..., None]:
         def folded(*args: Any, **flags: Any) -> None:
@@ -80,7 +80,7 @@ def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
-    """A model of 4.7 M parameters in which no kind of memory is small, and pairs as long as max_length."""
+    """A model of 4.7 M parameters in which no kind of memory is small, and scored pairs of max_length."""
     rng = np.random.default_rng(0)
     texts = [[" ".join(rng.choice(WORDS, size=size)) for size in (4, 90, 90)] for _ in range(24)]
     pairs = pd.DataFrame(
@@ -104,7 +104,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
 
 
 def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
-    """All but a token of the prompt moved into the answers, since two answers share a prompt's memory."""
+    """Move all but one token of the prompt into the answers, since two answers share a prompt's memory."""
     first, rest = row["prompt_ids"][:1], row["prompt_ids"][1:]
     return {"prompt_ids": first} | {side: rest + row[side] for side in ("chosen_ids", "rejected_ids")}
 
@@ -124,13 +124,17 @@ def test_an_arm_takes_what_is_counted(
     between: list[int] = []
     with Living() as living:
         train_arm(
-            scored, np.arange(len(scored)), ModelFiles(folder), MethodSpec(), TRAINING, 0,
-            name="test", micro_batch=4, deepspeed=settings, on_step=lambda *_: between.append(living.now),
-        )  # fmt: skip
+            ArmTask("test", ModelFiles(folder), MethodSpec(), TRAINING, 0, np.arange(len(scored))),
+            scored,
+            Execution(4, settings),
+            on_step=lambda *_: between.append(living.now),
+        )
     config = AutoConfig.from_pretrained(folder)
     counted = memory.footprint(config, TRAINING, 4, 1, settings)
     assert counted.states == pytest.approx(between[-1], rel=0.01)
-    assert counted.worst == pytest.approx(living.most, rel=0.02)  # masks, which a GPU's kernel needs none of
+    assert counted.worst == pytest.approx(
+        living.most, rel=0.02
+    )  # the rest is masks, which a GPU does without
 
 
 def test_the_bucket_is_deepspeeds() -> None:

@@ -7,7 +7,7 @@ import pytest
 from bench import card_check
 from bench.card import STEPS, Timed, cell
 from bench.card_job import make_job
-from training import packed
+from training import packed_row
 
 pytestmark = pytest.mark.integration
 
@@ -25,9 +25,9 @@ def test_the_check_of_packed_rows_passes_what_is_right_and_no_other(
 ) -> None:
     words = ["--home", str(tmp_path), "--small"]
     assert card_check.main(words) == 0
-    honest = packed._mask
+    honest = packed_row.block_mask
     monkeypatch.setattr(
-        packed, "_mask", lambda *how, **more: honest(*how, **more).fill_(0)
+        packed_row, "block_mask", lambda *how, **more: honest(*how, **more).fill_(0)
     )  # each token sees its whole block
     assert card_check.main(words) == 1
 

@@ -1,4 +1,4 @@
-"""Arms under DeepSpeed ZeRO-2 on this machine: the same answer as plain PyTorch, alone and in twos."""
+"""Arms under DeepSpeed on this machine: the same answer as plain PyTorch, resumable, and safe to resume."""
 
 import json
 import pickle
@@ -13,7 +13,7 @@ from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
 from waits import Waits
 
-from training.arm import train_arm
+from training.arm import ArmTask, Execution, train_arm
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.model import ModelFiles
@@ -31,9 +31,8 @@ ZERO2 = json.loads((CONFIGS / "zero2.json").read_text())
 @pytest.fixture
 def arm(scored, tiny_folder):
     def train(method, deepspeed, rows=range(32), training=TRAINING, **more):
-        files = ModelFiles(str(tiny_folder))
-        options = {"name": "test", "micro_batch": 2, "deepspeed": deepspeed} | more
-        return train_arm(scored, np.array(rows), files, method, training, 1, **options)
+        task = ArmTask("test", ModelFiles(str(tiny_folder)), method, training, 1, np.array(rows))
+        return train_arm(task, scored, Execution(2, deepspeed), **more)
 
     return train
 
@@ -51,7 +50,7 @@ def test_zero2_changes_no_answer(arm, alignment):
 
 @pytest.mark.parametrize(("stage", "python"), [(0, "here"), (2, "here"), (2, "3.11.2")])
 def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, python):
-    if python == "3.11.2":  # Debian 12's pickles an enum's member by name
+    if python == "3.11.2":  # Debian 12's Python pickles an enum's member by name
         by_name = lambda member, protocol: (getattr, (type(member), member.name))  # noqa: E731
         monkeypatch.setattr(ZeroStageEnum, "__reduce_ex__", by_name)
     method = MethodSpec(use_weighting=True)
@@ -65,9 +64,9 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
     checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
     with pytest.raises(ConnectionError):
         arm(method, settings, checkpoints=checkpoints, on_step=cut)
-    seen = []
-    resumed = arm(method, settings, checkpoints=checkpoints, on_step=lambda step, _: seen.append(step))
-    assert seen == [3, 4]
+    steps = []
+    resumed = arm(method, settings, checkpoints=checkpoints, on_step=lambda step, _: steps.append(step))
+    assert steps == [3, 4]
     pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
     weights = dict(whole.model.named_parameters())
     for name, weight in resumed.model.named_parameters():
@@ -76,35 +75,37 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
-    """It looks whether gradients are finite; otherwise a step asks for its packed row's shape alone."""
+    """DeepSpeed checks whether gradients are finite; we read only the layout of the packed row."""
     training = TRAINING.model_copy(update={"dtype": dtype, "logging_steps": 4})
     steps = []
     with Waits() as waits:
 
         def on_step(*_):
-            steps.append({name for name in waits.seen if not name.startswith("deepspeed.")})
-            waits.seen.clear()
+            steps.append({name for name in waits.by_module if not name.startswith("deepspeed.")})
+            waits.by_module.clear()
 
         arm(MethodSpec(use_weighting=True), ZERO2, training=training, on_step=on_step)
-    assert steps[1:] == [{"training.packed"}] * 2 + [{"training.packed", "training.recorder"}]
+    assert steps[1:] == [{"training.packed_row"}] * 2 + [{"training.packed_row", "training.recorder"}]
 
 
-def test_a_step_that_deepspeed_skips_is_said(arm, monkeypatch):
-    whole, losses = PairTrainer.compute_loss, []
+def test_a_step_that_deepspeed_skips_is_noted(arm, monkeypatch):
+    compute_loss, losses = PairTrainer.compute_loss, []
 
-    def once_too_steep(*args, **more):
-        losses.append(whole(*args, **more))
-        if len(losses) == 4:  # of the second step's two
+    def once_infinite(*args, **more):
+        losses.append(compute_loss(*args, **more))
+        if len(losses) == 4:  # the second micro-batch of the second step
             losses[-1].register_hook(lambda gradient: gradient * torch.inf)
         return losses[-1]
 
-    monkeypatch.setattr(PairTrainer, "compute_loss", once_too_steep)
+    monkeypatch.setattr(PairTrainer, "compute_loss", once_infinite)
     bfloat16 = TRAINING.model_copy(update={"dtype": "bfloat16"})
     result = arm(MethodSpec(), ZERO2, training=bfloat16)
     assert result.notes == ("steps skipped for gradients that are not finite: 1",)
 
 
 class Touch:
+    """Creates a file when it is unpickled."""
+
     def __init__(self, path):
         self.path = path
 
@@ -113,7 +114,7 @@ class Touch:
 
 
 class Attribute:
-    """Of a class that DeepSpeed's states may hold; only an enum's members are read so."""
+    """Pickles as an attribute of a class that DeepSpeed's states may hold, but not as an enum's member."""
 
     def __init__(self, path):
         pass
@@ -124,15 +125,15 @@ class Attribute:
 
 @pytest.mark.parametrize("payload", [Touch, Attribute])
 def test_a_checkpoint_that_would_run_code_is_refused(arm, tmp_path, payload):
-    """Whoever can write to the shared store can make checksums, too."""
-    shelf = CheckpointStore(str(tmp_path / "shelf"))
-    checkpoints = Checkpoints(shelf, 2)
+    """Checksums do not help here: whoever can write to the shared store can write them, too."""
+    store = CheckpointStore(str(tmp_path / "store"))
+    checkpoints = Checkpoints(store, 2)
     arm(MethodSpec(), ZERO2, checkpoints=checkpoints)
-    shelf.fetch("checkpoint-2", tmp_path / "bad")
+    store.fetch("checkpoint-2", tmp_path / "bad")
     (states,) = (tmp_path / "bad").rglob("*optim_states.pt")
     torch.save({"optimizer_state_dict": payload(tmp_path / "it ran")}, states)
     (tmp_path / "bad" / "part-0.json").unlink()
-    shelf.put(tmp_path / "bad", "checkpoint-2")
+    store.put(tmp_path / "bad", "checkpoint-2")
     with pytest.raises(pickle.UnpicklingError):
         arm(MethodSpec(), ZERO2, checkpoints=checkpoints)
     assert not (tmp_path / "it ran").exists()

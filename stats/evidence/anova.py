@@ -7,8 +7,8 @@ its value by seed,
 
     V = var_s(d) / S + max(0, sum_g (MS_user,g - MS_res,g) / (S U_g)),
 
-and Satterthwaite's (1946) degrees of freedom V^2 / sum_i (V_i^2 / df_i) over the mean squares V_i that it is
-made of, not fewer than the fewest of them.
+with Satterthwaite's (1946) degrees of freedom V^2 / sum_i (V_i^2 / df_i) over the mean squares V_i in it. V
+never has fewer degrees of freedom than the term that has fewest.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from math import inf, sqrt
 import numpy as np
 from scipy import stats as distributions
 
-from stats.evidence.crossed import Crossed, Floats, Group, same_pairs
+from stats.arrays import Floats
+from stats.evidence.crossed import CrossedTable, GroupOutcomes, check_same_pairs
 
-NOTHING = 1e-18  # a variance below it is rounding
+ROUNDING_VARIANCE = 1e-18  # a variance below it is rounding
 
 BOTH = "new seeds and new users"
 USERS_ONLY = "new users under this one seed; nothing about other seeds"
@@ -28,9 +29,10 @@ BORROWED = "new users and new seeds, the seeds' spread taken from the reference 
 
 @dataclass(frozen=True)
 class GroupSquares:
-    """Of one group: users U, and variances of the user means and of the residuals of x[s, u].
+    """Mean squares of one group's x[s, u].
 
-    between: variance over users of their means over seeds (MS_user / S); residual: MS_res, 0 for one seed.
+    users: number of users U. between: variance over users of their means over seeds (MS_user / S).
+    residual: MS_res, 0 for one seed.
     """
 
     users: int
@@ -39,8 +41,12 @@ class GroupSquares:
 
 
 @dataclass(frozen=True)
-class Squares:
-    """A contrast's value, seeds S, variance over seeds of its values (0 for one seed), and its groups."""
+class MeanSquares:
+    """Mean squares of a contrast.
+
+    value: its mean over seeds. seeds: number of seeds S. over_seeds: variance of its values over seeds (0 for
+    one seed).
+    """
 
     value: float
     seeds: int
@@ -65,9 +71,10 @@ class Squares:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with standard error and degrees of freedom; `captures`: of which uncertainty.
+    """An estimate with its standard error and degrees of freedom.
 
-    se is None where the data cannot tell it; `note` says why.
+    se: None where the data do not determine it; `note` says why.
+    captures: the uncertainty that the standard error describes.
     """
 
     value: float
@@ -77,6 +84,7 @@ class Estimate:
     note: str = ""
 
     def interval(self, level: float) -> tuple[float, float] | None:
+        """Return the t interval that covers with `level`; None without a standard error."""
         if self.se is None:
             return None
         half = float(distributions.t.ppf(0.5 + level / 2, self.df)) * self.se
@@ -84,42 +92,44 @@ class Estimate:
 
     @property
     def p(self) -> float | None:
-        """Two-sided, against zero."""
+        """Two-sided p value against zero."""
         if self.se is None:
             return None
         return float(2 * distributions.t.sf(abs(self.value) / self.se, self.df))
 
     def p_equivalent(self, margin: float) -> float | None:
-        """Two one-sided tests (Schuirmann 1987) of |truth| >= margin: the larger p."""
+        """Return the larger p of two one-sided tests (Schuirmann 1987) of |truth| >= margin."""
         if self.se is None:
             return None
         return float(distributions.t.sf((margin - abs(self.value)) / self.se, self.df))
 
 
-def squares(table: Crossed) -> Squares:
-    """Mean squares of a contrast."""
+def mean_squares(table: CrossedTable) -> MeanSquares:
+    """Compute the mean squares of a contrast."""
     values = table.values
-    over = _variance(values)
-    return Squares(table.value, len(values), over, tuple(_group(group) for group in table.groups))
+    groups = tuple(_group_squares(group) for group in table.groups)
+    return MeanSquares(table.value, len(values), _variance(values), groups)
 
 
-def _group(group: Group) -> GroupSquares:
+def _group_squares(group: GroupOutcomes) -> GroupSquares:
     table = group.contributions
     seeds, users = table.shape
     by_user, by_seed = table.mean(axis=0), table.mean(axis=1, keepdims=True)
     residual = 0.0
     if seeds > 1 and users > 1:
-        rest = table - by_user - by_seed + table.mean()
-        residual = float((rest**2).sum() / ((seeds - 1) * (users - 1)))
+        residuals = table - by_user - by_seed + table.mean()
+        residual = float((residuals**2).sum() / ((seeds - 1) * (users - 1)))
     return GroupSquares(users, _variance(by_user), residual)
 
 
-def estimate(table: Crossed, reference: Squares | None = None) -> Estimate:
-    """A contrast's mean over seeds and pairs.
+def estimate(table: CrossedTable, reference: MeanSquares | None = None) -> Estimate:
+    """Estimate a contrast's mean over seeds and pairs.
 
-    With one seed the spread of seeds is the reference's (`reference`: the same contrast, two seeds or more).
+    Args:
+        reference: mean squares of the reference's same contrast. A table with one seed borrows its spread
+            over seeds, if it has two seeds or more.
     """
-    own = squares(table)
+    own = mean_squares(table)
     between = [(group.users, group.between) for group in own.groups]
     if own.seeds > 1:
         return _estimate(own.value, [(own, 1 / own.seeds)], between, BOTH)
@@ -128,11 +138,12 @@ def estimate(table: Crossed, reference: Squares | None = None) -> Estimate:
     return _estimate(own.value, [], between, USERS_ONLY)
 
 
-def variance_parts(table: Crossed, start: int) -> tuple[Floats, Floats]:
-    """The two parts of `estimate`'s variance with the first start, start + 1, .. of the seeds.
+def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
+    """Return the two parts of `estimate`'s variance with the first start, start + 1, ... of the seeds.
 
     Returns:
-        Of seeds, of users; [seeds - start + 1], the second nan where there is no interval.
+        The parts of seeds and of users, each [seeds - start + 1]; the second is NaN where there is no
+        interval.
     """
     counts = np.arange(start, len(table.seeds) + 1)
     values = table.values
@@ -152,33 +163,40 @@ def variance_parts(table: Crossed, start: int) -> tuple[Floats, Floats]:
         residual = (within - users * of_rows) / ((counts - 1) * (users - 1))
         of_users += (by_user.var(axis=1, ddof=1) - residual / counts) / users
     of_users = np.maximum(of_users, 0)
-    return of_seeds, np.where(of_seeds + of_users > NOTHING, of_users, np.nan)
+    return of_seeds, np.where(of_seeds + of_users > ROUNDING_VARIANCE, of_users, np.nan)
 
 
-def unpaired_change(method: Crossed, reference: Crossed) -> Estimate:
-    """Method minus reference where they share fewer than two seeds: seeds independent, users the same.
+def unpaired_change(method: CrossedTable, reference: CrossedTable) -> Estimate:
+    """Estimate method minus reference where they share fewer than two seeds.
 
-    A side with one seed is taken to have the seed spread of the other: the interval is then the reference's
-    prediction interval for one more seed, moved to the change.
+    Their seeds are independent, their users are the same. A side with one seed is taken to have the seed
+    spread of the other: the interval is then the reference's prediction interval for one more seed, moved to
+    the change.
     """
-    same_pairs(method, reference)
-    ours, theirs = squares(method), squares(reference)
+    check_same_pairs(method, reference)
+    sides = mean_squares(method), mean_squares(reference)
     between = [
-        (len(mine.pairs), _variance(mine.contributions.mean(axis=0) - other.contributions.mean(axis=0)))
-        for mine, other in zip(method.groups, reference.groups, strict=True)
+        (len(a.pairs), _variance(a.contributions.mean(axis=0) - b.contributions.mean(axis=0)))
+        for a, b in zip(method.groups, reference.groups, strict=True)
     ]
-    known = [side for side in (ours, theirs) if side.seeds > 1]
-    if len(known) == 1:
-        legs, captures = [(known[0], 1 / ours.seeds + 1 / theirs.seeds)], BORROWED
+    with_spread = [side for side in sides if side.seeds > 1]
+    if len(with_spread) == 1:
+        legs, captures = [(with_spread[0], sum(1 / side.seeds for side in sides))], BORROWED
     else:
-        legs, captures = [(side, 1 / side.seeds) for side in known], BOTH if known else USERS_ONLY
-    return _estimate(ours.value - theirs.value, legs, between, captures)
+        legs = [(side, 1 / side.seeds) for side in with_spread]
+        captures = BOTH if with_spread else USERS_ONLY
+    return _estimate(sides[0].value - sides[1].value, legs, between, captures)
 
 
 def _estimate(
-    value: float, legs: list[tuple[Squares, float]], between: list[tuple[int, float]], captures: str
+    value: float, legs: list[tuple[MeanSquares, float]], between: list[tuple[int, float]], captures: str
 ) -> Estimate:
-    """Add up the variance of seeds over legs (mean squares and their share) and of users over groups."""
+    """Add up the variance of seeds over `legs` and of users over groups.
+
+    Args:
+        legs: (mean squares, the share of their variance over seeds that counts).
+        between: (users, variance over users of their means) by group.
+    """
     over_seeds = [(leg.over_seeds * share, leg.seeds - 1) for leg, share in legs]
     over_users, residuals = [], []
     for position, (users, variance) in enumerate(between):
@@ -191,21 +209,23 @@ def _estimate(
         ]
     terms = over_seeds
     variance = _total(over_seeds)
-    # Truncated once, not group by group: where users do not differ at all (two equal methods) each further
-    # truncation would only add to the variance.
+    # The sum is truncated once, not group by group: where users do not differ at all (two equal methods),
+    # each further truncation would only add to the variance.
     of_users = _total(over_users) - _total(residuals)
     if of_users > 0:
         variance += of_users
         terms = [*over_seeds, *over_users, *residuals]
-    if variance <= NOTHING:
+    if variance <= ROUNDING_VARIANCE:
         return Estimate(value, None, inf, captures, "no outcome varies: no interval")
-    df = variance**2 / sum(part**2 / df for part, df in terms)
-    fewest = min(df for _, df in terms)  # with subtracted mean squares the formula can fall below it
+    df = variance**2 / sum(part**2 / part_df for part, part_df in terms)
+    fewest = min(
+        part_df for _, part_df in terms
+    )  # with subtracted mean squares the formula can fall below it
     return Estimate(value, sqrt(variance), max(df, fewest), captures)
 
 
 def _total(terms: list[tuple[float, int]]) -> float:
-    """Sum of the variances of (variance, degrees of freedom)."""
+    """Sum the variances of (variance, degrees of freedom)."""
     return sum(variance for variance, _ in terms)
 
 

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stats.evidence.crossed import Crossed, Floats
+from stats.arrays import Floats
+from stats.evidence.crossed import CrossedTable
 
 
-def pigeonhole(legs: Sequence[tuple[float, Crossed]], draws: int, rng: np.random.Generator) -> Floats:
-    """Resampled values [draws] of a weighted sum of contrasts.
+def pigeonhole(legs: Sequence[tuple[float, CrossedTable]], draws: int, rng: np.random.Generator) -> Floats:
+    """Return resampled values [draws] of a weighted sum of contrasts.
+
+    A draw weights seed s by v[s] and user u by w[u], both multinomial counts, and computes
+    sum_su v[s] w[u] Y[s, u] / (S sum_u w[u] n[u]) for each group.
 
     Args:
         legs: (weight, contrast). Contrasts score the same users, who are resampled once for all of them; each
-            has its own seeds. A contrast of one seed keeps it.
-
-    A draw weights seed s by v[s] and user u by w[u], both multinomial counts, and takes
-    sum_su v[s] w[u] Y[s, u] / (S sum_u w[u] n[u]) of each group.
+            has its own seeds. A contrast with one seed keeps it.
     """
     seeds = [
         rng.multinomial(len(leg.seeds), np.full(len(leg.seeds), 1 / len(leg.seeds)), draws) for _, leg in legs
@@ -32,6 +33,6 @@ def pigeonhole(legs: Sequence[tuple[float, Crossed]], draws: int, rng: np.random
 
 
 def percentile(values: Floats, level: float) -> tuple[float, float]:
-    """The middle `level` of the draws."""
+    """Return the interval that holds the middle `level` of the draws."""
     low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)

@@ -1,21 +1,21 @@
-"""How small a p value must be at each look, so that all looks together err at a stated level.
+"""Nominal levels: how small a p value must be at each look so that all looks together err at a stated level.
 
 A t test looks at seed counts n = start..most. Without differences between users its two-sided p value is,
 under the null hypothesis, a Markov chain: with u[n] the cosine between the diffs by seed and (1, .., 1), a
-monotone function of t, and phi the angle of the next diff to those before it,
+monotone function of t, and phi the angle between the next diff and those before it,
 
     u[n+1] = (sqrt(n) u[n] cos phi + sin phi) / sqrt(n + 1),    sqrt(n) tan phi ~ t(n), independent of u[n]
 
 (the direction of a normal sample is uniform on the sphere). So the probability of crossing is a recursion
-over looks, as Armitage, McPherson & Rowe (1969) have it for normal sums, and exact for the sequential t test
-as in Jennison & Turnbull (1991). Normal boundaries with the t test's p values are not: with few seeds, where
-a small spread makes t large, successive t values are far less alike than the normal ones, and the error is
+over looks, as in Armitage, McPherson & Rowe (1969) for normal sums, and exact for the sequential t test, as
+in Jennison & Turnbull (1991). Normal boundaries with the t test's p values are not exact: with few seeds,
+where a small spread makes t large, successive t values are far less alike than normal ones, and the error is
 exceeded.
 
-Users that every seed scores make successive estimates more alike, so their boundaries would be wider. These
-hold for any variance of users (docs/seeds.md has the simulations).
+Every seed scores the same users, which makes successive estimates more alike, so exact boundaries would be
+wider. These hold for any variance of users (docs/seeds.md has the simulations).
 
-Error is spent as Lan & DeMets (1983): `spent` of it by the n-th of `most` seeds, whatever the data.
+Error is spent as in Lan & DeMets (1983): by the n-th of `most` seeds, the share `spent`, whatever the data.
 """
 
 from functools import lru_cache
@@ -25,51 +25,55 @@ import numpy.typing as npt
 from scipy.special import betainc, stdtr, stdtrit
 from scipy.stats import norm
 
-Floats = npt.NDArray[np.float64]
+from stats.arrays import Floats
+
 Spending = tuple[float, float]
-POINTS = 220  # of the grid of p values, dense where they are small
-# Levels between which the sequential p value is interpolated; below the first it is not told apart.
-ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 50), np.linspace(0.12, 0.97, 16)])
-EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(7.0, 0.0, POINTS))])
+P_VALUE_BINS = 220  # bins of p values, narrow where the values are small
+# Levels between which the sequential p value is interpolated; smaller ones are not distinguished.
+LADDER_ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 50), np.linspace(0.12, 0.97, 16)])
+P_VALUE_EDGES = np.concatenate([[0.0], 2 * norm.sf(np.linspace(7.0, 0.0, P_VALUE_BINS))])
 
 
 def spent(share: npt.ArrayLike, spending: Spending) -> Floats:
-    """Share of the error that may be spent by a share of the seeds: the distribution function of Beta(a, b).
+    """Return the share of the error that may be spent by a share of the seeds.
 
-    Beta(rho, 1) is share^rho (Kim & DeMets 1987). With b > 1 less is left for looks that few splits live to
-    see.
+    It is the distribution function of Beta(a, b). Beta(rho, 1) is share^rho (Kim & DeMets 1987). With b > 1
+    less is left for late looks, which few splits reach.
     """
     return np.asarray(betainc(*spending, share))
 
 
 @lru_cache(maxsize=64)
 def nominal(start: int, most: int, spending: Spending, alpha: float) -> Floats:
-    """Nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
+    """Return nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
     return _levels(start, most, spending, alpha)
 
 
 def _levels(start: int, most: int, spending: Spending, alpha: float) -> Floats:
     looks = np.arange(start, most + 1)
     budget = np.diff(alpha * spent(looks / most, spending), prepend=0.0)
-    mass, levels = np.diff(EDGES), []
+    mass, levels = np.diff(P_VALUE_EDGES), []
     for n, share in zip(looks, budget, strict=True):
         if n > start:
             mass = mass @ _kernel(int(n) - 1)
         below = np.concatenate([[0.0], np.cumsum(mass)])
-        levels.append(float(np.interp(share, below, EDGES)))
-        mass = mass * np.clip((EDGES[1:] - levels[-1]) / np.diff(EDGES), 0, 1)
+        levels.append(float(np.interp(share, below, P_VALUE_EDGES)))
+        mass = mass * np.clip((P_VALUE_EDGES[1:] - levels[-1]) / np.diff(P_VALUE_EDGES), 0, 1)
     return np.array(levels)
 
 
 @lru_cache(maxsize=16)
 def _ladder(start: int, most: int, spending: Spending) -> Floats:
-    """Nominal levels [ALPHAS, looks]; they grow with alpha, as every increment of the spending does."""
-    return np.stack([_levels(start, most, spending, alpha) for alpha in ALPHAS])
+    """Return nominal levels [LADDER_ALPHAS, looks].
+
+    They grow with alpha, as every increment of the spending does.
+    """
+    return np.stack([_levels(start, most, spending, alpha) for alpha in LADDER_ALPHAS])
 
 
 @lru_cache(maxsize=64)
-def _squares(start: int, most: int, spending: Spending, users: int) -> tuple[Floats, Floats]:
-    """Of seeds and users, the squares of t in `reach` at the ladder's levels."""
+def _ladder_t_squares(start: int, most: int, spending: Spending, users: int) -> tuple[Floats, Floats]:
+    """Return the squares of t in `reach` at the ladder's levels, of seeds and of users."""
     tails = _ladder(start, most, spending) / 2
     return stdtrit(np.arange(start, most + 1) - 1, tails) ** 2, stdtrit(users - 1, tails) ** 2
 
@@ -77,14 +81,16 @@ def _squares(start: int, most: int, spending: Spending, users: int) -> tuple[Flo
 def reach(
     levels: npt.ArrayLike, seeds: npt.ArrayLike, of_seeds: Floats, of_users: Floats, users: npt.ArrayLike
 ) -> Floats:
-    """Half of an interval at 1 - level for an estimate whose variance has two estimated parts:
+    """Return half the width of an interval at 1 - level, where the variance has two estimated parts.
 
-        sqrt(t(1 - level / 2, seeds - 1)^2 of_seeds + t(1 - level / 2, users - 1)^2 of_users)
+    It is
 
-    It covers with at least its level whatever the parts (Banerjee 1960: the distribution function of
-    chi-square with one degree of freedom is concave). Satterthwaite's degrees of freedom do not, with few
-    seeds and far out: a spread of seeds that is small by chance leaves a small variance and the users' many
-    degrees.
+        sqrt(t(1 - level / 2, seeds - 1)^2 of_seeds + t(1 - level / 2, users - 1)^2 of_users).
+
+    The interval covers with at least its level whatever the parts (Banerjee 1960: the distribution function
+    of chi-square with one degree of freedom is concave). An interval with Satterthwaite's degrees of freedom
+    does not, with few seeds and far out: a spread of seeds that is small by chance leaves a small variance
+    and the users' many degrees of freedom.
     """
     tail = np.asarray(levels) / 2
     by_seeds, by_users = stdtrit(np.asarray(seeds) - 1, tail), stdtrit(np.asarray(users) - 1, tail)
@@ -94,37 +100,39 @@ def reach(
 def sequential_p(
     value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int, spending: Spending
 ) -> Floats:
-    """The smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
+    """Return the smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
 
     Args:
-        value, of_seeds, of_users: estimates and the parts of their variances at the looks so far; nan where
-            a look has no variance, which then rejects nothing.
+        value, of_seeds, of_users: estimates and the parts of their variances at the looks so far; of_users is
+            NaN where a look has no variance, which then rejects nothing.
 
     Returns:
-        As many; never rising. At any look, however chosen, it is below a level with at most its probability.
+        One level per look, never rising. At any look, however chosen, it is below a level with at most that
+        probability.
     """
     looks = len(value)
-    by_seeds, by_users = _squares(start, most, spending, users)
+    by_seeds, by_users = _ladder_t_squares(start, most, spending, users)
     halves = np.sqrt(by_seeds[:, :looks] * of_seeds + by_users[:, :looks] * of_users)
-    logs, found = np.log(ALPHAS), np.ones(looks)
+    log_alphas, levels = np.log(LADDER_ALPHAS), np.ones(looks)
     for look in np.flatnonzero(~np.isnan(of_users)):
         narrow_to_wide = halves[::-1, look]
         if abs(value[look]) >= narrow_to_wide[0]:
-            found[look] = np.exp(np.interp(np.log(abs(value[look])), np.log(narrow_to_wide), logs[::-1]))
-    return np.minimum.accumulate(found)
+            log_value = np.log(abs(value[look]))
+            levels[look] = np.exp(np.interp(log_value, np.log(narrow_to_wide), log_alphas[::-1]))
+    return np.minimum.accumulate(levels)
 
 
 @lru_cache(maxsize=64)
 def _kernel(n: int) -> Floats:
-    """Probabilities that the p value of n seeds, in one bin of EDGES, is in another with n + 1 seeds."""
-    t = -stdtrit(n - 1, (EDGES[:-1] + EDGES[1:]) / 4)  # half of a bin's middle a side
+    """Return the probability that the p value moves from one bin to another, from n to n + 1 seeds."""
+    t = -stdtrit(n - 1, (P_VALUE_EDGES[:-1] + P_VALUE_EDGES[1:]) / 4)  # half of a bin's middle per side
     ahead = np.sqrt(n) * t / np.hypot(t, np.sqrt(n - 1))  # sqrt(n) u
     length, turn = np.hypot(1, ahead)[:, None], np.arctan(ahead)[:, None]
-    t = -stdtrit(n, np.maximum(EDGES, 1e-40) / 2)
+    t = -stdtrit(n, np.maximum(P_VALUE_EDGES, 1e-40) / 2)
     u = t / np.hypot(t, np.sqrt(n))
 
     def below(u: Floats) -> Floats:
-        """P(u[n+1] <= u): length * sin(phi + turn) / sqrt(n + 1) is on two branches."""
+        """Return P(u[n+1] <= u), where u[n+1] = length * sin(phi + turn) / sqrt(n + 1) has two branches."""
         sine = u * np.sqrt(n + 1) / length
         angle = np.arcsin(np.clip(sine, -1, 1))
         inside = _angles(angle - turn, n) + 1 - _angles(np.pi - angle - turn, n)
@@ -136,6 +144,6 @@ def _kernel(n: int) -> Floats:
 
 
 def _angles(phi: Floats, n: int) -> Floats:
-    """Distribution function of phi."""
+    """Return the distribution function of phi."""
     inner = np.clip(phi, -np.pi / 2, np.pi / 2)
     return np.asarray(stdtr(n, np.sqrt(n) * np.tan(inner)))

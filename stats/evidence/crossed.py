@@ -7,42 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from stats.arrays import Floats
 from stats.errors import TableError
-
-Floats = npt.NDArray[np.float64]
-
-# eval_group -> arm -> coefficient of the arm's mean outcome on that group's pairs.
-Contrast = Mapping[str, Mapping[str, float]]
-OWN: Contrast = {"A": {"A": 1.0}, "B": {"B": -1.0}}
-# The own-group diff is the sum of the next two (train group x test group, each half weighted):
-ARMS: Contrast = {"A": {"A": 0.5, "B": -0.5}, "B": {"A": 0.5, "B": -0.5}}
-PAIRS: Contrast = {"A": {"A": 0.5, "B": 0.5}, "B": {"A": -0.5, "B": -0.5}}
-INTERACTION: Contrast = {"A": {"A": 0.5, "B": -0.5}, "B": {"A": -0.5, "B": 0.5}}
-CONTRASTS = {
-    "own groups": OWN,
-    "arms on the same pairs": ARMS,
-    "pairs under the same arms": PAIRS,
-    "own-group advantage": INTERACTION,
-}
+from stats.evidence.contrasts import ACCURACY, OWN_GROUPS, Contrast, Metric
+from stats.names import SPLIT
 
 
 @dataclass(frozen=True)
-class Metric:
-    """An outcome: its column of `user_sums`, what one of it is in the printed unit, and that unit."""
+class GroupOutcomes:
+    """The outcomes of one group's users.
 
-    name: str
-    column: str
-    scale: float
-    unit: str
-
-
-ACCURACY = Metric("accuracy", "correct", 100.0, "pp")
-MARGIN = Metric("margin", "margin", 1.0, "nats")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Users of one group. `sums` [seeds, users]: a user's outcomes added up; `pairs` [users]: how many."""
+    sums [seeds, users]: the sum of a user's outcomes. pairs [users]: the number of a user's pairs.
+    keys [users]: hashes of the users' pair ids (see `stats.evidence.sums.user_sums`).
+    """
 
     sums: Floats
     pairs: Floats
@@ -56,117 +33,127 @@ class Group:
 
     @property
     def contributions(self) -> Floats:
-        """Linearised [seeds, users] table whose row means are `means`: users hold unequally many pairs.
+        """Linearised [seeds, users] table whose row means are `means`.
 
-        x[s, u] = m[s] + U / N * (Y[s, u] - n[u] m[s]), the ratio estimator's influence values.
+        Users have unequal numbers of pairs, so a mean over pairs is a ratio; with its influence values,
+        x[s, u] = m[s] + U / N * (Y[s, u] - n[u] m[s]).
         """
         means = self.means[:, None]
         return np.asarray(means + len(self.pairs) / self.pairs.sum() * (self.sums - self.pairs * means))
 
+    def taking(self, rows: Sequence[int]) -> "GroupOutcomes":
+        """Return the outcomes of some of the seeds, by position."""
+        return GroupOutcomes(self.sums[list(rows)], self.pairs, self.users, self.keys)
+
 
 @dataclass(frozen=True)
-class Crossed:
-    """One contrast: every seed scored every user. `values` [seeds] is its value by seed."""
+class CrossedTable:
+    """One contrast in which every seed scored every user."""
 
     seeds: tuple[int, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[GroupOutcomes, ...]
 
     @property
     def values(self) -> Floats:
+        """The contrast's value by seed [seeds]."""
         return np.asarray(sum(group.means for group in self.groups))
 
     @property
     def value(self) -> float:
+        """The contrast's mean over seeds."""
         return float(self.values.mean())
 
-    def taking(self, seeds: Sequence[int]) -> "Crossed":
-        """The contrast of some of its seeds, in the order given."""
+    def taking(self, seeds: Sequence[int]) -> "CrossedTable":
+        """Return the contrast of some of its seeds, in the order given."""
         rows = [self.seeds.index(seed) for seed in seeds]
-        groups = tuple(Group(group.sums[rows], group.pairs, group.users, group.keys) for group in self.groups)
-        return Crossed(tuple(seeds), groups)
+        return CrossedTable(tuple(seeds), tuple(group.taking(rows) for group in self.groups))
 
 
-def crossed(sums: pd.DataFrame, contrast: Contrast = OWN, metric: Metric = ACCURACY) -> Crossed:
-    """The contrast of one method and split.
+def crossed_table(
+    sums: pd.DataFrame, contrast: Contrast = OWN_GROUPS, metric: Metric = ACCURACY
+) -> CrossedTable:
+    """Make the contrast of one method and split.
 
     Args:
-        sums: rows of `user_sums` of one (study, method, split).
+        sums: rows of `stats.evidence.sums.user_sums` of one (study, method, split).
 
     Raises:
-        TableError: no rows, several methods or splits, or seeds that did not score the same pairs.
+        TableError: There are no rows, several methods or splits, or seeds that did not score the same pairs.
     """
-    for column in ("study", "method", "split"):
+    for column in SPLIT:
         if sums[column].nunique() != 1:
-            raise TableError(f"outcomes: a contrast is of one {column}, found {sums[column].nunique()}")
-    groups = tuple(_group(sums, group, arms, metric) for group, arms in contrast.items())
-    return Crossed(tuple(sorted(sums["seed"].unique())), groups)
+            raise TableError(f"outcomes: a contrast is of one {column}, not of {sums[column].nunique()}")
+    groups = tuple(_group_outcomes(sums, group, arms, metric) for group, arms in contrast.items())
+    return CrossedTable(tuple(sorted(sums["seed"].unique())), groups)
 
 
-def _group(sums: pd.DataFrame, group: str, arms: Mapping[str, float], metric: Metric) -> Group:
+def _group_outcomes(
+    sums: pd.DataFrame, group: str, coefficients: Mapping[str, float], metric: Metric
+) -> GroupOutcomes:
     place = f"outcomes of {sums['method'].iloc[0]}/{sums['split'].iloc[0]}"
-    seeds, parts = sums["seed"].nunique(), []
+    seeds, weighted_sums = sums["seed"].nunique(), []
     pairs: pd.DataFrame | None = None
-    for arm, coefficient in arms.items():
+    for arm, coefficient in coefficients.items():
         rows = sums[(sums["arm"] == arm) & (sums["eval_group"] == group)]
         if rows["seed"].nunique() != seeds:
             raise TableError(f"{place}: not every seed has arm {arm} on group {group}'s pairs")
         wide = rows.pivot(index="seed", columns="user_id", values=[metric.column, "pairs", "pairs_key"])
         keys = wide["pairs_key"].to_numpy()
-        same = bool(wide.notna().all(axis=None)) and bool((keys == keys[0]).all())
-        once = pd.DataFrame({name: wide[name].iloc[0] for name in ("pairs", "pairs_key")})
-        if not same or (pairs is not None and not pairs.equals(once)):
+        same_in_all_seeds = bool(wide.notna().all(axis=None)) and bool((keys == keys[0]).all())
+        pairs_of_arm = pd.DataFrame({name: wide[name].iloc[0] for name in ("pairs", "pairs_key")})
+        if not same_in_all_seeds or (pairs is not None and not pairs.equals(pairs_of_arm)):
             raise TableError(f"{place}: arms or seeds did not score the same pairs of group {group}")
-        pairs = once
-        parts.append(coefficient * metric.scale * wide[metric.column].to_numpy(dtype=float))
+        pairs = pairs_of_arm
+        weighted_sums.append(coefficient * metric.scale * wide[metric.column].to_numpy(dtype=float))
     assert pairs is not None
-    return Group(
-        np.asarray(sum(parts)),
+    return GroupOutcomes(
+        np.asarray(sum(weighted_sums)),
         pairs["pairs"].to_numpy(dtype=float),
         tuple(map(str, pairs.index)),
         pairs["pairs_key"].to_numpy(dtype=np.uint64),
     )
 
 
-def seed_diffs(sums: pd.DataFrame, contrast: Contrast = OWN, metric: Metric = ACCURACY) -> pd.DataFrame:
-    """Diffs by seed as a table of diffs has them, so that the published rule can judge held-out outcomes.
+def seed_diffs(
+    sums: pd.DataFrame, contrast: Contrast = OWN_GROUPS, metric: Metric = ACCURACY
+) -> pd.DataFrame:
+    """Turn held-out outcomes into a table of diffs by seed, which the published rule can judge.
 
     Args:
-        sums: of `stats.evidence.sums.user_sums`.
+        sums: the result of `stats.evidence.sums.user_sums`.
 
     Returns:
         study, method, split, seed, diff_pp (in the metric's unit: percentage points of accuracy).
 
     Raises:
-        TableError: of `crossed`.
+        TableError: See `crossed_table`.
     """
-    key = ["study", "method", "split"]
     rows = []
-    for labels, part in sums.groupby(key, sort=False):
-        table = crossed(part, contrast, metric)
+    for labels, part in sums.groupby(SPLIT, sort=False):
+        table = crossed_table(part, contrast, metric)
         rows += [(*labels, seed, value) for seed, value in zip(table.seeds, table.values, strict=True)]
-    return pd.DataFrame(rows, columns=[*key, "seed", "diff_pp"])
+    return pd.DataFrame(rows, columns=[*SPLIT, "seed", "diff_pp"])
 
 
-def difference(method: Crossed, reference: Crossed) -> Crossed:
-    """Method minus reference on the seeds that both have, pair by pair.
+def difference(method: CrossedTable, reference: CrossedTable) -> CrossedTable:
+    """Return method minus reference on their common seeds, pair by pair.
 
     Raises:
-        TableError: they share no seed, or did not score the same pairs.
+        TableError: They have no common seed, or did not score the same pairs.
     """
-    same_pairs(method, reference)
+    check_same_pairs(method, reference)
     seeds = tuple(sorted(set(method.seeds) & set(reference.seeds)))
     if not seeds:
         raise TableError("change: method and reference have no seed in common")
-    ours, theirs = method.taking(seeds), reference.taking(seeds)
     groups = tuple(
-        Group(mine.sums - other.sums, mine.pairs, mine.users, mine.keys)
-        for mine, other in zip(ours.groups, theirs.groups, strict=True)
+        GroupOutcomes(a.sums - b.sums, a.pairs, a.users, a.keys)
+        for a, b in zip(method.taking(seeds).groups, reference.taking(seeds).groups, strict=True)
     )
-    return Crossed(seeds, groups)
+    return CrossedTable(seeds, groups)
 
 
-def same_pairs(method: Crossed, reference: Crossed) -> None:
-    """Raises TableError unless both scored the same pairs."""
-    for mine, other in zip(method.groups, reference.groups, strict=True):
-        if mine.users != other.users or not np.array_equal(mine.keys, other.keys):
+def check_same_pairs(method: CrossedTable, reference: CrossedTable) -> None:
+    """Raise TableError unless both scored the same pairs."""
+    for a, b in zip(method.groups, reference.groups, strict=True):
+        if a.users != b.users or not np.array_equal(a.keys, b.keys):
             raise TableError("change: method and reference did not score the same held-out pairs")

@@ -1,4 +1,4 @@
-"""Validity gates: what must hold of a cell before its numbers mean anything."""
+"""Validity gates: conditions that a cell must meet before its numbers mean anything."""
 
 from collections.abc import Hashable, Mapping
 from math import isfinite, log
@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from stats.evidence.options import Options
-from stats.names import BASELINE
+from stats.names import ARMS, BASELINE, CELL
 from stats.status import CellStatus
 
-ARMS = ("A", "B")
+GATES = ("step0", "moved", "balance", "same_run")
+PASSED = "ok"
 
 
 def gates(cells: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame:
@@ -22,25 +23,23 @@ def gates(cells: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame
             `published` were not run here: they cannot be checked and are not in the result.
 
     Returns:
-        study, method, split, seed, and one column a gate, each `ok`, or what is wrong: step0 (loss is log 2),
-        moved (both arms left it), balance (same pairs, and tokens within the tolerance), same_run (geometry
-        and data fingerprint as the reference's cells of that split, the most common where they differ) and
-        passed.
+        study, method, split, seed, passed, and one column per gate, which is `ok` or says what is wrong:
+        step0 (the loss is log 2), moved (both arms left it), balance (same pairs, and tokens within the
+        tolerance), same_run (geometry and data fingerprint of the reference's cells of that split, the most
+        common where they differ).
     """
     rows = []
-    for cell in cells[(cells["status"] == CellStatus.FINISHED) & (cells["split"] != BASELINE)].to_dict(
-        "records"
-    ):
-        found = {
+    finished = cells[(cells["status"] == CellStatus.FINISHED) & (cells["split"] != BASELINE)]
+    for cell in finished.to_dict("records"):
+        results = {
             "step0": _step0(cell, options),
             "moved": _moved(cell, options),
             "balance": _balance(cell, options),
             "same_run": _same_run(cell, cells, reference),
         }
-        identity = {column: cell[column] for column in ("study", "method", "split", "seed")}
-        rows.append({**identity, **found, "passed": all(why == "ok" for why in found.values())})
-    columns = ["study", "method", "split", "seed", "step0", "moved", "balance", "same_run", "passed"]
-    return pd.DataFrame(rows, columns=columns)
+        identity = {column: cell[column] for column in CELL}
+        rows.append({**identity, **results, "passed": set(results.values()) == {PASSED}})
+    return pd.DataFrame(rows, columns=[*CELL, *GATES, "passed"])
 
 
 def _number(cell: Mapping[Hashable, Any], name: str) -> float | None:
@@ -55,7 +54,7 @@ def _step0(cell: Mapping[Hashable, Any], options: Options) -> str:
             return f"{arm}/loss_step0 is not recorded"
         if abs(loss - log(2)) > options.loss_tolerance:
             return f"{arm}/loss_step0 is {loss:.4f}, not log 2 = 0.6931"
-    return "ok"
+    return PASSED
 
 
 def _moved(cell: Mapping[Hashable, Any], options: Options) -> str:
@@ -65,7 +64,7 @@ def _moved(cell: Mapping[Hashable, Any], options: Options) -> str:
             return f"{arm}/margin_tail is not recorded"
         if abs(margin) <= options.moved_nats:
             return f"arm {arm} did not move: margin_tail {margin:.2g} nats"
-    return "ok"
+    return PASSED
 
 
 def _balance(cell: Mapping[Hashable, Any], options: Options) -> str:
@@ -75,18 +74,18 @@ def _balance(cell: Mapping[Hashable, Any], options: Options) -> str:
             return f"{name} is not recorded"
         if abs(a - b) > tolerance * max(a, b):
             return f"{name}: A {a:.0f}, B {b:.0f}"
-    return "ok"
+    return PASSED
 
 
 def _same_run(cell: Mapping[Hashable, Any], cells: pd.DataFrame, reference: str) -> str:
-    """A reference's own cells are compared with their most common value, the others with that."""
-    same = (
+    """Compare a cell with the most common value of the reference's cells of its split."""
+    of_reference = (
         (cells["method"] == reference)
         & (cells["split"] == cell["split"])
         & (cells["status"] == CellStatus.FINISHED)
     )
     for name in ("geometry", "data_fingerprint"):
-        usual = cells.loc[same, name].mode()
+        usual = cells.loc[of_reference, name].mode()
         if len(usual) and cell[name] != usual.iloc[0]:
             return f"{name}: {cell[name]}, the reference {usual.iloc[0]}"
-    return "ok"
+    return PASSED

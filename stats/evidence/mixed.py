@@ -1,7 +1,7 @@
 """A second opinion on a contrast: users random, seeds fixed, by restricted maximum likelihood.
 
-Crossed random effects in statsmodels' MixedLM fit another model than the one meant (its variance components
-are nested in groups), so the seeds are fixed here and the interval is about new users under these seeds.
+statsmodels' MixedLM nests its variance components in groups, so it cannot fit crossed random effects of seeds
+and users. Here the seeds are fixed, and the interval is about new users under these seeds.
 """
 
 import warnings
@@ -11,19 +11,20 @@ import numpy as np
 import pandas as pd
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
+from stats.arrays import Floats
 from stats.evidence.anova import Estimate
-from stats.evidence.crossed import Crossed, Floats
+from stats.evidence.crossed import CrossedTable
 
-MOST_USERS = 400  # of a group: statsmodels loops over users, and more of them take minutes
+MIXED_MODEL_USERS = 400  # most users in a group: statsmodels loops over users, and more of them take minutes
 CAPTURES = "new users under these same seeds; every user counts once (mixed model)"
 
 
-def mixed_estimate(table: Crossed) -> Estimate:
-    """Contrast with a random intercept a user and a fixed effect a seed, group by group.
+def mixed_estimate(table: CrossedTable) -> Estimate:
+    """Estimate a contrast with a random intercept per user and a fixed effect per seed, group by group.
 
-    A user's mean outcome is one observation a seed, so a user with many pairs counts as much as one with few:
-    the estimate differs from the pair-weighted one where such users differ. Groups of more than 400 users are
-    left out, which the note says.
+    A user's mean outcome is one observation per seed, so a user with many pairs counts as much as one with
+    few: the estimate differs from the pair-weighted one where these users differ. With more than 400 users in
+    a group there is no interval; the note says so.
     """
     value = sum(float((group.sums / group.pairs).mean()) for group in table.groups)
     variance = 0.0
@@ -32,8 +33,10 @@ def mixed_estimate(table: Crossed) -> Estimate:
         seeds, users = means.shape
         if seeds < 2 or users < 3:
             return Estimate(value, None, inf, CAPTURES, "too few seeds or users for a mixed model")
-        if users > MOST_USERS:
-            return Estimate(value, None, inf, CAPTURES, f"left out above {MOST_USERS} users in a group")
+        if users > MIXED_MODEL_USERS:
+            return Estimate(
+                value, None, inf, CAPTURES, f"left out above {MIXED_MODEL_USERS} users in a group"
+            )
         if np.ptp(means - means.mean(axis=1, keepdims=True)) < 1e-12:
             continue  # users do not differ: no variance to add
         design = pd.DataFrame(np.tile(np.eye(seeds) - 1 / seeds, (users, 1))[:, 1:])
@@ -48,9 +51,10 @@ def mixed_estimate(table: Crossed) -> Estimate:
 
 
 def _standard_error(means: Floats, design: pd.DataFrame) -> float | None:
-    """Of the mean of means [seeds, users]; None where the fit fails, as it may when users hardly differ.
+    """Return the standard error of the mean of means [seeds, users].
 
-    The optimiser starts at the moment estimates, without which it needs a hundred times as long.
+    It is None where the fit fails, as it may when users hardly differ. The optimiser starts at the moment
+    estimates; otherwise it needs a hundred times as long.
     """
     seeds, users = means.shape
     model = MixedLM(means.T.ravel(), design, groups=np.repeat(np.arange(users), seeds))
@@ -58,7 +62,7 @@ def _standard_error(means: Floats, design: pd.DataFrame) -> float | None:
     ratio = max(means.mean(axis=0).var() / max(residual, 1e-12) - 1 / seeds, 0.01)
     start = MixedLMParams.from_components(fe_params=np.zeros(seeds), cov_re=np.array([[ratio]]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a variance of zero is on the boundary, which is no fault
+        warnings.simplefilter("ignore")  # a variance of zero is on the boundary, which is not an error
         for method in ("bfgs", "powell"):  # powell needs no gradient, so it finds a boundary
             try:
                 fit = model.fit(start_params=start, reml=True, method=method)

@@ -1,4 +1,4 @@
-"""How a comparison is judged beyond the published rule."""
+"""Levels and tolerances with which a comparison is judged beyond the published rule."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ class Options:
 
     margin_pp: a diff inside +-margin_pp counts as practically null (percentage points).
     level: coverage of an interval; 1 - level is the family-wise error over a method's splits.
-    draws, seed: of the pigeonhole bootstrap.
-    stated_pp: diffs that the power tables ask for (percentage points).
+    draws, seed: number of draws and random seed of the pigeonhole bootstrap.
+    stated_pp: diffs for which the power tables give the seeds and pairs needed (percentage points).
     window: optimiser steps between which the learning curves are averaged.
-    loss_tolerance: how far the loss of step 0 may be from log 2 (nats).
-    moved_nats: the smallest |margin| of a trained arm that counts as having moved (nats).
-    token_tolerance: how far two arms' counts of tokens may be apart (share).
-    tail_pairs: training pairs behind one `pref_acc_tail` (logged batches of the tail x batch size); None
-        where it is not known, and what the published rule says about nothing is then not simulated.
-    tail_accuracy: an arm's typical `pref_acc_tail` (share), where no cell tells it.
+    loss_tolerance: largest distance of the loss at step 0 from log 2 (nats).
+    moved_nats: smallest |margin| at which a trained arm counts as having moved (nats).
+    token_tolerance: largest difference between two arms' token counts (share of the larger).
+    tail_pairs: training pairs behind one `pref_acc_tail` (logged batches of the tail x batch size); None if
+        unknown, and then nothing is simulated about the published rule's errors.
+    tail_accuracy: an arm's typical `pref_acc_tail` (share), where no cell records it.
     """
 
     margin_pp: float = 1.0
@@ -31,3 +31,8 @@ class Options:
     token_tolerance: float = 0.2
     tail_pairs: int | None = None
     tail_accuracy: float | None = None
+
+    @property
+    def alpha(self) -> float:
+        """The family-wise error, 1 - level."""
+        return 1 - self.level

@@ -1,4 +1,4 @@
-"""What is estimated from held-out outcomes: A minus B of a method, and its change from the reference."""
+"""What held-out outcomes estimate: a method's A minus B, and its change from the reference."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,24 +7,34 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from stats.evidence.anova import Estimate, Squares, estimate, squares, unpaired_change
+from stats.arrays import Floats
+from stats.evidence.anova import (
+    BOTH,
+    USERS_ONLY,
+    Estimate,
+    MeanSquares,
+    estimate,
+    mean_squares,
+    unpaired_change,
+)
 from stats.evidence.bootstrap import percentile, pigeonhole
-from stats.evidence.crossed import OWN, Contrast, Crossed, Floats, Metric, crossed, difference
+from stats.evidence.contrasts import OWN_GROUPS, Contrast, Metric
+from stats.evidence.crossed import CrossedTable, crossed_table, difference
 from stats.evidence.mixed import mixed_estimate
 from stats.evidence.options import Options
 from stats.evidence.seeds import mean_estimate
+from stats.names import SPLIT
 
 DIFF, CHANGE = "A minus B", "change"
-BOOTSTRAP = "new seeds and new users"
-BOOTSTRAP_USERS = "new users under this one seed; nothing about other seeds"
 
 
 @dataclass(frozen=True)
 class Quantity:
     """A diff or a change of one method and split.
 
-    legs: weighted contrasts whose sum it is: one, or method and reference where they share fewer than two
-        seeds. lender: the reference's mean squares, for a method with one seed.
+    legs: (weight, contrast) whose weighted sum the quantity is: one, or method and reference where they share
+        fewer than two seeds.
+    reference_squares: the reference's mean squares, whose spread over seeds a method with one seed borrows.
     """
 
     study: str
@@ -32,12 +42,12 @@ class Quantity:
     split: str
     kind: str
     metric: Metric
-    legs: tuple[tuple[float, Crossed], ...]
-    lender: Squares | None = None
+    legs: tuple[tuple[float, CrossedTable], ...]
+    reference_squares: MeanSquares | None = None
 
     @property
     def identity(self) -> dict[str, object]:
-        """Columns that say which one it is, and how much it rests on."""
+        """The columns that identify the quantity, and the numbers of seeds, users and pairs it rests on."""
         table = self.legs[0][1]
         return {
             "study": self.study,
@@ -51,28 +61,30 @@ class Quantity:
 
     @property
     def by_seed(self) -> Floats | None:
-        """Its value by seed, or None where seeds of method and reference cannot be paired."""
+        """The value by seed, or None where the seeds of method and reference cannot be paired."""
         return self.legs[0][1].values if len(self.legs) == 1 else None
 
     @cached_property
     def estimate(self) -> Estimate:
         """The main estimate: crossed ANOVA with Satterthwaite's degrees of freedom."""
         if len(self.legs) == 1:
-            return estimate(self.legs[0][1], self.lender)
+            return estimate(self.legs[0][1], self.reference_squares)
         return unpaired_change(self.legs[0][1], self.legs[1][1])
 
     def intervals(self, options: Options, rng: np.random.Generator) -> Iterator[dict[str, object]]:
-        """Every interval of it, each with which uncertainty it captures."""
+        """Yield every interval of the quantity, each with the uncertainty that it captures."""
         one_seed = all(len(leg.seeds) == 1 for _, leg in self.legs)
         main = self.estimate
         yield self._row("crossed ANOVA", main.value, main.interval(options.level), main.captures, main.note)
         draws = pigeonhole(self.legs, options.draws, rng)
-        captures = BOOTSTRAP_USERS if one_seed else BOOTSTRAP
+        captures = USERS_ONLY if one_seed else BOTH
         yield self._row("pigeonhole bootstrap", main.value, percentile(draws, options.level), captures, "")
-        others = []
-        if self.by_seed is not None:
-            others = [("t on seed means", mean_estimate(self.by_seed))]
-            others += [("mixed model", mixed_estimate(self.legs[0][1]))]
+        if self.by_seed is None:
+            return
+        others = (
+            ("t on seed means", mean_estimate(self.by_seed)),
+            ("mixed model", mixed_estimate(self.legs[0][1])),
+        )
         for name, other in others:
             yield self._row(name, other.value, other.interval(options.level), other.captures, other.note)
 
@@ -97,40 +109,46 @@ class Quantity:
 
 
 def quantities(
-    sums: pd.DataFrame, splits: Mapping[str, str], reference: str, metric: Metric, contrast: Contrast = OWN
+    sums: pd.DataFrame,
+    predictions: Mapping[str, str],
+    reference: str,
+    metric: Metric,
+    contrast: Contrast = OWN_GROUPS,
 ) -> tuple[list[Quantity], list[Quantity]]:
-    """All diffs, and all changes from the reference, of a study.
+    """Return all diffs of a study, and all changes from the reference.
+
+    They come in the order of the methods in `sums`, then of the splits in `predictions`.
 
     Args:
-        sums: of `stats.evidence.sums.user_sums`; rows of other splits than `splits` (baselines) are left out.
+        sums: the result of `stats.evidence.sums.user_sums`; rows of splits without a prediction (baselines)
+            are left out.
+        predictions: split -> predicted.
 
     Raises:
-        TableError: outcomes from which a contrast cannot be made (`stats.evidence.crossed`).
+        TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
     """
-    rows = sums[sums["split"].isin(splits)]
-    methods = list(dict.fromkeys(rows["method"]))
+    rows = sums[sums["split"].isin(predictions)]
+    methods, splits = list(dict.fromkeys(rows["method"])), list(predictions)
     tables = {
-        (str(study), str(method), str(split)): crossed(part, contrast, metric)
-        for (study, method, split), part in rows.groupby(["study", "method", "split"], sort=False)
+        (str(study), str(method), str(split)): crossed_table(part, contrast, metric)
+        for (study, method, split), part in rows.groupby(SPLIT, sort=False)
     }
-    order = list(splits)
-    tables = dict(
-        sorted(tables.items(), key=lambda item: (methods.index(item[0][1]), order.index(item[0][2])))
-    )
-    references = {split: table for (_, method, split), table in tables.items() if method == reference}
-    lenders = {split: squares(table) for split, table in references.items()}
+    keys = sorted(tables, key=lambda key: (methods.index(key[1]), splits.index(key[2])))
+    reference_tables = {key[2]: tables[key] for key in keys if key[1] == reference}
+    reference_squares = {split: mean_squares(table) for split, table in reference_tables.items()}
     diffs = [
-        Quantity(*key, DIFF, metric, ((1.0, table),), lenders.get(key[2])) for key, table in tables.items()
+        Quantity(*key, DIFF, metric, ((1.0, tables[key]),), reference_squares.get(key[2])) for key in keys
     ]
     changes = [
-        Quantity(*key, CHANGE, metric, _legs(table, references[key[2]]))
-        for key, table in tables.items()
-        if key[1] != reference and key[2] in references
+        Quantity(*key, CHANGE, metric, _change_legs(tables[key], reference_tables[key[2]]))
+        for key in keys
+        if key[1] != reference and key[2] in reference_tables
     ]
     return diffs, changes
 
 
-def _legs(method: Crossed, reference: Crossed) -> tuple[tuple[float, Crossed], ...]:
+def _change_legs(method: CrossedTable, reference: CrossedTable) -> tuple[tuple[float, CrossedTable], ...]:
+    """Return one paired contrast if two or more seeds are common, otherwise both sides with their signs."""
     if len(set(method.seeds) & set(reference.seeds)) > 1:
         return ((1.0, difference(method, reference)),)
     return ((1.0, method), (-1.0, reference))

@@ -1,7 +1,7 @@
-"""What diffs by seed alone can say: t intervals on seed means, prediction intervals, sign flips.
+"""Estimates from diffs by seed alone: t intervals on seed means, prediction intervals, sign flips.
 
-These need no outcomes, so they serve published tables too. None of them knows that held-out pairs are a
-sample.
+They need no outcomes, so they serve published tables too. None of them accounts for the held-out pairs being
+a sample.
 """
 
 from math import inf, sqrt
@@ -10,24 +10,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats as distributions
 
-from stats.evidence.anova import NOTHING, Estimate
+from stats.evidence.anova import ROUNDING_VARIANCE, Estimate
 
 MOST_EXACT = 14  # seeds whose 2^n sign flips are all tried; more are sampled
 FLIPS = 2**MOST_EXACT
 
-SEEDS = "new seeds on these same pairs and users"
+SAME_PAIRS = "new seeds on these same pairs and users"
 PREDICTION = "one seed, against the spread of the reference's seeds; nothing about new pairs or users"
 SINGLE = "one seed and no reference seeds: no spread is known"
 
 
 def mean_estimate(values: npt.ArrayLike, reference: npt.ArrayLike | None = None) -> Estimate:
-    """Mean diff over seeds with its t standard error.
+    """Estimate the mean diff over seeds with its t standard error.
 
-    One seed borrows the reference's standard deviation over seeds, if the reference has two or more.
+    One seed borrows the reference's standard deviation over seeds, if the reference has two seeds or more.
     """
     diffs = np.asarray(values, dtype=float)
     if len(diffs) > 1:
-        return _estimate(diffs.mean(), diffs.var(ddof=1) / len(diffs), len(diffs) - 1, SEEDS)
+        return _estimate(diffs.mean(), diffs.var(ddof=1) / len(diffs), len(diffs) - 1, SAME_PAIRS)
     lender = np.asarray([] if reference is None else reference, dtype=float)
     if len(lender) > 1:
         return _estimate(diffs.mean(), lender.var(ddof=1), len(lender) - 1, PREDICTION)
@@ -35,32 +35,35 @@ def mean_estimate(values: npt.ArrayLike, reference: npt.ArrayLike | None = None)
 
 
 def change_estimate(method: dict[int, float], reference: dict[int, float]) -> Estimate:
-    """Method minus reference, from their diffs by seed.
+    """Estimate method minus reference from their diffs by seed.
 
-    Two seeds or more in common: paired t on those. Otherwise both sides' seeds are independent: Welch's t
-    (1947), or for a single seed on one side the prediction interval of the other, s^2 (1 + 1/n).
+    With two common seeds or more, this is a paired t on those. Otherwise both sides' seeds are independent:
+    Welch's t (1947) or, for a single seed on one side, the prediction interval of the other, s^2 (1 + 1/n).
     """
     common = sorted(set(method) & set(reference))
     if len(common) > 1:
         pairs = np.array([method[seed] - reference[seed] for seed in common])
-        return _estimate(pairs.mean(), pairs.var(ddof=1) / len(pairs), len(pairs) - 1, SEEDS)
-    ours, theirs = np.array(list(method.values())), np.array(list(reference.values()))
-    value = ours.mean() - theirs.mean()
-    if len(ours) > 1 and len(theirs) > 1:
-        parts = [(side.var(ddof=1) / len(side), len(side) - 1) for side in (ours, theirs)]
+        return _estimate(pairs.mean(), pairs.var(ddof=1) / len(pairs), len(pairs) - 1, SAME_PAIRS)
+    sides = np.array(list(method.values())), np.array(list(reference.values()))
+    value = sides[0].mean() - sides[1].mean()
+    if min(map(len, sides)) > 1:
+        parts = [(side.var(ddof=1) / len(side), len(side) - 1) for side in sides]
         variance = sum(part for part, _ in parts)
-        if variance <= NOTHING:
-            return _estimate(value, variance, inf, SEEDS)
-        return _estimate(value, variance, variance**2 / sum(part**2 / df for part, df in parts), SEEDS)
-    lender = ours if len(ours) > 1 else theirs
+        if variance <= ROUNDING_VARIANCE:
+            return _estimate(value, variance, inf, SAME_PAIRS)
+        return _estimate(value, variance, variance**2 / sum(part**2 / df for part, df in parts), SAME_PAIRS)
+    lender = max(sides, key=len)
     if len(lender) < 2:
         return Estimate(float(value), None, inf, SINGLE, "one seed on both sides: no interval")
-    variance = lender.var(ddof=1) * (1 / len(ours) + 1 / len(theirs))
+    variance = lender.var(ddof=1) * (1 / len(sides[0]) + 1 / len(sides[1]))
     return _estimate(value, variance, len(lender) - 1, PREDICTION)
 
 
 def prediction_interval(reference: npt.ArrayLike, level: float) -> tuple[float, float] | None:
-    """Where one more seed of the reference would lie: mean +- t s sqrt(1 + 1/n); None below two seeds."""
+    """Return where one more seed of the reference would lie, mean +- t s sqrt(1 + 1/n).
+
+    Below two seeds there is no interval: None.
+    """
     values = np.asarray(reference, dtype=float)
     if len(values) < 2:
         return None
@@ -70,9 +73,9 @@ def prediction_interval(reference: npt.ArrayLike, level: float) -> tuple[float, 
 
 
 def sign_flip(values: npt.ArrayLike, rng: np.random.Generator) -> float:
-    """Two-sided p of mean zero if every seed's diff is symmetric around it (Fisher's randomisation test).
+    """Return the two-sided p of Fisher's randomisation test: every seed's diff is symmetric around zero.
 
-    All 2^n flips are tried up to 14 seeds (p is exact and never below 2 / 2^n); above, a sample of them.
+    Up to 14 seeds all 2^n flips are tried (p is exact and never below 2 / 2^n); above, a sample of them.
     """
     diffs = np.asarray(values, dtype=float)
     if len(diffs) <= MOST_EXACT:
@@ -84,6 +87,6 @@ def sign_flip(values: npt.ArrayLike, rng: np.random.Generator) -> float:
 
 
 def _estimate(value: float, variance: float, df: float, captures: str) -> Estimate:
-    if variance <= NOTHING:
+    if variance <= ROUNDING_VARIANCE:
         return Estimate(float(value), None, inf, captures, "every seed has the same diff: no interval")
     return Estimate(float(value), sqrt(variance), float(df), captures)

@@ -1,6 +1,7 @@
-"""Held-out outcomes with known truth: what the intervals and the published rule are calibrated on.
+"""Simulated held-out outcomes with known truth, for tests and calibration only.
 
-Margin of pair p of user u, scored by an arm trained with seed s (latent units, all effects normal):
+The intervals and the published rule are calibrated on them. The margin of pair p of user u, scored by an arm
+trained with seed s, is (latent units, all effects normal)
 
     margin = level + seed[s] + user[u] + pair[p] + noise[s, p],    correct = margin > 0,
 
@@ -14,15 +15,17 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from stats.evidence.crossed import Crossed, Floats, Group
+from stats.arrays import Floats
+from stats.evidence.crossed import CrossedTable, GroupOutcomes
+from stats.names import ARMS
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A design and its effects.
+class SimulatedStudy:
+    """A design and its true effects.
 
-    users, pairs_per_user: of each group; pairs of a user are 1 + Poisson(pairs_per_user - 1).
-    sd_*: standard deviations on the latent scale. Accuracies are true shares.
+    users, pairs_per_user: of each group; a user has 1 + Poisson(pairs_per_user - 1) pairs.
+    accuracy_a, accuracy_b: true shares. sd_*: standard deviations on the latent scale.
     """
 
     seeds: int
@@ -45,61 +48,68 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SimulatedContrast:
     """A simulated contrast, and what it would be with part of its chance averaged away (percentage points).
 
-    over_seeds: these users and pairs under infinitely many seeds: what a t interval on seed means is about.
-    over_users: these seeds on infinitely many users: what a model with fixed seeds is about.
+    over_seeds: its value for these users and pairs under infinitely many seeds, which a t interval on seed
+        means is about.
+    over_users: its value for these seeds on infinitely many users, which a model with fixed seeds is about.
     """
 
-    contrast: Crossed
+    contrast: CrossedTable
     over_seeds: float
     over_users: float
 
 
-def study(truth: Truth, rng: np.random.Generator) -> Crossed:
-    """Arm A on group A's pairs minus arm B on group B's, percentage points of accuracy."""
+def study(truth: SimulatedStudy, rng: np.random.Generator) -> CrossedTable:
+    """Draw arm A on group A's pairs minus arm B on group B's, in percentage points of accuracy."""
     return methods(truth, rng, 1)[0].contrast
 
 
-def methods(truth: Truth, rng: np.random.Generator, count: int) -> list[Drawn]:
-    """The same contrast of several equal methods: same users and pairs, seeds of their own."""
-    groups: list[list[Group]] = [[] for _ in range(count)]
+def methods(truth: SimulatedStudy, rng: np.random.Generator, count: int) -> list[SimulatedContrast]:
+    """Draw the same contrast of several equal methods: same users and pairs, seeds of their own."""
+    groups: list[list[GroupOutcomes]] = [[] for _ in range(count)]
     values = np.zeros((count, 2))
     for accuracy, sign in ((truth.accuracy_a, 100.0), (truth.accuracy_b, -100.0)):
         counts = 1 + rng.poisson(truth.pairs_per_user - 1, truth.users)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        persons = _persons(truth, counts, rng)
+        effects_of_pairs = _user_and_pair_effects(truth, counts, rng)
         names = tuple(map(str, range(truth.users)))
         for number, method in enumerate(groups):
-            seeds = _seeds(truth, rng)
-            margins = _margins(truth, accuracy, seeds, persons, rng)
+            seeds = _seed_effects(truth, rng)
+            margins = _margins(truth, accuracy, seeds, effects_of_pairs, rng)
             sums = np.add.reduceat(margins > 0, starts, axis=1, dtype=float)
             keys = np.arange(truth.users, dtype=np.uint64)
-            method.append(Group(sign * sums, counts.astype(float), names, keys))
+            method.append(GroupOutcomes(sign * sums, counts.astype(float), names, keys))
             level, by_seed = truth.level(accuracy), hypot(truth.sd_seed, truth.sd_noise)
             by_pair = hypot(truth.sd_user, truth.sd_pair, truth.sd_noise)
-            values[number] += sign * np.array(
-                [norm.cdf((level + persons) / by_seed).mean(), norm.cdf((level + seeds) / by_pair).mean()]
-            )
+            over_seeds = norm.cdf((level + effects_of_pairs) / by_seed).mean()
+            over_users = norm.cdf((level + seeds) / by_pair).mean()
+            values[number] += sign * np.array([over_seeds, over_users])
     return [
-        Drawn(Crossed(tuple(range(truth.seeds)), tuple(method)), float(a), float(b))
+        SimulatedContrast(CrossedTable(tuple(range(truth.seeds)), tuple(method)), float(a), float(b))
         for method, (a, b) in zip(groups, values, strict=True)
     ]
 
 
-def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split: str = "S") -> pd.DataFrame:
-    """The same as a long table: the columns of an outcomes table, both arms on both groups' pairs.
+def outcomes(
+    truth: SimulatedStudy, rng: np.random.Generator, method: str = "dpo", split: str = "S"
+) -> pd.DataFrame:
+    """Draw an outcomes table with both arms on both groups' pairs.
 
-    An arm on the other group's pairs has that group's accuracy: what differs is the pairs, not the arms.
+    An arm on the other group's pairs has that group's accuracy: the pairs differ, not the arms.
+
+    Returns:
+        study, method, split, arm, seed, trial_id, eval_group, user_id, pair_id, source_model, score_gap,
+        margin, correct; one row per held-out pair that an arm scored.
     """
     frames = []
     for group, accuracy in (("A", truth.accuracy_a), ("B", truth.accuracy_b)):
         counts = 1 + rng.poisson(truth.pairs_per_user - 1, truth.users)
         users = np.repeat([f"{group}{user}" for user in range(truth.users)], counts)
-        effects = _persons(truth, counts, rng)
-        for arm in ("A", "B"):
-            margins = _margins(truth, accuracy, _seeds(truth, rng), effects, rng)
+        effects = _user_and_pair_effects(truth, counts, rng)
+        for arm in ARMS:
+            margins = _margins(truth, accuracy, _seed_effects(truth, rng), effects, rng)
             for seed in range(truth.seeds):
                 frames.append(
                     pd.DataFrame(
@@ -123,20 +133,20 @@ def outcomes(truth: Truth, rng: np.random.Generator, method: str = "dpo", split:
     return pd.concat(frames, ignore_index=True)
 
 
-def _persons(truth: Truth, counts: np.ndarray, rng: np.random.Generator) -> Floats:
-    """User and pair effects [pairs]: the same under every seed and arm."""
+def _user_and_pair_effects(truth: SimulatedStudy, counts: np.ndarray, rng: np.random.Generator) -> Floats:
+    """Draw user plus pair effects [pairs], which are the same under every seed and arm."""
     users = np.repeat(rng.normal(0, truth.sd_user, len(counts)), counts)
     return np.asarray(users + rng.normal(0, truth.sd_pair, len(users)))
 
 
-def _seeds(truth: Truth, rng: np.random.Generator) -> Floats:
-    """Seed effects of one arm [seeds, 1]."""
+def _seed_effects(truth: SimulatedStudy, rng: np.random.Generator) -> Floats:
+    """Draw seed effects of one arm [seeds, 1]."""
     return np.asarray(rng.normal(0, truth.sd_seed, (truth.seeds, 1)))
 
 
 def _margins(
-    truth: Truth, accuracy: float, seeds: Floats, persons: Floats, rng: np.random.Generator
+    truth: SimulatedStudy, accuracy: float, seeds: Floats, effects_of_pairs: Floats, rng: np.random.Generator
 ) -> Floats:
-    """Margins [seeds, pairs] of one arm."""
-    noise = rng.normal(0, truth.sd_noise, (truth.seeds, len(persons)))
-    return np.asarray(truth.level(accuracy) + seeds + persons + noise)
+    """Draw the margins [seeds, pairs] of one arm."""
+    noise = rng.normal(0, truth.sd_noise, (truth.seeds, len(effects_of_pairs)))
+    return np.asarray(truth.level(accuracy) + seeds + effects_of_pairs + noise)

@@ -1,7 +1,7 @@
 """Held-out outcomes summed by user: all that the estimates and the bootstrap need.
 
 A table of 3.6 million scored pairs becomes one of seeds x users. Sums of several tables may be concatenated,
-so a large ledger is read a cell at a time.
+so a large ledger is read one cell at a time.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ import pandas as pd
 from stats.errors import TableError
 from stats.names import CELL
 
-BLOCK = [*CELL, "arm", "eval_group"]  # an arm of a cell, scored on one group
-KEYS = [*BLOCK, "user_id"]
-# All that is read of one cell.
-SCORED = ["arm", "eval_group", "user_id", "pair_id", "margin", "correct"]
-COLUMNS = [*KEYS, "pair_id", "margin", "correct"]
-SUMS = [*KEYS, "pairs", "correct", "margin", "pairs_key"]
+SCORED_BLOCK = [*CELL, "arm", "eval_group"]  # an arm of a cell, scored on one group
+USER_KEY = [*SCORED_BLOCK, "user_id"]
+# The columns of one cell's outcomes that are read.
+CELL_OUTCOMES = ["arm", "eval_group", "user_id", "pair_id", "margin", "correct"]
+OUTCOME_COLUMNS = [*USER_KEY, "pair_id", "margin", "correct"]
+SUM_COLUMNS = [*USER_KEY, "pairs", "correct", "margin", "pairs_key"]
 
 
 def user_sums(outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -23,47 +23,47 @@ def user_sums(outcomes: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         outcomes: study, method, split, seed, arm, eval_group, user_id, pair_id, margin (nats, without beta),
-            correct (margin > 0); one row a held-out pair that an arm scored.
+            correct (margin > 0); one row per held-out pair that an arm scored.
 
     Returns:
         study, method, split, seed, arm, eval_group, user_id, pairs (count), correct (count), margin (sum,
         nats), pairs_key (order-free hash of the user's pair ids: equal keys are equal sets of pairs).
 
     Raises:
-        TableError: a missing column or label, a margin that is no number, a pair scored twice by an arm, or
-            `correct` that contradicts its margin.
+        TableError: A column or label is missing, a margin is not a number, an arm scored a pair twice, or
+            `correct` contradicts its margin.
     """
-    missing = [column for column in COLUMNS if column not in outcomes]
+    missing = [column for column in OUTCOME_COLUMNS if column not in outcomes]
     if missing:
-        raise TableError(f"outcomes: no column {missing[0]!r}; columns are {', '.join(COLUMNS)}")
+        raise TableError(f"outcomes: no column {missing[0]!r}; columns are {', '.join(OUTCOME_COLUMNS)}")
     if outcomes.empty:
-        return pd.DataFrame(columns=SUMS)
+        return pd.DataFrame(columns=SUM_COLUMNS)
     codes, labels = {}, {}
-    for column in [*KEYS, "pair_id"]:
+    for column in [*USER_KEY, "pair_id"]:
         codes[column], labels[column] = pd.factorize(outcomes[column])
         _refuse(outcomes, codes[column] < 0, f"has no {column}")
     margin = outcomes["margin"].to_numpy(dtype=float)
     correct = outcomes["correct"].to_numpy(dtype=float)
     _refuse(outcomes, ~np.isfinite(margin), "has no number as its margin")
     _refuse(outcomes, correct != (margin > 0), "is `correct` against its margin")
-    arm = _combine([codes[column] for column in BLOCK])
+    arm = _combine([codes[column] for column in SCORED_BLOCK])
     _refuse(outcomes, pd.Series(_combine([arm, codes["pair_id"]])).duplicated(), "scored its pair twice")
     groups, first, place = np.unique(
         _combine([arm, codes["user_id"]]), return_index=True, return_inverse=True
     )
-    table = pd.DataFrame({column: labels[column].take(codes[column][first]) for column in KEYS})
+    table = pd.DataFrame({column: labels[column].take(codes[column][first]) for column in USER_KEY})
     table["pairs"] = np.bincount(place, minlength=len(groups))
     table["correct"] = np.bincount(place, weights=correct)
     table["margin"] = np.bincount(place, weights=margin)
     hashes = pd.util.hash_array(np.asarray(labels["pair_id"], dtype=object))[codes["pair_id"]]
     keys = np.zeros(len(groups), dtype=np.uint64)
-    np.add.at(keys, place, hashes)  # wraps modulo 2^64: a sum does not care for the order
+    np.add.at(keys, place, hashes)  # wraps modulo 2^64; a sum does not depend on the order
     table["pairs_key"] = keys
     return table
 
 
 def _combine(codes: list[np.ndarray]) -> np.ndarray:
-    """Several columns of codes as one, dense so that the next combination does not overflow."""
+    """Combine columns of codes into one, dense so that the next combination does not overflow."""
     key = codes[0].astype(np.int64)
     for code in codes[1:]:
         key = pd.factorize(key * (int(code.max()) + 1) + code)[0]
@@ -74,5 +74,5 @@ def _refuse(outcomes: pd.DataFrame, bad: "np.ndarray | pd.Series[bool]", why: st
     places = np.flatnonzero(np.asarray(bad))
     if len(places):
         row = outcomes.iloc[places[0]]
-        labels = ", ".join(f"{column} {row[column]}" for column in [*KEYS, "pair_id"])
+        labels = ", ".join(f"{column} {row[column]}" for column in [*USER_KEY, "pair_id"])
         raise TableError(f"outcomes: row {labels} {why} ({len(places)} such rows)")

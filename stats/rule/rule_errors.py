@@ -1,19 +1,23 @@
-"""What the published rule says when nothing is there, by simulation."""
+"""What the published rule prints where there is no effect, by simulation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from stats.rule.changes import change
+from stats.rule.labels import Prediction
 from stats.rule.thresholds import PublishedRule
-from stats.rule.verdicts import change, verdict
+from stats.rule.verdicts import verdict
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NullDesign:
     """A study without effects: both arms of every cell have the same true accuracy, on independent pairs.
 
-    seeds, reference_seeds: of the method and of the reference; pairs: behind one accuracy.
+    seeds, reference_seeds: number of seeds of the method and of the reference.
+    pairs: number of pairs behind one accuracy.
     """
 
     seeds: int
@@ -23,32 +27,59 @@ class Nothing:
 
 
 def rule_errors(
-    nothing: Nothing, rule: PublishedRule, studies: int, rng: np.random.Generator
+    design: NullDesign, rule: PublishedRule, studies: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """How often each label is printed about one split in which there is nothing.
+    """Simulate how often each label is printed about one split in which there is no effect.
 
     Returns:
         quantity (`verdict` of a directed split, `null control`, `change` of a directed split), label, share
         of `studies` simulated splits.
     """
-    ours = _diffs(nothing, nothing.seeds, studies, rng)
-    theirs = _diffs(nothing, nothing.reference_seeds, studies, rng)
-    after = [verdict(row, "A > B", rule) for row in ours]
-    before = [verdict(row, "A > B", rule) for row in theirs]
-    found = {
+    method_diffs = _simulated_diffs(design, design.seeds, studies, rng)
+    reference_diffs = _simulated_diffs(design, design.reference_seeds, studies, rng)
+    after = [verdict(row, Prediction.A_ABOVE_B, rule) for row in method_diffs]
+    before = [verdict(row, Prediction.A_ABOVE_B, rule) for row in reference_diffs]
+    labels_by_quantity = {
         "verdict": after,
-        "null control": [verdict(row, "A = B", rule) for row in ours],
+        "null control": [verdict(row, Prediction.EQUAL, rule) for row in method_diffs],
         "change": [change(*pair) for pair in zip(before, after, strict=True)],
     }
     rows = [
         (quantity, label, count / studies)
-        for quantity, labels in found.items()
+        for quantity, labels in labels_by_quantity.items()
         for label, count in pd.Series(labels).value_counts().sort_index().items()
     ]
     return pd.DataFrame(rows, columns=["quantity", "label", "share"])
 
 
-def _diffs(nothing: Nothing, seeds: int, studies: int, rng: np.random.Generator) -> np.ndarray:
-    """Diffs [studies, seeds], percentage points."""
-    a, b = rng.binomial(nothing.pairs, nothing.accuracy, size=(2, studies, seeds))
-    return np.asarray(100 * (a - b) / nothing.pairs)
+def rule_errors_by_method(
+    seeds: Mapping[str, int],
+    reference: str,
+    pairs: int,
+    accuracy: float,
+    rule: PublishedRule,
+    studies: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Simulate `rule_errors` for every method's number of seeds.
+
+    Args:
+        seeds: method -> number of seeds; the reference must be among them.
+        pairs, accuracy: number of pairs behind one accuracy, and its typical value (share).
+
+    Returns:
+        method, seeds, quantity, label, share. The reference has no rows of `change`.
+    """
+    frames = []
+    for method, count in seeds.items():
+        table = rule_errors(NullDesign(count, seeds[reference], pairs, accuracy), rule, studies, rng)
+        table.insert(0, "method", method)
+        table.insert(1, "seeds", count)
+        frames.append(table if method != reference else table[table["quantity"] != "change"])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _simulated_diffs(design: NullDesign, seeds: int, studies: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw diffs [studies, seeds], percentage points."""
+    a, b = rng.binomial(design.pairs, design.accuracy, size=(2, studies, seeds))
+    return np.asarray(100 * (a - b) / design.pairs)

@@ -1,0 +1,209 @@
+"""Compare a study's methods with their reference: the published labels and the evidence, side by side."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from stats.comparison import CellTables, Comparison, PublishedLabels
+from stats.errors import TableError
+from stats.evidence.curves import learning_curves
+from stats.evidence.gates import gates
+from stats.evidence.held_out import HeldOutEvidence, held_out_evidence
+from stats.evidence.held_out_power import held_out_power
+from stats.evidence.options import Options
+from stats.evidence.seed_evidence import seed_evidence
+from stats.evidence.seed_power import (
+    SeedPower,
+    pooled_sd,
+    seeds_needed,
+    smallest_by_comparison,
+    smallest_by_seeds,
+)
+from stats.names import BASELINE, CELL, HELD_OUT_METRIC, SPLIT, TAIL_METRIC
+from stats.rule.changes import CHANGE_COLUMNS, changes
+from stats.rule.labels import UNLABELLED, Prediction, Verdict
+from stats.rule.published import TAIL_ACCURACY, TAIL_PAIRS, counts_in_128ths, restore
+from stats.rule.rule_errors import rule_errors_by_method
+from stats.rule.sensitivity import leave_one_out
+from stats.rule.thresholds import PUBLISHED, PublishedRule
+from stats.rule.verdicts import VERDICT_COLUMNS, check_diffs, prediction_for, verdicts
+from stats.status import STATUSES_WITH_NUMBERS, CellStatus
+
+SIMULATED_STUDIES = 2000  # studies without any effect
+
+
+def compare(
+    cells: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference: str,
+    rule: PublishedRule = PUBLISHED,
+    *,
+    sums: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
+    options: Options | None = None,
+) -> Comparison:
+    """Judge every split of every method.
+
+    Args:
+        cells: study, method, split, seed, status, error and metrics by name (fractions):
+            `diff/pref_acc_tail`, `diff/pref_acc_heldout`, and what `stats.evidence.gates` checks; baseline
+            cells have no diffs.
+        predictions: study, split, predicted.
+        reference: the method that the others are compared with.
+        sums: the result of `stats.evidence.sums.user_sums`; without it the evidence rests on seeds alone.
+        curves: study, method, split, seed, arm, step, metric, value.
+
+    Raises:
+        TableError: A table cannot be judged; the message names the row.
+    """
+    options = options or Options()
+    checked = _check_cells(cells, reference, options)
+    labelled = _verdicts(checked, predictions, rule)
+    valid = labelled[~labelled["verdict"].isin(list(UNLABELLED))]
+    diffs = checked.diffs.merge(valid[SPLIT], on=SPLIT)
+    splits = int((valid.drop_duplicates("split")["predicted"] != Prediction.EXPLORATORY).sum())
+    accuracy = options.tail_accuracy or _typical_accuracy(cells)
+    heldout = _held_out(sums, valid, reference, options)
+    return Comparison(
+        reference=reference,
+        options=options,
+        cells=checked,
+        published=PublishedLabels(
+            verdicts=labelled,
+            changes=_changes(labelled, reference),
+            sensitivity=leave_one_out(diffs, predictions, reference, rule),
+            rule_errors=_rule_errors(diffs, accuracy, reference, rule, options),
+        ),
+        tail=seed_evidence(diffs, _predicted_by_study(labelled), reference, options),
+        heldout=heldout,
+        tail_power=_tail_power(diffs, accuracy, reference, max(1, splits), options),
+        heldout_power=held_out_power(heldout.variances if heldout else None, splits, options),
+        curves=learning_curves(curves, options),
+    )
+
+
+def compare_published(
+    diffs: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference: str,
+    rule: PublishedRule = PUBLISHED,
+    options: Options | None = None,
+) -> Comparison:
+    """Judge a table of diffs for which nothing was trained here.
+
+    Args:
+        diffs: study, method, split, seed, diff_pp (percentage points, A minus B).
+        predictions: study, split, predicted.
+        reference: the method that the others are compared with.
+
+    Raises:
+        TableError: The table is empty, the reference has no diffs, or `stats.rule.verdicts` refuses a row.
+    """
+    check_diffs(diffs)
+    if reference not in set(diffs["method"]):
+        methods = ", ".join(sorted(set(diffs["method"])))
+        raise TableError(f"reference: no diffs of {reference!r}; methods: {methods or 'none'}")
+    exact = restore(diffs)
+    options = options or Options()
+    if counts_in_128ths(exact) and options.tail_pairs is None:
+        options = replace(options, tail_pairs=TAIL_PAIRS, tail_accuracy=TAIL_ACCURACY)
+    metrics = {f"diff/{TAIL_METRIC}": exact["diff_pp"] / 100}
+    cells = exact[CELL].assign(status=CellStatus.PUBLISHED, error=None, **metrics)
+    return compare(cells, predictions, reference, rule, options=options)
+
+
+def _check_cells(cells: pd.DataFrame, reference: str, options: Options) -> CellTables:
+    """Take the diffs from the cells, count the finished cells, and check each of them."""
+    planned = cells[cells["split"] != BASELINE]
+    has_numbers = planned["status"].isin(STATUSES_WITH_NUMBERS)
+    finished = planned[has_numbers]
+    diffs = finished[CELL].copy()
+    for column, metric in (("diff_pp", TAIL_METRIC), ("heldout_pp", HELD_OUT_METRIC)):
+        name = f"diff/{metric}"
+        diffs[column] = 100 * finished[name] if name in finished else np.nan
+    by_split = planned[SPLIT].assign(finished=has_numbers).groupby(SPLIT, sort=False)["finished"]
+    counts = by_split.agg(planned="size", finished="sum").reset_index()
+    return CellTables(cells, diffs.reset_index(drop=True), counts, gates(cells, reference, options))
+
+
+def _verdicts(cells: CellTables, predictions: pd.DataFrame, rule: PublishedRule) -> pd.DataFrame:
+    """Label every planned split, in the order of the plan."""
+    table = cells.counts[SPLIT].merge(verdicts(cells.diffs, predictions, rule), on=SPLIT, how="left")
+    without_diffs = table["predicted"].isna()
+    table.loc[without_diffs, "predicted"] = [
+        prediction_for(predictions, study, split)
+        for study, split in table.loc[without_diffs, ["study", "split"]].itertuples(index=False, name=None)
+    ]
+    table.loc[without_diffs, ["direction", "x_of_n"]] = "-"
+    table["n_seeds"] = table["n_seeds"].fillna(0).astype(int)
+    table["verdict"] = table["verdict"].astype(object).where(table["verdict"].notna(), None)
+    keys = pd.MultiIndex.from_frame(table[SPLIT])
+    failed = cells.gates.loc[~cells.gates["passed"].astype(bool), SPLIT].drop_duplicates()
+    incomplete = cells.counts.loc[cells.counts["finished"] < cells.counts["planned"], SPLIT]
+    table.loc[keys.isin(pd.MultiIndex.from_frame(failed)), "verdict"] = Verdict.WITHHELD
+    table.loc[keys.isin(pd.MultiIndex.from_frame(incomplete)), "verdict"] = Verdict.INCOMPLETE
+    return table[VERDICT_COLUMNS]
+
+
+def _changes(labelled: pd.DataFrame, reference: str) -> pd.DataFrame:
+    has_reference = (labelled["method"] == reference).any()
+    return changes(labelled, reference) if has_reference else pd.DataFrame(columns=CHANGE_COLUMNS)
+
+
+def _predicted_by_study(labelled: pd.DataFrame) -> dict[tuple[str, str], str]:
+    columns = labelled[["study", "split", "predicted"]]
+    return {
+        (study, split): predicted for study, split, predicted in columns.itertuples(index=False, name=None)
+    }
+
+
+def _held_out(
+    sums: pd.DataFrame | None, valid: pd.DataFrame, reference: str, options: Options
+) -> HeldOutEvidence | None:
+    if sums is None:
+        return None
+    predicted = dict(zip(valid["split"], valid["predicted"], strict=True))
+    return held_out_evidence(sums.merge(valid[SPLIT], on=SPLIT), predicted, reference, options)
+
+
+def _typical_accuracy(cells: pd.DataFrame) -> float | None:
+    """Return the mean tail accuracy of the arms (share); published cells record none."""
+    finished = cells[(cells["split"] != BASELINE) & cells["status"].isin(STATUSES_WITH_NUMBERS)]
+    names = [name for name in (f"A/{TAIL_METRIC}", f"B/{TAIL_METRIC}") if name in finished]
+    accuracies = finished[names].dropna().to_numpy(dtype=float)
+    return float(accuracies.mean()) if accuracies.size else None
+
+
+def _tail_power(
+    diffs: pd.DataFrame, accuracy: float | None, reference: str, splits: int, options: Options
+) -> SeedPower:
+    """Compute the power of the published design.
+
+    It is empty where the number of pairs behind an accuracy, or the spread of the reference's seeds, is
+    unknown.
+    """
+    seeds = diffs[diffs["method"] == reference].groupby("split").size()
+    pairs, alpha = options.tail_pairs, options.alpha
+    if pairs is None or accuracy is None or not (seeds > 1).any():
+        return SeedPower()
+    _, sd = pooled_sd(diffs, reference)
+    return SeedPower(
+        smallest_by_comparison(diffs, reference, pairs, accuracy, alpha),
+        smallest_by_seeds(sd, alpha, splits),
+        seeds_needed(diffs, reference, pairs, accuracy, options.stated_pp, alpha, splits),
+    )
+
+
+def _rule_errors(
+    diffs: pd.DataFrame, accuracy: float | None, reference: str, rule: PublishedRule, options: Options
+) -> pd.DataFrame:
+    """Simulate what the published rule prints without any effect, for every method's number of seeds."""
+    by_split = diffs.groupby(["method", "split"], sort=False).size()
+    seeds = by_split.groupby("method", sort=False).median().astype(int)
+    if options.tail_pairs is None or accuracy is None or reference not in seeds:
+        return pd.DataFrame()
+    rng = np.random.default_rng(options.seed)
+    return rule_errors_by_method(
+        dict(seeds), reference, options.tail_pairs, accuracy, rule, SIMULATED_STUDIES, rng
+    )

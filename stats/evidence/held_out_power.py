@@ -1,0 +1,150 @@
+"""What a design with held-out users could have seen: smallest diffs, and seeds and held-out pairs needed.
+
+With S seeds and U users in each group, and variances (pp^2) of `stats.evidence.held_out.variances`, a diff
+has the variance
+
+    V = seed_variance / S + user_variance / U + residual_variance / (S U)
+
+and, from the expected mean squares of `stats.evidence.anova`, Satterthwaite's degrees of freedom. Power is
+that of the two-sided t test with this V: the noncentral t distribution at diff / sqrt(V).
+"""
+
+from dataclasses import dataclass, field
+from math import ceil, sqrt
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from stats.arrays import Floats
+from stats.evidence.options import Options
+from stats.evidence.power import SEED_COUNTS, TARGET_POWER, first_enough, power, smallest_effect
+from stats.evidence.quantity import DIFF
+
+USER_LIMIT = 1_000_000  # most users of a group that are tried
+USER_COUNTS = np.unique(np.geomspace(2, USER_LIMIT, 150).astype(int))
+DESIGN_SEEDS = (2, 3, 5, 10, 20)
+DESIGN_USERS = (25, 50, 100, 200, 400, 800)
+IDENTITY = ("study", "method", "split", "quantity")
+
+
+@dataclass(frozen=True)
+class HeldOutPower:
+    """Power of held-out diffs and changes; empty without held-out variances.
+
+    detectable, needed, designs: results of `detectable`, `needed` and `smallest_by_design`.
+    """
+
+    detectable: pd.DataFrame = field(default_factory=pd.DataFrame)
+    needed: pd.DataFrame = field(default_factory=pd.DataFrame)
+    designs: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def held_out_power(variances: pd.DataFrame | None, splits: int, options: Options) -> HeldOutPower:
+    """Compute what a study's held-out design could have seen.
+
+    Args:
+        variances: see `detectable`; None without held-out outcomes.
+        splits: number of predicted splits that are tested together.
+    """
+    if variances is None or variances.empty:
+        return HeldOutPower()
+    return HeldOutPower(
+        detectable(variances, options.alpha, splits),
+        needed(variances, options.stated_pp, options.alpha),
+        smallest_by_design(variances[variances["quantity"] == DIFF], options.alpha, DESIGN_SEEDS),
+    )
+
+
+def design_variance(
+    parts: "pd.Series[float]", seeds: npt.ArrayLike, users: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return (V, degrees of freedom) of designs with `seeds` and `users` in each of two groups, broadcast."""
+    s, u = np.asarray(seeds, dtype=float), np.asarray(users, dtype=float)
+    over_seeds = (parts["seed_variance"] + parts["residual_variance"] / u) / s
+    residual = parts["residual_variance"] / (s * u)
+    over_users = parts["user_variance"] / u + residual
+    variance = over_seeds + over_users - residual
+    # Two groups, each with half of what is summed over groups.
+    squares = over_seeds**2 / (s - 1) + over_users**2 / (2 * (u - 1)) + residual**2 / (2 * (s - 1) * (u - 1))
+    return np.asarray(variance), np.asarray(variance**2 / squares)
+
+
+def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFrame:
+    """Compute the smallest diffs that each design could have seen with 80 % power.
+
+    Args:
+        variances: study, method, split, quantity, n_seeds, users (both groups), pairs (both), seed_variance,
+            user_variance, residual_variance (pp^2).
+        splits: number of splits that are tested together.
+
+    Returns:
+        study, method, split, quantity, n_seeds, pairs, seed_sd, smallest_pp (one test), smallest_adjusted_pp
+        (Bonferroni).
+    """
+    rows = []
+    for _, row in variances.iterrows():
+        variance, df = design_variance(row, row["n_seeds"], row["users"] / 2)
+        single, adjusted = (
+            smallest_effect(float(variance), float(df), level) for level in (alpha, alpha / max(1, splits))
+        )
+        identity = {name: row[name] for name in (*IDENTITY, "n_seeds", "pairs")}
+        rows.append(
+            {
+                **identity,
+                "seed_sd": sqrt(row["seed_variance"]),
+                "smallest_pp": single,
+                "smallest_adjusted_pp": adjusted,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) -> pd.DataFrame:
+    """Compute the seeds, or held-out pairs, with which a diff is seen with 80 % power.
+
+    The other number is kept as it is.
+
+    Args:
+        variances: see `detectable`. effects: diffs in percentage points.
+
+    Returns:
+        study, method, split, quantity, diff_pp, seeds (with the pairs there are), pairs (with the seeds there
+        are; of both groups). A number is infinite where up to 200 seeds, or a million users per group, are
+        not enough.
+    """
+    rows = []
+    for _, row in variances.iterrows():
+        users, pairs_per_user = row["users"] / 2, row["pairs"] / row["users"]
+        for effect in effects:
+            by_seeds = power(effect, *design_variance(row, SEED_COUNTS, users), alpha) >= TARGET_POWER
+            by_users = (
+                power(effect, *design_variance(row, row["n_seeds"], USER_COUNTS), alpha) >= TARGET_POWER
+            )
+            pairs = 2 * pairs_per_user * first_enough(USER_COUNTS, by_users)
+            rows.append(
+                {
+                    **{name: row[name] for name in IDENTITY},
+                    "diff_pp": effect,
+                    "seeds": first_enough(SEED_COUNTS, by_seeds),
+                    "pairs": ceil(pairs) if np.isfinite(pairs) else pairs,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def smallest_by_design(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:
+    """Compute the smallest diff (80 % power) by seeds and pairs, with the median variances of the splits.
+
+    Returns:
+        seeds, pairs (both groups), smallest_pp.
+    """
+    middle = variances[["seed_variance", "user_variance", "residual_variance"]].median()
+    pairs_per_user = float((variances["pairs"] / variances["users"]).median())
+    rows = []
+    for users in DESIGN_USERS:
+        for count in seeds:
+            variance, df = design_variance(middle, count, users)
+            smallest = smallest_effect(float(variance), float(df), alpha)
+            rows.append((count, round(2 * users * pairs_per_user), smallest))
+    return pd.DataFrame(rows, columns=["seeds", "pairs", "smallest_pp"])

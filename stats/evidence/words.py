@@ -1,0 +1,58 @@
+"""What an interval says about a prediction, in one word, and whether it carries a published label."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from stats.rule.labels import Change, Prediction, Verdict
+
+
+class EvidenceWord(StrEnum):
+    """What an interval says about a prediction."""
+
+    SUPPORTED = "supported"  # The interval lies on the predicted side of zero.
+    CONTRADICTED = "contradicted"  # It lies on the other side; for `A = B`, on either side.
+    PRACTICALLY_NULL = "practically null"  # It lies inside the margin around zero.
+    UNDECIDED = "undecided"  # None of these, or there is no interval.
+
+
+# Published label -> the evidence that carries it.
+CARRIED_BY: Mapping[str, frozenset[EvidenceWord]] = {
+    Verdict.MATCH: frozenset({EvidenceWord.SUPPORTED}),
+    Verdict.LEAN: frozenset({EvidenceWord.SUPPORTED}),
+    Verdict.WEAK: frozenset({EvidenceWord.SUPPORTED}),
+    Verdict.MISMATCH: frozenset({EvidenceWord.CONTRADICTED, EvidenceWord.PRACTICALLY_NULL}),
+    Verdict.OK: frozenset({EvidenceWord.PRACTICALLY_NULL}),
+    Verdict.NOT_NULL: frozenset({EvidenceWord.CONTRADICTED}),
+    Change.FIXED: frozenset({EvidenceWord.SUPPORTED}),
+    Change.IMPROVED: frozenset({EvidenceWord.SUPPORTED}),
+    Change.REGRESSED: frozenset({EvidenceWord.CONTRADICTED}),
+    Change.WEAKENED: frozenset({EvidenceWord.CONTRADICTED}),
+    Change.STABLE: frozenset({EvidenceWord.PRACTICALLY_NULL}),
+    Change.UNCHANGED: frozenset({EvidenceWord.PRACTICALLY_NULL}),
+}
+
+
+def word_for(predicted: str, interval: tuple[float, float] | None, margin: float) -> EvidenceWord:
+    """Return what a (multiplicity-adjusted) interval says about a prediction.
+
+    Inside +-margin: practically null, whatever its sign. Otherwise, entirely on the predicted side of zero:
+    supported; on the other: contradicted (for `A = B` either side contradicts). Otherwise: undecided.
+    """
+    if interval is None or predicted == Prediction.EXPLORATORY:
+        return EvidenceWord.UNDECIDED
+    low, high = interval
+    if -margin < low and high < margin:
+        return EvidenceWord.PRACTICALLY_NULL
+    if low <= 0 <= high:
+        return EvidenceWord.UNDECIDED
+    as_predicted = (predicted == Prediction.A_ABOVE_B and low > 0) or (
+        predicted == Prediction.A_BELOW_B and high < 0
+    )
+    return EvidenceWord.SUPPORTED if as_predicted else EvidenceWord.CONTRADICTED
+
+
+def carried(label: str | None, evidence: str) -> str:
+    """Return whether the evidence carries a published label: yes, no, or - if there is no label."""
+    if label is None or label not in CARRIED_BY:
+        return "-"
+    return "yes" if evidence in CARRIED_BY[label] else "no"

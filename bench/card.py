@@ -1,12 +1,12 @@
-"""What a machine with a GPU is asked once there is one: a whole cell, cells that share the card, the loop.
+"""What is measured on a machine with a GPU: a whole cell, cells that share the card, a plain loop.
 
     python -m bench.card make  [--home FOLDER]    a model of Qwen2.5-0.5B's shape, 18,000 pairs, their scores
     python -m bench.card cell  [--steps 2000]     one cell of v5b's shape: the share of its time inside steps
-    python -m bench.card share [--lanes 1 2 3] [--mps]   cells at once, and v5b's 102 arms projected
-    python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected alike
+    python -m bench.card share [--lanes 1 2 3] [--mps]   several cells at once, projected to v5b's 102 arms
+    python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected likewise
 
-Needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.run.worker`, as
-a Ray Train worker does. What a call made in --home serves the next one.
+This needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.run.worker`,
+as a Ray Train worker does. Later calls reuse what a call made in --home.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.card_job import METHODS, ROOT, chats, make_job
+from bench.card_job import CARD_METHODS, ROOT, chats, make_job
 from bench.steps import arithmetic
 from orchestrator.run.job import Job
 from orchestrator.run.mps import PIPES, Keeper
@@ -39,27 +39,30 @@ from training.memory import footprint
 from training.model import load_config
 from training.scoring import open_scored
 
-ARMS = {"dpo": 85, "wpo": 17}  # of v5b
-STEPS = 2000
-WARM_UP = 5  # steps of a cell that is not timed: imports, kernels
-TOGETHER_S = 120.0  # that lanes wait for one another
+V5B_ARMS = {"dpo": 85, "wpo": 17}
+V5B_STEPS = 2000
+WARM_UP_STEPS = 5  # of a cell that is not timed: imports, kernels
+BARRIER_TIMEOUT_S = 120.0  # how long lanes wait for one another
 
 
 @dataclass(frozen=True)
-class Timed:
-    """A cell's seconds: training steps, and all else. `peak`: bytes its process had reserved on the card."""
+class CellTime:
+    """Where the seconds of a cell went: training steps, and everything else.
+
+    peak: Bytes that its process had reserved on the card at most.
+    """
 
     steps: float
     outside: float
     peak: int
 
     def arm(self, steps: int) -> float:
-        """An arm of v5b, from a cell of two arms of so many steps."""
-        return self.outside / 2 + STEPS * self.steps / (2 * steps)
+        """Return the seconds of an arm of v5b, projected from this cell of two arms of `steps` steps each."""
+        return self.outside / 2 + V5B_STEPS * self.steps / (2 * steps)
 
 
-class Nobody:
-    """Who is told how far a cell is where nobody looks on (`orchestrator.run.job.Listener`)."""
+class SilentListener:
+    """Ignores the progress of a cell (`orchestrator.run.job.Listener`)."""
 
     def __call__(self, arm: str, step: int, total: int) -> None:
         pass
@@ -68,98 +71,104 @@ class Nobody:
         pass
 
 
-def run(job: Job) -> Timed:
+def run(job: Job) -> CellTime:
     """Run a cell as a lane does, in a folder of its own."""
     with tempfile.TemporaryDirectory() as work:
-        facts = run_trial(replace(job, work=work), Nobody()).facts
+        facts = run_trial(replace(job, store=work), SilentListener()).facts
     inside = float(facts["seconds_steps"])
     peak = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
-    return Timed(inside, float(facts["seconds_cell"]) - inside, peak)
+    return CellTime(inside, float(facts["seconds_cell"]) - inside, peak)
 
 
 def warm_up(job: Job) -> None:
-    """A short cell, whose time is not counted."""
-    short = job.trial.training.model_copy(update={"max_steps": WARM_UP})
+    """Run a short cell, whose time does not count."""
+    short = job.trial.training.model_copy(update={"max_steps": WARM_UP_STEPS})
     run(replace(job, trial=replace(job.trial, training=short)))
 
 
 def cell(job: Job, peak_tflops: float) -> pd.DataFrame:
-    """One cell alone on the card."""
+    """Measure one cell alone on the card; return one row."""
     scored, training = open_scored(job.scored), job.trial.training
     sums = arithmetic(scored, np.arange(len(scored)), job.model)
     tokens, flops = (training.batch_size * number / len(scored) for number in sums)
     warm_up(job)
-    found = run(job)
-    step = found.steps / (2 * training.max_steps)
+    time_of_cell = run(job)
+    total = time_of_cell.steps + time_of_cell.outside
+    step = time_of_cell.steps / (2 * training.max_steps)
     return pd.DataFrame(
         [
             {
                 "method": job.trial.method,
-                "cell s": f"{found.steps + found.outside:.1f}",
-                "inside steps": f"{found.steps / (found.steps + found.outside):.1%}",
+                "cell s": f"{total:.1f}",
+                "inside steps": f"{time_of_cell.steps / total:.1%}",
                 "s/step": f"{step:.4f}",
                 "tokens/s": f"{tokens / step:,.0f}",
-                "TFLOP a step": f"{flops / 1e12:.3g}",
+                "TFLOP per step": f"{flops / 1e12:.3g}",
                 "MFU": f"{mfu(flops, step, peak_tflops * 1e12):.1%}",
-                "GiB reserved": f"{found.peak / 2**30:.1f}",
+                "GiB reserved": f"{time_of_cell.peak / 2**30:.1f}",
             }
         ]
     )
 
 
 def share(jobs: dict[str, Job], lanes: Sequence[int]) -> pd.DataFrame:
-    """So many lanes at once, each with a cell of every method after another."""
+    """Measure several lanes at once, each with a cell of every method; one row per number of lanes."""
     rows = []
     steps, job = jobs["dpo"].trial.training.max_steps, jobs["dpo"]
     counted = footprint(load_config(job.model), job.trial.training, job.micro_batch, 1, job.deepspeed)
     context = multiprocessing.get_context("spawn")
     for width in lanes:
-        together = (context.Barrier(width, timeout=TOGETHER_S),)
-        with ProcessPoolExecutor(width, context, _meet, together) as pool:
+        barrier = (context.Barrier(width, timeout=BARRIER_TIMEOUT_S),)
+        with ProcessPoolExecutor(width, context, _keep_barrier, barrier) as pool:
             futures = [pool.submit(_lane, jobs) for _ in range(width)]
             try:
-                found = [future.result() for future in futures]
-            except Exception as error:  # what does not fit costs its row, not the rows before
+                times_of_lanes = [future.result() for future in futures]
+            except Exception as error:  # lanes that do not fit lose their row, not the rows before
                 print(f"{width} lanes: {type(error).__name__}: {error}", flush=True)
                 break
-        arms = {name: float(np.mean([times[name].arm(steps) for times in found])) for name in jobs}
+        peak = max(time_of_cell.peak for times in times_of_lanes for time_of_cell in times.values())
+        arms = {name: float(np.mean([times[name].arm(steps) for times in times_of_lanes])) for name in jobs}
         rows.append(
             {
                 "lanes": width,
-                **{f"s an arm, {name}": f"{seconds:.1f}" for name, seconds in arms.items()},
-                "GiB reserved": f"{max(one.peak for times in found for one in times.values()) / 2**30:.1f}",
+                **{f"s per arm, {name}": f"{seconds:.1f}" for name, seconds in arms.items()},
+                "GiB reserved": f"{peak / 2**30:.1f}",
                 "GiB counted": f"{counted.total / 2**30:.1f}",
-                "102 arms, hours": f"{sum(ARMS[name] * arms[name] for name in arms) / width / 3600:.2f}",
+                "102 arms, hours": f"{sum(V5B_ARMS[name] * arms[name] for name in arms) / width / 3600:.2f}",
             }
         )
         print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 
-def _meet(barrier: Any) -> None:
-    """Lanes' cells of a method start at once."""
-    global _together
-    _together = barrier
+def _keep_barrier(barrier: Any) -> None:
+    """Keep the barrier that lets the lanes' cells of a method start at once."""
+    global _barrier
+    _barrier = barrier
 
 
-def _lane(jobs: dict[str, Job]) -> dict[str, Timed]:
-    found: dict[str, Timed] = {}
+def _lane(jobs: dict[str, Job]) -> dict[str, CellTime]:
+    """Run the jobs one after another, each together with the other lanes; return their times by method."""
+    times: dict[str, CellTime] = {}
     try:
         for name, job in jobs.items():
-            mine = replace(job, log=job.log.with_suffix(f".{os.getpid()}.log"))
-            if not found:
-                warm_up(mine)
-            _together.wait()
-            found[name] = run(mine)
+            own_job = replace(job, log=job.log.with_suffix(f".{os.getpid()}.log"))
+            if not times:
+                warm_up(own_job)
+            _barrier.wait()
+            times[name] = run(own_job)
     except BaseException:
-        _together.abort()
+        _barrier.abort()
         raise
-    return found
+    return times
 
 
 def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFrame:
-    """The plain script, a process an arm, so many at once: every arm DPO, which is the faster one."""
-    made = chats(small).set_index("pair_id")
+    """Measure the plain script, one process per arm, several at once; one row per number of processes.
+
+    Every arm is DPO, which is the faster method.
+    """
+    pairs = chats(small).set_index("pair_id")
     groups = pd.read_parquet(job.groups)
     parts = {
         "train": groups.loc[(groups["group"] == "A") & (groups["fold"] == "train"), "pair_id"],
@@ -167,15 +176,15 @@ def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFram
     }
     for name, ids in parts.items():
         answers = {
-            side: [[{"role": "assistant", "content": text}] for text in made.loc[ids, side]]
+            side: [[{"role": "assistant", "content": text}] for text in pairs.loc[ids, side]]
             for side in ("chosen", "rejected")
         }
-        made.loc[ids].assign(**answers).to_json(home / f"{name}.jsonl", orient="records", lines=True)
+        pairs.loc[ids].assign(**answers).to_json(home / f"{name}.jsonl", orient="records", lines=True)
     steps, training = job.trial.training.max_steps, job.trial.training
 
-    def one(number: int) -> Timed:
+    def run_script(number: int) -> CellTime:
         out = home / f"loop-{number}.json"
-        words = {
+        arguments = {
             "--train": home / "train.jsonl", "--heldout": home / "heldout.jsonl", "--model": job.model.path,
             "--out": out, "--deepspeed": ROOT / "configs/deepspeed/zero2.json", "--steps": steps,
             "--max-length": training.max_length, "--learning-rate": training.learning_rate,
@@ -186,35 +195,46 @@ def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFram
         command = [sys.executable, str(ROOT / "bench/plain_run.py"), *flags]
         start = time.monotonic()
         subprocess.run(
-            [*command, *(str(word) for pair in words.items() for word in pair)], env=env, check=True
+            [*command, *(str(word) for argument in arguments.items() for word in argument)],
+            env=env,
+            check=True,
         )
         inside = json.loads(out.read_text())["seconds_steps"]
-        return Timed(2 * inside, 2 * (time.monotonic() - start - inside), 0)  # as of a cell: two arms
+        return CellTime(
+            2 * inside, 2 * (time.monotonic() - start - inside), 0
+        )  # doubled, since a cell has two arms
 
     rows = []
     for width in lanes:
         with ThreadPoolExecutor(width) as pool:
-            arm = float(np.mean([timed.arm(steps) for timed in pool.map(one, range(width))]))
-        hours = sum(ARMS.values()) * arm / width / 3600
-        rows.append({"processes": width, "s an arm": f"{arm:.1f}", "102 arms, hours": f"{hours:.2f}"})
+            arm = float(
+                np.mean([time_of_cell.arm(steps) for time_of_cell in pool.map(run_script, range(width))])
+            )
+        hours = sum(V5B_ARMS.values()) * arm / width / 3600
+        rows.append({"processes": width, "s per arm": f"{arm:.1f}", "102 arms, hours": f"{hours:.2f}"})
         print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, and print a Markdown table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("what", choices=["make", "cell", "share", "loop"])
-    flags.add_argument("--home", type=Path, default=Path(tempfile.gettempdir()) / "card")
-    flags.add_argument("--steps", type=int, help="an arm; 2000 for a cell, otherwise 100")
-    flags.add_argument("--method", choices=list(METHODS), default="dpo", help="of a cell")
-    flags.add_argument("--lanes", type=int, nargs="+", default=[1, 2, 3])
-    flags.add_argument("--mps", action="store_true", help="share under NVIDIA MPS")
-    flags.add_argument("--peak-tflops", type=float, default=989, help="bf16, dense: an H100 SXM's")
+    flags.add_argument(
+        "--home", type=Path, default=Path(tempfile.gettempdir()) / "card", help="folder for what is made"
+    )
+    flags.add_argument("--steps", type=int, help="steps per arm; default: 2000 for a cell, otherwise 100")
+    flags.add_argument("--method", choices=list(CARD_METHODS), default="dpo", help="method of a cell")
+    flags.add_argument("--lanes", type=int, nargs="+", default=[1, 2, 3], help="lanes at once")
+    flags.add_argument("--mps", action="store_true", help="share the card under NVIDIA MPS")
+    flags.add_argument(
+        "--peak-tflops", type=float, default=989, help="dense bf16 peak of the card; default: an H100 SXM's"
+    )
     flags.add_argument("--small", action="store_true", help="a model and a table for a machine without a GPU")
     args = flags.parse_args(argv)
     args.home.mkdir(parents=True, exist_ok=True)
-    steps = args.steps or (STEPS if args.what == "cell" else 100)
-    jobs = {name: make_job(args.home, args.small, name, steps) for name in METHODS}
+    steps = args.steps or (V5B_STEPS if args.what == "cell" else 100)
+    jobs = {name: make_job(args.home, args.small, name, steps) for name in CARD_METHODS}
     print(f"{hardware()}, torch {torch.__version__}")
     if args.what == "cell":
         print(table(cell(jobs[args.method], args.peak_tflops)))

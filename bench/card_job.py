@@ -1,4 +1,4 @@
-"""A cell of v5b's shape for `bench.card`, all made up: random weights, random words, random groups."""
+"""A made-up cell of v5b's shape for `bench.card`: random weights, random words, random groups."""
 
 import json
 import time
@@ -18,33 +18,33 @@ from training.scoring import score
 from training.spec import MethodSpec, ModelSpec, RandomSplit, TrainingSpec, TwinData
 
 ROOT = Path(__file__).resolve().parent.parent
-CHARACTERS = {"prompt": 200, "answer": 455}
+CHAT_CHARACTERS = {"prompt": 200, "answer": 455}
 HELD_OUT = 0.2
-METHODS = {"dpo": MethodSpec(), "wpo": MethodSpec(use_weighting=True)}
-QWEN = {
+CARD_METHODS = {"dpo": MethodSpec(), "wpo": MethodSpec(use_weighting=True)}
+QWEN_SIZES = {
     "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
     "num_key_value_heads": 2, "vocab_size": 151_936,
 }  # fmt: skip
-# Weights so large that attention decides something in a model so narrow.
-SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "initializer_range": 0.2}
+# The initial weights are so large that attention matters in a model so narrow.
+SMALL_SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "initializer_range": 0.2}
 
 
 def chats(small: bool) -> pd.DataFrame:
-    """As many pairs as PRISM has, of its lengths: 190 tokens a sequence. Fewer, shorter if `small`."""
+    """Return as many pairs as PRISM has, of its 190 tokens per sequence; fewer and shorter if `small`."""
     if small:
         return make_pairs(
-            np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHARACTERS.items()}
+            np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHAT_CHARACTERS.items()}
         )
-    return make_pairs(np.random.default_rng(0), 18_000, CHARACTERS)
+    return make_pairs(np.random.default_rng(0), 18_000, CHAT_CHARACTERS)
 
 
 def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
-    """A cell of two arms; its model, pairs, scores and groups are made in `home` where they are not there."""
+    """Return a cell of two arms; its model, scores and groups are made in `home` unless they are there."""
     training = TrainingSpec(max_steps=steps, dtype="float32" if small else "bfloat16")
     pairs = chats(small)
     model = home / "model"
     if not model.exists():
-        make_model(pairs, model, SMALL if small else QWEN, training.dtype)
+        make_model(pairs, model, SMALL_SIZES if small else QWEN_SIZES, training.dtype)
     start = time.monotonic()
     scored = score(pairs, ModelSpec(path=str(model)), TwinData(), training, home / "cache")
     if scored.computed:
@@ -62,29 +62,28 @@ def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
     )
     groups.to_parquet(home / "groups.parquet", index=False)
     split = RandomSplit(predicted="A = B")
-    trial = Trial("card", method, "S", 0, "made up", "made up", {}, split, METHODS[method], training)
-    settings = json.loads((ROOT / "configs/deepspeed/zero2.json").read_text())
-    log = home / f"{method}.log"
     return Job(
-        trial,
-        ModelFiles(str(model)),
-        scored.path,
-        home / "groups.parquet",
-        "",
-        log,
-        training.batch_size,
-        settings,
-        Shape(),
-        500,
+        trial=Trial("card", method, "S", 0, "made up", "made up", {}, split, CARD_METHODS[method], training),
+        model=ModelFiles(str(model)),
+        scored=scored.path,
+        groups=home / "groups.parquet",
+        store="",
+        log=home / f"{method}.log",
+        micro_batch=training.batch_size,
+        deepspeed=json.loads((ROOT / "configs/deepspeed/zero2.json").read_text()),
+        shape=Shape(),
+        checkpoint_every=500,
     )
 
 
 def make_model(pairs: pd.DataFrame, out: Path, sizes: dict[str, float], dtype: str) -> None:
-    """Random weights and a tokenizer of the pairs' own words, as a folder that transformers loads."""
+    """Save random weights and a tokenizer of the pairs' own words as a folder that transformers loads."""
     from transformers import Qwen2ForCausalLM
 
-    talks = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs[:800].itertuples()]
-    tokenizer = tiny.train_tokenizer(talks)
+    conversations = [
+        [*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs[:800].itertuples()
+    ]
+    tokenizer = tiny.train_tokenizer(conversations)
     config = tiny.configuration(tokenizer)
     config.update(sizes)
     config.layer_types = ["full_attention"] * config.num_hidden_layers

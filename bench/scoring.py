@@ -1,8 +1,9 @@
-"""Seconds to score every pair of a twin of PRISM's size once, on a cluster here, and to find it done.
+"""Seconds to score every pair of a twin of PRISM's size on a local cluster, and to find the scores again.
 
     python -m bench.scoring [--users 1500] [--model tiny]
 
-Prints a Markdown row: pairs, seconds to build or load nothing but the scores, pairs/s, and the warm answer.
+Prints a Markdown row: pairs, cores, seconds of the scoring pass alone, pairs/s, and seconds of the second
+call, which finds the scores in the cache.
 """
 
 import argparse
@@ -14,39 +15,40 @@ from pathlib import Path
 import pandas as pd
 import ray
 
-from orchestrator.plan.tables import tables
+from orchestrator.plan.tables import load_tables
 from orchestrator.record.places import Places
 from orchestrator.run.cluster import cluster
 from orchestrator.run.jobs import score
 from orchestrator.study.files import CONFIGS, load
 from stats.page.markdown import table
 from training import model as models
-from training.scoring import Shard, score_shard
+from training.shards import Shard, score_shard
 
 
 def on_tasks(shards: Sequence[Shard]) -> None:
-    """Each part in a Ray task, as many at once as there are cores."""
+    """Score each shard in a Ray task, as many at once as there are cores."""
     ray.get([ray.remote(score_shard).remote(shard) for shard in shards])
 
 
 def main() -> None:
+    """Score twice and print the row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=1500)
-    parser.add_argument("--model", default="tiny")
-    parser.add_argument("--max-length", type=int, default=256)
+    parser.add_argument("--users", type=int, default=1500, help="people of the twin")
+    parser.add_argument("--model", default="tiny", help="model.path of the study")
+    parser.add_argument("--max-length", type=int, default=256, help="tokens per sequence")
     args = parser.parse_args()
     overrides = [
         f"data.users={args.users}", f"model.path={args.model}", f"training.max_length={args.max_length}",
     ]  # fmt: skip
     study = load(CONFIGS / "demo.yaml", overrides)
     with tempfile.TemporaryDirectory() as root, cluster():
-        here = Places(study.study, Path(root))
-        data = tables(study)
-        models.resolve(study.model, study.data, here.cache)  # the tiny model is built: no part of scoring
+        places = Places(study.study, Path(root))
+        data = load_tables(study)
+        models.resolve_model(study.model, study.data, places.cache)  # building the tiny model does not count
         seconds = []
         for _ in ("cold", "warm"):
             start = time.monotonic()
-            score(study, data, here, on_tasks)
+            score(study, data, places, on_tasks)
             seconds.append(time.monotonic() - start)
         cold, warm = seconds
         pairs = len(data.corpus.pairs)

@@ -1,10 +1,11 @@
-"""Seconds a training step: DPO, WPO and length-grouped batches against a stock TRL script with its reference.
+"""Seconds per training step: DPO, WPO and length-grouped batches against a stock TRL script.
 
-Made-up chats of PRISM's lengths (prompts of 70 characters on average, answers of 565, log-normal), the same
-pairs for all; the variants take turns. A variant's time in a round is the mean over its steps after the
-first, on the wall and, for a CPU that others use, too, in processor seconds. Prints medians over rounds, and
-medians of the rounds' ratios with their range. In bfloat16 ours run under DeepSpeed's ZeRO-2, as cells do,
-whose weights are bfloat16, too; a stock script keeps float32 weights and casts as it computes.
+All variants train on the same made-up chats of PRISM's lengths (prompts of 70 characters on average,
+answers of 565, log-normal), and take turns; the stock script keeps a live reference model. The time of a
+variant in a round is the mean over its steps after the first: wall time and, for a CPU that others use as
+well, processor time. The tables show medians over rounds, and medians of the rounds' ratios with their
+range. In bfloat16, our variants run under DeepSpeed's ZeRO-2 as cells do, with bfloat16 weights; a stock
+script keeps float32 weights and casts as it computes.
 
     python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5] [--peak-tflops 989]
 """
@@ -26,8 +27,9 @@ from trl import DPOConfig, DPOTrainer
 
 from stats.page.markdown import table
 from training import tiny
-from training.arm import train_arm
-from training.batches import Rows, data_order, sequence_lengths
+from training.arm import ArmTask, Execution, train_arm
+from training.arrays import IntArray
+from training.batches import data_order, sequence_lengths
 from training.flops import mfu, step_flops
 from training.isolation import isolated
 from training.model import ModelFiles, load_model, load_tokenizer
@@ -35,16 +37,16 @@ from training.scoring import open_scored, score
 from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
 
 ZERO2 = Path(__file__).resolve().parent.parent / "configs/deepspeed/zero2.json"
-PAIRS = 800
-CHARACTERS = {"prompt": 70, "answer": 565}
+PAIR_COUNT = 800
+MEAN_CHARACTERS = {"prompt": 70, "answer": 565}
 WPO = MethodSpec(use_weighting=True)
 STOCK = "stock TRL, live reference"
 
 
 def make_pairs(
-    rng: np.random.Generator, count: int = PAIRS, characters: dict[str, int] = CHARACTERS
+    rng: np.random.Generator, count: int = PAIR_COUNT, characters: dict[str, int] = MEAN_CHARACTERS
 ) -> pd.DataFrame:
-    """Pairs of random words with so many characters on average: columns pair_id, prompt, chosen, rejected."""
+    """Return pairs of random words (pair_id, prompt, chosen, rejected) with so many characters on average."""
     letters = np.array(list("etaoinshrdlu"))
     words = np.array(["".join(rng.choice(letters, size=rng.integers(2, 9))) for _ in range(400)])
 
@@ -62,29 +64,31 @@ def make_pairs(
     )
 
 
-class Clock(TrainerCallback):
-    """Seconds a step: wall and processor time from the end of the first step to the end of the last."""
+class StepClock(TrainerCallback):
+    """Takes wall and processor time from the end of the first step to the end of the last."""
 
     def __init__(self) -> None:
-        self.at: list[tuple[float, float]] = []
+        self.times: list[tuple[float, float]] = []
 
     def on_step_end(self, *args: object, **kwargs: object) -> None:
         self.tick()
 
     def tick(self, *_: object) -> None:
+        """Note that a step has ended."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.at.append((time.monotonic(), time.process_time()))
+        self.times.append((time.monotonic(), time.process_time()))
 
     @property
     def step(self) -> tuple[float, float]:
-        (wall, cpu), (last_wall, last_cpu) = self.at[0], self.at[-1]
-        steps = len(self.at) - 1
+        """Wall and processor seconds per step."""
+        (wall, cpu), (last_wall, last_cpu) = self.times[0], self.times[-1]
+        steps = len(self.times) - 1
         return (last_wall - wall) / steps, (last_cpu - cpu) / steps
 
 
-def stock(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec, clock: Clock) -> None:
-    """A stock TRL script on `pairs` in their order: chats, a live reference model, no checkpointing."""
+def stock(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec, clock: StepClock) -> None:
+    """Run a stock TRL script on `pairs` in their order: chats, a live reference model, no checkpointing."""
     rows = [
         {"prompt": row.prompt}
         | {side: [{"role": "assistant", "content": getattr(row, side)}] for side in ("chosen", "rejected")}
@@ -117,16 +121,18 @@ def stock(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec, clock:
 
 
 def main() -> None:
-    """Run the variants in turns and print a table."""
+    """Run the variants in turns and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", help="a model folder; default: the tiny model")
+    parser.add_argument("--model", help="model folder; default: the tiny model")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20, help="steps per variant and round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--max-length", type=int, default=1024)
-    parser.add_argument("--peak-tflops", type=float, help="of the hardware at the dtype, for a column of MFU")
+    parser.add_argument(
+        "--peak-tflops", type=float, help="the hardware's peak at this dtype, for a column of MFU"
+    )
     options = parser.parse_args()
     training = TrainingSpec(
         max_steps=options.steps, max_length=options.max_length, dtype=options.dtype, logging_steps=10
@@ -143,15 +149,13 @@ def main() -> None:
         tokens, flops = arithmetic(scored, order[training.batch_size :], files)
         same = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
 
-        def ours(method: MethodSpec, how: TrainingSpec, clock: Clock) -> None:
+        def ours(method: MethodSpec, how: TrainingSpec, clock: StepClock) -> None:
             zero2 = json.loads(ZERO2.read_text()) if how.dtype == "bfloat16" else None
-            train_arm(
-                scored, rows, files, method, how, 0,
-                name="bench", micro_batch=how.batch_size, deepspeed=zero2, on_step=clock.tick,
-            )  # fmt: skip
+            task = ArmTask("bench", files, method, how, 0, rows)
+            train_arm(task, scored, Execution(how.batch_size, zero2), on_step=clock.tick)
 
         greedy = WPO.model_copy(update={"wpo_alignment": "greedy"})
-        variants: dict[str, Callable[[Clock], None]] = {
+        variants: dict[str, Callable[[StepClock], None]] = {
             STOCK: lambda clock: stock(same, files, training, clock),
             "dpo": lambda clock: ours(MethodSpec(), training, clock),
             "wpo": lambda clock: ours(WPO, training, clock),
@@ -160,18 +164,18 @@ def main() -> None:
         }
         seconds: list[dict[str, tuple[float, float]]] = []
         for _ in range(options.rounds + 1):
-            found = {}
+            seconds_of_round = {}
             for name, run in variants.items():
-                clock = Clock()
+                clock = StepClock()
                 run(clock)
-                found[name] = clock.step
-            seconds.append(found)
+                seconds_of_round[name] = clock.step
+            seconds.append(seconds_of_round)
     timed = training.max_steps - 1
     write(seconds[1:], tokens / timed, flops / timed, options.peak_tflops)  # the first round warms up
 
 
-def arithmetic(scored: Dataset, order: Rows, files: ModelFiles) -> tuple[int, int]:
-    """Tokens of these pairs' sequences, none of it padding, and the operations of training on them."""
+def arithmetic(scored: Dataset, order: IntArray, files: ModelFiles) -> tuple[int, int]:
+    """Return the tokens of these pairs' sequences without padding, and the operations of training on them."""
     rows = scored.select(order)[:]
     answers = np.array([rows["chosen_tokens"], rows["rejected_tokens"]])
     lengths = (answers + np.array(rows["prompt_tokens"])).ravel()
@@ -182,16 +186,16 @@ def arithmetic(scored: Dataset, order: Rows, files: ModelFiles) -> tuple[int, in
 def write(
     rounds: list[dict[str, tuple[float, float]]], tokens: float, flops: float, peak_tflops: float | None
 ) -> None:
-    """A Markdown table for each clock; `tokens` and `flops` of a step."""
+    """Print a Markdown table for each clock; `tokens` and `flops` are per step."""
     for place, clock in enumerate(("wall", "processor")):
         lines = []
         for name in rounds[0]:
-            seconds = statistics.median(found[name][place] for found in rounds)
+            seconds = statistics.median(one_round[name][place] for one_round in rounds)
             line = {f"{clock} s/step": f"{seconds:.4f}", "tokens/s": f"{tokens / seconds:,.0f}"}
             if peak_tflops:
                 line["MFU"] = f"{mfu(flops, seconds, peak_tflops * 1e12):.1%}"
             for other in (STOCK, "dpo"):
-                ratios = [found[name][place] / found[other][place] for found in rounds]
+                ratios = [one_round[name][place] / one_round[other][place] for one_round in rounds]
                 middle = statistics.median(ratios)
                 line[f"of {other}"] = f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             lines.append({"variant": name, **line})
@@ -199,8 +203,8 @@ def write(
 
 
 def _tiny(pairs: pd.DataFrame, cache: Path) -> Path:
-    talks = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs.itertuples()]
-    return tiny.build(talks, cache / "tiny", seed=0)
+    chats = [[*row.prompt, {"role": "assistant", "content": row.chosen}] for row in pairs.itertuples()]
+    return tiny.build(chats, cache / "tiny", seed=0)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import card_check
-from bench.card import STEPS, Timed, cell
+from bench.card import V5B_STEPS, CellTime, cell
 from bench.card_job import make_job
 from training import packed_row
 
@@ -34,4 +34,4 @@ def test_the_check_of_packed_rows_passes_what_is_right_and_no_other(
 
 def test_an_arm_is_half_a_cell_at_full_length() -> None:
     """100 s of a cell of two arms of 50 steps: a second a step, 2,000 s an arm, and half of what is left."""
-    assert Timed(steps=100.0, outside=12.0, peak=0).arm(50) == STEPS + 6
+    assert CellTime(steps=100.0, outside=12.0, peak=0).arm(50) == V5B_STEPS + 6

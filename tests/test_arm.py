@@ -176,6 +176,11 @@ def test_an_arm_asked_to_stop_saves_itself_at_that_step(arm, tmp_path):
     assert_same_arm(arm(WPO, checkpoints=Checkpoints(store, None)), whole)
 
 
+def test_an_arm_asked_to_stop_at_its_last_step_ends_as_a_whole_one(arm, tmp_path):
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 4)
+    assert_same_arm(arm(WPO, checkpoints=checkpoints, on_step=lambda step, total: step == total), arm(WPO))
+
+
 def test_a_store_that_is_full_costs_the_arm_its_checkpoints_only(arm, tmp_path, monkeypatch):
     whole = arm(WPO)
 
@@ -192,7 +197,7 @@ def test_memory_that_is_too_small_is_an_error_of_its_own(arm, monkeypatch):
     def too_large(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(PairTrainer, "_compute_loss", too_large)
+    monkeypatch.setattr(PairTrainer, "compute_loss", too_large)
     with pytest.raises(OutOfMemory, match="a micro-batch of 4 does not fit: CUDA out of memory"):
         arm()
 

@@ -6,12 +6,14 @@ an output before TRL reads it, and the recorder keeps values that the loss has c
 Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected), T positions.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import TrainerCallback
 from trl import DPOTrainer
 
 from training import packed
@@ -47,7 +49,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         checkpoints: Checkpoints | None = None,
         **trl: Any,
     ) -> None:
-        self.method, self.name, self.checkpoints = method, name, checkpoints
+        self.method = method
         self.notes: list[str] = []
         super().__init__(**trl)
         self.recorder = CurveRecorder(
@@ -59,6 +61,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             name=name,
         )
         self.add_callback(self.recorder)
+        self.add_callback(_CheckpointKeeper(self.recorder, checkpoints, self.notes, name))
         self._packs = packed.fits(self.model)
         if method.use_weighting and method.wpo_alignment == "greedy":
             refuse_scaled_logits(self.model)
@@ -73,7 +76,14 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
         self._hidden = output.last_hidden_state.detach()  # [B, T, H]; packed: [1, M, H] of answer tokens
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """TRL's loss; what it computes on the way goes to the recorder."""
         observed: dict[str, Tensor] = {}
 
         def observing(**kwargs: Any) -> Any:
@@ -85,7 +95,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             return output
 
         with unlogged(self):
-            result = super()._compute_loss(observing, inputs, return_outputs)
+            result = super().compute_loss(observing, inputs, return_outputs, num_items_in_batch)
         if self.model.training:
             self.recorder.observe((result[0] if return_outputs else result).detach(), **observed)
         return result
@@ -134,15 +144,31 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         if not self.is_deepspeed_enabled:
             super().save_model(output_dir, _internal_call)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        step = self.state.global_step
-        if step == self.state.max_steps:
-            return  # the Trainer would save the last step, too, but a whole arm is kept as its outcomes
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write none; TRL would write one with every checkpoint."""
+
+
+@dataclass
+class _CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
+    """Puts what the Trainer has saved into `checkpoints`, and keeps it from saving the last step: a whole arm
+    is kept as its outcomes. It holds no trainer, since a cycle would keep that in memory after the arm's end.
+    """
+
+    recorder: CurveRecorder
+    checkpoints: Checkpoints | None
+    notes: list[str]
+    name: str
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == state.max_steps:
+            control.should_save = False
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         assert self.checkpoints is not None
         self.recorder.refuse_lost()
-        super(DPOTrainer, self)._save_checkpoint(model, trial)  # without TRL's model card
-        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{step}"
-        self.recorder.save(folder, self.args.process_index)
+        step = state.global_step
+        folder = Path(args.output_dir) / f"checkpoint-{step}"
+        self.recorder.save(folder, args.process_index)
         try:
             self.checkpoints.save(folder, step)
         except OSError as error:  # a full disk costs the arm what a retry would redo, not the arm

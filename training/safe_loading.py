@@ -1,11 +1,14 @@
 """Reading DeepSpeed's saved states without running what a file may hold."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+
+WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch; it overrules what a caller of torch.load says
 
 
 @contextlib.contextmanager
@@ -18,7 +21,6 @@ def nothing_unpickled() -> Iterator[None]:
     Raises:
         pickle.UnpicklingError: A file holds something else.
     """
-    from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
     from deepspeed.runtime.fp16.loss_scaler import LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
@@ -33,14 +35,13 @@ def nothing_unpickled() -> Iterator[None]:
     # Everything that the states hold beside tensors and numbers. Python 3.11.2, Debian 12's, pickles an
     # enum's member as getattr(class, name).
     plain_values = [LossScaler, ZeroStageEnum, fragment_address, (enum_member, "builtins.getattr")]
-    original_load = TorchCheckpointEngine.load
-
-    def load(_: TorchCheckpointEngine, path: str, map_location: Any = None) -> Any:
-        with torch.serialization.safe_globals(plain_values):
-            return torch.load(path, map_location=map_location, weights_only=True)
-
-    TorchCheckpointEngine.load = load
+    before = os.environ.get(WEIGHTS_ONLY)
+    os.environ[WEIGHTS_ONLY] = "1"
     try:
-        yield
+        with torch.serialization.safe_globals(plain_values):
+            yield
     finally:
-        TorchCheckpointEngine.load = original_load
+        if before is None:
+            os.environ.pop(WEIGHTS_ONLY, None)
+        else:
+            os.environ[WEIGHTS_ONLY] = before

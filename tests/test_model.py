@@ -1,12 +1,14 @@
 """The model of a study: refused early if it cannot be loaded, identified by content, built once."""
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from training import tiny
 from training.errors import StudyError
-from training.model import ModelFiles, check, fingerprint, load_model, load_tokenizer
+from training.model import ModelFiles, check, fingerprint, load_model, load_tokenizer, resolve_model
 from training.spec import ModelSpec, TwinData
 
 
@@ -97,3 +99,52 @@ def test_the_tiny_model_is_reproducible_and_learns_its_text(pairs, tmp_path, mon
     with torch.no_grad():
         loss = model(input_ids=ids, labels=ids).loss.item()
     assert loss < 0.7 * torch.tensor(float(len(tokenizer))).log()  # far from uniform over the vocabulary
+
+
+def test_a_gguf_file_is_unpacked_into_a_model_that_can_be_tuned(tmp_path):
+    file = tmp_path / "model.gguf"
+    norm = _write_gguf(file)
+    files = resolve_model(ModelSpec(path=str(file)), TwinData(), tmp_path / "cache")
+    assert files.gguf_file is None
+    model = load_model(files, "float32")
+    assert not getattr(model, "is_quantized", False)
+    assert not hasattr(model.config, "quantization_config")
+    assert model.get_parameter("model.norm.weight").detach().numpy() == pytest.approx(norm)
+    assert load_tokenizer(files).chat_template
+
+
+def _write_gguf(path):
+    """A Llama with one layer and random weights; returns those of its last norm."""
+    hidden, inside, rng = 32, 64, np.random.default_rng(0)
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(inside)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(hidden // 2)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * len(tokens))
+    writer.add_token_types([2, 3, 3] + [6] * 256)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_chat_template("{{ messages[0]['content'] }}")
+    vocabulary = (len(tokens), hidden)
+    matrices = {"token_embd": vocabulary, "output": vocabulary, "blk.0.ffn_down": (hidden, inside)}
+    matrices |= dict.fromkeys(("blk.0.ffn_gate", "blk.0.ffn_up"), (inside, hidden))
+    matrices |= {f"blk.0.attn_{name}": (hidden, hidden) for name in ("q", "k", "v", "output")}
+    for name, shape in matrices.items():
+        writer.add_tensor(f"{name}.weight", rng.normal(size=shape).astype(np.float16))
+    norms = {name: rng.normal(size=hidden).astype(np.float32) for name in ("attn", "ffn", "output")}
+    for name, place in (("attn", "blk.0.attn_norm"), ("ffn", "blk.0.ffn_norm"), ("output", "output_norm")):
+        writer.add_tensor(f"{place}.weight", norms[name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return norms["output"]

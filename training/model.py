@@ -121,18 +121,12 @@ def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles
 
 
 def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
-    """Return a GGUF file as safetensors, which `folder` keeps.
-
-    Unpacking takes long, and a model that is read directly from GGUF counts as quantised, which transformers'
-    Trainer refuses to tune.
-    """
+    """Return a GGUF file as safetensors, which `folder` keeps, since unpacking takes long."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             original = ModelFiles(str(gguf.resolve().parent), gguf_file=gguf.name)
             model, tokenizer = load_model(original, "float32"), load_tokenizer(original)
-            model.hf_quantizer, model.is_quantized = None, False
-            del model.config.quantization_config
             unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
             model.save_pretrained(unfinished)
             tokenizer.save_pretrained(unfinished)
@@ -175,12 +169,14 @@ def load_config(files: ModelFiles) -> Any:
 def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
     """Load the model to the CPU, in evaluation mode, with weights of `dtype` ("float32" or "bfloat16")."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    # Otherwise a model from GGUF counts as quantised, and transformers' Trainer refuses to tune it.
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
     return AutoModelForCausalLM.from_pretrained(
-        files.path, dtype=getattr(torch, dtype), use_safetensors=True, **_options(files)
+        files.path, dtype=getattr(torch, dtype), use_safetensors=True, **unpacked, **_options(files)
     )
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 from stats.page import html
 
 
-class Seen(HTMLParser):
+class PageReader(HTMLParser):
+    """Collects the text of a page, and the addresses that it refers to."""
+
     def __init__(self) -> None:
         super().__init__()
         self.text: list[str] = []
-        self.sources: list[str] = []
+        self.addresses: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.sources += [str(value) for name, value in attrs if name in ("src", "href")]
+        self.addresses += [str(value) for name, value in attrs if name in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
         self.text.append(data.strip())
@@ -30,10 +32,10 @@ def test_tables_and_figures_are_inside_and_nothing_is_fetched(tmp_path: Path) ->
     path = html.write(page, "study <x>")
     (tmp_path / "forest.png").unlink()
     text = path.read_text(encoding="utf-8")
-    seen = Seen()
-    seen.feed(text)
-    assert {"A < B & more", "split", "S1", "+1.5", "study <x>"} <= set(seen.text)
-    assert "tags" not in "".join(seen.text)
-    assert len(seen.sources) == 1
-    assert seen.sources[0].startswith("data:image/png;base64,")
+    reader = PageReader()
+    reader.feed(text)
+    assert {"A < B & more", "split", "S1", "+1.5", "study <x>"} <= set(reader.text)
+    assert "tags" not in "".join(reader.text)
+    assert len(reader.addresses) == 1
+    assert reader.addresses[0].startswith("data:image/png;base64,")
     assert not re.search(r"https?://", text)

@@ -13,32 +13,34 @@ from matplotlib.ft2font import FT2Font
 
 from orchestrator import groups
 from orchestrator import report as command
-from stats.evidence.sequential import Looks, decide
+from stats.evidence.looks import Looks
+from stats.evidence.sequential import decide
 from stats.evidence.sums import user_sums
 from stats.page import fonts, report, weight_report
 from stats.page.korean import KOREAN, WITH_NUMBERS
 from stats.page.page import FIGURE_TITLES
 from stats.page.published_report import published_report
 from stats.rule.published import read
-from tests.test_report import compared, study
+from tests.finished_study import StudyTables, finished_comparison, finished_tables
+from tests.test_report import PUBLISHED_FILES
 from tests.test_weights import planted
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [*(ROOT / "stats").rglob("*.py"), *(ROOT / "orchestrator" / "record").glob("*.py")]
-REFERENCE = ROOT / "configs" / "reference"
+SAYING_FILES = [*(ROOT / "stats").rglob("*.py"), *(ROOT / "orchestrator" / "record").glob("*.py")]
 # Terms that the study's author writes in English, units, and names.
-ENGLISH = """accuracy arm ANOVA batch baseline check diff dpo exploratory geometry held Holm implicit log loss
-    margin method nats null optimizer orchestrator out pair pigeonhole published python reward Satterthwaite
-    seed split step steps test TOST token tokens pairs wpo weight weights mean min cross train"""
-LABELS = """MATCH MISMATCH LEAN WEAK OK NOT NULL FIXED IMPROVED STABLE UNCHANGED REGRESSED WEAKENED INCOMPLETE
-    WITHHELD"""
-KNOWN = {word.lower() for word in f"{ENGLISH} {LABELS}".split()}
+ENGLISH_TERMS = """accuracy arm ANOVA batch baseline check cross diff dpo exploratory geometry held Holm
+    implicit log loss margin mean method min nats null optimizer orchestrator out pair pairs pigeonhole
+    published python reward Satterthwaite seed split step steps test token tokens TOST train weight
+    weights wpo"""
+PUBLISHED_LABELS = """MATCH MISMATCH LEAN WEAK OK NOT NULL FIXED IMPROVED STABLE UNCHANGED REGRESSED WEAKENED
+    INCOMPLETE WITHHELD"""
+KNOWN_WORDS = {word.lower() for word in f"{ENGLISH_TERMS} {PUBLISHED_LABELS}".split()}
 
 
-def said() -> set[str]:
-    """Every text that the sources say: the first argument of `say(...)`, and of `say.plural` as its key."""
+def texts_said() -> set[str]:
+    """Return every text that the sources say: first arguments of `say(...)`, and the keys of `say.plural`."""
     texts = set(FIGURE_TITLES.values())
-    for path in SOURCES:
+    for path in SAYING_FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -54,22 +56,22 @@ def said() -> set[str]:
     return texts
 
 
-def places(text: str) -> set[str]:
+def named_places(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 def test_every_text_has_an_entry_with_the_same_named_places() -> None:
-    missing = sorted(said() - set(KOREAN))
+    missing = sorted(texts_said() - set(KOREAN))
     assert not missing
     for english, korean in (KOREAN | WITH_NUMBERS).items():
-        assert places(english) == places(korean), english
+        assert named_places(english) == named_places(korean), english
 
 
-def test_no_entry_is_left_of_a_text_that_is_gone() -> None:
-    """Words of tables stand in the sources as a text, a name, or a text with something put in."""
-    texts = {text for text in said() if text.startswith("{number} ")}
+def test_every_entry_belongs_to_a_text_of_the_sources() -> None:
+    """The sources hold a word of a table as a text, as a keyword, or as a text with places to fill."""
+    texts = {text for text in texts_said() if text.startswith("{number} ")}
     notes = [ROOT / "orchestrator" / name for name in ("record/ledger.py", "plan/adaptive.py")]
-    for path in [*SOURCES, *(ROOT / "training" / "data").glob("*.py"), *notes]:
+    for path in [*SAYING_FILES, *(ROOT / "training" / "data").glob("*.py"), *notes]:
         if path.parent.name == "korean":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -84,32 +86,32 @@ def test_no_entry_is_left_of_a_text_that_is_gone() -> None:
 
 
 def foreign(page: Path, names: set[str]) -> set[str]:
-    """English words below a page's front matter that are neither terms, labels, names nor code."""
+    """Return the English words below a page's front matter that are not terms, labels, names or code."""
     body = page.read_text(encoding="utf-8").split("\n---\n", 1)[-1]
     text = re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", body)
-    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in KNOWN | names}
+    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in KNOWN_WORDS | names}
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole report of a study with outcomes, curves, weights, another version, a cell that failed, and
-    verdicts settled seed by seed."""
-    cells, *tables = study()
-    wpo = cells["method"] == "wpo"
-    for arm in "AB":
-        cells.loc[wpo, [f"{arm}/weight_{x}" for x in ("mean", "min", "capped_share")]] = [0.2, 0.05, 0.01]
+    """A report with every section: outcomes, curves, weights, another version, a failed cell, a cell that
+    does not pass a gate, and verdicts settled seed by seed."""
+    cells, outcomes, curves = finished_tables()
     cells.loc[cells.index[-1], ["status", "error"]] = ["failed", "XYZ"]
-    cells.loc[wpo & (cells["split"] == "S2") & (cells["seed"] == 0), "A/margin_tail"] = 0.0
-    comparison = compared(cells, *tables)
+    unmoved = (cells["method"] == "wpo") & (cells["split"] == "S2") & (cells["seed"] == 0)
+    cells.loc[unmoved, "A/margin_tail"] = 0.0
+    comparison = StudyTables(cells, outcomes, curves).compare()
     out = tmp_path_factory.mktemp("korean")
     looks = Looks(2, 4)
     predicted = {"S1": "A > B", "S2": "A = B", "S3": "exploratory"}
-    decided = decide(user_sums(tables[0]), predicted, looks, {"dpo": range(4), "wpo": range(4)})
+    decided = decide(user_sums(outcomes), predicted, looks, {"dpo": range(4), "wpo": range(4)})
     decided.loc[decided.index[:2], ["state", "note"]] = [
         ["undecided", "at the most seeds, 4"],
         ["open", "its cell of seed 3 failed"],
     ]
-    return report.write(comparison, {"study": "s"}, True, out, comparison.published.verdicts, "ko", (decided, looks))
+    return report.write(
+        comparison, {"study": "s"}, True, out, comparison.published.verdicts, "ko", (decided, looks)
+    )
 
 
 def test_a_whole_report_is_korean(page: Path) -> None:
@@ -121,8 +123,8 @@ def test_a_whole_report_is_korean(page: Path) -> None:
 
 
 def test_the_published_report_is_korean_and_says_the_same_numbers(tmp_path: Path) -> None:
-    files = [read(REFERENCE / name) for name in ("v5b_diffs.csv", "v5b_predictions.csv")]
-    other = read(REFERENCE / "v5_verdicts.csv")
+    files = [read(PUBLISHED_FILES / name) for name in ("v5b_diffs.csv", "v5b_predictions.csv")]
+    other = read(PUBLISHED_FILES / "v5_verdicts.csv")
     korean, english = (
         published_report(*files, "dpo", tmp_path / language, other=other, language=language)
         for language in ("ko", "en")
@@ -173,18 +175,17 @@ def test_without_a_korean_font_figures_are_english_and_a_warning_names_the_packa
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fonts, "KOREAN_FONTS", ("no such font",))
-    tables = study(seeds=2)
     with caplog.at_level(logging.WARNING):
-        report.write(compared(*tables), {"study": "s"}, False, tmp_path / "ko", language="ko")
+        report.write(finished_comparison(), {"study": "s"}, False, tmp_path / "ko", language="ko")
     assert "fonts-nanum" in caplog.text
-    report.write(compared(*tables), {"study": "s"}, False, tmp_path / "en")
+    report.write(finished_comparison(), {"study": "s"}, False, tmp_path / "en")
     for figure in (tmp_path / "en").glob("*.png"):
         assert figure.read_bytes() == (tmp_path / "ko" / figure.name).read_bytes(), figure.name
 
 
 def test_the_font_of_korean_figures_has_every_letter() -> None:
     """`make services` installs fonts-nanum; where that cannot be, figures are English."""
-    families = fonts.fonts("ko")
+    families = fonts.font_families("ko")
     if families is None:
         pytest.skip("no Korean font is installed: make services, or apt-get install fonts-nanum")
     letters = set("".join([*KOREAN.values(), *WITH_NUMBERS.values()])) - set("\n")

@@ -1,8 +1,8 @@
 """A study of fake cells, which run through the real schedule, lanes and record.
 
-A fake cell trains two arms of ARM_STEPS steps each. Its numbers are a chain of hashes, so that a step that is
-left out, doubled or taken from another cell shows in its outcomes. It saves itself in its store, as a real
-cell does, and writes every step that it makes into a journal.
+A fake cell trains two arms of FAKE_ARM_STEPS steps each. Its numbers are a chain of hashes, so that a step
+that is left out, doubled or taken from another cell shows in its outcomes. It saves itself in its store, as a
+real cell does, and writes every step that it makes into a journal.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from training.errors import Preempted
 from training.model import ModelFiles
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
-ARM_STEPS, CHECKPOINT_EVERY = 8, 2
+FAKE_ARM_STEPS, FAKE_CHECKPOINT_EVERY = 8, 2
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Setting:
             micro_batch=8,
             deepspeed={},
             shape=self.study.shape_of("dpo"),
-            checkpoint_every=CHECKPOINT_EVERY,
+            checkpoint_every=FAKE_CHECKPOINT_EVERY,
         )
 
     def save(self) -> Path:
@@ -139,18 +139,18 @@ def fake_trainer(setting: Setting) -> Callable[[Job, Listener], TrialResult]:
     def train(job: Job, arm: str, report: Listener) -> str:
         store = CheckpointStore(f"{job.store}/{arm}")
         step, link = resume(store) or (0, first_link(job.trial, arm))
-        while step < ARM_STEPS:
-            if step == ARM_STEPS // 2 and meets("takes much memory", job.trial.seed):
+        while step < FAKE_ARM_STEPS:
+            if step == FAKE_ARM_STEPS // 2 and meets("takes much memory", job.trial.seed):
                 fill_memory()
             time.sleep(setting.step_s)
             step, link = step + 1, next_link(link, step + 1)
-            must_stop, is_first = report(arm, step, ARM_STEPS), meet_other_workers(setting)
+            must_stop, is_first = report(arm, step, FAKE_ARM_STEPS), meet_other_workers(setting)
             if is_first:
                 with setting.journal.open("a") as journal:
                     journal.write(f"{job.trial.seed} {arm} {step} {os.getpid()}\n")
-                if must_stop or step % CHECKPOINT_EVERY == 0:
+                if must_stop or step % FAKE_CHECKPOINT_EVERY == 0:
                     save_checkpoint(store, step, link)
-            if step % CHECKPOINT_EVERY == 0:
+            if step % FAKE_CHECKPOINT_EVERY == 0:
                 report.kept(f"{store.uri}/{step:04d}", step)
             if is_first and must_stop:
                 raise Preempted(f"saved at step {step}")
@@ -219,7 +219,9 @@ def resume(store: CheckpointStore) -> tuple[int, str] | None:
 def result_of(trial: Trial, last_links: dict[str, str]) -> TrialResult:
     numbers = {arm: int(link[:8], 16) / 2**32 for arm, link in last_links.items()}
     outcomes = pd.DataFrame({"arm": list(last_links), "pair_id": "p", "margin": numbers.values()})
-    curves = pd.DataFrame({"arm": "A", "step": range(ARM_STEPS), "metric": "loss", "value": numbers["A"]})
+    curves = pd.DataFrame(
+        {"arm": "A", "step": range(FAKE_ARM_STEPS), "metric": "loss", "value": numbers["A"]}
+    )
     return TrialResult(trial.trial_id, numbers, curves, outcomes, {"geometry": "fake"})
 
 
@@ -228,7 +230,7 @@ def undisturbed_result(trial: Trial) -> TrialResult:
     last_links = {}
     for arm in ("A", "B"):
         link = first_link(trial, arm)
-        for step in range(1, ARM_STEPS + 1):
+        for step in range(1, FAKE_ARM_STEPS + 1):
             link = next_link(link, step)
         last_links[arm] = link
     return result_of(trial, last_links)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 import pandas as pd
-from fake_study import ARM_STEPS, Setting, journal_entries, undisturbed_result
+from fake_study import FAKE_ARM_STEPS, Setting, journal_entries, undisturbed_result
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -52,12 +52,12 @@ def judge(
         assert cells.loc[trial.seed, "A"] == undisturbed.metrics["A"]
         run_id = cells.loc[trial.seed, "run_id"]
         history = client.get_metric_history(run_id, "loss/A")
-        assert [point.step for point in history] == list(range(ARM_STEPS)), "a metric is doubled or lost"
+        assert [point.step for point in history] == list(range(FAKE_ARM_STEPS)), "a metric is doubled or lost"
     assert not _runs(client, "RUNNING")
     assert not ledger.claims.all(), "a driver's claim outlived it"
     assert not lost, f"lost cells: {cells['status']}"
     assert not doubled
-    needed_steps = 2 * ARM_STEPS * len(must_finish)
+    needed_steps = 2 * FAKE_ARM_STEPS * len(must_finish)
     made_steps = sum(entry.cell not in must_fail for entry in journal_entries(setting))
     return FaultRow(fault, injections, lost, doubled, made_steps / needed_steps - 1)
 

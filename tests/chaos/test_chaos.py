@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from driver_process import DriverProcess
-from fake_study import ARM_STEPS, Setting, journal_entries
+from fake_study import FAKE_ARM_STEPS, Setting, journal_entries
 from judge import judge
 from services import MlflowServer, Postgres
 
@@ -56,9 +56,9 @@ def has_made(setting: Setting, steps: int) -> Callable[[], bool]:
 
 
 def mid_arm(setting: Setting) -> int | None:
-    """Return the process of the cell that made the newest step, if it is amid its first arm."""
+    """Return the process of the cell that made the newest step, if it is in the middle of its first arm."""
     entries = journal_entries(setting)
-    if entries and entries[-1].arm == "A" and 2 < entries[-1].step < ARM_STEPS:
+    if entries and entries[-1].arm == "A" and 2 < entries[-1].step < FAKE_ARM_STEPS:
         return entries[-1].pid
     return None
 
@@ -66,7 +66,9 @@ def mid_arm(setting: Setting) -> int | None:
 def between_arms(setting: Setting) -> int | None:
     """Return the process of the cell that made the newest step, if this ended its first arm."""
     entries = journal_entries(setting)
-    return entries[-1].pid if entries and (entries[-1].arm, entries[-1].step) == ("A", ARM_STEPS) else None
+    return (
+        entries[-1].pid if entries and (entries[-1].arm, entries[-1].step) == ("A", FAKE_ARM_STEPS) else None
+    )
 
 
 @pytest.mark.parametrize("moment", [mid_arm, between_arms], ids=["mid-arm", "between arms"])
@@ -94,7 +96,7 @@ def test_controllers_killed(tmp_path: Path, record: Record) -> None:
 
 
 def test_a_collective_fails(tmp_path: Path, record: Record) -> None:
-    """Kill the second of two workers: the first meets an error of Gloo's amid an arm."""
+    """Kill the second of two workers: the first meets a Gloo error in the middle of an arm."""
     setting = Setting(tmp_path, cells=4, lanes=1, workers=2)
     driver = DriverProcess(setting).start()
     for steps in (3, 20):

@@ -13,7 +13,6 @@ import torch
 from conftest import WORDS
 from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, Qwen2ForCausalLM
 from trl.kernels import chunked_logprob
 
@@ -38,13 +37,13 @@ class Living(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
+        for tensor in result if isinstance(result, list | tuple) else [result]:
             if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
                 self._add(tensor.untyped_storage())
         return result
 
     def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
+        key, size = id(storage), storage.nbytes()  # the same object while the memory lives
         if key not in self._known:
             self._known.add(key)
             self.now += size

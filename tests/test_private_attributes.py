@@ -1,0 +1,374 @@
+"""What our code uses of libraries although they do not promise to keep it.
+
+An upgrade that takes one of these away fails here by its name, before it fails in a sweep. The table in
+docs/architecture.md says why each has no public counterpart.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("orchestrator", "training", "stats", "bench")
+Check = Callable[[str], None]
+
+
+def get(name: str) -> Any:
+    """What a dotted name stands for: the longest module in it, then attribute by attribute."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            found: Any = import_module(module)
+        except ModuleNotFoundError as error:
+            if not module.startswith(error.name or module):  # the module is there, and lacks another one
+                raise
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(f"no module {parts[0]}")
+
+
+def there(name: str) -> None:
+    get(name)
+
+
+def equals(value: object) -> Check:
+    def check(name: str) -> None:
+        assert get(name) == value, f"it is {get(name)!r}, no longer {value!r}"
+
+    return check
+
+
+def takes(*parameters: str) -> Check:
+    """A function with exactly these parameters: those that we pass, or that our override of it takes."""
+
+    def check(name: str) -> None:
+        found = tuple(inspect.signature(get(name)).parameters)
+        assert found == parameters, f"it takes {found}, no longer {parameters}"
+
+    return check
+
+
+def says(of: str, *texts: str) -> Check:
+    """For what exists only while it runs: the source of `of` holds these texts."""
+
+    def check(_: str) -> None:
+        source = inspect.getsource(get(of))
+        missing = [text for text in texts if text not in source]
+        assert not missing, f"the source of {of} no longer says {missing}"
+
+    return check
+
+
+def of_trial(name: str) -> None:
+    """An attribute of a Ray Tune trial, of a real one; a table of it can be cleared."""
+    trial = "ray.tune.experiment.Trial"
+    found = get(trial)("any", stub=True)
+    for part in name.removeprefix(f"{trial}.").split("."):
+        found = getattr(found, part)
+    if part.startswith("metric_"):
+        found.clear()
+
+
+def columns(*names: str) -> Check:
+    def check(name: str) -> None:
+        missing = {*names} - {*get(name).__table__.columns.keys()}
+        assert not missing, f"it has no columns {missing}"
+
+    return check
+
+
+def fields(*names: str) -> Check:
+    def check(name: str) -> None:
+        missing = {*names} - {*get(name).__dataclass_fields__}
+        assert not missing, f"it has no fields {missing}"
+
+    return check
+
+
+@cache
+def ui() -> str:
+    """All scripts of MLflow's UI."""
+    spec = find_spec("mlflow")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent / "server/js/build/static/js"
+    return "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.js"))
+
+
+def in_ui(*more: str) -> Check:
+    def check(name: str) -> None:
+        missing = [word for word in (name, *more) if word not in ui()]
+        assert not missing, f"MLflow's UI no longer knows {missing}"
+
+    return check
+
+
+# Our files that need them, to be edited here where one moves.
+AUTOSCALING, CLUSTER_FILES = "tests/chaos/test_autoscaling.py", "tests/test_cluster_files.py"
+CALLBACK, LANES, CLUSTER = (
+    f"orchestrator/run/{name}.py" for name in ("ledger_callback", "preemption", "cluster")
+)
+DRILL, KILL, PLACES = (
+    "orchestrator/run/sweep_process.py",
+    "orchestrator/run/kill.py",
+    "orchestrator/record/places.py",
+)
+LEDGER, VIEWS = "orchestrator/record/ledger.py", "orchestrator/record/views.py"
+TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
+ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
+TOKENISE, LOSSES = "training/tokenise.py", "tests/test_objectives.py"
+HETEROGENEITY, STOCK_RAY, LANE_MEMORY = (
+    "stats/survey/heterogeneity.py",
+    "bench/stock_ray.py",
+    "bench/lane_memory.py",
+)
+DEEPSPEED = "tests/integration/test_deepspeed.py"
+MEMORY, ARM_MEMORY, WAITS = "tests/test_memory.py", "tests/integration/test_arm_memory.py", "tests/waits.py"
+
+WORKER_GROUP = "ray.train.v2._internal.execution.worker_group"
+AUTOSCALER = "ray.autoscaler._private"
+TABLES, STORE = (
+    "mlflow.store.tracking.dbmodels.models",
+    "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore",
+)
+KERNEL = "trl.kernels.chunked_logprob"
+MIXED = "statsmodels.regression.mixed_linear_model.MixedLM"
+
+# Name, who needs it, how to see that it is still what we take it for.
+PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
+    ("ray.tune.experiment.Trial.run_metadata.metric_analysis", (CALLBACK,), of_trial),
+    ("ray.tune.experiment.Trial.run_metadata.metric_n_steps", (CALLBACK,), of_trial),
+    ("ray.tune.experiment.Trial._default_result_or_future", (CALLBACK,), of_trial),
+    ("ray.tune.experiment.Trial.last_result", (CALLBACK,), of_trial),
+    ("ray.tune.experiment.Trial.num_failures", (CALLBACK,), of_trial),
+    ("ray.train.torch.TorchConfig.backend_cls", (LANES,), there),
+    (
+        "ray.train.torch.config._TorchBackend.on_start",
+        (LANES,),
+        takes("self", "worker_group", "backend_config"),
+    ),
+    (
+        f"{WORKER_GROUP}.execution_group.ExecutionGroup.execute",
+        (LANES,),
+        takes("self", "fn", "fn_args", "fn_kwargs"),
+    ),
+    (f"{WORKER_GROUP}.worker.RayTrainWorker", (DRILL, KILL, LANE_MEMORY), there),
+    ("ray._private.runtime_env.packaging.RAY_PKG_PREFIX", (PLACES,), equals("_ray_pkg_")),
+    ("ray._private.node.Node", (CLUSTER,), says("ray._private.node.Node", "timed out during startup")),
+    (
+        "ray.train.v2._internal.constants.ENABLE_PREEMPTION_WATCHER_ENV_VAR",
+        (CLUSTER,),
+        equals("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"),
+    ),
+    (
+        "ray.tune.experimental.output.get_air_verbosity",
+        (CLUSTER,),
+        says("ray.tune.experimental.output.get_air_verbosity", "RAY_AIR_NEW_OUTPUT"),
+    ),
+    (
+        f"{AUTOSCALER}.constants.AUTOSCALER_UPDATE_INTERVAL_S",
+        (AUTOSCALING,),
+        says("ray.cluster_utils", "AUTOSCALER_UPDATE_INTERVAL_S", "RAY_FAKE_CLUSTER"),
+    ),
+    (f"{AUTOSCALER}.util.prepare_config", (CLUSTER_FILES,), takes("config")),
+    (f"{AUTOSCALER}.util.validate_config", (CLUSTER_FILES,), takes("config")),
+    ("mlflow.tracking._tracking_service.utils._get_store", (LEDGER,), takes("store_uri", "artifact_uri")),
+    (f"{TABLES}.SqlRun", (LEDGER,), columns("run_uuid", "experiment_id", "status", "lifecycle_stage")),
+    (f"{TABLES}.SqlTag", (LEDGER,), columns("run_uuid", "key", "value")),
+    (f"{TABLES}.SqlLatestMetric", (LEDGER,), columns("run_uuid")),
+    (f"{STORE}.ManagedSessionMaker", (LEDGER,), says(f"{STORE}.__init__", "self.ManagedSessionMaker = ")),
+    ("mlflow.store.db.utils._logger.name", (LEDGER,), equals("mlflow.store.db.utils")),
+    ("mlflow.utils.mlflow_tags.MLFLOW_LOGGED_ARTIFACTS", (LEDGER,), equals("mlflow.loggedArtifacts")),
+    ("mlflow.experimentKind", (LEDGER,), in_ui("custom_model_development")),
+    ("mlflow.sharedViewState", (VIEWS,), in_ui("viewStateShareKey", "compareRunsMode", "workflowType")),
+    (
+        "compareRunCharts",
+        (VIEWS,),
+        in_ui(
+            "searchFilter",
+            "orderByKey",
+            "orderByAsc",
+            "selectedColumns",
+            "columnOrder",
+            "columnWidths",
+            "compareRunSections",
+            "isAccordionReordered",
+            "runDateAndNestInfo",
+            "metricSectionId",
+            "runsCountToCompare",
+            "metricKey",
+            "selectedMetricKeys",
+            "xAxisKey",
+            "yAxisKey",
+            "xAxisScaleType",
+            "yAxisExpressions",
+            "selectedXAxisMetricKey",
+            "lineSmoothness",
+            "ignoreOutliers",
+            "groupBy",
+            "groupByKeys",
+            "groupByData",
+            "aggregateFunction",
+        ),
+    ),
+    (
+        "trl.DPOTrainer._prepare_dataset",
+        (TRAINER,),
+        takes("self", "dataset", "processing_class", "args", "dataset_name"),
+    ),
+    ("trl.DPOTrainer._precompute_ref_logps", (TRAINER,), takes("self", "dataset", "name", "batch_size")),
+    (
+        "trl.DPOTrainer._compute_loss",
+        (TRAINER, UNLOGGED, LOSSES),
+        says(
+            "trl.DPOTrainer._compute_loss",
+            "model(**model_kwargs, labels=labels, fused_lm_head=True)",
+            "self.accelerator.gather(",
+            "self.accelerator.gather_for_metrics(",
+            'loss_type == "sigmoid"',
+        ),
+    ),
+    ("trl.DPOTrainer._metrics", (UNLOGGED,), says("trl.DPOTrainer.__init__", "self._metrics = ")),
+    (
+        "trl.trainer.utils.FusedCausalLMOutput",
+        (TRAINER, PACKED),
+        fields("log_probs", "log_sum_sq_probs", "mean_logits"),
+    ),
+    (
+        "trl.trainer.utils.add_fused_lm_head",
+        (PACKED, MEMORY, "tests/test_packed.py", "bench/card_check.py"),
+        says("trl.trainer.utils.add_fused_lm_head", "fused_lm_head=False", "shift_labels=None"),
+    ),
+    ("trl.data_utils.common_prefix_length", (TOKENISE,), there),
+    ("trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE", (MEMORY,), there),
+    (f"{KERNEL}.TOKEN_CHUNK_SIZE", (MEMORY,), there),
+    (f"{KERNEL}._forward_tile", (ARM_MEMORY,), there),
+    (f"{KERNEL}._backward_tile", (ARM_MEMORY,), there),
+    (f"{KERNEL}._addmm_fp32", (ARM_MEMORY,), takes("acc", "a", "b")),
+    ("transformers.Trainer._clip_grad_norm", (TRAINER,), takes("self", "model")),
+    ("transformers.Trainer._get_grad_norm", (TRAINER,), takes("self", "model", "grad_norm")),
+    ("transformers.Trainer.save_model", (TRAINER,), takes("self", "output_dir", "_internal_call")),
+    (
+        "transformers.Trainer.is_deepspeed_enabled",
+        (TRAINER,),
+        says("transformers.Trainer", "self.is_deepspeed_enabled = "),
+    ),
+    ("transformers.PreTrainedModel._is_stateful", (PACKED,), equals(False)),
+    ("transformers.PreTrainedModel.is_backend_compatible", (PACKED,), takes()),
+    ("transformers.PreTrainedConfig._attn_implementation", (PACKED,), there),
+    ("transformers.integrations.deepspeed.unset_hf_deepspeed_config", (ISOLATION,), takes()),
+    (
+        "accelerate.state.AcceleratorState._reset_state",
+        (ISOLATION, STOCK_RAY),
+        takes("reset_partial_state"),
+    ),
+    ("accelerate.state.GradientState._reset_state", (ISOLATION, STOCK_RAY), takes()),
+    (
+        "deepspeed.ops.__compatible_ops__",
+        (ISOLATION,),
+        says("deepspeed.comm.torch.build_shm_op", "deepspeed.ops.__compatible_ops__.get(builder.NAME"),
+    ),
+    ("deepspeed.ops.op_builder.cpu.ShareMemCommBuilder.NAME", (ISOLATION,), equals("deepspeed_shm_comm")),
+    ("deepspeed.runtime.fp16.loss_scaler.LossScaler", (LOADING, DEEPSPEED), there),
+    ("deepspeed.runtime.zero.config.ZeroStageEnum", (LOADING, DEEPSPEED), there),
+    ("deepspeed.utils.tensor_fragment.fragment_address", (LOADING,), there),
+    (
+        "deepspeed.DeepSpeedEngine.skipped_steps",
+        (ARM,),
+        says("deepspeed.DeepSpeedEngine", "self.skipped_steps = 0"),
+    ),
+    ("deepspeed.utils.logger.name", (CLUSTER,), equals("DeepSpeed")),
+    ("torch.utils._python_dispatch.TorchDispatchMode", (WAITS, ARM_MEMORY), there),
+    ("torch.ops.aten._local_scalar_dense", (WAITS,), there),
+    (f"{MIXED}.fe_pen", (HETEROGENEITY,), says(f"{MIXED}.loglike", "self.fe_pen", "self.cov_pen")),
+]
+
+
+@pytest.mark.parametrize(("name", "used_by", "check"), PRIVATE, ids=[name for name, _, _ in PRIVATE])
+def test_the_library_still_has_it(name: str, used_by: tuple[str, ...], check: Check) -> None:
+    try:
+        check(name)
+    except Exception as error:
+        pytest.fail(f"{name}, which {' and '.join(used_by)} needs: {error}", pytrace=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("ray.tune.experiment.Trial.run_metadata.nothing", of_trial),
+        ("ray.train.nothing", there),
+        ("nothing.at.all", there),
+        ("ray._private.runtime_env.packaging.RAY_PKG_PREFIX", equals("_pkg_")),
+        ("trl.DPOTrainer._prepare_dataset", takes("self", "dataset")),
+        ("trl.DPOTrainer._metrics", says("trl.DPOTrainer.__init__", "self._numbers = ")),
+        (f"{TABLES}.SqlRun", columns("run_uuid", "nothing")),
+        ("trl.trainer.utils.FusedCausalLMOutput", fields("nothing")),
+        ("mlflow.sharedViewState", in_ui("no such key in any script")),
+    ],
+    ids=["trial", "attribute", "module", "value", "signature", "source", "column", "field", "UI"],
+)
+def test_what_is_gone_is_seen(name: str, check: Check) -> None:
+    with pytest.raises((AttributeError, ImportError, AssertionError)):
+        check(name)
+
+
+def test_the_page_lists_each_and_our_files_are_where_it_says() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = {
+        row.split("|")[2].strip(): row for row in page.splitlines() if row.startswith("| ") and "`" in row
+    }
+    for name, used_by, _ in PRIVATE:
+        assert f"`{name}`" in rows, f"docs/architecture.md does not list {name}"
+        for file in used_by:
+            assert f"`{file}`" in rows[f"`{name}`"], f"docs/architecture.md: {name}: {file} is missing"
+            assert (ROOT / file).is_file(), f"{name}: no file {file}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_private_name_in_our_code_is_listed(room: str) -> None:
+    listed = {part for name, _, _ in PRIVATE for part in name.split(".")} | {"os._exit"}
+    for path in sorted((ROOT / room).rglob("*.py")):
+        unlisted = {*private_names(ast.parse(path.read_text(encoding="utf-8")))} - listed
+        assert not unlisted, f"{path.relative_to(ROOT)}: list {unlisted} in {Path(__file__).name}"
+
+
+def private_names(tree: ast.Module) -> Iterator[str]:
+    """Names of other modules and objects that begin with an underscore, as far as a file's text shows."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = [*node.module.split("."), *(name.name for name in node.names)]
+            yield from (part for part in parts if private(part))
+        elif isinstance(node, ast.Import):
+            yield from (part for name in node.names for part in name.name.split(".") if private(part))
+        elif isinstance(node, ast.Attribute) and private(node.attr):
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            if owner not in ("self", "cls"):
+                yield f"os.{node.attr}" if owner == "os" else node.attr
+
+
+def private(name: str) -> bool:
+    ordinary = {"__doc__", "__file__", "__name__", "__module__", "__dict__", "__version__", "__traceback__"}
+    return name.startswith("_") and name not in ordinary | {"__future__", "__init__", "__call__"}
+
+
+def test_every_private_method_that_the_trainer_overrides_is_listed() -> None:
+    from transformers import Trainer
+    from trl import DPOTrainer
+
+    from training.trainer import PairTrainer
+
+    ours = {name for name in vars(PairTrainer) if name.startswith("_") and not name.endswith("__")}
+    listed = {name.rpartition(".")[2] for name, _, _ in PRIVATE}
+    theirs = {name for name in ours if hasattr(DPOTrainer, name) or hasattr(Trainer, name)}
+    assert theirs <= listed, f"list {theirs - listed}"
+    assert theirs, "overrides are looked for in the wrong class"

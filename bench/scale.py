@@ -125,7 +125,7 @@ def bound(arms: Sequence[int], gpus: int, costs: Costs) -> float:
     return max(sum(arms) * costs.arm / gpus, max(arms) * costs.arm)
 
 
-SIMULATED_STUDIES = {
+ARMS_OF_CELLS = {
     "v5b: 102 arms": ([2] * 8 + [1]) * 6,  # eight splits and a baseline, five seeds of DPO, one of WPO
     "10,000 cells of two arms": [2] * 10_000,
 }
@@ -140,7 +140,7 @@ def main() -> None:
     args = flags.parse_args()
     costs = replace(Costs(), arm=args.arm_s, preemptions=args.preemptions, checkpoint=args.arm_s / 4)
     rows: list[dict[str, Any]] = []
-    for study, arms in SIMULATED_STUDIES.items():
+    for study, arms in ARMS_OF_CELLS.items():
         for gpus in GPU_COUNTS:
             least = bound(arms, gpus, costs)
             draws = [simulate(arms, gpus, costs, np.random.default_rng(seed)) for seed in range(args.draws)]

@@ -20,18 +20,18 @@ from training.model import ModelFiles
 from training.shards import Shard
 from training.spec import MethodSpec, TrainingSpec
 
-SMALL, LARGE = Shape(), Shape(workers=2, gpus_per_worker=1)
-WORKER = FirstWorker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL)
+SMALL_SHAPE, LARGE_SHAPE = Shape(), Shape(workers=2, gpus_per_worker=1)
+WORKER = FirstWorker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL_SHAPE)
 
 
 def new_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: Any) -> Desk:
-    return Desk(backoff_s, **{"shapes": [SMALL], "free": free, **options})
+    return Desk(backoff_s, **{"shapes": [SMALL_SHAPE], "free": free, **options})
 
 
 def new_job(seed: int) -> Job:
     trial = Trial("s", "dpo", "baseline", seed, "m", "d", {}, None, MethodSpec(), TrainingSpec())
     nowhere = Path("/nowhere")
-    return Job(trial, ModelFiles("m"), nowhere, nowhere, "/nowhere", nowhere, 8, {}, SMALL)
+    return Job(trial, ModelFiles("m"), nowhere, nowhere, "/nowhere", nowhere, 8, {}, SMALL_SHAPE)
 
 
 def result_of(job: Job) -> TrialResult:
@@ -113,12 +113,12 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
 
 def test_when_no_lane_of_a_shape_is_left_its_cells_fail_with_the_reason_and_the_others_go_on() -> None:
     async def story() -> None:
-        desk = new_desk(backoff_s=0, shapes=[SMALL, LARGE])
-        small, large = new_job(1), replace(new_job(2), shape=LARGE)
+        desk = new_desk(backoff_s=0, shapes=[SMALL_SHAPE, LARGE_SHAPE])
+        small, large = new_job(1), replace(new_job(2), shape=LARGE_SHAPE)
         attempts = [asyncio.create_task(desk.run(job)) for job in (small, large)]
         await asyncio.sleep(0.01)
-        await desk.refuse(LARGE, "no GPU")
-        late = await desk.run(replace(new_job(3), shape=LARGE))
+        await desk.refuse(LARGE_SHAPE, "no GPU")
+        late = await desk.run(replace(new_job(3), shape=LARGE_SHAPE))
         unknown_shape = await desk.run(replace(new_job(4), shape=Shape(workers=7)))
         assert unknown_shape is not None
         assert "workers=7" in unknown_shape.error
@@ -136,12 +136,12 @@ def test_when_no_lane_of_a_shape_is_left_its_cells_fail_with_the_reason_and_the_
 
 def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
     async def story() -> None:
-        desk = new_desk(backoff_s=0, shapes=[SMALL, LARGE])
+        desk = new_desk(backoff_s=0, shapes=[SMALL_SHAPE, LARGE_SHAPE])
         shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, 0, 1, Path("out"))
-        small, large = new_job(1), replace(new_job(2), shape=LARGE)
+        small, large = new_job(1), replace(new_job(2), shape=LARGE_SHAPE)
         attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, shard)]
         await asyncio.sleep(0.01)
-        visit = await desk.visit(7, replace(WORKER, shape=LARGE))
+        visit = await desk.visit(7, replace(WORKER, shape=LARGE_SHAPE))
         for expected in (large, shard):
             assert await desk.next(7, visit) == expected.key
             await desk.done(7, visit, None)
@@ -163,11 +163,11 @@ def test_only_idle_lanes_are_sent_home() -> None:
         assert await desk.next(0, visits[0]) == job.key
         idle = [asyncio.create_task(desk.next(lane, visits[lane])) for lane in (1, 2)]
         await asyncio.sleep(0.01)
-        await desk.dismiss(SMALL, 1)
+        await desk.dismiss(SMALL_SHAPE, 1)
         await asyncio.sleep(0.01)
         assert [task.done() for task in idle] == [True, False]
         assert await idle[0] is None
-        await desk.dismiss(SMALL, 5)
+        await desk.dismiss(SMALL_SHAPE, 5)
         assert await idle[1] is None
         await desk.done(0, visits[0], result_of(job))  # the lane at work is not disturbed
         assert await attempt is None
@@ -201,7 +201,7 @@ def test_a_worker_that_makes_no_step_is_killed_and_its_cell_tried_again() -> Non
         attempts = [asyncio.create_task(desk.run(job)) for job in (slow, hung)]
         visits = [
             await desk.visit(0, WORKER),
-            await desk.visit(1, FirstWorker("hung actor", "there", "its CPUs", SMALL)),
+            await desk.visit(1, FirstWorker("hung actor", "there", "its CPUs", SMALL_SHAPE)),
         ]
         for lane, visit in enumerate(visits):
             await desk.next(lane, visit)

@@ -30,7 +30,7 @@ WORKER_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     # glibc keeps what a step frees, in large pages, for the next step; otherwise the kernel would have to
-    # clear it anew. One arena, since Ray Train trains in a thread, and the arenas of threads keep nothing.
+    # clear it again. One arena, since Ray Train trains in a thread, and the arenas of threads keep nothing.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),

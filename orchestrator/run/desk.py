@@ -119,7 +119,7 @@ class Desk:
 
     async def visit(self, number: int, worker: FirstWorker) -> int:
         """Register a lane's new worker group, and return the number of this visit."""
-        await self.lose(number, "its lane was started anew")
+        await self.lose(number, "its lane was restarted")
         lane = self._lanes[number]
         lane.worker = worker
         if self._stall_timeout_s and not self._stall_watch:

@@ -61,9 +61,9 @@ class Lane(threading.Thread):
             except SystemExit:  # Ray ends the threads that wait for an answer when it shuts down
                 return
             except Exception as error:
-                if self._ended.is_set():  # so has Ray, which would start anew at the next call
+                if self._ended.is_set():  # so has Ray, which would start again at the next call
                     return
-                # Whatever ended the group, its cell goes back to Tune's retries and the lane starts anew.
+                # Whatever ended the group, its cell goes back to Tune's retries and the lane restarts.
                 error_text = "".join(traceback.format_exception_only(error)).strip()
                 try:
                     reason = f"lost with its worker: {error_text}"

@@ -28,7 +28,7 @@ from training.errors import StudyError
 from training.shards import Shard
 
 PROBE_STEPS = 16
-WARM_UP_STEPS = 6  # in which memory is laid out and kernels are loaded
+PROBE_WARM_UP_STEPS = 6  # in which memory is laid out and kernels are loaded
 PROBE_PAIRS = 64  # held-out pairs
 
 TimedResult = tuple[list[float], TrialResult]  # the time at which each step ended, and the cell's result
@@ -93,7 +93,7 @@ def pace_of(step_ends: Sequence[float], cell_s: float, heldout_s: float, heldout
         cell_s: Seconds of the whole cell.
         heldout_s: Seconds of scoring its held-out pairs.
     """
-    step = (step_ends[-1] - step_ends[WARM_UP_STEPS - 1]) / (len(step_ends) - WARM_UP_STEPS)
+    step = (step_ends[-1] - step_ends[PROBE_WARM_UP_STEPS - 1]) / (len(step_ends) - PROBE_WARM_UP_STEPS)
     outside_steps = max(0.0, cell_s - heldout_s - len(step_ends) * step)
     return Pace(outside_steps, step, heldout_s / heldout_pairs)
 
@@ -103,12 +103,12 @@ def _run_timed(work: Job | Shard, report: Listener) -> TimedResult | None:
     if not isinstance(work, Job):
         worker.run(work, report)
         return None
-    clock = StepClock(report)
-    return clock.step_ends, worker.run_trial(work, clock)
+    timed = TimedListener(report)
+    return timed.step_ends, worker.run_trial(work, timed)
 
 
 @dataclass
-class StepClock:
+class TimedListener:
     """A listener that passes everything on, and notes when each step ended."""
 
     listener: Listener

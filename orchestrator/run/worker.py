@@ -31,7 +31,7 @@ def run(work: Job | Shard, report: Listener) -> TrialResult | None:
 
         def on_batch(done: int, total: int) -> None:
             if report("scoring", done, total):
-                raise Preempted("asked to stop amid the scoring pass")
+                raise Preempted("asked to stop during the scoring pass")
 
         score_shard(work, on_batch)
     return None

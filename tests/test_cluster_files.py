@@ -1,4 +1,4 @@
-"""Cluster files that people start from: valid by Ray's own schema, and whole."""
+"""The shipped cluster files are valid and complete."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_ray_accepts_the_cluster_file() -> None:
     head, worker = (config["available_node_types"][name] for name in ("head", "gpu_worker"))
     assert config["head_node_type"] == "head"
     assert worker["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
-    assert "InstanceMarketOptions" not in head["node_config"]  # the driver lives there
+    assert "InstanceMarketOptions" not in head["node_config"]  # the driver runs there
 
 
 def test_the_kubernetes_manifest_runs_this_ray_with_a_token_and_a_shared_volume() -> None:

@@ -1,4 +1,4 @@
-"""Who may know whom: the arrows of the design, followed through every import, lazy ones included."""
+"""Which module may import which: the arrows of the design, over every import, lazy ones included."""
 
 import ast
 import os
@@ -11,22 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = {
+MODULE_FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in ("orchestrator", "training", "stats")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-# Rooms from the ground up: a room may know those before it in its own line, and the ground of the packages
-# that its line names first.
-LINES = (
+# Rooms from the ground up: a room may import only itself and the rooms before it in the same line.
+ROOM_ORDERS = (
     ("training", "stats", "orchestrator.study", "orchestrator.record", "orchestrator.plan",
-     "orchestrator.run",
-     "orchestrator"),
-    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.survey", "stats.rule",
-     "stats.evidence", "stats.comparison", "stats.page", "stats"),
+     "orchestrator.run", "orchestrator"),
+    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.arrays", "stats.survey",
+     "stats.rule", "stats.evidence", "stats.comparison", "stats.compare", "stats.page", "stats"),
     ("training.errors", "training.hints", "training.arrays", "training.spec", "training.data", "training"),
 )  # fmt: skip
-STRANGERS = {
+FORBIDDEN_IMPORTS = {
     "stats": {"training", "orchestrator", "ray", "mlflow", "torch", "transformers", "trl", "datasets"},
     "training": {"stats", "orchestrator", "ray", "mlflow"},
     "orchestrator": {"torch", "transformers", "trl", "deepspeed", "accelerate", "datasets", "peft"},
@@ -35,67 +33,79 @@ STRANGERS = {
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """The modules that a module's text imports anywhere, our own in full: `stats.rule.verdicts`, `ray`."""
-    found = set()
-    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+    """Return the names of all modules that a module imports anywhere: `stats.rule.verdicts`, `ray`."""
+    imported = set()
+    for node in ast.walk(ast.parse(MODULE_FILES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in FILES else node.module for name in names}
-    return frozenset(found)
+            imported |= {name if name in MODULE_FILES else node.module for name in names}
+    return frozenset(imported)
 
 
-def room(module: str, line: tuple[str, ...]) -> int | None:
-    """The place in a line of the innermost room that holds a module."""
-    inside = [name for name in line if module == name or module.startswith(f"{name}.")]
-    return line.index(max(inside, key=len)) if inside else None
+def rank(module: str, order: tuple[str, ...]) -> int | None:
+    """Return the position of a module's innermost room in an order of rooms; None if no room holds it."""
+    rooms = [room for room in order if module == room or module.startswith(f"{room}.")]
+    return order.index(max(rooms, key=len)) if rooms else None
 
 
-@pytest.mark.parametrize("module", FILES)
+@pytest.mark.parametrize("module", MODULE_FILES)
 def test_no_arrow_points_backward(module: str) -> None:
-    for line in LINES:
-        here = room(module, line)
-        for other in imports(module) & FILES.keys():
-            there = room(other, line)
-            assert here is None or there is None or there <= here, f"{module} imports {other}"
+    for order in ROOM_ORDERS:
+        own_rank = rank(module, order)
+        for other in imports(module) & MODULE_FILES.keys():
+            other_rank = rank(other, order)
+            assert own_rank is None or other_rank is None or other_rank <= own_rank, (
+                f"{module} imports {other}"
+            )
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_a_package_imports_no_stranger(module: str) -> None:
-    known = {name.split(".")[0] for name in imports(module)}
-    assert not known & STRANGERS[module.split(".")[0]]
-    assert "ray" not in known or module.startswith("orchestrator.run.")
-    assert "mlflow" not in known or module.startswith("orchestrator.record.")
+@pytest.mark.parametrize("module", MODULE_FILES)
+def test_a_package_imports_nothing_forbidden(module: str) -> None:
+    imported = {name.split(".")[0] for name in imports(module)}
+    assert not imported & FORBIDDEN_IMPORTS[module.split(".")[0]]
+    assert "ray" not in imported or module.startswith("orchestrator.run.")
+    assert "mlflow" not in imported or module.startswith("orchestrator.record.")
 
 
-def circles(module: str, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Paths of imports that lead from a module back to it."""
-    for other in sorted(imports(module) & FILES.keys()):
+def import_circles(module: str, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of imports that lead from a module back to it."""
+    for other in sorted(imports(module) & MODULE_FILES.keys()):
         if other == (path or (module,))[0]:
             yield (*path, module, other)
         elif other not in path and other != module and _reaches(other, (path or (module,))[0]):
-            yield from circles(other, (*path, module))
+            yield from import_circles(other, (*path, module))
 
 
 @cache
 def _reaches(start: str, goal: str) -> bool:
-    seen, line = {start}, [start]
-    while line:
-        for other in imports(line.pop()) & FILES.keys() - seen:
+    seen, waiting = {start}, [start]
+    while waiting:
+        for other in imports(waiting.pop()) & MODULE_FILES.keys() - seen:
             seen.add(other)
-            line.append(other)
+            waiting.append(other)
     return goal in seen
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_no_import_leads_back_to_where_it_came_from(module: str) -> None:
-    assert next(circles(module), None) is None
+@pytest.mark.parametrize("module", MODULE_FILES)
+def test_there_is_no_import_circle(module: str) -> None:
+    assert next(import_circles(module), None) is None
 
 
-HEAVY = {"pandas", "torch", "ray", "mlflow", "matplotlib", "scipy", "statsmodels", "transformers", "datasets"}
-PUBLISHED = "methods.dpo.published=reference/v5b_diffs.csv"
-DIFFS = [
+HEAVY_LIBRARIES = {
+    "pandas",
+    "torch",
+    "ray",
+    "mlflow",
+    "matplotlib",
+    "scipy",
+    "statsmodels",
+    "transformers",
+    "datasets",
+}
+PUBLISHED_DPO = "methods.dpo.published=reference/v5b_diffs.csv"
+PUBLISHED_FLAGS = [
     "--diffs",
     "configs/reference/v5b_diffs.csv",
     "--predictions",
@@ -104,33 +114,44 @@ DIFFS = [
 
 
 @pytest.mark.parametrize(
-    ("does", "without"),
+    ("code", "libraries"),
     [
-        ("from orchestrator.sweep import main; main(['--config', 'demo', '--dry-run'])", HEAVY),
-        ("from orchestrator.sweep import main; main(['--config', 'v5b', '--dry-run'])", HEAVY),
-        ("from orchestrator.status import main; main([])", HEAVY),
-        (f"from orchestrator.report import main; main([*{DIFFS}, '--out', OUT])", {"ray", "mlflow", "torch"}),
+        ("from orchestrator.sweep import main; main(['--config', 'demo', '--dry-run'])", HEAVY_LIBRARIES),
+        ("from orchestrator.sweep import main; main(['--config', 'v5b', '--dry-run'])", HEAVY_LIBRARIES),
+        ("from orchestrator.status import main; main([])", HEAVY_LIBRARIES),
+        ("from orchestrator.console import main; main(['sweep', '--dry-run'])", HEAVY_LIBRARIES),
         (
-            "from pathlib import Path; from orchestrator.plan.tables import tables;"
+            f"from orchestrator.report import main; main([*{PUBLISHED_FLAGS}, '--out', OUT])",
+            {"ray", "mlflow", "torch"},
+        ),
+        (
+            "from pathlib import Path; from orchestrator.plan.tables import load_tables;"
             "from orchestrator.study.files import load;"
-            f"tables(load(Path('demo'), [{PUBLISHED!r}]))",
+            f"load_tables(load(Path('demo'), [{PUBLISHED_DPO!r}]))",
             {"ray", "mlflow", "torch", "matplotlib"},
         ),
-        ("import stats, training, orchestrator", HEAVY),
+        ("import stats, training, orchestrator", HEAVY_LIBRARIES),
     ],
-    ids=["plan of demo", "plan of v5b", "status", "report of published diffs", "data beside published",
-    "packages"],
-)  # fmt: skip
-def test_what_a_command_never_loads(does: str, without: set[str], tmp_path: Path) -> None:
-    """In a fresh interpreter, so that no other test has loaded it already."""
-    ask = f"OUT = {str(tmp_path / 'out')!r}\n{does}\nimport sys; print('loaded', *sorted(sys.modules))"
+    ids=[
+        "plan of demo",
+        "plan of v5b",
+        "status",
+        "console",
+        "report of published diffs",
+        "data beside published",
+        "packages",
+    ],
+)
+def test_what_a_command_never_loads(code: str, libraries: set[str], tmp_path: Path) -> None:
+    """This runs in a fresh interpreter, in which no other test has loaded anything."""
+    script = f"OUT = {str(tmp_path / 'out')!r}\n{code}\nimport sys; print('\\nloaded', *sorted(sys.modules))"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    told = subprocess.run(
-        [sys.executable, "-c", ask],
+    output = subprocess.run(
+        [sys.executable, "-c", script],
         cwd=ROOT,
         env=environment | {"ORCHESTRATOR_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert not without & set(told.rsplit("loaded", 1)[1].split())
+    assert not libraries & set(output.rsplit("\nloaded ", 1)[1].split())

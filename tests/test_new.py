@@ -1,4 +1,4 @@
-"""A study file from flags: it loads, says what was asked, and never overwrites."""
+"""A study file made of flags or answers: it loads, holds what was given, and overwrites nothing."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from training.errors import StudyError
 from training.spec import MedianSplit, PairsData, PrismData
 
 
-def test_what_is_asked_is_in_the_file(tmp_path: Path) -> None:
+def test_the_file_holds_what_the_flags_give(tmp_path: Path) -> None:
     out = tmp_path / "studies" / "x.yaml"
     words = ["--study", "x", "--data", "some/folder", "--model", "Qwen/Qwen2.5-0.5B-Instruct"]
     assert (
@@ -31,7 +31,7 @@ def test_what_is_asked_is_in_the_file(tmp_path: Path) -> None:
     assert (out.parent / schema).exists()
 
 
-def test_without_answers_the_defaults_are_a_study_that_runs_here(tmp_path: Path) -> None:
+def test_the_defaults_make_a_study_that_runs_without_a_gpu(tmp_path: Path) -> None:
     out = tmp_path / "study.yaml"
     assert new.main(["--out", str(out)]) == 0
     study = load(out)
@@ -40,7 +40,9 @@ def test_without_answers_the_defaults_are_a_study_that_runs_here(tmp_path: Path)
     assert unexplained(out) == set()
 
 
-def test_on_a_terminal_what_no_flag_says_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_the_user_is_asked_for_what_no_flag_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "study.yaml"
     answers = iter(["mine", "twin", "tiny", "dpo,ipo", "7,8", "ko", str(out)])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
@@ -52,7 +54,7 @@ def test_on_a_terminal_what_no_flag_says_is_asked(tmp_path: Path, monkeypatch: p
     assert unexplained(out) == set()
 
 
-def test_pairs_and_splits_of_a_file(tmp_path: Path) -> None:
+def test_pairs_and_splits_can_come_from_files(tmp_path: Path) -> None:
     out, splits = tmp_path / "study.yaml", tmp_path / "splits.yaml"
     splits.write_text("splits:\n  P1: {by: median, column: n_pairs, predicted: A < B}\n")
     assert new.main(["--data", "rows.jsonl", "--splits", str(splits), "--out", str(out)]) == 0
@@ -69,7 +71,7 @@ def test_a_mistake_leaves_no_file(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "study.yaml"
     out.write_text("mine")
     with pytest.raises(StudyError, match="exists"):

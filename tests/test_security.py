@@ -1,4 +1,4 @@
-"""What a study file, a model, a store or an environment could do to somebody, and cannot."""
+"""What a study file, a model, a store or an environment must not be able to do."""
 
 import ast
 import re
@@ -13,48 +13,47 @@ from training.model import check
 from training.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [
+SOURCE_FILES = [
     path for room in ("orchestrator", "training", "stats", "bench") for path in (ROOT / room).rglob("*.py")
 ]
-STUDY = """
+STUDY_TEMPLATE = """
 study: {study}
 splits: {{{split}: {{by: random, predicted: A = B}}}}
 methods: {{dpo: {{}}, {method}: {{beta: 0.2}}}}
 seeds: [42]
 resources: {{deepspeed: {deepspeed}}}
 """
-FINE = {"study": "s", "split": "S1", "method": "m", "deepspeed": "zero2"}
+SAFE_NAMES = {"study": "s", "split": "S1", "method": "m", "deepspeed": "zero2"}
 
 
-@pytest.mark.parametrize("key", FINE)
+@pytest.mark.parametrize("key", SAFE_NAMES)
 @pytest.mark.parametrize("name", ["../out", "/tmp/out", "a/b", "..", ".", "a\\b", "$(touch x)"])
 def test_a_study_file_names_nothing_outside_its_folder(tmp_path: Path, key: str, name: str) -> None:
     """These names become folders, files and tags."""
     path = tmp_path / "study.yaml"
-    path.write_text(STUDY.format(**FINE))
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES))
     load(path)
-    path.write_text(STUDY.format(**FINE | {key: f"'{name}'"}))
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES | {key: f"'{name}'"}))
     with pytest.raises(StudyError):
         load(path)
 
 
-def test_where_unfinished_cells_are_kept_is_no_key_of_a_study_file(tmp_path: Path) -> None:
+def test_a_study_file_cannot_choose_where_unfinished_cells_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(STUDY.format(**FINE) + "storage: /etc\n")
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES) + "storage: /etc\n")
     with pytest.raises(StudyError, match="unknown key 'storage'"):
         load(path)
-    here = Places("s", tmp_path)
-    assert all(
-        Path(place).is_relative_to(here.out) for place in (here.work, here.logs, here.report, here.ray)
-    )
+    places = Places("s", tmp_path)
+    for place in (places.work, places.logs, places.report, places.ray):
+        assert Path(place).is_relative_to(places.out)
 
 
 @pytest.mark.parametrize(
     "value", ["!!python/object/apply:os.system ['touch {mark}']", "!!python/object/new:type [x, [], {{}}]"]
 )
-def test_yaml_makes_values_and_runs_nothing(tmp_path: Path, value: str) -> None:
+def test_yaml_cannot_run_code(tmp_path: Path, value: str) -> None:
     path, mark = tmp_path / "study.yaml", tmp_path / "it ran"
-    path.write_text(STUDY.format(**FINE) + f"data: {value.format(mark=mark)}\n")
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES) + f"data: {value.format(mark=mark)}\n")
     with pytest.raises(StudyError):
         load(path)
     assert not mark.exists()
@@ -67,24 +66,31 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         check(ModelSpec(path=str(tmp_path)), "model")
 
 
-FORBIDDEN = {"trust_remote_code": True, "weights_only": False, "allow_pickle": True, "shell": True}
-UNSAFE = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "joblib.load", "yaml.load"}
-UNSAFE |= {"yaml.unsafe_load", "eval", "exec", "os.system"}
+FORBIDDEN_ARGUMENTS = {"trust_remote_code": True, "weights_only": False, "allow_pickle": True, "shell": True}
+UNSAFE_CALLS = {
+    "pickle.load",
+    "pickle.loads",
+    "cloudpickle.load",
+    "cloudpickle.loads",
+    "joblib.load",
+    "yaml.load",
+}
+UNSAFE_CALLS |= {"yaml.unsafe_load", "eval", "exec", "os.system"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_source_asks_for_what_runs_strangers_code(path: Path) -> None:
+@pytest.mark.parametrize("path", SOURCE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_source_file_runs_foreign_code(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
-            assert ast.unparse(node.func) not in UNSAFE, ast.unparse(node)
+            assert ast.unparse(node.func) not in UNSAFE_CALLS, ast.unparse(node)
             for keyword in node.keywords:
-                if keyword.arg in FORBIDDEN and isinstance(keyword.value, ast.Constant):
-                    assert keyword.value.value is not FORBIDDEN[keyword.arg], ast.unparse(node)
+                if keyword.arg in FORBIDDEN_ARGUMENTS and isinstance(keyword.value, ast.Constant):
+                    assert keyword.value.value is not FORBIDDEN_ARGUMENTS[keyword.arg], ast.unparse(node)
 
 
-def test_servers_that_are_started_here_listen_on_loopback() -> None:
-    """MLflow's, Ray's dashboard: whatever the Makefile, the cluster files and the README start."""
-    files = [ROOT / "Makefile", ROOT / "README.md", ROOT / "ray_cluster.yaml", *SOURCES]
+def test_servers_listen_on_loopback_only() -> None:
+    """MLflow and Ray's dashboard, wherever the Makefile, cluster files, README or sources start them."""
+    files = [ROOT / "Makefile", ROOT / "README.md", ROOT / "ray_cluster.yaml", *SOURCE_FILES]
     files += [path for path in (ROOT / "configs" / "clusters").iterdir() if path.is_file()]
     for path in files:
         text = path.read_text()
@@ -96,5 +102,5 @@ def test_servers_that_are_started_here_listen_on_loopback() -> None:
 
 def test_token_authentication_is_never_turned_off() -> None:
     assert "export RAY_AUTH_MODE=token" in (ROOT / "README.md").read_text()
-    for path in [*SOURCES, ROOT / "Makefile", ROOT / "ray_cluster.yaml"]:
+    for path in [*SOURCE_FILES, ROOT / "Makefile", ROOT / "ray_cluster.yaml"]:
         assert not re.search(r"RAY_AUTH_MODE\W+(disabled|none|\"\")", path.read_text()), path

@@ -1,4 +1,4 @@
-"""From the survey to splits, and who is then in the groups: the two commands, on planted truth."""
+"""`predict` derives splits from the survey, `groups` shows who is in them: both on planted effects."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_planted_traits_become_splits_of_a_study_file(home: Path) -> None:
     written = home / "splits.yaml"
     assert predict.main(["--set", "data.users=1500", "--write", str(written)]) == 0
-    found = yaml.safe_load(written.read_text())["splits"]
-    by_trait = {split["column"]: split for split in found.values()}
+    splits = yaml.safe_load(written.read_text())["splits"]
+    by_trait = {split["column"]: split for split in splits.values()}
     for effect in twin.truth(TwinData(users=1500)).effects.itertuples():
         if effect.predicted == "A = B":
             continue
         split = by_trait[effect.trait]
-        if effect.levels:  # a category's A is the side with the larger gaps, whatever it is called
+        if effect.levels:  # A of a category is the side with the larger gaps
             assert set(effect.levels) <= set(split["a"])
             assert not set(effect.levels) & set(split["b"])
         assert split["predicted"] == effect.predicted
@@ -37,13 +37,15 @@ def test_the_planted_traits_become_splits_of_a_study_file(home: Path) -> None:
     safety = table[table["trait"] == "prefs_safety"].iloc[0]
     assert safety["low"] < -0.041 < safety["high"]  # the population-averaged effect of the planted -0.045
 
-    study = yaml.safe_load((CONFIGS / "demo.yaml").read_text()) | {"splits": found}
+    study = yaml.safe_load((CONFIGS / "demo.yaml").read_text()) | {"splits": splits}
     file = home / "study.yaml"
     file.write_text(yaml.safe_dump(study))
-    assert set(load(file, []).splits) == set(found)
+    assert set(load(file, []).splits) == set(splits)
 
 
-def test_group_sizes_stand_beside_the_published_ones(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_group_sizes_are_shown_beside_the_published_ones(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     published = CONFIGS / "reference" / "splits.csv"
     twin.write(TwinData(users=200), home / "prism")
     arguments = ["--config", str(CONFIGS / "v5.yaml"), f"data.path={home / 'prism'}"]

@@ -1,34 +1,54 @@
-"""A wheel is all that is needed: the shipped studies are in it, and it runs from an empty folder."""
+"""A wheel is enough: it holds every package and the shipped studies, and it runs from an empty folder."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 
 
-def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the newest commit."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)
-    built = ["wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path / "dist"), str(source)]
-    subprocess.run([*pip, *built], check=True)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    installed = tmp_path / "installed"
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(installed), str(wheel)], check=True)
-    empty = tmp_path / "empty"
+    options = ["--no-deps", "--no-build-isolation", "-w", str(folder / "dist")]
+    subprocess.run([*PIP, "wheel", *options, str(source)], check=True)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
+def test_a_wheel_holds_every_module_and_the_licence(wheel: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py", "*/py.typed"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    modules = {file for file in tracked if file.split("/")[0] in ("orchestrator", "training", "stats")}
+    with ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    assert modules <= packed
+    assert any(name.endswith("LICENSE") for name in packed)
+
+
+def test_a_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    installed, empty = tmp_path / "installed", tmp_path / "empty"
+    subprocess.run([*PIP, "install", "--no-deps", "--target", str(installed), str(wheel)], check=True)
     empty.mkdir()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
     environment |= {"PYTHONPATH": str(installed), "ORCHESTRATOR_HOME": str(empty)}
-    for words in (["sweep", "--dry-run"], ["sweep", "--config", "v5b", "--dry-run"]):
-        command = [sys.executable, "-m", f"orchestrator.{words[0]}", *words[1:]]
-        told = subprocess.run(
+
+    def output(*command: str) -> str:
+        return subprocess.run(
             command, cwd=empty, env=environment, capture_output=True, text=True, check=True, timeout=120
         ).stdout
-        assert "0 finished" in told
-    where = "from orchestrator.study.files import CONFIGS; print(CONFIGS)"
-    printed = subprocess.run(
-        [sys.executable, "-c", where], cwd=empty, env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    assert Path(printed.strip()).is_relative_to(installed)
+
+    script = str(installed / "bin" / "preference-orchestrator")
+    assert "0 finished" in output(sys.executable, "-m", "orchestrator.sweep", "--dry-run")
+    assert "0 finished" in output(script, "sweep", "--config", "v5b", "--dry-run")
+    configs = output(sys.executable, "-c", "from orchestrator.study.files import CONFIGS; print(CONFIGS)")
+    assert Path(configs.strip()).is_relative_to(installed)

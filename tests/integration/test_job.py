@@ -1,4 +1,4 @@
-"""`ray start --head`, `ray job submit`: as the README says, with token authentication on."""
+"""`ray start --head` and `ray job submit` as the README describes them, with token authentication on."""
 
 import re
 import subprocess
@@ -39,17 +39,19 @@ def ray(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess
 
 
 def submit(environment: dict[str, str], *words: str, wait: bool = True) -> subprocess.CompletedProcess[str]:
-    """`ray job submit` of a sweep, once the head node answers."""
+    """Submit a sweep with `ray job submit`, once the head node answers."""
     options = ["--working-dir", ".", *([] if wait else ["--no-wait", "--submission-id", "first"])]
     for _ in range(30):
-        said = ray(environment, "job", "submit", *options, "--", "python", "-m", "orchestrator.sweep", *words)
-        if not re.search("Failed to connect|No available agent", said.stdout + said.stderr):
+        submitted = ray(
+            environment, "job", "submit", *options, "--", "python", "-m", "orchestrator.sweep", *words
+        )
+        if not re.search("Failed to connect|No available agent", submitted.stdout + submitted.stderr):
             break
         time.sleep(2)
-    return said
+    return submitted
 
 
-SMALL = """
+JOB_STUDY = """
 study: job
 data: {source: twin, users: 40, history: none}
 splits: {S1: {by: random, predicted: A = B}}
@@ -60,8 +62,8 @@ resources: {cpus_per_worker: 0.9, lanes: 1}
 """
 
 
-def finished(environment: dict[str, str]) -> dict[str, str]:
-    """run_id -> name of the cells in the record."""
+def finished_cells(environment: dict[str, str]) -> dict[str, str]:
+    """Return run_id -> name of the finished cells in the record."""
     client = MlflowClient(f"sqlite:///{environment['ORCHESTRATOR_HOME']}/mlflow.db")
     experiment = client.get_experiment_by_name("job")
     if experiment is None:
@@ -72,26 +74,26 @@ def finished(environment: dict[str, str]) -> dict[str, str]:
     return {run.info.run_id: str(run.info.run_name) for run in runs}
 
 
-def test_a_stopped_job_goes_on_under_a_restarted_head(
+def test_a_stopped_job_continues_under_a_restarted_head(
     head: Head, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     config = tmp_path / "job.yaml"
-    config.write_text(SMALL)
-    said = submit(cluster, "--config", str(config), wait=False)
-    assert said.returncode == 0, said.stdout + said.stderr
+    config.write_text(JOB_STUDY)
+    submitted = submit(cluster, "--config", str(config), wait=False)
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     deadline = time.monotonic() + 300
     while ": done" not in (log := ray(cluster, "job", "logs", "first").stdout):
         assert time.monotonic() < deadline, log
     stopped = ray(cluster, "job", "stop", "first")
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-    before = finished(cluster)
+    before = finished_cells(cluster)
     assert 0 < len(before) < 6
     head.stop()
     head.start()
     done = submit(cluster, "--config", str(config))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 of 6 cells finished" in done.stdout
-    after = finished(cluster)
+    after = finished_cells(cluster)
     assert before.items() <= after.items()
     names = {f"dpo/{split}/{seed}" for split in ("S1", "baseline") for seed in (42, 43, 44)}
     assert len(after) == 6

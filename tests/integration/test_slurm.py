@@ -1,7 +1,7 @@
-"""The SLURM script against a real slurmctld and slurmd: a study, requeued midway, finishes what is missing.
+"""The SLURM script with a real slurmctld and slurmd: a study that is requeued midway trains what is missing.
 
-Run by `make slurm`, as root, with Debian's slurm-wlm and munge installed; in a process namespace of its own,
-since the script's last word is `ray stop`, which ends every Ray process that it sees.
+`make slurm` runs this as root, with Debian's slurm-wlm and munge installed. It needs its own process namespace,
+since the script ends with `ray stop`, which ends every Ray process that it sees.
 """
 
 import os
@@ -48,10 +48,10 @@ PartitionName=all Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 
 @pytest.fixture
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A cluster of one node on loopback; its environment."""
+    """Start a cluster of one node on loopback and yield the environment of its users."""
     for program in ("slurmctld", "slurmd", "munged"):
         assert shutil.which(program), f"{program} is missing: apt-get install slurm-wlm munge"
-    root = Path("/tmp") / f"slurm-{os.getpid()}"  # munge wants a path that others may walk
+    root = Path("/tmp") / f"slurm-{os.getpid()}"  # munge needs a path that other users may enter
     for name in ("state", "spool", "munge"):
         (root / name).mkdir(parents=True)
     key = root / "munge" / "key"
@@ -78,16 +78,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def _free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
         one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
         one.close()
     return ports
 
 
-def test_a_requeued_study_finishes_what_is_missing(slurm: dict[str, str], tmp_path: Path) -> None:
+def test_a_requeued_study_trains_what_is_missing(slurm: dict[str, str], tmp_path: Path) -> None:
     config = tmp_path / "small.yaml"
     config.write_text(STUDY)
     environment = slurm | {"ORCHESTRATOR_HOME": str(tmp_path)}
@@ -100,8 +100,8 @@ def test_a_requeued_study_finishes_what_is_missing(slurm: dict[str, str], tmp_pa
         ).stdout
 
     script = str(ROOT / "configs" / "clusters" / "slurm.sbatch")
-    here = ["--gpus-per-node=0", "--cpus-per-task=2", f"--output={log}"]
-    job = slurm_says("sbatch", "--parsable", *here, script, str(config)).strip()
+    options = ["--gpus-per-node=0", "--cpus-per-task=2", f"--output={log}"]
+    job = slurm_says("sbatch", "--parsable", *options, script, str(config)).strip()
     _until(lambda: log.exists() and ": done (" in log.read_text())
     slurm_says("scontrol", "requeue", job)
     _until(lambda: slurm_says("squeue", "-h", "-j", job, "-o", "%T").strip() == "PENDING")

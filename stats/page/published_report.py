@@ -36,7 +36,7 @@ def published_report(
         The path of report.md.
 
     Raises:
-        TableError: a table that `stats.comparison.compare_published` refuses.
+        TableError: a table that `stats.compare.compare_published` refuses.
     """
     say = Words(language)
     comparison = compare_published(diffs, predictions, reference, rule, options)

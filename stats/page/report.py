@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from stats.comparison import Comparison
-from stats.evidence.sequential import Looks
+from stats.evidence.looks import Looks
 from stats.page import html
 from stats.page.language import Language
 from stats.page.page import Page

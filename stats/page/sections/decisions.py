@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from stats.evidence.sequential import OPEN, Looks
+from stats.evidence.looks import Looks
+from stats.evidence.sequential import SplitState
 from stats.page.markdown import NO_VALUE, intervals, plain, probability, signed
 from stats.page.page import Page
 
@@ -25,7 +26,7 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
             "verdict": say.words(decided["state"]),
             "seeds": decided["seeds"],
             "settled at": [
-                NO_VALUE if state == OPEN else plain(look, 0)
+                NO_VALUE if state == SplitState.OPEN else plain(look, 0)
                 for state, look in zip(decided["state"], decided["look"], strict=True)
             ],
             "pp": decided["estimate"].map(signed),
@@ -38,7 +39,7 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
             "note": say.words(decided["note"].replace("", NO_VALUE)),
         }
     )
-    still_open = int((decided["state"] == OPEN).sum())
+    still_open = int((decided["state"] == SplitState.OPEN).sum())
     spent = say(
         "Every split was judged after each of its seeds, from {start} to {most}, and received no more once "
         "it was settled: {cells} cells instead of {all}.",

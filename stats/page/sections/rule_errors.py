@@ -5,6 +5,7 @@ from scipy.stats import binom
 
 from stats.comparison import Comparison
 from stats.page.page import Page
+from stats.rule.labels import Verdict
 
 
 def rule_errors(comparison: Comparison, page: Page) -> list[str]:
@@ -31,9 +32,10 @@ def rule_errors(comparison: Comparison, page: Page) -> list[str]:
 
 def _several_fixed(comparison: Comparison, page: Page) -> list[str]:
     """Return how likely a method without an effect is to be FIXED in two or more splits."""
-    verdicts, errors, reference = comparison.published.verdicts, comparison.published.rule_errors, comparison.reference
-    missed = int(((verdicts["method"] == reference) & (verdicts["verdict"] == "MISMATCH")).sum())
-    matches = errors[(errors["label"] == "MATCH") & (errors["method"] != reference)]
+    verdicts, errors = comparison.published.verdicts, comparison.published.rule_errors
+    reference = comparison.reference
+    missed = int(((verdicts["method"] == reference) & (verdicts["verdict"] == Verdict.MISMATCH)).sum())
+    matches = errors[(errors["label"] == Verdict.MATCH) & (errors["method"] != reference)]
     if missed < 2 or matches.empty:
         return []
     return [

@@ -5,6 +5,7 @@ import pandas as pd
 from stats.comparison import Comparison
 from stats.page.markdown import intervals, plain, signed
 from stats.page.page import Page
+from stats.rule.labels import Prediction
 
 
 def splits(comparison: Comparison, page: Page) -> list[str]:
@@ -20,7 +21,7 @@ def splits(comparison: Comparison, page: Page) -> list[str]:
             "std pp": labels["std_pp"].map(plain),
             "direction": labels["direction"],
             "x/N": labels["x_of_n"],
-            "published verdict": [verdict or "exploratory" for verdict in labels["verdict"]],
+            "published verdict": [verdict or Prediction.EXPLORATORY.value for verdict in labels["verdict"]],
             "evidence": say.words(labels["evidence"]),
             "label supported": say.words(labels["carried"]),
         }

@@ -1,7 +1,7 @@
 """The SLURM script with a real slurmctld and slurmd: a study that is requeued midway trains what is missing.
 
-`make slurm` runs this as root, with Debian's slurm-wlm and munge installed. It needs its own process namespace,
-since the script ends with `ray stop`, which ends every Ray process that it sees.
+`make slurm` runs this as root, with Debian's slurm-wlm and munge installed. It needs its own process
+namespace, since the script ends with `ray stop`, which ends every Ray process that it sees.
 """
 
 import os

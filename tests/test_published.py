@@ -46,6 +46,14 @@ def test_a_published_reference_enters_mlflow_once_and_appears_in_the_studys_repo
     assert "nan" not in page.lower()
 
 
+def test_a_study_whose_methods_are_all_published_gets_a_report(home: Path) -> None:
+    (home / "diffs.csv").write_text(DIFFS_CSV + DIFFS_CSV.partition("\n")[2].replace("dpo", "wpo"))
+    published = [f"methods.{method}.published=diffs.csv" for method in ("dpo", "wpo")]
+    assert report.main(["--config", "demo", "data.users=60", *published]) == 0
+    page = (home / "runs/demo/report/report.md").read_text()
+    assert "\n# demo: 12 of 12 cells published, on generated data\n" in page
+
+
 def test_published_diffs_alone_need_no_record(home: Path) -> None:
     flags = ["--diffs", "diffs.csv", "--predictions", "predictions.csv", "--reference", "dpo"]
     assert report.main([*flags, "--out", "out"]) == 0

@@ -11,8 +11,10 @@ from orchestrator.record.experiment import Experiment, RunKind, RunStatus
 from orchestrator.record.result import GPU_SECONDS
 from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, checksum_tag, read_table
 from orchestrator.study.trial import Trial
+from stats.names import CELL
 from stats.status import CellStatus
 
+EMPTY_TABLE_COLUMNS = [*CELL, "trial_id", "status", "error", "data_fingerprint"]
 TIMED_CELLS = 200  # an estimate of time looks at no more finished cells than these
 
 
@@ -101,7 +103,8 @@ class RecordedCells:
             elif trial.trial_id in errors:
                 row |= {"status": CellStatus.FAILED, "error": errors[trial.trial_id]}
             rows.append(row | {"data_fingerprint": trial.data})
-        return pd.DataFrame(rows)
+        # A study whose methods are all published has no cells of its own, but its table has columns.
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=EMPTY_TABLE_COLUMNS)
 
     def outcomes(
         self, trials: Sequence[Trial], columns: Sequence[str] | None = None

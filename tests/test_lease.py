@@ -14,7 +14,7 @@ from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from training.errors import StudyError
 
-RENEW_EVERY_S, LAPSE_S = 0.1, 1.5
+RENEWAL_S, SHORT_LAPSE_S = 0.1, 1.5
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,14 @@ def drivers(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 
 def test_a_second_driver_is_refused_until_the_first_ends(drivers: list[Ledger]) -> None:
     first, second = drivers
-    with lease(first, RENEW_EVERY_S, LAPSE_S):
+    with lease(first, RENEWAL_S, SHORT_LAPSE_S):
         with (
             pytest.raises(StudyError, match="another sweep of it is running"),
-            lease(second, RENEW_EVERY_S, LAPSE_S),
+            lease(second, RENEWAL_S, SHORT_LAPSE_S),
         ):
             pass
         first.guard()  # it still holds
-    with lease(second, RENEW_EVERY_S, LAPSE_S):
+    with lease(second, RENEWAL_S, SHORT_LAPSE_S):
         pass
     assert not first.claims.all()
 
@@ -50,11 +50,11 @@ def test_two_drivers_that_start_together_never_both_hold(drivers: list[Ledger]) 
     def drive(ledger: Ledger) -> None:
         nonlocal holding, most, refused
         try:
-            with lease(ledger, RENEW_EVERY_S, LAPSE_S):
+            with lease(ledger, RENEWAL_S, SHORT_LAPSE_S):
                 with counting:
                     holding += 1
                     most = max(most, holding)
-                time.sleep(3 * RENEW_EVERY_S)
+                time.sleep(3 * RENEWAL_S)
                 with counting:
                     holding -= 1
         except StudyError:
@@ -73,8 +73,8 @@ def test_two_drivers_that_start_together_never_both_hold(drivers: list[Ledger]) 
 def test_a_dead_driver_of_another_machine_loses_its_claim_when_it_lapses(drivers: list[Ledger]) -> None:
     drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, "elsewhere/boot/pid", 1, 7))
     start = time.monotonic()
-    with lease(drivers[1], RENEW_EVERY_S, LAPSE_S):
-        assert time.monotonic() - start >= LAPSE_S
+    with lease(drivers[1], RENEWAL_S, SHORT_LAPSE_S):
+        assert time.monotonic() - start >= SHORT_LAPSE_S
         assert "dead" not in drivers[0].claims.all()
 
 
@@ -83,16 +83,16 @@ def test_a_dead_driver_of_this_machine_loses_its_claim_at_once(drivers: list[Led
     dead.wait()
     drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, this_machine(), dead.pid, 7))
     start = time.monotonic()
-    with lease(drivers[1], RENEW_EVERY_S, lapse_s=60):
+    with lease(drivers[1], RENEWAL_S, lapse_s=60):
         assert time.monotonic() - start < 10
 
 
 def test_a_driver_that_was_taken_for_dead_writes_no_further_cell(drivers: list[Ledger]) -> None:
     """A driver that was suspended for longer than its claim lasts wakes up."""
     first, second = drivers
-    with lease(first, RENEW_EVERY_S, LAPSE_S):
+    with lease(first, RENEWAL_S, SHORT_LAPSE_S):
         (driver,) = first.claims.all()
         second.claims.withdraw(driver)
-        time.sleep(5 * RENEW_EVERY_S)
+        time.sleep(5 * RENEWAL_S)
         with pytest.raises(LeaseLost, match="another driver took this study over"):
             first.fail("no such run", "late", {})

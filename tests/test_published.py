@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator import report
 
 ROOT = Path(__file__).parent.parent
-DIFFS_CSV = """study,method,split,seed,diff_pp
+V3_DIFFS = """study,method,split,seed,diff_pp
 v3,dpo,S1_age,42,1.56
 v3,dpo,S1_age,123,-5.47
 v3,dpo,S1_age,456,-0.78
@@ -18,7 +18,7 @@ v3,dpo,S2_safety,42,4.69
 v3,dpo,S2_safety,123,10.16
 v3,dpo,S3_region,42,0.78
 """
-PREDICTIONS_CSV = "study,split,predicted\nv3,S1_age,A > B\nv3,S2_safety,A < B\nv3,S3_region,A = B\n"
+V3_PREDICTIONS = "study,split,predicted\nv3,S1_age,A > B\nv3,S2_safety,A < B\nv3,S3_region,A = B\n"
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    Path("diffs.csv").write_text(DIFFS_CSV)
-    Path("predictions.csv").write_text(PREDICTIONS_CSV)
+    Path("diffs.csv").write_text(V3_DIFFS)
+    Path("predictions.csv").write_text(V3_PREDICTIONS)
     return tmp_path
 
 
@@ -47,7 +47,7 @@ def test_a_published_reference_enters_mlflow_once_and_appears_in_the_studys_repo
 
 
 def test_a_study_whose_methods_are_all_published_gets_a_report(home: Path) -> None:
-    (home / "diffs.csv").write_text(DIFFS_CSV + DIFFS_CSV.partition("\n")[2].replace("dpo", "wpo"))
+    (home / "diffs.csv").write_text(V3_DIFFS + V3_DIFFS.partition("\n")[2].replace("dpo", "wpo"))
     published = [f"methods.{method}.published=diffs.csv" for method in ("dpo", "wpo")]
     assert report.main(["--config", "demo", "data.users=60", *published]) == 0
     page = (home / "runs/demo/report/report.md").read_text()

@@ -34,7 +34,7 @@ def load_tables(study: Study) -> StudyTables:
             group smaller than one batch.
     """
     models.check(study.model, "model")
-    published_diffs(study)  # read here only to raise
+    published_diffs(study)  # read only to refuse a wrong file early
     corpus = sources.load_corpus(study.data)
     groups = {BASELINE: assign(corpus, study.held_out, None)}
     for name, split in study.grid_splits.items():

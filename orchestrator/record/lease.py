@@ -90,9 +90,8 @@ class _RenewedClaim:
 
 def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None:
     """Return once no other claim is left: others withdraw theirs, or they lapse and are withdrawn here."""
-    last_seen: dict[
-        str, tuple[Claim, float]
-    ] = {}  # driver -> its last claim, and when it was first read here
+    # driver -> its last claim, and when this driver first read that claim
+    last_seen: dict[str, tuple[Claim, float]] = {}
     while True:
         others = {driver: claim for driver, claim in ledger.claims.all().items() if driver != own.driver}
         if not others:

@@ -1,4 +1,4 @@
-"""A study's record in MLflow: the runs of its cells are written here, and everything else is at hand."""
+"""A study's record in MLflow, as its driver holds it; the runs of cells are written here."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

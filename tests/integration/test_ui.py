@@ -131,7 +131,7 @@ def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
     page: ExperimentPage, study: Study
 ) -> None:
     cells = {trial.name for trial in grid.expand(study)}
-    page.open(views.link(page.experiment, views.GROUPED, charts=False))
+    page.open(views.link(page.experiment, views.GROUPED_VIEW, charts=False))
     page.until(lambda: page.runs() == cells)
     assert "Group: method: dpo, split: S1_age" in page.until(page.text)
     page.keep("methods")
@@ -141,7 +141,7 @@ def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
 def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPage, study: Study) -> None:
     seeds = {f"wpo/S1_age/{seed}" for seed in study.seeds}
     query = "tags.method = 'wpo' and tags.split = 'S1_age'"
-    page.open(views.link(page.experiment, views.CELLS, charts=False))
+    page.open(views.link(page.experiment, views.CELLS_VIEW, charts=False))
     page.until(page.runs)
     page.filter(query, seeds)
     page.browser.execute_script("arguments[0].click()", page.all("[aria-label='Select all runs']")[0])
@@ -149,7 +149,7 @@ def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPag
     page.until(lambda: "Comparing 2 Runs" in page.text())
     assert seeds <= set(page.text().splitlines())
 
-    page.open(views.link(page.experiment, views.GROUPED, charts=False))
+    page.open(views.link(page.experiment, views.GROUPED_VIEW, charts=False))
     (link,) = page.until(lambda: [link for link in page.all("a") if "curves of arms" in link.text])
     link.click()
     page.browser.switch_to.window(page.browser.window_handles[-1])

@@ -21,7 +21,7 @@ from stats.survey.heterogeneity import heterogeneity
 from stats.survey.ordered_logit import gap_quartile, ordered_logit
 from training.data import people, planted
 from training.data.phrases import KINDS
-from training.data.ratings import SENTENCES, raters, ratings
+from training.data.ratings import SENTENCES_PER_ANSWER, raters, ratings
 
 NULLS = ("male", "student", "prefs_values", "prefs_creativity", "prefs_diversity", "prefs_personalisation")
 
@@ -34,7 +34,7 @@ def twin(users: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
     later = rated[rated["turn"] >= 1]
     first, second = (later.iloc[k::2].reset_index(drop=True) for k in (0, 1))
     better = np.sign(first["score"] - second["score"])
-    said = [f"kind_{k}" for k in range(SENTENCES)]
+    said = [f"kind_{k}" for k in range(SENTENCES_PER_ANSWER)]
     kinds = pd.DataFrame(
         {
             name: better * ((first[said] == k).sum(axis=1) - (second[said] == k).sum(axis=1))
@@ -52,7 +52,7 @@ def twin(users: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
 
 def traits(survey: pd.DataFrame) -> pd.DataFrame:
     """The planted traits as columns that are linear in the truth, and traits that do nothing."""
-    known = {effect.trait: effect.column(survey) for effect in planted.EFFECTS}
+    known = {effect.trait: effect.column(survey) for effect in planted.PLANTED_EFFECTS}
     nulls = {
         "male": survey["gender"] == "Male",
         "student": survey["employment_status"] == "Student",
@@ -75,7 +75,7 @@ def logit_of(users: int, seed: int) -> pd.DataFrame:
     )
     plain = model.fit(method="bfgs", maxiter=500, disp=False)
     naive = np.asarray(plain.conf_int())[: len(names)] / scale.to_numpy()[:, None]
-    own = {effect.trait: effect.log_odds for effect in planted.EFFECTS}
+    own = {effect.trait: effect.log_odds for effect in planted.PLANTED_EFFECTS}
     population = dict(zip(own, planted.population_averaged(survey, 1.0), strict=True))
     found = pd.DataFrame({"trait": names})
     found["own"] = [own.get(name, 0.0) for name in names]

@@ -176,7 +176,7 @@ def test_an_arm_asked_to_stop_saves_itself_at_that_step(arm, tmp_path):
     assert_same_arm(arm(WPO, checkpoints=Checkpoints(store, None)), whole)
 
 
-def test_an_arm_asked_to_stop_at_its_last_step_ends_as_a_whole_one(arm, tmp_path):
+def test_an_arm_asked_to_stop_at_its_last_step_is_complete(arm, tmp_path):
     checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 4)
     assert_same_arm(arm(WPO, checkpoints=checkpoints, on_step=lambda step, total: step == total), arm(WPO))
 

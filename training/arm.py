@@ -128,7 +128,7 @@ def train_arm(
         trainer.remove_callback(PrinterCallback)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
-        checkpoint, notes = _resume(trainer, checkpoints, Path(scratch) / "resume")
+        checkpoint, notes = _resume(trainer, checkpoints, Path(scratch) / "resume", task.name)
         start = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=checkpoint)
@@ -207,7 +207,7 @@ def _trl_config(
 
 
 def _resume(
-    trainer: PairTrainer, checkpoints: Checkpoints | None, scratch: Path
+    trainer: PairTrainer, checkpoints: Checkpoints | None, scratch: Path, name: str
 ) -> tuple[str | None, list[str]]:
     """Return the checkpoint to resume from, if there is one, and notes; restore the curve from it."""
     if checkpoints is None:
@@ -217,7 +217,7 @@ def _resume(
         trainer.recorder.restore(checkpoint, trainer.args.process_index, trainer.args.device)
         notes.append(f"resumed from {checkpoint.name}")
     for note in notes:
-        print(f"{trainer.name}: {note}", flush=True)
+        print(f"{name}: {note}", flush=True)
     return (str(checkpoint) if checkpoint else None), notes
 
 

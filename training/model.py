@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from training.data.corpus import Corpus
 
-TINY_MODEL = "tiny"  # the path that names the tiny model
+TINY_PATH = "tiny"  # the model.path that means the tiny model
 TINY_RECIPE = "tiny-2"  # raised with every change of what `training/tiny.py` builds
 TINY_SEED = 0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -50,7 +50,7 @@ def check(model: ModelSpec, place: str) -> None:
         StudyError: There is no such model, or it lacks a file.
     """
     path = Path(model.path)
-    if model.path == TINY_MODEL or (path.suffix == ".gguf" and path.is_file()):
+    if model.path == TINY_PATH or (path.suffix == ".gguf" and path.is_file()):
         return
     if path.is_dir():
         present = {file.name for file in path.iterdir()}
@@ -71,7 +71,7 @@ def check(model: ModelSpec, place: str) -> None:
         )
     if path.suffix == ".gguf" or not _HUB_ID.fullmatch(model.path):
         raise StudyError(
-            f"{place}.path: nothing at '{model.path}'; give '{TINY_MODEL}', a folder, a .gguf file or a "
+            f"{place}.path: nothing at '{model.path}'; give '{TINY_PATH}', a folder, a .gguf file or a "
             "hub id such as Qwen/Qwen2.5-0.5B-Instruct"
         )
 
@@ -84,7 +84,7 @@ def fingerprint(model: ModelSpec, data: DataSource) -> str:
     """
     path = Path(model.path)
     digest = hashlib.sha256()
-    if model.path == TINY_MODEL:
+    if model.path == TINY_PATH:
         digest.update(json.dumps([TINY_RECIPE, TINY_SEED, data_fingerprint(data)]).encode())
     elif path.exists():
         files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _MODEL_FILES)
@@ -103,7 +103,7 @@ def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles
     The tiny model is built in `cache`, and a GGUF file unpacked there, on first use; other processes wait.
     """
     path = Path(model.path)
-    if model.path == TINY_MODEL:
+    if model.path == TINY_PATH:
         folder = cache / f"tiny-{fingerprint(model, data)}"
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):

@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 from training.errors import StudyError
 
 CURVE_FILE = "curve-{}.json"  # one per worker
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+WEIGHT_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class CurveRecorder(TrainerCallback):  # type: ignore[misc]
@@ -119,8 +119,8 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         if not peek:
             self._log_weights.clear()
             self._accumulate(weights, at_cap)
-        levels = torch.tensor(QUANTILES, dtype=weights.dtype, device=weights.device)
-        quantiles = dict(zip(QUANTILES, weights.quantile(levels).tolist(), strict=True))
+        levels = torch.tensor(WEIGHT_QUANTILES, dtype=weights.dtype, device=weights.device)
+        quantiles = dict(zip(WEIGHT_QUANTILES, weights.quantile(levels).tolist(), strict=True))
         return {
             "weight_mean": weights.mean().item(),
             "weight_min": weights.min().item(),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # overrules what a caller of torch.load asks for
+WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # overrides the argument of torch.load
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """TRL's loss; what it computes on the way goes to the recorder."""
+        """Return TRL's loss; give the recorder what TRL computes for it."""
         observed: dict[str, Tensor] = {}
 
         def observing(**kwargs: Any) -> Any:
@@ -145,13 +145,15 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             super().save_model(output_dir, _internal_call)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Write none; TRL would write one with every checkpoint."""
+        """Write no model card; TRL would write one with every checkpoint."""
 
 
 @dataclass
 class _CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
-    """Puts what the Trainer has saved into `checkpoints`, and keeps it from saving the last step: a whole arm
-    is kept as its outcomes. It holds no trainer, since a cycle would keep that in memory after the arm's end.
+    """Puts what the Trainer has saved into `checkpoints`.
+
+    The last step is not saved, since a whole arm is kept as its outcomes. The callback holds no reference to
+    the trainer: a cycle would keep the trainer in memory after the end of the arm.
     """
 
     recorder: CurveRecorder
@@ -160,10 +162,12 @@ class _CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     name: str
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keep the Trainer from saving the last step."""
         if state.global_step == state.max_steps:
             control.should_save = False
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Add the curve to what the Trainer has saved, and put both into the store."""
         assert self.checkpoints is not None
         self.recorder.refuse_lost()
         step = state.global_step

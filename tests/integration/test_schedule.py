@@ -12,7 +12,7 @@ import pytest
 from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
-from orchestrator.plan.display import Lines
+from orchestrator.plan.log_lines import LogLines
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.record.result import TrialResult
@@ -118,10 +118,11 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         ledger = Ledger(places)
         with cluster():
             agenda = Listed(trials, {})
-            schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, Lines(), fake_trainer)
-        table = ledger.cells(trials)
+            schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
+        table = ledger.cells.table(trials)
         table["work"] = [job.store for job in jobs]
-        runs = ledger.finished() | {run.data.tags["trial_id"]: run for run in ledger.failed_runs()}
+        failed = {run.data.tags["trial_id"]: run for run in ledger.cells.failed_runs()}
+        runs = ledger.cells.finished() | failed
     table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
     tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")
     joined = table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")

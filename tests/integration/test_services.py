@@ -14,7 +14,7 @@ from test_ledger import OTHER, TRIAL, result
 from orchestrator.record.lease import lease
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
-from training.checkpoint_store import CheckpointStore, Damaged
+from training.checkpoint_store import CheckpointStore, DamagedFolder
 from training.errors import StudyError
 
 pytestmark = pytest.mark.integration
@@ -50,9 +50,9 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_result_comes_back_as_it_went_in(ledger: Ledger) -> None:
     ledger.finish(ledger.start(TRIAL, {"git_sha": "abc"}), result(TRIAL, 0.25), {"attempts": "1"})
-    assert ledger.cells([TRIAL, OTHER])["status"].tolist() == ["finished", "missing"]
-    assert ledger.status() == {TRIAL.trial_id: "finished"}
-    (outcomes,) = ledger.outcomes([TRIAL, OTHER])
+    assert ledger.cells.table([TRIAL, OTHER])["status"].tolist() == ["finished", "missing"]
+    assert ledger.cells.statuses() == {TRIAL.trial_id: "finished"}
+    (outcomes,) = ledger.cells.outcomes([TRIAL, OTHER])
     assert outcomes["margin"].tolist() == [0.25, -0.25]
 
 
@@ -76,7 +76,7 @@ def test_what_is_written_while_the_record_is_away_is_in_it_once(
     coming_back.join()
     if (name, request.node.callspec.params["ledger"]) != ("server", "postgres"):
         assert time.monotonic() - began > AWAY_S / 2  # it was away indeed
-    assert ledger.cells([TRIAL, OTHER])["status"].tolist() == ["finished", "failed"]
+    assert ledger.cells.table([TRIAL, OTHER])["status"].tolist() == ["finished", "failed"]
     history = MlflowClient(ledger.uri).get_metric_history(run_id, "loss/A")
     assert [point.step for point in history] == [0, 1, 2]
 
@@ -89,7 +89,7 @@ def test_the_wait_for_a_record_is_bounded(
     coming_back = away(postgres, AWAY_S)
     began = time.monotonic()
     with pytest.raises(MlflowException):
-        ledger.finished()
+        ledger.cells.finished()
     assert 1 <= time.monotonic() - began < AWAY_S
     coming_back.join()
 
@@ -104,7 +104,7 @@ def test_a_mistake_is_not_waited_on(ledger: Ledger) -> None:
 def test_a_second_driver_elsewhere_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     other = Ledger(Places(ledger.study, tmp_path / "another machine"))
     with lease(ledger, 0.5, 10):
-        with pytest.raises(StudyError, match="another sweep of it is at work"), lease(other, 0.5, 10):
+        with pytest.raises(StudyError, match="another sweep of it is running"), lease(other, 0.5, 10):
             pass
         ledger.guard()
 
@@ -123,7 +123,7 @@ def test_a_shelf_on_s3(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shelf.fetch("checkpoint-2", tmp_path / "back")
     assert (tmp_path / "back" / "deep" / "x").read_bytes() == (made / "deep" / "x").read_bytes()
     shelf.drop("checkpoint-2")
-    with pytest.raises(Damaged, match="nothing there"):
+    with pytest.raises(DamagedFolder, match="nothing there"):
         shelf.fetch("checkpoint-2", tmp_path / "gone")
     shelf.clear()
     assert shelf.names() == []

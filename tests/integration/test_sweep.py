@@ -232,7 +232,7 @@ def test_a_second_sweep_of_a_study_is_refused_while_the_first_is_at_work(tmp_pat
     lock.parent.mkdir(parents=True)
     with FileLock(lock):
         said = fresh.run(code=2)
-    assert "another sweep of it is at work" in said.strip().splitlines()[-1]
+    assert "another sweep of it is running" in said.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

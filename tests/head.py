@@ -39,7 +39,7 @@ class Head:
     def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=300)
 
     @property
     def submitter(self) -> dict[str, str]:
@@ -59,6 +59,7 @@ def own_head(folder: Path, *options: str, port: int | None = None, **more: str) 
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "ORCHESTRATOR_HOME": str(folder / "home"),
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else it looks for half a minute for a node to move to
         "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
         **more,
     }

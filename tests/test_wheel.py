@@ -24,7 +24,7 @@ def test_a_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     for words in (["sweep", "--dry-run"], ["sweep", "--config", "v5b", "--dry-run"]):
         command = [sys.executable, "-m", f"orchestrator.{words[0]}", *words[1:]]
         told = subprocess.run(
-            command, cwd=empty, env=environment, capture_output=True, text=True, check=True, timeout=120
+            command, cwd=empty, env=environment, capture_output=True, text=True, check=True, timeout=900
         ).stdout
         assert "0 finished" in told
     where = "from orchestrator.study.files import CONFIGS; print(CONFIGS)"

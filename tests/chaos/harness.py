@@ -242,7 +242,7 @@ class Driver:
             )
         return self
 
-    def finish(self, timeout_s: float = 900) -> int:
+    def finish(self, timeout_s: float = 1500) -> int:
         """Wait for the sweep's own end; its exit code."""
         assert self.process is not None
         try:
@@ -258,7 +258,7 @@ class Driver:
         self.process.kill()
         self.process.wait()
         # What takes a core or a card; Ray's two agents of the node go within a minute or so.
-        _, left = psutil.wait_procs([it for it in started if "Agent" not in _title(it)], timeout=60)
+        _, left = psutil.wait_procs([it for it in started if "Agent" not in _title(it)], timeout=300)
         assert not left, f"a dead driver's processes are still there: {left}"
 
     def below(self, title: str = "") -> list[psutil.Process]:
@@ -278,7 +278,7 @@ class Driver:
     def said(self) -> str:
         return (self.setting.root / "said").read_text()
 
-    def until(self, seen: Callable[[], object], timeout_s: float = 400) -> None:
+    def until(self, seen: Callable[[], object], timeout_s: float = 1200) -> None:
         """Wait until something is to be seen, while the driver lives."""
         assert self.process is not None
         deadline = time.monotonic() + timeout_s

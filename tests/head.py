@@ -26,8 +26,12 @@ class Head:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        # --block keeps the head in a process group of its own, so that it alone is ended.
+        # --block keeps the head in a process group of its own, so that it alone is ended. Each of these ports
+        # has a default, which another Ray on this machine holds: without its agent a head takes no job.
         ports = [f"--port={self.port}", f"--dashboard-port={self.dashboard}"]
+        ports += [
+            f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "ray-client-server-port")
+        ]
         self.process = subprocess.Popen(
             [BIN / "ray", "start", "--head", "--block", *self.options, *ports],
             env=self.environment,

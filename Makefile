@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo screenshots services test chaos load slurm bench bench-evidence bench-adaptive calibration lint ui lock schema clean
+.PHONY: help install demo screenshots services test chaos load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean
 
 help:            ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -42,6 +42,9 @@ bench: install   ## the sweep against the loop and a stock Tune + Train program;
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.steps
 	$(BIN)/python -m bench.scoring
+
+bench-size: install  ## PRISM's tables read and paired: 5 s of processor time, plain pandas beside it
+	$(BIN)/python -m bench.prism_size
 
 bench-evidence: install  ## the evidence's speed and memory on 3.6 and 10 million rows; the same data in R
 	$(BIN)/python -m bench.evidence_speed

@@ -26,8 +26,12 @@ class Head:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        # --block keeps the head in a process group of its own, so that it alone is ended.
+        # --block keeps the head in a process group of its own, so that it alone is ended. Each of these ports
+        # has a default, which another Ray on this machine holds: without its agent a head takes no job.
         ports = [f"--port={self.port}", f"--dashboard-port={self.dashboard}"]
+        ports += [
+            f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "ray-client-server-port")
+        ]
         self.process = subprocess.Popen(
             [BIN / "ray", "start", "--head", "--block", *self.options, *ports],
             env=self.environment,
@@ -39,7 +43,7 @@ class Head:
     def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=300)
 
     @property
     def submitter(self) -> dict[str, str]:
@@ -59,6 +63,7 @@ def own_head(folder: Path, *options: str, port: int | None = None, **more: str) 
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "ORCHESTRATOR_HOME": str(folder / "home"),
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else it looks for half a minute for a node to move to
         "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
         **more,
     }

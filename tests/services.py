@@ -37,7 +37,7 @@ class Service:
             self.process = subprocess.Popen(
                 self.command, stdout=stream, stderr=stream, start_new_session=True, **self.popen
             )
-        until = time.monotonic() + 90
+        until = time.monotonic() + 300
         while True:
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -90,7 +90,7 @@ class Postgres(Service):
         processes share memory, so that the postmaster's death by SIGKILL would leave some behind."""
         assert self.process is not None
         self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=300)
 
 
 class MlflowServer(Service):

@@ -108,7 +108,7 @@ def test_the_daemon_ends_with_a_keeper_that_is_killed(notes: Path, tmp_path: Pat
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     daemon = Path("/proc") / notes.with_suffix(".pid").read_text().strip()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300
     while daemon.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not daemon.exists()

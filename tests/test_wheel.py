@@ -44,7 +44,7 @@ def test_a_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
 
     def output(*command: str) -> str:
         return subprocess.run(
-            command, cwd=empty, env=environment, capture_output=True, text=True, check=True, timeout=120
+            command, cwd=empty, env=environment, capture_output=True, text=True, check=True, timeout=900
         ).stdout
 
     script = str(installed / "bin" / "preference-orchestrator")

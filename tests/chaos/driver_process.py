@@ -46,7 +46,7 @@ class DriverProcess:
             )
         return self
 
-    def finish(self, timeout_s: float = 900) -> int:
+    def finish(self, timeout_s: float = 1500) -> int:
         """Wait until the sweep ends by itself, and return its exit code."""
         assert self.process is not None
         try:
@@ -63,7 +63,7 @@ class DriverProcess:
         self.process.wait()
         # Processes that take a core or a card; Ray's two agents of the node go within a minute or so.
         workers = [process for process in started if "Agent" not in _title(process)]
-        _, survivors = psutil.wait_procs(workers, timeout=60)
+        _, survivors = psutil.wait_procs(workers, timeout=300)
         assert not survivors, f"a dead driver's processes are still there: {survivors}"
 
     def children(self, title: str = "") -> list[psutil.Process]:
@@ -88,7 +88,7 @@ class DriverProcess:
     def _output_file(self) -> Path:
         return self.setting.root / "output"
 
-    def wait_until(self, condition: Callable[[], object], timeout_s: float = 400) -> None:
+    def wait_until(self, condition: Callable[[], object], timeout_s: float = 1200) -> None:
         """Wait until a condition holds, while the driver is alive."""
         assert self.process is not None
         deadline = time.monotonic() + timeout_s

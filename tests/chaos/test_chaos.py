@@ -21,7 +21,7 @@ from services import MlflowServer, Postgres
 
 from orchestrator.drill import FaultRow, fault_table
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400)]
 Record = Callable[[FaultRow], None]
 
 

@@ -17,7 +17,7 @@ from orchestrator.record.places import Places
 from orchestrator.study import grid
 from orchestrator.study.files import load
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 STUDY = """
 study: adaptive

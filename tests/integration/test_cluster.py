@@ -18,19 +18,23 @@ JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); pri
 def test_a_sweeps_own_cluster_asks_for_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
-    def join(address: str, home: str, **more: str) -> bool:
-        environment = {"HOME": home, "PATH": os.environ["PATH"], **more}
+    def joining(address: str, home: Path, **more: str) -> subprocess.Popen[str]:
+        environment = {"HOME": str(home), "PATH": os.environ["PATH"], **more}
         command = [sys.executable, "-c", JOIN, address]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=180, check=False
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        return done.returncode == 0
 
     with cluster():
         address = ray.get_runtime_context().gcs_address
-        assert join(address, str(Path.home()), RAY_AUTH_MODE="token")  # this user's other programs
-        assert not join(address, str(tmp_path), RAY_AUTH_MODE="disabled")
-        assert not join(address, str(tmp_path), RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64)
+        ours = joining(address, Path.home(), RAY_AUTH_MODE="token")  # this user's other programs
+        others = [
+            joining(address, tmp_path, RAY_AUTH_MODE="disabled"),
+            joining(address, tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64),
+        ]
+        told = {process: process.communicate(timeout=1500)[0] for process in (ours, *others)}
+        assert ours.returncode == 0, told[ours]
+        assert all(other.returncode != 0 for other in others), told
         dashboard = {
             socket.laddr.ip
             for child in psutil.Process().children(recursive=True)

@@ -47,7 +47,7 @@ def test_gpu_nodes_are_measured_and_looked_after_when_they_come(
     with mps.sharing([0.5]) as environment:
         assert not notes.exists()
         nodes.add_node(num_cpus=1, num_gpus=2)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         pipes = Path(environment[mps.PIPES])
         while not (pipes / "control").exists() and time.monotonic() < deadline:
             time.sleep(0.1)

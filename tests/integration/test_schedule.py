@@ -40,11 +40,11 @@ STUDY = Study.model_validate(
 )
 SHAPE = STUDY.shape_of("dpo")
 FATES = [
+    "hangs once",  # first, so that the others meet their fates meanwhile
     "fine",
     "worker killed once",
     "crashes always",
     "user's mistake",
-    "hangs once",
     "asked to go once",
     "memory too small once",
 ]
@@ -61,8 +61,9 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
             report.kept(f"{job.store}/checkpoint-{step}", step)
         # An arm goes on after a checkpoint. Ray Train hears of one at its next look at the worker, which here
         # may be gone by then, with the cell that follows.
-        until = time.monotonic() + 30
+        until = time.monotonic() + 600
         while _pointers(job.log.parent) != 1 and time.monotonic() < until:
+            report("A", 1, 2)  # however long that takes here, this cell does not stall
             time.sleep(0.1)
     if fate == "worker killed once" and first:
         os._exit(137)

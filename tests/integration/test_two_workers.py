@@ -23,7 +23,7 @@ def test_two_workers_resume_to_the_same_bits_and_stop_at_the_same_step(
         cwd=HERE.parents[1],
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

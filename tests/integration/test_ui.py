@@ -40,7 +40,7 @@ pytestmark = [
 
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --hide-scrollbars --window-size=1360,960""".split()  # noqa: SIM905
-WAIT_S = 60
+WAIT_S = 300
 
 
 class ExperimentPage:
@@ -168,10 +168,10 @@ def test_the_study_run_shows_report_table_and_figure(page: ExperimentPage, store
     script = (
         "return [...document.querySelectorAll('img')].some(i => i.src.startsWith('blob:') && i.naturalWidth)"
     )
-    page.until(lambda: page.browser.execute_script(script))
+    assert page.until(lambda: page.browser.execute_script(script))
     page.open(f"{kept}/verdicts.csv?workflowType=machine_learning")
-    page.until(lambda: "S1_age" in page.text())
+    assert page.until(lambda: "S1_age" in page.text())
     page.open(f"{kept}/report.html?workflowType=machine_learning")
     (frame,) = page.until(lambda: page.all("iframe"))
     page.browser.switch_to.frame(frame)
-    page.until(lambda: "cells finished" in page.text())
+    assert page.until(lambda: "cells finished" in page.text())

@@ -2,8 +2,8 @@
 
     python -m bench.prism_size [--folder FOLDER] [--json]
 
-Reads FOLDER's survey.jsonl and utterances.jsonl, or those of a twin with as many users as PRISM has, and prints a
-Markdown row. Exits with 1 if the fastest of PASSES takes more than LIMIT_S seconds of processor time.
+Reads FOLDER's survey.jsonl and utterances.jsonl, or those of a twin with as many users as PRISM has, and
+prints a Markdown row. Exits with 1 if the fastest of PASSES takes more than LIMIT_S seconds of processor time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ USERS, LIMIT_S, PASSES = 1500, 5.0, 3
 
 
 def count_plain_pairs(folder: Path) -> int:
-    """Count pairs as an analyst would: nothing is validated, and a pair has neither an id nor a conversation."""
+    """Count pairs as an analyst would: without validation, ids or conversations."""
     survey, utterances = (
         pd.read_json(folder / f"{name}.jsonl", orient="records", lines=True)
         for name in ("survey", "utterances")
@@ -44,8 +44,9 @@ def count_plain_pairs(folder: Path) -> int:
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Time both passes in turn, so that other work on the machine affects both. The fastest pass of each counts,
-    because noise only adds time.
+    """Time both passes in turn, so that other work on the machine affects both.
+
+    The fastest pass of each counts, because noise only adds time.
 
     Returns:
         pairs, plain pairs (counts), bytes (peak resident memory), seconds, plain (processor time).

@@ -104,6 +104,7 @@ class MlflowServer(Service):
         ]  # fmt: skip
         keep = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         keep["PATH"] = f"{BIN}{os.pathsep}{keep['PATH']}"
+        keep["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes that no test needs
         super().__init__(command, port, folder / "mlflow.log", env=keep | environment, cwd=folder)
         self.uri = f"http://127.0.0.1:{port}"
 

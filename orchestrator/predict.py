@@ -10,7 +10,7 @@ from orchestrator import cli
 from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
-from stats.survey.ordered_logit import Fit, binary_logit, ordered_logit, predicted_splits
+from stats.survey.ordered_logit import SurveyFit, binary_logit, ordered_logit, predicted_splits
 from training.data.corpus import Corpus
 from training.data.sources import load_corpus
 from training.errors import StudyError
@@ -61,7 +61,7 @@ def splits_block(splits: pd.DataFrame) -> str:
     return yaml.safe_dump({"splits": block}, sort_keys=False, allow_unicode=True)
 
 
-def _fits(study: Study, corpus: Corpus) -> tuple[Fit, Fit]:
+def _fits(study: Study, corpus: Corpus) -> tuple[SurveyFit, SurveyFit]:
     """Return the ordered logit and the binary logit W2 of a study's people and pairs."""
     survey = study.survey
     missing = [trait for trait in survey.traits if trait not in corpus.users]

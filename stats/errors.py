@@ -1,5 +1,5 @@
-"""What is wrong with a table."""
+"""The error that statistics raise about a table."""
 
 
 class TableError(ValueError):
-    """A table that a statistic cannot be computed from; named are table, row and value."""
+    """A statistic cannot be computed from a table; the message names the table, the row and the value."""

@@ -57,7 +57,7 @@ def held_out_evidence(
     diffs, changes = quantities(sums, predictions, reference, ACCURACY)
     margins = [item for part in quantities(sums, predictions, reference, MARGIN) for item in part]
     spread = null_spread(diffs, predictions)
-    diff_table = _judge_by_method(diffs, predictions, options, rng)
+    diff_table = judge_by_method(diffs, predictions, options, rng)
     diff_table["effect_vs_null"] = [
         value / spread.get((study, method), np.nan)
         for study, method, value in zip(
@@ -68,14 +68,14 @@ def held_out_evidence(
     intervals += [row for item in margins for row in islice(item.intervals(options, rng), 2)]
     return HeldOutEvidence(
         diffs=diff_table,
-        changes=_judge_by_method(changes, predictions, options, rng),
+        changes=judge_by_method(changes, predictions, options, rng),
         intervals=pd.DataFrame(intervals),
         contrasts=_contrasts(sums, predictions, reference, options),
         variances=variances([*diffs, *changes]),
     )
 
 
-def _judge_by_method(
+def judge_by_method(
     items: Sequence[Quantity], predictions: Mapping[str, str], options: Options, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Judge method by method: the splits of one method are one family."""

@@ -58,9 +58,7 @@ def verdicts(diffs: pd.DataFrame, predictions: pd.DataFrame, rule: PublishedRule
             unknown, contradictory or missing.
     """
     check_diffs(diffs)
-    _check_columns(predictions, ["study", "split", "predicted"], "predictions")
-    unknown = ~predictions["predicted"].isin(list(Prediction))
-    _refuse_rows(predictions, unknown, "predictions", f"has no valid `predicted`: {', '.join(Prediction)}")
+    check_predictions(predictions)
     rows = []
     for (study, method, split), group in diffs.groupby(SPLIT, sort=False):
         predicted = prediction_for(predictions, str(study), str(split))
@@ -136,6 +134,13 @@ def check_diffs(diffs: pd.DataFrame) -> None:
     _refuse_rows(diffs, diffs.duplicated([*CELL]), "diffs", "appears twice; keep one row per seed")
     not_a_number = ~np.isfinite(pd.to_numeric(diffs["diff_pp"], errors="coerce"))
     _refuse_rows(diffs, not_a_number, "diffs", "has no number in diff_pp")
+
+
+def check_predictions(predictions: pd.DataFrame) -> None:
+    """Raise TableError if a column or label is missing, or a prediction is unknown."""
+    _check_columns(predictions, ["study", "split", "predicted"], "predictions")
+    unknown = ~predictions["predicted"].isin(list(Prediction))
+    _refuse_rows(predictions, unknown, "predictions", f"has no valid `predicted`: {', '.join(Prediction)}")
 
 
 def _check_columns(table: pd.DataFrame, columns: list[str], name: str) -> None:

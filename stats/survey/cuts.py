@@ -1,4 +1,4 @@
-"""Where the published study cut the score gap; apart from the models, so that reading a study needs none."""
+"""The published study's cut points of the score gap. Reading a study needs them, but none of the models."""
 
-CUTS = (6.0, 14.0, 29.0)  # quartiles: 1 up to 6, 2 up to 14, 3 up to 29, 4 above
-W2_CUT = 14.0  # W2 asks whether a gap is above it
+CUTS = (6.0, 14.0, 29.0)  # between quartiles: 1 up to 6, 2 up to 14, 3 up to 29, 4 above
+W2_CUT = 14.0  # W2 predicts whether a gap is above it

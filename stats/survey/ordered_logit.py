@@ -1,10 +1,10 @@
 """Which traits go with how strongly people discriminate: the survey models that predict a study's splits.
 
-Ordered logit (v3): logit P(Y <= j) = theta_j - X beta, Y the quartile of a pair's score gap, X the traits of
-its user. Binary logit "W2" (v2): logit P(gap > cut) = alpha + X beta. Both by statsmodels with errors
-clustered by user: one person gives many pairs, and treating them as independent rejects true nulls far too
-often. The coefficients are population-averaged: where users also differ for reasons outside X they lie nearer
-to zero than a person's own (Zeger, Liang and Albert 1988).
+Ordered logit (v3): logit P(Y <= j) = theta_j - X beta, where Y is the quartile of a pair's score gap and X
+the traits of its user. Binary logit "W2" (v2): logit P(gap > cut) = alpha + X beta. statsmodels fits both,
+with errors clustered by user: one person gives many pairs, and treating them as independent rejects true
+nulls far too often. The coefficients are population-averaged: where users also differ for reasons outside X,
+they lie nearer to zero than a person's own (Zeger, Liang and Albert 1988).
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,18 @@ from statsmodels.stats.multitest import multipletests
 from stats.errors import TableError
 from stats.survey.cuts import CUTS, W2_CUT
 
-LARGEST = 10.0  # log odds between the ends of a column beyond which a coefficient has run away: separation
+SEPARATION = 10.0  # log odds between the ends of a column; a larger coefficient has diverged
 
 
 @dataclass(frozen=True)
-class Fit:
+class SurveyFit:
     """A fitted survey model.
 
-    table: trait, level (missing for a numeric trait), reference, beta (log odds; a numeric trait's, a unit),
-        se (clustered by user), z, p, low, high (95 %), holm, bh (p adjusted over the terms).
-    pairs, users: what it was fitted on; left_out: pairs of users with a trait missing.
+    table: trait, level (missing for a numeric trait), reference, beta (log odds; of a numeric trait, per
+        unit), se (clustered by user), z, p, low, high (95 % interval of beta), holm, bh (p adjusted over the
+        terms).
+    pairs, users: numbers that the model was fitted on. left_out: number of pairs of users with a missing
+        trait.
     """
 
     model: str
@@ -41,22 +43,42 @@ class Fit:
 
 
 def gap_quartile(gaps: "pd.Series[float]", cuts: tuple[float, ...] = CUTS) -> npt.NDArray[np.int64]:
-    """1 plus the number of cut points that a gap exceeds."""
+    """Return 1 plus the number of cut points that a gap exceeds."""
     return np.searchsorted(np.array(cuts), gaps.to_numpy(dtype=float), side="left").astype(np.int64) + 1
 
 
 def ordered_logit(
     pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None], cuts: tuple[float, ...] = CUTS
-) -> Fit:
-    """Ordered logit of the gap quartile on traits.
+) -> SurveyFit:
+    """Fit an ordered logit of the gap quartile on traits, with errors clustered by user.
 
     Args:
-        pairs: user_id, score_gap. users: user_id and the traits.
+        pairs: user_id, score_gap (0 to 100, chosen minus rejected); pairs without a score are left out.
+        users: user_id and one column per trait.
         traits: trait -> reference level, or None for a numeric trait.
+        cuts: largest gaps of all categories but the last.
+
+    Returns:
+        A fit whose `table` has one row per trait level (or numeric trait): trait, level, reference, beta (log
+        odds), se, z, p, low, high (95 % interval of beta), holm, bh (adjusted p values); with the numbers
+        `pairs`, `users` and `left_out`.
 
     Raises:
-        TableError: an unknown trait or level, a constant column, a quartile without pairs, separation, or a
-            fit that did not converge.
+        TableError: A trait or level is unknown, a column is constant or follows from the others, a quartile
+            has no pairs, a trait separates the gaps, or the fit did not converge.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> import stats
+        >>> rng = np.random.default_rng(0)
+        >>> users = pd.DataFrame({"user_id": range(200), "age": ["young", "old"] * 100})
+        >>> pairs = pd.DataFrame({"user_id": np.repeat(users["user_id"], 5)})
+        >>> pairs["score_gap"] = rng.exponential(np.where(pairs["user_id"] % 2, 20, 12))
+        >>> fit = stats.ordered_logit(pairs, users, {"age": "old"})
+        >>> print(fit.table[["trait", "level", "beta", "low", "high"]].round(1))
+          trait  level  beta  low  high
+        0   age  young  -0.9 -1.1  -0.7
     """
     design = _design(pairs, users, traits)
     quartile = gap_quartile(design.rows["score_gap"], cuts)
@@ -72,8 +94,8 @@ def ordered_logit(
 
 def binary_logit(
     pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None], cut: float = W2_CUT
-) -> Fit:
-    """W2: binary logit of gap > cut on traits; arguments and errors as of `ordered_logit`."""
+) -> SurveyFit:
+    """Fit W2, a binary logit of gap > cut on traits; arguments and errors are those of `ordered_logit`."""
     design = _design(pairs, users, traits)
     large = (design.rows["score_gap"] > cut).to_numpy(dtype=float)
     if large.min() == large.max():
@@ -86,12 +108,15 @@ def binary_logit(
     return _fit("binary logit", fit, design, skip=1)
 
 
-def predicted_splits(fit: Fit, alpha: float) -> pd.DataFrame:
-    """Splits of the traits with p < alpha: trait, p (smallest of its terms), beta, predicted, a, b.
+def predicted_splits(fit: SurveyFit, alpha: float) -> pd.DataFrame:
+    """Derive splits from the traits with p < alpha.
 
     A numeric trait is split at its median, A above: a positive beta predicts larger gaps there, "A > B".
-    Levels of a category go to A above, to B below their mean coefficient, the reference's being 0: such a
-    split predicts "A > B" by construction.
+    Levels of a category whose coefficient is above the mean go to A, the others to B (the reference's
+    coefficient is 0): this split predicts "A > B" by construction.
+
+    Returns:
+        trait, p (smallest of its terms), beta, predicted, a, b (levels; missing for a numeric trait).
     """
     rows: list[dict[str, object]] = []
     for trait, terms in fit.table.groupby("trait", sort=False):
@@ -117,8 +142,8 @@ def predicted_splits(fit: Fit, alpha: float) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Design:
-    """Pairs with all their traits; a column of `matrix` for every (trait, level, reference) of `terms`."""
+class _SurveyDesign:
+    """Pairs with all their traits; `matrix` has one column per (trait, level, reference) of `terms`."""
 
     rows: pd.DataFrame
     matrix: npt.NDArray[np.float64]
@@ -127,7 +152,7 @@ class _Design:
 
     @property
     def scaled(self) -> npt.NDArray[np.float64]:
-        """Columns in units of their sd: a slider of 0 to 100 beside 0/1 columns makes the search slow."""
+        """Columns in units of their sd; a slider of 0 to 100 beside 0/1 columns would slow the search."""
         scaled: npt.NDArray[np.float64] = self.matrix / self.matrix.std(axis=0)
         return scaled
 
@@ -136,13 +161,15 @@ class _Design:
         return {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(self.rows["user_id"])[0]}}
 
 
-def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None]) -> _Design:
+def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None]) -> _SurveyDesign:
     for trait, reference in traits.items():
         if trait not in users:
             raise TableError(f"traits: no column {trait!r}; columns are {', '.join(map(str, users.columns))}")
         if reference is not None and reference not in set(users[trait]):
-            there = ", ".join(sorted(map(str, users[trait].dropna().unique())))
-            raise TableError(f"traits.{trait}: no user has the reference {reference!r}; levels are {there}")
+            known_levels = ", ".join(sorted(map(str, users[trait].dropna().unique())))
+            raise TableError(
+                f"traits.{trait}: no user has the reference {reference!r}; levels are {known_levels}"
+            )
     known = users.dropna(subset=list(traits))
     rows = pairs[pairs["score_gap"].notna()].merge(known, on="user_id", validate="many_to_one")
     terms: list[tuple[str, str | None, str | None]] = []
@@ -160,20 +187,20 @@ def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str |
     matrix = np.column_stack(columns)
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         raise TableError("traits: one column follows from the others; leave an overlapping trait out")
-    return _Design(rows, matrix, terms, len(pairs) - len(rows))
+    return _SurveyDesign(rows, matrix, terms, len(pairs) - len(rows))
 
 
-def _fit(name: str, fit: Any, design: _Design, skip: int = 0) -> Fit:
-    """The coefficient table, in the traits' own units; refuses a fit whose numbers mean nothing."""
+def _fit(name: str, fit: Any, design: _SurveyDesign, skip: int = 0) -> SurveyFit:
+    """Make the coefficient table, in the traits' own units; refuse a fit that did not converge."""
     if not fit.mle_retvals["converged"]:
         raise TableError(f"{name}: the fit did not converge; leave out traits or merge rare levels")
     terms = slice(skip, skip + len(design.terms))
     sd = design.matrix.std(axis=0)
     beta, se, p = (np.asarray(values)[terms] for values in (fit.params, fit.bse, fit.pvalues))
     beta, se, interval = beta / sd, se / sd, np.asarray(fit.conf_int())[terms] / sd[:, None]
-    runaway = ~np.isfinite(se) | (np.abs(beta) * np.ptp(design.matrix, axis=0) > LARGEST)
-    if runaway.any():
-        trait, level, _ = design.terms[int(np.argmax(runaway))]
+    diverged = ~np.isfinite(se) | (np.abs(beta) * np.ptp(design.matrix, axis=0) > SEPARATION)
+    if diverged.any():
+        trait, level, _ = design.terms[int(np.argmax(diverged))]
         raise TableError(f"{name}: traits.{trait} ({level}) separates the gaps; merge levels or leave it out")
     table = pd.DataFrame(design.terms, columns=["trait", "level", "reference"]).assign(
         beta=beta,
@@ -186,4 +213,4 @@ def _fit(name: str, fit: Any, design: _Design, skip: int = 0) -> Fit:
         bh=multipletests(p, method="fdr_bh")[1],
     )
     rows = design.rows
-    return Fit(name, table, len(rows), rows["user_id"].nunique(), design.left_out)
+    return SurveyFit(name, table, len(rows), rows["user_id"].nunique(), design.left_out)

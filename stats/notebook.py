@@ -1,0 +1,221 @@
+"""Judge a table in a notebook, with the functions that a report uses; `stats` offers these by name."""
+
+import numpy as np
+import pandas as pd
+
+from stats.errors import TableError
+from stats.evidence.contrasts import ACCURACY
+from stats.evidence.held_out import judge_by_method
+from stats.evidence.options import Options
+from stats.evidence.power import smallest_effect
+from stats.evidence.quantity import quantities
+from stats.evidence.seed_power import seeds_for_effect
+from stats.evidence.sums import user_sums
+from stats.names import BASELINE, SPLIT
+from stats.rule.changes import changes
+from stats.rule.labels import Verdict
+from stats.rule.published import restore
+from stats.rule.thresholds import PUBLISHED, PublishedRule
+from stats.rule.verdicts import check_diffs, check_predictions, prediction_for, verdicts
+
+JUDGED_COLUMNS = {
+    "contrast": "contrast",
+    "n_seeds": "seeds",
+    "estimate": "estimate_pp",
+    "low": "low95_pp",
+    "high": "high95_pp",
+    "low_adjusted": "low_pp",
+    "high_adjusted": "high_pp",
+    "p": "p",
+    "p_holm": "p_holm",
+    "evidence": "evidence",
+}
+PUBLISHED_COLUMNS = [
+    *(*SPLIT, "predicted", "seeds", "mean_pp", "std_pp", "direction", "x_of_n"),
+    *("verdict", "reference_verdict", "change"),
+]
+
+
+def judge(
+    outcomes: pd.DataFrame, predictions: pd.DataFrame, reference: str, *, margin_pp: float = 1.0
+) -> pd.DataFrame:
+    """Judge the held-out outcomes of a study: what the evidence supports, seeds and users being samples.
+
+    The splits of one method are one family: adjusted intervals hold all their truths together with 95 %, and
+    exploratory splits are outside it (docs/statistics.md).
+
+    Args:
+        outcomes: one row per held-out pair that an arm scored, with study, method, split, arm ("A" or "B"),
+            seed, eval_group (whose pair it is: "A" or "B"), user_id, pair_id, margin (nats), correct
+            (margin > 0). Further columns are ignored, and so are baseline cells.
+        predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory").
+        reference: the method that the others are compared with.
+        margin_pp: a value inside +-margin_pp counts as practically null (percentage points).
+
+    Returns:
+        One row per method, split and contrast: study, method, split, contrast ("diff": arm A on A's pairs
+        minus arm B on B's; "change": the diff minus the reference's), seeds (number), estimate_pp, low95_pp,
+        high95_pp (95 % interval), low_pp, high_pp (interval adjusted over the family), all in percentage
+        points; p (two-sided), p_holm (adjusted over the family), evidence ("supported", "contradicted",
+        "practically null" or "undecided"). A value is NaN where the data give no interval, and low_pp,
+        high_pp and p_holm are NaN for an exploratory split.
+
+    Raises:
+        TableError: A column or prediction is missing, a row is contradictory or appears twice, or seeds or
+            methods did not score the same pairs; the message names table and row.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> import stats
+        >>> from stats.evidence.simulate import SimulatedStudy, outcomes
+        >>> truth = SimulatedStudy(seeds=3, users=60, pairs_per_user=5, accuracy_a=0.8, accuracy_b=0.6)
+        >>> dpo = outcomes(truth, np.random.default_rng(0), method="dpo", split="S1_age")
+        >>> wpo = dpo.assign(method="wpo", correct=~dpo["correct"], margin=-dpo["margin"])
+        >>> predictions = pd.DataFrame({"study": ["simulated"], "split": ["S1_age"], "predicted": ["A > B"]})
+        >>> table = stats.judge(pd.concat([dpo, wpo]), predictions, reference="dpo")
+        >>> print(table[["method", "contrast", "seeds", "estimate_pp", "evidence"]].round(1))
+          method contrast  seeds  estimate_pp      evidence
+        0    dpo     diff      3         17.4     supported
+        1    wpo     diff      3        -17.4  contradicted
+        2    wpo   change      3        -34.7  contradicted
+    """
+    sums = user_sums(outcomes)
+    predicted = _one_prediction_per_split(sums, predictions)
+    _check_reference(sums, reference, "outcomes")
+    options = Options(margin_pp=margin_pp)
+    rng = np.random.default_rng(options.seed)
+    tables = []
+    for contrast, items in zip(
+        ("diff", "change"), quantities(sums, predicted, reference, ACCURACY), strict=True
+    ):
+        table = judge_by_method(items, predicted, options, rng).reindex(columns=[*SPLIT, *JUDGED_COLUMNS])
+        tables.append(table.assign(contrast=contrast).rename(columns=JUDGED_COLUMNS))
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+
+
+def judge_published(
+    diffs: pd.DataFrame, predictions: pd.DataFrame, reference: str, rule: PublishedRule = PUBLISHED
+) -> pd.DataFrame:
+    """Label a table of diffs by the published rule, which has no notion of uncertainty.
+
+    Diffs that were published with two decimals are read back as multiples of 1/128 where all diffs of a
+    method are such multiples, as in a report.
+
+    Args:
+        diffs: study, method, split, seed, diff_pp (A minus B, percentage points), one row per seed.
+        predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory").
+        reference: the method that the others are compared with.
+        rule: the thresholds.
+
+    Returns:
+        One row per method and split: study, method, split, predicted, seeds (number), mean_pp, std_pp (over
+        seeds, population), direction (sign of the mean), x_of_n (seeds with the sign of the mean), verdict
+        (missing where the split is exploratory), reference_verdict and change (missing for the reference). A
+        split that only the reference has is INCOMPLETE for the other method, without numbers.
+
+    Raises:
+        TableError: A column or prediction is missing, a seed appears twice, a diff is not a number, or the
+            reference has no diffs; the message names table and row.
+
+    Example:
+        >>> import pandas as pd
+        >>> import stats
+        >>> rows = [("dpo", 1, -1.2), ("dpo", 2, 0.4), ("dpo", 3, -0.3), ("wpo", 1, 2.1), ("wpo", 2, 1.4)]
+        >>> diffs = pd.DataFrame(rows, columns=["method", "seed", "diff_pp"])
+        >>> diffs = diffs.assign(study="v5", split="S1_age")
+        >>> predictions = pd.DataFrame({"study": ["v5"], "split": ["S1_age"], "predicted": ["A > B"]})
+        >>> table = stats.judge_published(diffs, predictions, reference="dpo")
+        >>> print(table[["method", "seeds", "mean_pp", "x_of_n", "verdict", "change"]].round(2))
+          method  seeds  mean_pp x_of_n   verdict change
+        0    dpo      3    -0.37    2/3  MISMATCH    NaN
+        1    wpo      2     1.75    2/2     MATCH  FIXED
+    """
+    check_diffs(diffs)
+    _check_reference(diffs, reference, "diffs")
+    labelled = verdicts(restore(diffs), predictions, rule).rename(columns={"n_seeds": "seeds"})
+    changed = changes(labelled, reference)
+    table = labelled.merge(changed, on=SPLIT, how="left")
+    without_diffs = changed[~_split_index(changed).isin(_split_index(labelled))]
+    if len(without_diffs):
+        keys = without_diffs[["study", "split"]].itertuples(index=False, name=None)
+        expected = [prediction_for(predictions, *key) for key in keys]
+        added = without_diffs.assign(predicted=expected, seeds=0, verdict=Verdict.INCOMPLETE)
+        table = pd.concat([table, added], ignore_index=True)
+    return table.reindex(columns=PUBLISHED_COLUMNS)
+
+
+def power(
+    sd_pp: float,
+    *,
+    seeds: int | None = None,
+    diff_pp: float | None = None,
+    splits: int = 1,
+    alpha: float = 0.05,
+) -> float:
+    """Return the smallest diff that `seeds` seeds see with 80 % power, or the seeds that see `diff_pp`.
+
+    The test is the two-sided t test of a split's mean diff over seeds against zero. Give either `seeds` or
+    `diff_pp`; the other is returned.
+
+    Args:
+        sd_pp: standard deviation over seeds of one seed's diff (percentage points). 128 independent pairs
+            behind each accuracy produce about 3.5 pp alone.
+        seeds: number of seeds, two or more.
+        diff_pp: a diff (percentage points).
+        splits: number of splits that are tested together, each at alpha / splits (Holm's first step).
+        alpha: the family-wise error.
+
+    Returns:
+        A diff in percentage points, or a number of seeds; infinite where 200 seeds are not enough.
+
+    Raises:
+        ValueError: Both or neither of `seeds` and `diff_pp` are given, or a number is out of range.
+
+    Example:
+        >>> import stats
+        >>> round(stats.power(3.5, seeds=5), 1)
+        5.9
+        >>> stats.power(3.5, diff_pp=2.5, splits=7)
+        29.0
+    """
+    if (seeds is None) == (diff_pp is None):
+        raise ValueError("power: give either seeds or diff_pp; the other is returned")
+    if sd_pp < 0 or splits < 1 or not 0 < alpha < 1:
+        raise ValueError("power: sd_pp is at least 0, splits at least 1, alpha between 0 and 1")
+    if diff_pp is not None:
+        return seeds_for_effect(diff_pp, sd_pp, alpha / splits)
+    assert seeds is not None
+    if seeds < 2:
+        raise ValueError(f"power: {seeds} seeds have no spread; take two or more")
+    return smallest_effect(sd_pp**2 / seeds, seeds - 1, alpha / splits)
+
+
+def _one_prediction_per_split(sums: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, str]:
+    """Return split -> predicted, in the order of the table, without baselines.
+
+    Raises:
+        TableError: A split has no prediction, or contradictory ones.
+    """
+    check_predictions(predictions)
+    predicted: dict[str, str] = {}
+    splits = sums.loc[sums["split"] != BASELINE, ["study", "split"]].drop_duplicates()
+    for study, split in splits.itertuples(index=False, name=None):
+        expected = prediction_for(predictions, study, split)
+        if predicted.setdefault(split, expected) != expected:
+            raise TableError(
+                f"predictions: split {split!r} is predicted {predicted[split]} and {expected}; "
+                "judge one study at a time"
+            )
+    return predicted
+
+
+def _check_reference(table: pd.DataFrame, reference: str, name: str) -> None:
+    methods = sorted(set(table["method"]))
+    if reference not in methods:
+        raise TableError(f"reference: no {name} of {reference!r}; methods: {', '.join(methods) or 'none'}")
+
+
+def _split_index(table: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(table[SPLIT])

@@ -34,7 +34,8 @@ from bench.designs import (
 )
 from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED
 from stats.page.markdown import plain, table
-from stats.rule.verdicts import change, verdict
+from stats.rule.changes import change
+from stats.rule.verdicts import verdict
 
 STARTS = (2, 3)
 FIXED = range(3, 21)  # seeds of the fixed designs

@@ -18,7 +18,7 @@ from scipy.special import logit
 
 from bench.survey_models import traits, twin
 from stats.evidence.anova import estimate
-from stats.evidence.crossed import Crossed, Group
+from stats.evidence.crossed import CrossedTable, GroupOutcomes
 from stats.page.markdown import table
 from stats.survey.heterogeneity import heterogeneity
 from stats.survey.ordered_logit import gap_quartile, ordered_logit
@@ -39,18 +39,20 @@ cat(sprintf('{"mean": %.12g, "se": %.12g, "icc": %.12g, "beta": [%s]}',
 """
 
 
-def crossed(rng: np.random.Generator, seeds: int = 8, users: int = 60, pairs: int = 10) -> Group:
+def crossed_table(
+    rng: np.random.Generator, seeds: int = 8, users: int = 60, pairs: int = 10
+) -> GroupOutcomes:
     """Means of seeds x users with a seed, a user and a residual effect; large enough for REML's interior."""
     mean = 0.1 + rng.normal(0, 0.05, (seeds, 1)) + rng.normal(0, 0.1, users)
     sums = pairs * (mean + rng.normal(0, 0.1, (seeds, users)))
-    return Group(
+    return GroupOutcomes(
         sums, np.full(users, float(pairs)), tuple(map(str, range(users))), np.zeros(users, np.uint64)
     )
 
 
 def main() -> None:
-    group = crossed(np.random.default_rng(0))
-    ours = estimate(Crossed(tuple(range(len(group.sums))), (group,)))
+    group = crossed_table(np.random.default_rng(0))
+    ours = estimate(CrossedTable(tuple(range(len(group.sums))), (group,)))
     survey, pairs, kinds = twin(300, 0)
     columns = traits(survey)
     names = [name for name in columns if name != "user_id"]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from stats.evidence.anova import estimate, squares, unpaired_change
+from stats.evidence.anova import estimate, mean_squares, unpaired_change
 from stats.evidence.bootstrap import percentile, pigeonhole
 from stats.evidence.crossed import difference
 from stats.evidence.judge import CONTRADICTED, SUPPORTED, judge
@@ -23,12 +23,13 @@ from stats.evidence.mixed import mixed_estimate
 from stats.evidence.options import Options
 from stats.evidence.power import design_variance, power
 from stats.evidence.seeds import mean_estimate
-from stats.evidence.simulate import Truth, methods, study
+from stats.evidence.simulate import SimulatedStudy, methods, study
 from stats.page.markdown import plain, table
-from stats.rule.rule_errors import Nothing, rule_errors
+from stats.rule.changes import change
+from stats.rule.rule_errors import NullDesign, rule_errors
 from stats.rule.thresholds import PUBLISHED
-from stats.rule.verdicts import change, verdict
-from stats.text import times
+from stats.rule.verdicts import verdict
+from stats.text import plural
 
 LEVEL, SPLITS, DRAWS = 0.95, 7, 400
 MIXED = 200  # statsmodels' loops make a mixed model a hundred times as slow: fewer studies, smaller ones
@@ -37,20 +38,20 @@ SEEDS = (3, 5, 10)
 SEED_SDS = (0.0, 0.03, 0.06)  # latent; about 0, 1 and 2 pp of one arm's accuracy
 
 
-def settings(sizes: Sequence[tuple[int, float]]) -> Iterator[tuple[str, Truth]]:
+def settings(sizes: Sequence[tuple[int, float]]) -> Iterator[tuple[str, SimulatedStudy]]:
     for seeds in SEEDS:
         for users, a_user in sizes:
             for sd in SEED_SDS:
-                truth = Truth(seeds, users, a_user, accuracy_a=0.72, accuracy_b=0.70, sd_seed=sd)
+                truth = SimulatedStudy(seeds, users, a_user, accuracy_a=0.72, accuracy_b=0.70, sd_seed=sd)
                 yield f"{seeds} seeds, {pairs(truth)}, seed sd {seed_pp(truth):.1f} pp", truth
 
 
-def pairs(truth: Truth) -> str:
+def pairs(truth: SimulatedStudy) -> str:
     """Held-out pairs of both groups, as a setting's name has them."""
     return f"{round(2 * truth.users * truth.pairs_per_user):,} pairs"
 
 
-def seed_pp(truth: Truth) -> float:
+def seed_pp(truth: SimulatedStudy) -> float:
     """Standard deviation over seeds of one arm's true accuracy, to first order."""
     total = np.sqrt(truth.sd_seed**2 + truth.sd_user**2 + truth.sd_pair**2 + truth.sd_noise**2)
     return float(100 * norm.pdf(norm.ppf(truth.accuracy_a)) * truth.sd_seed / total)
@@ -101,12 +102,12 @@ def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
     rows = []
     for users, a_user in SIZES:
         for sd in SEED_SDS[1:]:
-            truth = Truth(6, users, a_user, accuracy_a=0.72, accuracy_b=0.70, sd_seed=sd)
+            truth = SimulatedStudy(6, users, a_user, accuracy_a=0.72, accuracy_b=0.70, sd_seed=sd)
             found = []
             for _ in range(studies):
                 drawn = study(truth, rng)
                 ours, theirs = drawn.taking([5]), drawn.taking(range(5))
-                diff = estimate(ours, squares(theirs)).interval(LEVEL)
+                diff = estimate(ours, mean_squares(theirs)).interval(LEVEL)
                 change = unpaired_change(ours, theirs).interval(LEVEL)
                 found.append((covers(diff, truth.diff_pp), covers(change, 0.0)))
             name = f"{pairs(truth)}, seed sd {seed_pp(truth):.1f} pp"
@@ -121,7 +122,7 @@ def changes(
     rows = []
     for seeds in SEEDS:
         for users, a_user in sizes:
-            truth = Truth(seeds, users, a_user, sd_seed=0.03)
+            truth = SimulatedStudy(seeds, users, a_user, sd_seed=0.03)
             found = []
             for _ in range(studies):
                 ours, theirs = (drawn.contrast for drawn in methods(truth, rng, 2))
@@ -139,7 +140,7 @@ def family(studies: int, rng: np.random.Generator) -> pd.DataFrame:
     """Seven splits in which nothing is there: how often any of them is called different."""
     rows = []
     for seeds in SEEDS:
-        truth = Truth(seeds, 60, 8.3, sd_seed=0.03)
+        truth = SimulatedStudy(seeds, 60, 8.3, sd_seed=0.03)
         found = []
         for _ in range(studies):
             estimates = [estimate(study(truth, rng)) for _ in range(SPLITS)]
@@ -159,8 +160,8 @@ def powers(studies: int, rng: np.random.Generator) -> pd.DataFrame:
     rows = []
     for seeds in SEEDS:
         for users, a_user in SIZES[1:]:
-            null = Truth(seeds, users, a_user, sd_seed=0.03)
-            parts = [squares(study(null, rng)) for _ in range(300)]
+            null = SimulatedStudy(seeds, users, a_user, sd_seed=0.03)
+            parts = [mean_squares(study(null, rng)) for _ in range(300)]
             row = pd.Series(
                 {
                     "seed_variance": np.mean(
@@ -185,7 +186,7 @@ def published(studies: int, rng: np.random.Generator) -> pd.DataFrame:
     rows = []
     for count in (128, 1024):
         for seeds in (1, 3, 5, 10):
-            found = rule_errors(Nothing(seeds, 5, count, 0.915), PUBLISHED, studies, rng)
+            found = rule_errors(NullDesign(seeds, 5, count, 0.915), PUBLISHED, studies, rng)
             share = found.set_index(["quantity", "label"])["share"]
             labels = [("verdict", label) for label in ("MATCH", "LEAN", "WEAK", "MISMATCH")]
             labels += [("null control", "NOT NULL"), ("change", "FIXED"), ("change", "IMPROVED")]
@@ -203,7 +204,7 @@ def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, floa
     rows = []
     for seeds in (1, *SEEDS):
         for users, a_user in sizes:
-            truth = Truth(max(seeds, 5), users, a_user, sd_seed=0.03)
+            truth = SimulatedStudy(max(seeds, 5), users, a_user, sd_seed=0.03)
             found = []
             for _ in range(studies):
                 ours, theirs = (drawn.contrast for drawn in methods(truth, rng, 2))
@@ -213,7 +214,7 @@ def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, floa
                 moved = (
                     estimate(difference(ours, theirs)) if seeds > 1 else unpaired_change(ours, theirs)
                 ).interval(LEVEL)
-                diff = estimate(ours, squares(theirs)).interval(LEVEL)
+                diff = estimate(ours, mean_squares(theirs)).interval(LEVEL)
                 margin = Options().margin_pp
                 found.append(
                     (
@@ -224,7 +225,7 @@ def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, floa
                         judge("A > B", moved, margin) == SUPPORTED,
                     )
                 )
-            rows.append((f"{times(seeds, 'seed')}, {pairs(truth)}", *pd.DataFrame(found).mean()))
+            rows.append((f"{plural(seeds, 'seed')}, {pairs(truth)}", *pd.DataFrame(found).mean()))
     names = ["setting (reference: 5 seeds)", "MATCH", "diff supported", "FIXED", "FIXED or IMPROVED"]
     return pd.DataFrame(rows, columns=[*names, "change supported"])
 

@@ -13,15 +13,15 @@ from scipy.special import stdtr, stdtrit
 from stats.evidence.crossed import Floats
 from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED
 from stats.evidence.sequential import OPEN, Decision, Looks, Path, family, holm, path
-from stats.evidence.simulate import Truth, methods
+from stats.evidence.simulate import SimulatedStudy, methods
 
 LOOKS = Looks(start=2, most=20)
 ERROR = 1 - LOOKS.level
-# Standard deviations are on the latent scale of `Truth`; the page says what they are in percentage points.
+# Standard deviations are on the latent scale of `SimulatedStudy`; the page gives them in percentage points.
 SETTINGS = {
-    "seeds dominate": Truth(20, 100, 10, sd_seed=0.06, sd_user=0.1, sd_pair=0.2, sd_noise=0.97),
-    "balanced": Truth(20, 200, 10, sd_seed=0.06, sd_user=0.2, sd_pair=0.5, sd_noise=0.8),
-    "users dominate": Truth(20, 60, 8, sd_seed=0.03, sd_user=0.3, sd_pair=0.8, sd_noise=0.5),
+    "seeds dominate": SimulatedStudy(20, 100, 10, sd_seed=0.06, sd_user=0.1, sd_pair=0.2, sd_noise=0.97),
+    "balanced": SimulatedStudy(20, 200, 10, sd_seed=0.06, sd_user=0.2, sd_pair=0.5, sd_noise=0.8),
+    "users dominate": SimulatedStudy(20, 60, 8, sd_seed=0.03, sd_user=0.3, sd_pair=0.8, sd_noise=0.5),
 }
 NOTHING, PLANTED = "nothing", "planted"
 DIFFS = {NOTHING: (0.0,) * 7, PLANTED: (0.0, 0.0, 0.0, 3.0, -3.0, 6.0, -6.0)}
@@ -49,7 +49,7 @@ class Spent:
     seeds: tuple[int, ...]
 
 
-def draw(truth: Truth, diffs: Sequence[float], count: int, rng: np.random.Generator) -> list[Study]:
+def draw(truth: SimulatedStudy, diffs: Sequence[float], count: int, rng: np.random.Generator) -> list[Study]:
     """Equal methods on the same users and pairs, seeds of their own."""
     drawn: list[list[tuple[Path, Floats]]] = [[] for _ in range(count)]
     for diff in diffs:
@@ -61,7 +61,7 @@ def draw(truth: Truth, diffs: Sequence[float], count: int, rng: np.random.Genera
 
 
 def simulate(
-    studies: int, settings: dict[str, Truth] = SETTINGS
+    studies: int, settings: dict[str, SimulatedStudy] = SETTINGS
 ) -> tuple[dict[tuple[str, str], list[Study]], dict[str, list[tuple[Study, Study]]]]:
     """(studies by setting and truth, pairs of equal methods by setting where nothing is there)."""
     single, double = {}, {}

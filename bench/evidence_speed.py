@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from stats.evidence.bootstrap import pigeonhole
-from stats.evidence.crossed import crossed
+from stats.evidence.crossed import crossed_table
 from stats.evidence.evidence import evidence
 from stats.evidence.options import Options
 from stats.evidence.sums import COLUMNS, user_sums
@@ -115,7 +115,7 @@ def main() -> None:
     a_draw_slow = (time.perf_counter() - begun) / LOOPED
     same = loop_weights(rows, LOOPED)
     begun = time.perf_counter()
-    contrast = crossed(user_sums(rows))
+    contrast = crossed_table(user_sums(rows))
     fast = pigeonhole([(1.0, contrast)], DRAWS, np.random.default_rng(1))
     a_draw_fast = (time.perf_counter() - begun) / DRAWS
     assert np.allclose(slow, same), "the loop and the matrix product differ"
@@ -126,7 +126,7 @@ def main() -> None:
 
 def loop_weights(rows: pd.DataFrame, draws: int) -> np.ndarray:
     """The vectorised bootstrap with the loop's own number of draws: the same weights, so the same values."""
-    return pigeonhole([(1.0, crossed(user_sums(rows)))], draws, np.random.default_rng(1))
+    return pigeonhole([(1.0, crossed_table(user_sums(rows)))], draws, np.random.default_rng(1))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m bench.prism_size [--folder FOLDER] [--json]
 
 Reads FOLDER's survey.jsonl and utterances.jsonl, or those of a twin with as many users as PRISM has, and
-prints a Markdown row. Exits with 1 if the fastest of PASSES takes more than LIMIT_S seconds of processor time.
+prints a Markdown row. Exits with 1 if the fastest of PASSES takes more than LIMIT_S s of processor time.
 """
 
 import argparse

@@ -12,20 +12,21 @@ from stats.evidence.anova import (
     BOTH,
     USERS_ONLY,
     estimate,
-    squares,
     unpaired_change,
     variance_parts,
 )
 from stats.evidence.bootstrap import percentile, pigeonhole
-from stats.evidence.crossed import Crossed, Group, difference
+from stats.evidence.crossed import CrossedTable, GroupOutcomes, difference
 from stats.evidence.mixed import mixed_estimate
-from stats.evidence.simulate import Truth, study
+from stats.evidence.simulate import SimulatedStudy, study
 
 
-def group(table: np.ndarray) -> Group:
+def group(table: np.ndarray) -> GroupOutcomes:
     """Users with one pair each, so that sums are the outcomes."""
     users = table.shape[1]
-    return Group(table, np.ones(users), tuple(map(str, range(users))), np.arange(users, dtype=np.uint64))
+    return GroupOutcomes(
+        table, np.ones(users), tuple(map(str, range(users))), np.arange(users, dtype=np.uint64)
+    )
 
 
 def two_way(rng: np.random.Generator, seeds: int, users: int, seed_sd: float = 1.0) -> np.ndarray:
@@ -49,7 +50,7 @@ def test_one_group_is_the_textbook_crossed_anova() -> None:
     ms = mean_squares(table)
     parts = np.array([ms["C(s)"], ms["C(u)"], -ms["Residual"]]) / table.size
     df = parts.sum() ** 2 / (parts**2 / [seeds - 1, users - 1, (seeds - 1) * (users - 1)]).sum()
-    found = estimate(Crossed(tuple(range(seeds)), (group(table),)))
+    found = estimate(CrossedTable(tuple(range(seeds)), (group(table),)))
     assert found.value == pytest.approx(table.mean())
     assert found.se == pytest.approx(np.sqrt(parts.sum()))
     half = student.ppf(0.975, df) * np.sqrt(parts.sum())
@@ -65,7 +66,7 @@ def test_two_groups_share_their_seeds() -> None:
     ms = [mean_squares(part) for part in (a, b)]
     over_seeds = (a.mean(1) - b.mean(1)).var(ddof=1) / 5
     users = [(m["C(u)"] - m["Residual"]) / part.size for m, part in zip(ms, (a, b), strict=True)]
-    found = estimate(Crossed(tuple(range(5)), (group(a), group(-b))))
+    found = estimate(CrossedTable(tuple(range(5)), (group(a), group(-b))))
     assert found.se == pytest.approx(np.sqrt(over_seeds + sum(users)))
 
 
@@ -74,11 +75,13 @@ def test_agrees_with_two_way_clustered_errors_where_there_are_many_seeds_and_use
     table = two_way(np.random.default_rng(2), 40, 150)
     long = pd.DataFrame({"x": table.ravel(), "s": np.repeat(range(40), 150), "u": np.tile(range(150), 40)})
     fit = ols("x ~ 1", long).fit(cov_type="cluster", cov_kwds={"groups": long[["s", "u"]].to_numpy()})
-    assert estimate(Crossed(tuple(range(40)), (group(table),))).se == pytest.approx(fit.bse.iloc[0], rel=0.05)
+    assert estimate(CrossedTable(tuple(range(40)), (group(table),))).se == pytest.approx(
+        fit.bse.iloc[0], rel=0.05
+    )
 
 
 def test_bootstrap_agrees_with_the_anova_and_with_a_plain_loop() -> None:
-    truth = Truth(seeds=10, users=150, pairs_per_user=5)
+    truth = SimulatedStudy(seeds=10, users=150, pairs_per_user=5)
     table = study(truth, np.random.default_rng(3))
     draws = pigeonhole([(1.0, table)], 3000, np.random.default_rng(0))
     # Owen (2007): it counts the residual of a cell twice, so it is a little too wide, never too narrow.
@@ -105,17 +108,19 @@ def test_mixed_model_agrees_with_a_closed_form() -> None:
     """Fixed seeds, random users, one outcome each: the variance of a mean of user means."""
     rng = np.random.default_rng(4)
     a, b = two_way(rng, 4, 60), two_way(rng, 4, 50)
-    found = mixed_estimate(Crossed(tuple(range(4)), (group(a), group(-b))))
+    found = mixed_estimate(CrossedTable(tuple(range(4)), (group(a), group(-b))))
     wanted = np.sqrt(a.mean(0).var(ddof=1) / 60 + b.mean(0).var(ddof=1) / 50)
     assert found.value == pytest.approx(a.mean() - b.mean())
     assert found.se == pytest.approx(wanted, rel=1e-3)
 
 
 def test_one_seed_borrows_the_references_spread_and_says_so() -> None:
-    truth = Truth(seeds=5, users=60, pairs_per_user=5)
+    truth = SimulatedStudy(seeds=5, users=60, pairs_per_user=5)
     reference = study(truth, np.random.default_rng(5))
-    one = Crossed((0,), tuple(Group(g.sums[:1], g.pairs, g.users, g.keys) for g in reference.groups))
-    alone, lent = estimate(one), estimate(one, squares(reference))
+    one = CrossedTable(
+        (0,), tuple(GroupOutcomes(g.sums[:1], g.pairs, g.users, g.keys) for g in reference.groups)
+    )
+    alone, lent = estimate(one), estimate(one, mean_squares(reference))
     assert (alone.captures, lent.captures) == (USERS_ONLY, BORROWED)
     assert lent.se > alone.se * 0.9
     change = unpaired_change(one, reference)
@@ -128,7 +133,7 @@ def test_unpaired_change_is_welchs_t_where_users_do_not_differ() -> None:
     """With seeds as the only noise the formula must reduce to a test on seed means."""
     rng = np.random.default_rng(6)
     ours, theirs = (np.tile(rng.normal(0, 1, (n, 1)), (1, 20)) for n in (3, 5))
-    a, b = (Crossed(tuple(range(len(x))), (group(x), group(-0.0 * x))) for x in (ours, theirs))
+    a, b = (CrossedTable(tuple(range(len(x))), (group(x), group(-0.0 * x))) for x in (ours, theirs))
     found = unpaired_change(a, b)
     parts = [ours[:, 0].var(ddof=1) / 3, theirs[:, 0].var(ddof=1) / 5]
     assert found.se == pytest.approx(np.sqrt(sum(parts)))
@@ -136,11 +141,11 @@ def test_unpaired_change_is_welchs_t_where_users_do_not_differ() -> None:
 
 
 def test_what_does_not_vary_has_no_interval_and_says_why() -> None:
-    ones = Crossed((0, 1, 2), (group(100 * np.ones((3, 9))), group(-100 * np.ones((3, 7)))))
+    ones = CrossedTable((0, 1, 2), (group(100 * np.ones((3, 9))), group(-100 * np.ones((3, 7)))))
     found = estimate(ones)
     assert (found.value, found.se, found.interval(0.95), found.p) == (0.0, None, None, None)
     assert "no outcome varies" in found.note
-    lonely = Crossed((0, 1), (group(np.array([[1.0], [2.0]])), group(np.ones((2, 4)))))
+    lonely = CrossedTable((0, 1), (group(np.array([[1.0], [2.0]])), group(np.ones((2, 4)))))
     assert "one held-out user" in estimate(lonely).note
     assert mixed_estimate(ones).se is None
     assert estimate(difference(ones, ones)).se is None
@@ -148,7 +153,7 @@ def test_what_does_not_vary_has_no_interval_and_says_why() -> None:
 
 def test_constant_diff_over_seeds_still_has_users_uncertainty() -> None:
     table = np.tile(np.random.default_rng(8).normal(0, 1, 30), (4, 1))
-    found = estimate(Crossed((0, 1, 2, 3), (group(table), group(-table[:, :20]))))
+    found = estimate(CrossedTable((0, 1, 2, 3), (group(table), group(-table[:, :20]))))
     wanted = np.sqrt(table[0].var(ddof=1) / 30 + table[0, :20].var(ddof=1) / 20)
     assert found.se == pytest.approx(wanted)
 
@@ -156,7 +161,7 @@ def test_constant_diff_over_seeds_still_has_users_uncertainty() -> None:
 @pytest.mark.parametrize(("seeds", "users", "pairs"), [(3, 30, 4), (5, 60, 6), (10, 40, 5)])
 def test_intervals_cover_the_planted_truth(seeds: int, users: int, pairs: float) -> None:
     """100 studies with user clusters; bench/calibration.py does a thousand a setting."""
-    truth = Truth(seeds, users, pairs, accuracy_a=0.75, accuracy_b=0.7, sd_seed=0.04)
+    truth = SimulatedStudy(seeds, users, pairs, accuracy_a=0.75, accuracy_b=0.7, sd_seed=0.04)
     rng = np.random.default_rng(seeds)
     covered = 0
     for _ in range(100):
@@ -166,7 +171,9 @@ def test_intervals_cover_the_planted_truth(seeds: int, users: int, pairs: float)
 
 
 def test_the_parts_of_the_variance_by_seeds_are_the_estimate_s() -> None:
-    for seed, truth in enumerate((Truth(6, 12, 3), Truth(6, 40, 5, sd_user=0.0, sd_pair=0.0, sd_noise=1.0))):
+    for seed, truth in enumerate(
+        (SimulatedStudy(6, 12, 3), SimulatedStudy(6, 40, 5, sd_user=0.0, sd_pair=0.0, sd_noise=1.0))
+    ):
         table = study(truth, np.random.default_rng(seed))
         of_seeds, of_users = variance_parts(table, 2)
         for n, parts in enumerate(zip(of_seeds, of_users, strict=True), start=2):
@@ -174,5 +181,5 @@ def test_the_parts_of_the_variance_by_seeds_are_the_estimate_s() -> None:
             assert first.se is not None
             assert sum(parts) == pytest.approx(first.se**2)
             assert parts[0] == pytest.approx(table.values[:n].var(ddof=1) / n)
-    alone = Crossed((0, 1, 2), (group(np.arange(3.0)[:, None]),))
+    alone = CrossedTable((0, 1, 2), (group(np.arange(3.0)[:, None]),))
     assert np.isnan(variance_parts(alone, 2)[1]).all()

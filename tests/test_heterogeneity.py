@@ -12,7 +12,7 @@ from stats.errors import TableError
 from stats.survey.heterogeneity import heterogeneity
 from training.data import sources, twin
 from training.data.features import differences
-from training.data.phrases import KINDS, SENTENCES, TOPICS
+from training.data.phrases import KINDS, PHRASES, TOPICS
 from training.spec import TwinData
 
 TWIN = TwinData(users=900, seed=6, history="none")
@@ -21,7 +21,7 @@ TWIN = TwinData(users=900, seed=6, history="none")
 @pytest.fixture(scope="module")
 def familiar() -> pd.DataFrame:
     """The twin's pairs; group A are the very familiar, whose tastes are planted as mixed."""
-    data = sources.load(TWIN)
+    data = sources.load_corpus(TWIN)
     level = data.users.set_index("user_id")["lm_familiarity"]
     group = data.pairs["user_id"].map(level).map(lambda one: "A" if one == "Very familiar" else "B")
     return data.pairs.assign(group=group)
@@ -31,7 +31,7 @@ def kinds(pairs: pd.DataFrame) -> pd.DataFrame:
     """How many sentences of each kind the chosen answer has more than the rejected one."""
     kind_of = {
         text.format(topic=topic): kind
-        for family in SENTENCES.values()
+        for family in PHRASES.values()
         for kind, texts in family.items()
         for text in texts
         for topic in TOPICS

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from stats.evidence.anova import estimate, squares
+from stats.evidence.anova import estimate, mean_squares
 from stats.evidence.power import (
     by_seeds,
     design_variance,
@@ -19,7 +19,7 @@ from stats.evidence.power import (
     seed_power,
     smallest_effect,
 )
-from stats.evidence.simulate import Truth, study
+from stats.evidence.simulate import SimulatedStudy, study
 from stats.rule.published import restore
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
@@ -37,8 +37,8 @@ def test_smallest_effect_has_the_power_it_claims() -> None:
         assert float(power(effect, 2.5, df, 0.05)) == pytest.approx(0.8, abs=1e-6)
 
 
-def variances(truth: Truth, rng: np.random.Generator, studies: int) -> pd.DataFrame:
-    parts = [squares(study(truth, rng)) for _ in range(studies)]
+def variances(truth: SimulatedStudy, rng: np.random.Generator, studies: int) -> pd.DataFrame:
+    parts = [mean_squares(study(truth, rng)) for _ in range(studies)]
     # Averages before truncation at zero: means of unbiased estimates.
     seed = np.mean([p.over_seeds - sum(g.residual / g.users for g in p.groups) for p in parts])
     user = np.mean([sum(g.between - g.residual / p.seeds for g in p.groups) for p in parts])
@@ -58,17 +58,17 @@ def variances(truth: Truth, rng: np.random.Generator, studies: int) -> pd.DataFr
 
 
 def test_predicted_power_is_what_simulated_studies_have() -> None:
-    null = Truth(seeds=5, users=60, pairs_per_user=6, accuracy_a=0.7, accuracy_b=0.7)
+    null = SimulatedStudy(seeds=5, users=60, pairs_per_user=6, accuracy_a=0.7, accuracy_b=0.7)
     rng = np.random.default_rng(0)
     table = variances(null, rng, 200)
     diff = float(detectable(table, 0.05, 1)["smallest_pp"].iloc[0])
-    truth = Truth(5, 60, 6, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
+    truth = SimulatedStudy(5, 60, 6, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
     found = [estimate(study(truth, rng)).p for _ in range(400)]
     assert np.mean([p is not None and p < 0.05 for p in found]) == pytest.approx(0.8, abs=0.06)
 
 
 def test_needed_is_the_first_design_that_is_enough() -> None:
-    table = variances(Truth(5, 150, 6, sd_seed=0.1), np.random.default_rng(1), 30)
+    table = variances(SimulatedStudy(5, 150, 6, sd_seed=0.1), np.random.default_rng(1), 30)
     row = table.iloc[0]
     wanted = needed(table, (9.0, 0.01), 0.05).set_index("diff_pp")
     seeds = int(wanted.loc[9.0, "seeds"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stats.rule.rule_errors import Nothing, rule_errors
+from stats.rule.rule_errors import NullDesign, rule_errors
 from stats.rule.thresholds import PUBLISHED
 
 
@@ -12,7 +12,7 @@ from stats.rule.thresholds import PUBLISHED
     [(1, "MATCH", 0.37), (1, "WEAK", 0.09), (1, "MISMATCH", 0.55), (3, "LEAN", 0.28), (5, "MATCH", 0.14)],
 )
 def test_shares_of_labels_when_nothing_is_there(seeds: int, label: str, share: float) -> None:
-    found = rule_errors(Nothing(seeds, 5, 128, 0.915), PUBLISHED, 1500, np.random.default_rng(0))
+    found = rule_errors(NullDesign(seeds, 5, 128, 0.915), PUBLISHED, 1500, np.random.default_rng(0))
     shares = found[found["quantity"] == "verdict"].set_index("label")["share"]
     assert shares[label] == pytest.approx(share, abs=0.04)
     assert found.groupby("quantity")["share"].sum().to_numpy() == pytest.approx(np.ones(3))

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from stats.errors import TableError
-from stats.evidence.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed, difference, seed_diffs
-from stats.evidence.simulate import Truth, outcomes
+from stats.evidence.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed_table, difference, seed_diffs
+from stats.evidence.simulate import SimulatedStudy, outcomes
 from stats.evidence.sums import user_sums
 from stats.rule.verdicts import verdicts
 
-TRUTH = Truth(seeds=3, users=8, pairs_per_user=4.0, accuracy_a=0.8, accuracy_b=0.6)
+TRUTH = SimulatedStudy(seeds=3, users=8, pairs_per_user=4.0, accuracy_a=0.8, accuracy_b=0.6)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def own_accuracy(table: pd.DataFrame, seed: int) -> float:
 
 
 def test_the_diff_is_the_difference_of_mean_accuracies_over_pairs(table: pd.DataFrame) -> None:
-    diff = crossed(user_sums(table))
+    diff = crossed_table(user_sums(table))
     assert diff.seeds == (0, 1, 2)
     assert diff.values == pytest.approx([own_accuracy(table, seed) for seed in diff.seeds])
 
@@ -43,21 +43,21 @@ def test_outcomes_give_the_table_of_diffs_that_the_published_rule_judges(table: 
 
 
 def test_linearised_contributions_have_the_pair_weighted_means(table: pd.DataFrame) -> None:
-    for group in crossed(user_sums(table)).groups:
+    for group in crossed_table(user_sums(table)).groups:
         assert group.contributions.mean(axis=1) == pytest.approx(group.means)
 
 
 def test_neither_the_order_of_rows_nor_reading_cell_by_cell_matters(table: pd.DataFrame) -> None:
-    whole = crossed(user_sums(table))
-    shuffled = crossed(user_sums(table.sample(frac=1, random_state=1)))
-    parts = crossed(pd.concat([user_sums(part) for _, part in table.groupby(["seed", "arm"])]))
+    whole = crossed_table(user_sums(table))
+    shuffled = crossed_table(user_sums(table.sample(frac=1, random_state=1)))
+    parts = crossed_table(pd.concat([user_sums(part) for _, part in table.groupby(["seed", "arm"])]))
     for other in (shuffled, parts):
         assert other.values == pytest.approx(whole.values)
 
 
 def test_two_by_two_parts_add_up_to_the_own_group_diff(table: pd.DataFrame) -> None:
     sums = user_sums(table)
-    own, arms, pairs = (crossed(sums, contrast).values for contrast in (OWN, ARMS, PAIRS))
+    own, arms, pairs = (crossed_table(sums, contrast).values for contrast in (OWN, ARMS, PAIRS))
     assert own == pytest.approx(arms + pairs)
     assert set(CONTRASTS) >= {"own groups", "own-group advantage"}
 
@@ -65,11 +65,13 @@ def test_two_by_two_parts_add_up_to_the_own_group_diff(table: pd.DataFrame) -> N
 def test_a_change_pairs_by_seed_and_pair(table: pd.DataFrame) -> None:
     other = table.assign(method="wpo", margin=table["margin"] + 0.3)
     other["correct"] = other["margin"] > 0
-    change = difference(crossed(user_sums(other[other["seed"] > 0])), crossed(user_sums(table)))
+    change = difference(crossed_table(user_sums(other[other["seed"] > 0])), crossed_table(user_sums(table)))
     assert change.seeds == (1, 2)
     assert change.values == pytest.approx([own_accuracy(other, s) - own_accuracy(table, s) for s in (1, 2)])
     # A constant added to every margin cancels between the groups.
-    margins = difference(crossed(user_sums(other), OWN, MARGIN), crossed(user_sums(table), OWN, MARGIN))
+    margins = difference(
+        crossed_table(user_sums(other), OWN, MARGIN), crossed_table(user_sums(table), OWN, MARGIN)
+    )
     assert margins.values == pytest.approx(np.zeros(3), abs=1e-9)
 
 
@@ -91,15 +93,17 @@ def test_what_cannot_be_summed_is_named(table: pd.DataFrame) -> None:
 def test_seeds_that_scored_other_pairs_are_not_compared(table: pd.DataFrame) -> None:
     fewer = table[~((table["seed"] == 1) & (table["pair_id"] == "Ap0"))]
     with pytest.raises(TableError, match="did not score the same pairs"):
-        crossed(user_sums(fewer))
+        crossed_table(user_sums(fewer))
     renamed = table.assign(pair_id=table["pair_id"].where(table["seed"] != 1, table["pair_id"] + "x"))
     with pytest.raises(TableError, match="did not score the same pairs"):
-        crossed(user_sums(renamed))
-    other = crossed(user_sums(table.assign(pair_id="z" + table["pair_id"])))
+        crossed_table(user_sums(renamed))
+    other = crossed_table(user_sums(table.assign(pair_id="z" + table["pair_id"])))
     with pytest.raises(TableError, match="same held-out pairs"):
-        difference(crossed(user_sums(table)), other)
+        difference(crossed_table(user_sums(table)), other)
     with pytest.raises(TableError, match="no seed in common"):
-        difference(crossed(user_sums(table.assign(seed=table["seed"] + 9))), crossed(user_sums(table)))
+        difference(
+            crossed_table(user_sums(table.assign(seed=table["seed"] + 9))), crossed_table(user_sums(table))
+        )
 
 
 def test_no_outcomes_are_no_sums() -> None:

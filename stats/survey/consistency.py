@@ -159,7 +159,7 @@ def by_feature(directions: GroupDirections, raw: pd.DataFrame) -> list[dict[str,
 
 
 def _p(observed: float, null: Floats) -> float:
-    """Return the share of permutations at least as extreme, the observed one included (Phipson & Smyth 2010)."""
+    """Return the share of permutations at least as extreme, the observed one too (Phipson & Smyth 2010)."""
     return float((1 + (null >= observed - 1e-12).sum()) / (1 + len(null)))
 
 

@@ -61,12 +61,12 @@ class SimulatedContrast:
     over_users: float
 
 
-def study(truth: SimulatedStudy, rng: np.random.Generator) -> CrossedTable:
+def simulated_contrast(truth: SimulatedStudy, rng: np.random.Generator) -> CrossedTable:
     """Draw arm A on group A's pairs minus arm B on group B's, in percentage points of accuracy."""
-    return methods(truth, rng, 1)[0].contrast
+    return simulated_methods(truth, rng, 1)[0].contrast
 
 
-def methods(truth: SimulatedStudy, rng: np.random.Generator, count: int) -> list[SimulatedContrast]:
+def simulated_methods(truth: SimulatedStudy, rng: np.random.Generator, count: int) -> list[SimulatedContrast]:
     """Draw the same contrast of several equal methods: same users and pairs, seeds of their own."""
     groups: list[list[GroupOutcomes]] = [[] for _ in range(count)]
     values = np.zeros((count, 2))
@@ -92,7 +92,7 @@ def methods(truth: SimulatedStudy, rng: np.random.Generator, count: int) -> list
     ]
 
 
-def outcomes(
+def simulated_outcomes(
     truth: SimulatedStudy, rng: np.random.Generator, method: str = "dpo", split: str = "S"
 ) -> pd.DataFrame:
     """Draw an outcomes table with both arms on both groups' pairs.

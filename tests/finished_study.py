@@ -49,7 +49,9 @@ def study_tables(seeds: int = 3, methods: tuple[str, ...] = ("dpo", "wpo")) -> S
             cells.append({**_identity(method, "baseline", seed), "all/pref_acc_tail": 0.7})
         for split, (a, b) in ARM_ACCURACIES.items():
             simulated = SimulatedStudy(seeds, 25, 4, accuracy_a=a, accuracy_b=b)
-            table = simulated_outcomes(simulated, np.random.default_rng(len(split) + ord(split[1])), method, split)
+            table = simulated_outcomes(
+                simulated, np.random.default_rng(len(split) + ord(split[1])), method, split
+            )
             outcome_tables.append(table.assign(study="s"))
             for seed in range(seeds):
                 cells.append({**_identity(method, split, seed), **_metrics(a, b, rng)})

@@ -70,7 +70,7 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
     if fate == "crashes always":
         raise RuntimeError("boom")
     if fate == "user's mistake":
-        raise StudyError("splits.S: a mistake; mend it")
+        raise StudyError("splits.S: a mistake; fix it")
     if fate == "hangs once" and first:
         os.kill(os.getpid(), signal.SIGSTOP)
     if fate == "asked to go once" and first:
@@ -168,7 +168,7 @@ def test_a_failed_cell_says_why_and_where_to_look(cells: pd.DataFrame) -> None:
     assert crash["traceback"].rstrip().endswith("RuntimeError: boom")
     assert crash["log_cell"].endswith("log")
     assert "/logs/worker-" in crash["log_ray"]
-    assert cells.loc["user's mistake", "error"] == "splits.S: a mistake; mend it"
+    assert cells.loc["user's mistake", "error"] == "splits.S: a mistake; fix it"
 
 
 def test_a_recorded_cell_leaves_nothing_on_its_shelf_and_a_failed_one_keeps_what_it_had(

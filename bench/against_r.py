@@ -1,9 +1,9 @@
-"""The same data in R: lme4 and MASS beside this project's estimates.
+"""Compare estimates with those of R's lme4 and MASS on the same data.
 
     python -m bench.against_r          (Debian: r-base-core r-cran-lme4 r-cran-mass)
 
-Balanced crossed data (seeds x users, an equal number of pairs a user), where the crossed ANOVA and REML must
-agree; score gaps of a generated twin, for the intraclass correlation and for the ordered logit.
+The data are balanced and crossed (seeds x users, equally many pairs per user), where the crossed ANOVA and
+REML must agree, and score gaps of a generated twin, for the intraclass correlation and the ordered logit.
 Prints a Markdown table: both numbers and their largest relative difference.
 """
 
@@ -23,7 +23,7 @@ from stats.page.markdown import table
 from stats.survey.heterogeneity import heterogeneity
 from stats.survey.ordered_logit import gap_quartile, ordered_logit
 
-SCRIPT = """
+R_SCRIPT = """
 suppressMessages({library(lme4); library(MASS)})
 crossed <- read.csv("crossed.csv", colClasses = c(seed = "factor", user = "factor"))
 fit <- lmer(x ~ 1 + (1 | seed) + (1 | user), crossed)
@@ -39,10 +39,10 @@ cat(sprintf('{"mean": %.12g, "se": %.12g, "icc": %.12g, "beta": [%s]}',
 """
 
 
-def crossed_table(
+def balanced_group(
     rng: np.random.Generator, seeds: int = 8, users: int = 60, pairs: int = 10
 ) -> GroupOutcomes:
-    """Means of seeds x users with a seed, a user and a residual effect; large enough for REML's interior."""
+    """Draw seeds x users with seed, user and residual effects, large enough for no variance estimate of 0."""
     mean = 0.1 + rng.normal(0, 0.05, (seeds, 1)) + rng.normal(0, 0.1, users)
     sums = pairs * (mean + rng.normal(0, 0.1, (seeds, users)))
     return GroupOutcomes(
@@ -51,8 +51,8 @@ def crossed_table(
 
 
 def main() -> None:
-    group = crossed_table(np.random.default_rng(0))
-    ours = estimate(CrossedTable(tuple(range(len(group.sums))), (group,)))
+    group = balanced_group(np.random.default_rng(0))
+    anova = estimate(CrossedTable(tuple(range(len(group.sums))), (group,)))
     survey, pairs, kinds = twin(300, 0)
     columns = traits(survey)
     names = [name for name in columns if name != "user_id"]
@@ -71,29 +71,29 @@ def main() -> None:
             user=rows["user_id"], y=logit(rows["score_gap"] / 100), quartile=gap_quartile(rows["score_gap"])
         )
         exported.to_csv(folder / "gaps.csv", index=False)
-        both = _run(folder)
+        all_pairs = _run_r(folder)
         exported[halves == "A"].to_csv(folder / "gaps.csv", index=False)
-        half = _run(folder)
-    found = {
-        "mean of crossed seeds and users": ([ours.value], [both["mean"]]),
-        "its standard error": ([ours.se], [both["se"]]),
-        "gap_icc": ([icc["estimate"]], [half["icc"]]),
-        "ordered logit, coefficients": (fit["beta"].tolist(), both["beta"]),
+        half_a = _run_r(folder)
+    comparisons = {
+        "mean of crossed seeds and users": ([anova.value], [all_pairs["mean"]]),
+        "its standard error": ([anova.se], [all_pairs["se"]]),
+        "gap_icc": ([icc["estimate"]], [half_a["icc"]]),
+        "ordered logit, coefficients": (fit["beta"].tolist(), all_pairs["beta"]),
     }
     lines = [
         {
             "estimate": name,
-            "here": ", ".join(f"{value:.6g}" for value in mine),
-            "R": ", ".join(f"{value:.6g}" for value in theirs),
-            "largest relative difference": f"{np.max(np.abs(np.array(mine) / np.array(theirs) - 1)):.1e}",
+            "here": ", ".join(f"{value:.6g}" for value in values),
+            "R": ", ".join(f"{value:.6g}" for value in r_values),
+            "largest relative difference": f"{np.max(np.abs(np.array(values) / np.array(r_values) - 1)):.1e}",
         }
-        for name, (mine, theirs) in found.items()
+        for name, (values, r_values) in comparisons.items()
     ]
     print(table(pd.DataFrame(lines)))
 
 
-def _run(folder: Path) -> dict[str, list[float]]:
-    done = subprocess.run(["Rscript", "-e", SCRIPT], cwd=folder, check=True, capture_output=True, text=True)
+def _run_r(folder: Path) -> dict[str, list[float]]:
+    done = subprocess.run(["Rscript", "-e", R_SCRIPT], cwd=folder, check=True, capture_output=True, text=True)
     numbers: dict[str, list[float]] = json.loads(done.stdout)
     return numbers
 

@@ -1,10 +1,10 @@
-"""Speed and memory of the evidence: 100 cells x 18,000 pairs x 2 arms, and a plain pandas loop beside it.
+"""Measure speed and memory of the evidence on 100 cells x 18,000 pairs x 2 arms, beside a plain pandas loop.
 
     python -m bench.evidence_speed               3.6 million rows
     python -m bench.evidence_speed --splits 28   10 million rows
 
-Cells are written first, as the ledger holds them: a parquet file each. Then they are read and summed one at a
-time, and judged.
+Cells are first written as the ledger holds them, one parquet file each. Then they are read and summed one at
+a time, and judged.
 """
 
 import argparse
@@ -19,28 +19,28 @@ import pandas as pd
 
 from stats.evidence.bootstrap import pigeonhole
 from stats.evidence.crossed import crossed_table
-from stats.evidence.evidence import evidence
+from stats.evidence.held_out import held_out_evidence
 from stats.evidence.options import Options
-from stats.evidence.sums import COLUMNS, user_sums
+from stats.evidence.sums import OUTCOME_COLUMNS, user_sums
 
-METHODS, SEEDS = ("dpo", "wpo"), 5
-USERS, PAIRS = 1393, 18_000
-DRAWS, LOOPED = 2000, 3
+SPEED_METHODS, SEEDS_PER_SPLIT = ("dpo", "wpo"), 5
+USERS, HELD_OUT_PAIRS = 1393, 18_000
+VECTORISED_DRAWS, LOOPED_DRAWS = 2000, 3
 
 
 def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """The outcomes of cells, one at a time: both arms on all held-out pairs of both groups."""
-    user = np.sort(rng.integers(0, USERS, PAIRS))
+    """Yield the outcomes of cells, one at a time: both arms on all held-out pairs of both groups."""
+    user = np.sort(rng.integers(0, USERS, HELD_OUT_PAIRS))
     names = np.array([f"user{number}" for number in range(USERS)])[user]
-    pairs = np.array([f"{number:016x}" for number in range(PAIRS)])
-    effects = rng.normal(0, 0.4, USERS)[user] + rng.normal(0, 0.8, PAIRS) + 0.5
+    pairs = np.array([f"{number:016x}" for number in range(HELD_OUT_PAIRS)])
+    effects = rng.normal(0, 0.4, USERS)[user] + rng.normal(0, 0.8, HELD_OUT_PAIRS) + 0.5
     for split in range(splits):
         group = np.where(rng.random(USERS) < 0.5, "A", "B")[user]
-        for method in METHODS:
-            for seed in range(SEEDS):
+        for method in SPEED_METHODS:
+            for seed in range(SEEDS_PER_SPLIT):
                 frames = []
                 for arm in "AB":
-                    margin = effects + rng.normal(0, 0.6, PAIRS)
+                    margin = effects + rng.normal(0, 0.6, HELD_OUT_PAIRS)
                     frames.append(
                         pd.DataFrame(
                             {
@@ -62,8 +62,8 @@ def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
                 yield pd.concat(frames, ignore_index=True)
 
 
-def loop(rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> list[float]:
-    """The pigeonhole bootstrap as one would write it first: weights merged onto the rows, draw by draw."""
+def looped_bootstrap(rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> list[float]:
+    """Draw the pigeonhole bootstrap the plain way: weights are merged onto the rows, draw by draw."""
     own = rows[rows["arm"] == rows["eval_group"]]
     seeds = np.sort(own["seed"].unique())
     members = {group: np.sort(part["user_id"].unique()) for group, part in own.groupby("eval_group")}
@@ -87,45 +87,50 @@ def loop(rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> list[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=10, help="splits; each has 10 cells of 36,000 rows")
+    parser.add_argument(
+        "--splits", type=int, default=10, help="number of splits; each has 10 cells of 36,000 rows"
+    )
     splits = parser.parse_args().splits
     with tempfile.TemporaryDirectory() as place:
         paths = []
         for number, cell in enumerate(cells(splits, np.random.default_rng(0))):
             paths.append(Path(place) / f"{number:04d}.parquet")
             cell.to_parquet(paths[-1], index=False)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         table = pd.concat(
-            [user_sums(pd.read_parquet(path, columns=COLUMNS)) for path in paths], ignore_index=True
+            [user_sums(pd.read_parquet(path, columns=OUTCOME_COLUMNS)) for path in paths], ignore_index=True
         )
-        summed = time.perf_counter() - begun
-        kept = [pd.read_parquet(path) for path in paths[:SEEDS]]
-    begun = time.perf_counter()
+        summed = time.perf_counter() - started
+        kept = [pd.read_parquet(path) for path in paths[:SEEDS_PER_SPLIT]]
+    started = time.perf_counter()
     predictions = {f"S{split}": "A > B" for split in range(splits)}
-    found = evidence(table, predictions, "dpo", Options(draws=DRAWS))
-    judged = time.perf_counter() - begun
+    evidence = held_out_evidence(table, predictions, "dpo", Options(draws=VECTORISED_DRAWS))
+    judged = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{len(paths)} cells, {2 * PAIRS * len(paths):,} rows, {len(found.intervals)} intervals", end="; ")
-    print(f"{DRAWS} draws each bootstrap")
+    print(
+        f"{len(paths)} cells, {2 * HELD_OUT_PAIRS * len(paths):,} rows, {len(evidence.intervals)} intervals",
+        end="; ",
+    )
+    print(f"{VECTORISED_DRAWS} draws per bootstrap")
     print(f"read and summed by user {summed:.1f} s, evidence {judged:.1f} s, peak {peak:.2f} GB")
 
     rows = pd.concat(kept, ignore_index=True)
-    begun = time.perf_counter()
-    slow = loop(rows, LOOPED, np.random.default_rng(1))
-    a_draw_slow = (time.perf_counter() - begun) / LOOPED
-    same = loop_weights(rows, LOOPED)
-    begun = time.perf_counter()
+    started = time.perf_counter()
+    looped = looped_bootstrap(rows, LOOPED_DRAWS, np.random.default_rng(1))
+    looped_s = (time.perf_counter() - started) / LOOPED_DRAWS
+    same_weights = vectorised_bootstrap(rows, LOOPED_DRAWS)
+    started = time.perf_counter()
     contrast = crossed_table(user_sums(rows))
-    fast = pigeonhole([(1.0, contrast)], DRAWS, np.random.default_rng(1))
-    a_draw_fast = (time.perf_counter() - begun) / DRAWS
-    assert np.allclose(slow, same), "the loop and the matrix product differ"
-    assert abs(fast.mean() - contrast.value) < 0.2
-    print(f"a draw: loop {1e3 * a_draw_slow:.1f} ms, vectorised {1e3 * a_draw_fast:.3f} ms", end=", ")
-    print(f"{a_draw_slow / a_draw_fast:.0f} times faster, same answer")
+    vectorised = pigeonhole([(1.0, contrast)], VECTORISED_DRAWS, np.random.default_rng(1))
+    vectorised_s = (time.perf_counter() - started) / VECTORISED_DRAWS
+    assert np.allclose(looped, same_weights), "the loop and the matrix product differ"
+    assert abs(vectorised.mean() - contrast.value) < 0.2
+    print(f"one draw: loop {1e3 * looped_s:.1f} ms, vectorised {1e3 * vectorised_s:.3f} ms", end=", ")
+    print(f"{looped_s / vectorised_s:.0f} times faster, same answer")
 
 
-def loop_weights(rows: pd.DataFrame, draws: int) -> np.ndarray:
-    """The vectorised bootstrap with the loop's own number of draws: the same weights, so the same values."""
+def vectorised_bootstrap(rows: pd.DataFrame, draws: int) -> np.ndarray:
+    """Draw the vectorised bootstrap with the loop's weights, which must give the loop's values."""
     return pigeonhole([(1.0, crossed_table(user_sums(rows)))], draws, np.random.default_rng(1))
 
 

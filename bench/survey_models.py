@@ -1,9 +1,9 @@
-"""Are the survey models right about twins whose truth is planted?
+"""Measure whether the survey models recover the planted truth of generated twins.
 
     python -m bench.survey_models [--users 1400] [--twins 600] [--mixed 300]
 
 Every twin is a new draw of people and ratings (numbers only, no text). The ordered logit is fitted with the
-planted traits beside traits that do nothing, with errors clustered by user and with naive ones; the
+planted traits and with traits that have no effect, with errors clustered by user and with naive ones. The
 heterogeneity measures (of `--mixed` twins) compare the very familiar with the others. Prints Markdown tables
 for docs/data.md.
 """
@@ -23,21 +23,28 @@ from training.data import people, planted
 from training.data.phrases import KINDS
 from training.data.ratings import SENTENCES_PER_ANSWER, raters, ratings
 
-NULLS = ("male", "student", "prefs_values", "prefs_creativity", "prefs_diversity", "prefs_personalisation")
+NULL_TRAITS = (
+    "male",
+    "student",
+    "prefs_values",
+    "prefs_creativity",
+    "prefs_diversity",
+    "prefs_personalisation",
+)
 
 
 def twin(users: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Survey, pairs (user_id, score_gap) and their differences in kinds of sentences, of one twin."""
+    """Return survey, pairs (user_id, score_gap) and their differences in kinds of sentences, of one twin."""
     rng = np.random.default_rng([seed, users])
     survey = people.survey(users, rng)
     rated = ratings(raters(survey, 1.0, rng), rng)
     later = rated[rated["turn"] >= 1]
     first, second = (later.iloc[k::2].reset_index(drop=True) for k in (0, 1))
     better = np.sign(first["score"] - second["score"])
-    said = [f"kind_{k}" for k in range(SENTENCES_PER_ANSWER)]
+    kind_columns = [f"kind_{k}" for k in range(SENTENCES_PER_ANSWER)]
     kinds = pd.DataFrame(
         {
-            name: better * ((first[said] == k).sum(axis=1) - (second[said] == k).sum(axis=1))
+            name: better * ((first[kind_columns] == k).sum(axis=1) - (second[kind_columns] == k).sum(axis=1))
             for k, name in enumerate(KINDS)
         }
     )
@@ -51,19 +58,19 @@ def twin(users: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
 
 
 def traits(survey: pd.DataFrame) -> pd.DataFrame:
-    """The planted traits as columns that are linear in the truth, and traits that do nothing."""
-    known = {effect.trait: effect.column(survey) for effect in planted.PLANTED_EFFECTS}
+    """Return the planted traits as columns that are linear in the truth, and traits without effect."""
+    planted_columns = {effect.trait: effect.column(survey) for effect in planted.PLANTED_EFFECTS}
     nulls = {
         "male": survey["gender"] == "Male",
         "student": survey["employment_status"] == "Student",
-        **{name: survey[name] for name in NULLS if name.startswith("prefs_")},
+        **{name: survey[name] for name in NULL_TRAITS if name.startswith("prefs_")},
     }
-    columns = {name: np.asarray(values, dtype=float) for name, values in {**known, **nulls}.items()}
+    columns = {name: np.asarray(values, dtype=float) for name, values in {**planted_columns, **nulls}.items()}
     return pd.DataFrame({"user_id": survey["user_id"], **columns})
 
 
 def logit_of(users: int, seed: int) -> pd.DataFrame:
-    """One twin's coefficients: trait, own, population (planted), beta, covered and rejected, both ways."""
+    """Return one twin's coefficients: trait, own, population (planted), beta, covered and rejected."""
     survey, pairs, _ = twin(users, seed)
     columns = traits(survey)
     names = [name for name in columns if name != "user_id"]
@@ -77,21 +84,23 @@ def logit_of(users: int, seed: int) -> pd.DataFrame:
     naive = np.asarray(plain.conf_int())[: len(names)] / scale.to_numpy()[:, None]
     own = {effect.trait: effect.log_odds for effect in planted.PLANTED_EFFECTS}
     population = dict(zip(own, planted.population_averaged(survey, 1.0), strict=True))
-    found = pd.DataFrame({"trait": names})
-    found["own"] = [own.get(name, 0.0) for name in names]
-    found["population"] = [population.get(name, 0.0) if own.get(name) else 0.0 for name in names]
-    found["beta"] = fit.loc[names, "beta"].to_numpy()
+    coefficients = pd.DataFrame({"trait": names})
+    coefficients["own"] = [own.get(name, 0.0) for name in names]
+    coefficients["population"] = [population.get(name, 0.0) if own.get(name) else 0.0 for name in names]
+    coefficients["beta"] = fit.loc[names, "beta"].to_numpy()
     for kind, low, high in (
         ("clustered", fit.loc[names, "low"].to_numpy(), fit.loc[names, "high"].to_numpy()),
         ("naive", naive[:, 0], naive[:, 1]),
     ):
-        found[f"covered {kind}"] = (low <= found["population"]) & (found["population"] <= high)
-        found[f"rejected {kind}"] = (low > 0) | (high < 0)
-    return found
+        coefficients[f"covered {kind}"] = (low <= coefficients["population"]) & (
+            coefficients["population"] <= high
+        )
+        coefficients[f"rejected {kind}"] = (low > 0) | (high < 0)
+    return coefficients
 
 
 def measures_of(users: int, seed: int) -> pd.DataFrame:
-    """One twin's heterogeneity: measure, group, planted, estimate, covered, rejected (p < 0.05)."""
+    """Return one twin's heterogeneity: split, measure, group, planted, estimate, covered, p < 0.05."""
     survey, pairs, kinds = twin(users, seed)
     level = pairs["user_id"].map(survey.set_index("user_id")["lm_familiarity"])
     truth = planted.truth(survey, 1.0)
@@ -117,15 +126,17 @@ def measures_of(users: int, seed: int) -> pd.DataFrame:
         for row in heterogeneity(grouped, kinds, draws=400, seed=seed).measures.itertuples():
             value = truths.get((str(row.measure), str(row.group)))
             if value is not None:
-                found = {"split": split, "measure": row.measure, "group": row.group, "planted": value}
+                identity = {"split": split, "measure": row.measure, "group": row.group, "planted": value}
                 covered = row.low <= value <= row.high
-                rows.append(found | {"estimate": row.estimate, "covered": covered, "p < 0.05": row.p < 0.05})
+                rows.append(
+                    identity | {"estimate": row.estimate, "covered": covered, "p < 0.05": row.p < 0.05}
+                )
     return pd.DataFrame(rows)
 
 
-def summary(found: pd.DataFrame, keys: list[str], estimate: str) -> pd.DataFrame:
-    """Means over twins, with the Monte Carlo error of the mean estimate."""
-    grouped = found.groupby(keys, sort=False)
+def summary(results: pd.DataFrame, keys: list[str], estimate: str) -> pd.DataFrame:
+    """Return means over twins, with the Monte Carlo error of the mean estimate."""
+    grouped = results.groupby(keys, sort=False)
     means = grouped.mean()
     means.insert(list(means.columns).index(estimate) + 1, "+-", grouped[estimate].sem())
     return means.astype(float).round(4).reset_index()
@@ -142,10 +153,10 @@ def main() -> None:
         logit = pd.concat(pool.map(partial(logit_of, args.users), range(args.twins), chunksize=5))
         print(f"Ordered logit, {args.twins} generated twins of {args.users} people.\n")
         print(table(summary(logit, ["trait"], "beta")))
-        nothing = logit[logit["own"] == 0]
-        shares = nothing[["rejected clustered", "rejected naive"]].mean()
+        nulls = logit[logit["own"] == 0]
+        shares = nulls[["rejected clustered", "rejected naive"]].mean()
         print(
-            f"\nTraits that do nothing, together: {shares.round(4).to_dict()} of {len(nothing)} tests.\n",
+            f"\nTraits without effect, together: {shares.round(4).to_dict()} of {len(nulls)} tests.\n",
             flush=True,
         )
         measures = pd.concat(pool.map(partial(measures_of, args.users), range(args.mixed), chunksize=5))

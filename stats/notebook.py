@@ -68,9 +68,9 @@ def judge(
         >>> import numpy as np
         >>> import pandas as pd
         >>> import stats
-        >>> from stats.evidence.simulate import SimulatedStudy, outcomes
+        >>> from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
         >>> truth = SimulatedStudy(seeds=3, users=60, pairs_per_user=5, accuracy_a=0.8, accuracy_b=0.6)
-        >>> dpo = outcomes(truth, np.random.default_rng(0), method="dpo", split="S1_age")
+        >>> dpo = simulated_outcomes(truth, np.random.default_rng(0), "dpo", "S1_age")
         >>> wpo = dpo.assign(method="wpo", correct=~dpo["correct"], margin=-dpo["margin"])
         >>> predictions = pd.DataFrame({"study": ["simulated"], "split": ["S1_age"], "predicted": ["A > B"]})
         >>> table = stats.judge(pd.concat([dpo, wpo]), predictions, reference="dpo")

@@ -12,13 +12,14 @@ from stats.evidence.anova import (
     BOTH,
     USERS_ONLY,
     estimate,
+    mean_squares,
     unpaired_change,
     variance_parts,
 )
 from stats.evidence.bootstrap import percentile, pigeonhole
 from stats.evidence.crossed import CrossedTable, GroupOutcomes, difference
 from stats.evidence.mixed import mixed_estimate
-from stats.evidence.simulate import SimulatedStudy, study
+from stats.evidence.simulate import SimulatedStudy, simulated_contrast
 
 
 def group(table: np.ndarray) -> GroupOutcomes:
@@ -35,27 +36,27 @@ def two_way(rng: np.random.Generator, seeds: int, users: int, seed_sd: float = 1
     )
 
 
-def mean_squares(table: np.ndarray) -> pd.Series:
+def anova_mean_squares(table: np.ndarray) -> pd.Series:
     long = pd.DataFrame(
         [(s, u, table[s, u]) for s in range(table.shape[0]) for u in range(table.shape[1])],
         columns=["s", "u", "x"],
     )
-    found = sm.stats.anova_lm(ols("x ~ C(s) + C(u)", long).fit())
-    return found["sum_sq"] / found["df"]
+    result = sm.stats.anova_lm(ols("x ~ C(s) + C(u)", long).fit())
+    return result["sum_sq"] / result["df"]
 
 
 def test_one_group_is_the_textbook_crossed_anova() -> None:
     table = two_way(np.random.default_rng(0), 4, 12)
     seeds, users = table.shape
-    ms = mean_squares(table)
+    ms = anova_mean_squares(table)
     parts = np.array([ms["C(s)"], ms["C(u)"], -ms["Residual"]]) / table.size
     df = parts.sum() ** 2 / (parts**2 / [seeds - 1, users - 1, (seeds - 1) * (users - 1)]).sum()
-    found = estimate(CrossedTable(tuple(range(seeds)), (group(table),)))
-    assert found.value == pytest.approx(table.mean())
-    assert found.se == pytest.approx(np.sqrt(parts.sum()))
+    result = estimate(CrossedTable(tuple(range(seeds)), (group(table),)))
+    assert result.value == pytest.approx(table.mean())
+    assert result.se == pytest.approx(np.sqrt(parts.sum()))
     half = student.ppf(0.975, df) * np.sqrt(parts.sum())
-    assert found.interval(0.95) == pytest.approx((table.mean() - half, table.mean() + half))
-    assert found.captures == BOTH
+    assert result.interval(0.95) == pytest.approx((table.mean() - half, table.mean() + half))
+    assert result.captures == BOTH
 
 
 def test_two_groups_share_their_seeds() -> None:
@@ -63,15 +64,15 @@ def test_two_groups_share_their_seeds() -> None:
     rng = np.random.default_rng(1)
     common = rng.normal(0, 50, (5, 1))
     a, b = two_way(rng, 5, 40) + common, two_way(rng, 5, 30) + common
-    ms = [mean_squares(part) for part in (a, b)]
+    ms = [anova_mean_squares(part) for part in (a, b)]
     over_seeds = (a.mean(1) - b.mean(1)).var(ddof=1) / 5
     users = [(m["C(u)"] - m["Residual"]) / part.size for m, part in zip(ms, (a, b), strict=True)]
-    found = estimate(CrossedTable(tuple(range(5)), (group(a), group(-b))))
-    assert found.se == pytest.approx(np.sqrt(over_seeds + sum(users)))
+    result = estimate(CrossedTable(tuple(range(5)), (group(a), group(-b))))
+    assert result.se == pytest.approx(np.sqrt(over_seeds + sum(users)))
 
 
-def test_agrees_with_two_way_clustered_errors_where_there_are_many_seeds_and_users() -> None:
-    """Cameron, Gelbach & Miller (2011), as statsmodels has it."""
+def test_the_anova_agrees_with_two_way_clustered_errors_where_there_are_many_seeds_and_users() -> None:
+    """Cameron, Gelbach & Miller (2011), as implemented in statsmodels."""
     table = two_way(np.random.default_rng(2), 40, 150)
     long = pd.DataFrame({"x": table.ravel(), "s": np.repeat(range(40), 150), "u": np.tile(range(150), 40)})
     fit = ols("x ~ 1", long).fit(cov_type="cluster", cov_kwds={"groups": long[["s", "u"]].to_numpy()})
@@ -82,9 +83,9 @@ def test_agrees_with_two_way_clustered_errors_where_there_are_many_seeds_and_use
 
 def test_bootstrap_agrees_with_the_anova_and_with_a_plain_loop() -> None:
     truth = SimulatedStudy(seeds=10, users=150, pairs_per_user=5)
-    table = study(truth, np.random.default_rng(3))
+    table = simulated_contrast(truth, np.random.default_rng(3))
     draws = pigeonhole([(1.0, table)], 3000, np.random.default_rng(0))
-    # Owen (2007): it counts the residual of a cell twice, so it is a little too wide, never too narrow.
+    # Owen (2007): the residual of a cell counts twice, so the spread is a little too wide, never too narrow.
     assert 0.95 < draws.std() / estimate(table).se < 1.25
     low, high = percentile(draws, 0.95)
     assert low < table.value < high
@@ -92,7 +93,7 @@ def test_bootstrap_agrees_with_the_anova_and_with_a_plain_loop() -> None:
     few = pigeonhole([(1.0, table)], 5, np.random.default_rng(7))
     rng = np.random.default_rng(7)
     seeds = rng.multinomial(10, np.full(10, 0.1), 5)
-    wanted = np.zeros(5)
+    expected = np.zeros(5)
     for part in table.groups:
         users = rng.multinomial(150, np.full(150, 1 / 150), 5)
         for draw in range(5):
@@ -100,23 +101,23 @@ def test_bootstrap_agrees_with_the_anova_and_with_a_plain_loop() -> None:
             for u in range(150):
                 size += users[draw, u] * part.pairs[u]
                 total += sum(seeds[draw, s] * users[draw, u] * part.sums[s, u] for s in range(10))
-            wanted[draw] += total / (10 * size)
-    assert few == pytest.approx(wanted)
+            expected[draw] += total / (10 * size)
+    assert few == pytest.approx(expected)
 
 
 def test_mixed_model_agrees_with_a_closed_form() -> None:
     """Fixed seeds, random users, one outcome each: the variance of a mean of user means."""
     rng = np.random.default_rng(4)
     a, b = two_way(rng, 4, 60), two_way(rng, 4, 50)
-    found = mixed_estimate(CrossedTable(tuple(range(4)), (group(a), group(-b))))
-    wanted = np.sqrt(a.mean(0).var(ddof=1) / 60 + b.mean(0).var(ddof=1) / 50)
-    assert found.value == pytest.approx(a.mean() - b.mean())
-    assert found.se == pytest.approx(wanted, rel=1e-3)
+    result = mixed_estimate(CrossedTable(tuple(range(4)), (group(a), group(-b))))
+    expected = np.sqrt(a.mean(0).var(ddof=1) / 60 + b.mean(0).var(ddof=1) / 50)
+    assert result.value == pytest.approx(a.mean() - b.mean())
+    assert result.se == pytest.approx(expected, rel=1e-3)
 
 
 def test_one_seed_borrows_the_references_spread_and_says_so() -> None:
     truth = SimulatedStudy(seeds=5, users=60, pairs_per_user=5)
-    reference = study(truth, np.random.default_rng(5))
+    reference = simulated_contrast(truth, np.random.default_rng(5))
     one = CrossedTable(
         (0,), tuple(GroupOutcomes(g.sums[:1], g.pairs, g.users, g.keys) for g in reference.groups)
     )
@@ -132,19 +133,19 @@ def test_one_seed_borrows_the_references_spread_and_says_so() -> None:
 def test_unpaired_change_is_welchs_t_where_users_do_not_differ() -> None:
     """With seeds as the only noise the formula must reduce to a test on seed means."""
     rng = np.random.default_rng(6)
-    ours, theirs = (np.tile(rng.normal(0, 1, (n, 1)), (1, 20)) for n in (3, 5))
-    a, b = (CrossedTable(tuple(range(len(x))), (group(x), group(-0.0 * x))) for x in (ours, theirs))
-    found = unpaired_change(a, b)
-    parts = [ours[:, 0].var(ddof=1) / 3, theirs[:, 0].var(ddof=1) / 5]
-    assert found.se == pytest.approx(np.sqrt(sum(parts)))
-    assert found.df == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 4))
+    method, reference = (np.tile(rng.normal(0, 1, (n, 1)), (1, 20)) for n in (3, 5))
+    a, b = (CrossedTable(tuple(range(len(x))), (group(x), group(-0.0 * x))) for x in (method, reference))
+    result = unpaired_change(a, b)
+    parts = [method[:, 0].var(ddof=1) / 3, reference[:, 0].var(ddof=1) / 5]
+    assert result.se == pytest.approx(np.sqrt(sum(parts)))
+    assert result.df == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 4))
 
 
 def test_what_does_not_vary_has_no_interval_and_says_why() -> None:
     ones = CrossedTable((0, 1, 2), (group(100 * np.ones((3, 9))), group(-100 * np.ones((3, 7)))))
-    found = estimate(ones)
-    assert (found.value, found.se, found.interval(0.95), found.p) == (0.0, None, None, None)
-    assert "no outcome varies" in found.note
+    result = estimate(ones)
+    assert (result.value, result.se, result.interval(0.95), result.p) == (0.0, None, None, None)
+    assert "no outcome varies" in result.note
     lonely = CrossedTable((0, 1), (group(np.array([[1.0], [2.0]])), group(np.ones((2, 4)))))
     assert "one held-out user" in estimate(lonely).note
     assert mixed_estimate(ones).se is None
@@ -153,28 +154,28 @@ def test_what_does_not_vary_has_no_interval_and_says_why() -> None:
 
 def test_constant_diff_over_seeds_still_has_users_uncertainty() -> None:
     table = np.tile(np.random.default_rng(8).normal(0, 1, 30), (4, 1))
-    found = estimate(CrossedTable((0, 1, 2, 3), (group(table), group(-table[:, :20]))))
-    wanted = np.sqrt(table[0].var(ddof=1) / 30 + table[0, :20].var(ddof=1) / 20)
-    assert found.se == pytest.approx(wanted)
+    result = estimate(CrossedTable((0, 1, 2, 3), (group(table), group(-table[:, :20]))))
+    expected = np.sqrt(table[0].var(ddof=1) / 30 + table[0, :20].var(ddof=1) / 20)
+    assert result.se == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("seeds", "users", "pairs"), [(3, 30, 4), (5, 60, 6), (10, 40, 5)])
 def test_intervals_cover_the_planted_truth(seeds: int, users: int, pairs: float) -> None:
-    """100 studies with user clusters; bench/calibration.py does a thousand a setting."""
+    """100 studies with user clusters; bench/calibration.py runs 1,000 per setting."""
     truth = SimulatedStudy(seeds, users, pairs, accuracy_a=0.75, accuracy_b=0.7, sd_seed=0.04)
     rng = np.random.default_rng(seeds)
     covered = 0
     for _ in range(100):
-        low, high = estimate(study(truth, rng)).interval(0.95) or (np.nan, np.nan)
+        low, high = estimate(simulated_contrast(truth, rng)).interval(0.95) or (np.nan, np.nan)
         covered += low <= truth.diff_pp <= high
     assert covered >= 88  # three standard errors below 95
 
 
-def test_the_parts_of_the_variance_by_seeds_are_the_estimate_s() -> None:
+def test_the_parts_of_the_variance_by_seeds_add_up_to_the_estimates() -> None:
     for seed, truth in enumerate(
         (SimulatedStudy(6, 12, 3), SimulatedStudy(6, 40, 5, sd_user=0.0, sd_pair=0.0, sd_noise=1.0))
     ):
-        table = study(truth, np.random.default_rng(seed))
+        table = simulated_contrast(truth, np.random.default_rng(seed))
         of_seeds, of_users = variance_parts(table, 2)
         for n, parts in enumerate(zip(of_seeds, of_users, strict=True), start=2):
             first = estimate(table.taking(range(n)))

@@ -1,12 +1,12 @@
-"""The benches' own simulations at 100 studies a setting: intervals hold, and the published rule does not.
+"""The simulations of bench/calibration.py at 100 studies per setting: the evidence holds its error rates.
 
-bench/calibration.py does a thousand; docs/statistics.md has its tables.
+The bench runs 1,000; docs/statistics.md has its tables.
 """
 
 import numpy as np
 import pytest
 
-from bench.calibration import MIXED, SIZES, changes, coverage, family, rule
+from bench.calibration import MIXED_STUDIES, SIZES, changes, coverage, family, rule
 
 STUDIES = 100
 ERROR = np.sqrt(0.95 * 0.05 / STUDIES)  # Monte Carlo error of one setting's coverage
@@ -14,36 +14,36 @@ SMALL = SIZES[:2]  # about 128 and 1,000 pairs
 
 
 def test_every_interval_covers_what_it_is_about() -> None:
-    found = coverage(STUDIES, np.random.default_rng(0), SMALL, mixed=0).drop(columns="setting")
-    assert len(found) == 18
+    result = coverage(STUDIES, np.random.default_rng(0), SMALL, mixed=0).drop(columns="setting")
+    assert len(result) == 18
     for name in ("crossed ANOVA", "pigeonhole bootstrap", "t on seed means, of these pairs"):
-        assert 0.93 <= found[name].mean() <= 0.97, name
-        assert found[name].min() > 0.95 - 4 * ERROR, name
-    # The t interval knows nothing of new users: read so, it would mislead.
-    assert found["t on seed means, of new users"].mean() < 0.85
-    assert MIXED > 0
+        assert 0.93 <= result[name].mean() <= 0.97, name
+        assert result[name].min() > 0.95 - 4 * ERROR, name
+    # The t interval does not cover new users.
+    assert result["t on seed means, of new users"].mean() < 0.85
+    assert MIXED_STUDIES > 0
     few = coverage(STUDIES, np.random.default_rng(1), SIZES[:1], mixed=8)["mixed model, of these seeds"]
     assert 0.9 <= few.mean() <= 1.0
 
 
-def test_a_change_that_is_not_there_is_covered() -> None:
-    found = changes(STUDIES, np.random.default_rng(0), SMALL)
+def test_intervals_of_a_change_cover_zero_without_a_change() -> None:
+    result = changes(STUDIES, np.random.default_rng(0), SMALL)
     for name in ("paired by seed", "unpaired"):
-        assert 0.93 <= found[name].mean() <= 0.99, name  # equal methods: users' variance is on its boundary
+        assert 0.93 <= result[name].mean() <= 0.99, name  # equal methods: users' variance is on its boundary
 
 
-def test_seven_splits_in_which_nothing_is_there_are_rarely_called_different() -> None:
-    found = family(STUDIES, np.random.default_rng(0)).drop(columns="setting (7 splits)")
-    error = np.sqrt(0.05 * 0.95 / (STUDIES * len(found)))
-    assert found["Holm"].mean() <= 0.05 + 3 * error
-    assert found["supported or contradicted"].mean() <= 0.05 + 3 * error
-    assert found["unadjusted"].mean() == pytest.approx(1 - 0.95**7, abs=0.1)
+def test_seven_splits_without_effect_are_rarely_called_different() -> None:
+    result = family(STUDIES, np.random.default_rng(0)).drop(columns="setting (7 splits)")
+    error = np.sqrt(0.05 * 0.95 / (STUDIES * len(result)))
+    assert result["Holm"].mean() <= 0.05 + 3 * error
+    assert result["supported or contradicted"].mean() <= 0.05 + 3 * error
+    assert result["unadjusted"].mean() == pytest.approx(1 - 0.95**7, abs=0.1)
 
 
 def test_the_published_rule_prints_what_the_evidence_does_not() -> None:
-    found = rule(STUDIES, np.random.default_rng(0), SMALL[:1])
-    assert (found["FIXED or IMPROVED"] > 0.05).all()
-    assert found["MATCH"].iloc[0] > 0.3  # a single seed
-    assert (found[["diff supported", "change supported"]] <= 0.025 + 3 * np.sqrt(0.025 / STUDIES)).all(
+    result = rule(STUDIES, np.random.default_rng(0), SMALL[:1])
+    assert (result["FIXED or IMPROVED"] > 0.05).all()
+    assert result["MATCH"].iloc[0] > 0.3  # a single seed
+    assert (result[["diff supported", "change supported"]] <= 0.025 + 3 * np.sqrt(0.025 / STUDIES)).all(
         axis=None
     )

@@ -24,24 +24,24 @@ TABLE = curves(
 
 
 def test_by_step_is_the_mean_over_seeds_in_percentage_points() -> None:
-    found = by_step(TABLE, "accuracy", 0.95).set_index("step")
-    assert found["mean"].to_dict() == pytest.approx({0: 2.0, 100: 12.0, 200: 22.0, 300: 32.0})
-    assert (found["n_seeds"] == 3).all()
-    assert ((found["low"] < found["mean"]) & (found["mean"] < found["high"])).all()
+    result = by_step(TABLE, "accuracy", 0.95).set_index("step")
+    assert result["mean"].to_dict() == pytest.approx({0: 2.0, 100: 12.0, 200: 22.0, 300: 32.0})
+    assert (result["n_seeds"] == 3).all()
+    assert ((result["low"] < result["mean"]) & (result["mean"] < result["high"])).all()
 
 
 def test_between_averages_each_seed_first_and_includes_both_ends() -> None:
-    found = between(TABLE, "accuracy", (100, 200), 0.95).iloc[0]
-    assert (found["points"], found["n_seeds"]) == (2, 3)
-    assert found["mean"] == pytest.approx(17.0)
+    result = between(TABLE, "accuracy", (100, 200), 0.95).iloc[0]
+    assert (result["points"], result["n_seeds"]) == (2, 3)
+    assert result["mean"] == pytest.approx(17.0)
     # The three seeds differ by 1 pp: t with two degrees of freedom.
-    assert found["high"] - found["mean"] == pytest.approx(4.3027 / np.sqrt(3), rel=1e-3)
+    assert result["high"] - result["mean"] == pytest.approx(4.3027 / np.sqrt(3), rel=1e-3)
 
 
-def test_a_window_without_points_says_so() -> None:
-    found = between(TABLE, "accuracy", (2000, 3000), 0.95).iloc[0]
-    assert np.isnan(found["mean"])
-    assert found["note"] == "no logged step between 2000 and 3000"
+def test_a_window_without_points_has_a_note_and_no_mean() -> None:
+    result = between(TABLE, "accuracy", (2000, 3000), 0.95).iloc[0]
+    assert np.isnan(result["mean"])
+    assert result["note"] == "no logged step between 2000 and 3000"
 
 
 def test_steps_that_one_arm_lacks_are_left_out() -> None:
@@ -54,5 +54,5 @@ def test_a_point_without_a_number_or_twice_is_named() -> None:
     broken = TABLE.assign(value=TABLE["value"].where(TABLE.index != 3))
     with pytest.raises(TableError, match=r"seed 1, arm A, step 300 has no number as its accuracy"):
         by_step(broken, "accuracy", 0.95)
-    with pytest.raises(TableError, match="stands twice"):
+    with pytest.raises(TableError, match="appears twice"):
         between(pd.concat([TABLE, TABLE.head(1)]), "accuracy", (0, 300), 0.95)

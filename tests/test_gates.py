@@ -1,4 +1,4 @@
-"""Validity gates: each failure is named, and nothing else is."""
+"""Validity gates name each failure, and nothing else."""
 
 from math import log
 from typing import Any
@@ -31,13 +31,13 @@ def check(*cells: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_a_sound_cell_passes() -> None:
-    found = check(cell(), cell("wpo"))
-    assert found["passed"].all()
-    assert (found[["step0", "moved", "balance", "same_run"]] == "ok").all(axis=None)
+    results = check(cell(), cell("wpo"))
+    assert results["passed"].all()
+    assert (results[["step0", "moved", "balance", "same_run"]] == "ok").all(axis=None)
 
 
 @pytest.mark.parametrize(
-    ("changed", "gate", "said"),
+    ("changed", "gate", "reason"),
     [
         ({"A/loss_step0": 0.5}, "step0", "0.5000, not log 2"),
         ({"B/loss_step0": float("nan")}, "step0", "B/loss_step0 is not recorded"),
@@ -49,11 +49,11 @@ def test_a_sound_cell_passes() -> None:
         ({"data_fingerprint": "xyz"}, "same_run", "data_fingerprint: xyz"),
     ],
 )
-def test_a_failure_is_named_and_fails_that_gate_only(changed: dict[str, Any], gate: str, said: str) -> None:
-    found = check(cell(seed=1), cell(seed=2), cell("wpo", **changed)).set_index("method").loc["wpo"]
-    assert said in found[gate]
-    assert not found["passed"]
-    assert (found[["step0", "moved", "balance", "same_run"]] != "ok").sum() == 1
+def test_a_failure_is_named_and_fails_that_gate_only(changed: dict[str, Any], gate: str, reason: str) -> None:
+    results = check(cell(seed=1), cell(seed=2), cell("wpo", **changed)).set_index("method").loc["wpo"]
+    assert reason in results[gate]
+    assert not results["passed"]
+    assert (results[["step0", "moved", "balance", "same_run"]] != "ok").sum() == 1
 
 
 def test_an_arm_may_move_either_way() -> None:
@@ -61,8 +61,8 @@ def test_an_arm_may_move_either_way() -> None:
 
 
 def test_the_odd_one_out_among_the_references_own_cells_fails() -> None:
-    found = check(cell(seed=1), cell(seed=2), cell(seed=3, geometry="cuda x8")).set_index("seed")
-    assert found["passed"].to_dict() == {1: True, 2: True, 3: False}
+    results = check(cell(seed=1), cell(seed=2), cell(seed=3, geometry="cuda x8")).set_index("seed")
+    assert results["passed"].to_dict() == {1: True, 2: True, 3: False}
 
 
 def test_only_finished_cells_with_two_arms_are_checked() -> None:

@@ -1,11 +1,12 @@
-"""From intervals to words, and multiplicity."""
+"""Intervals become words, labels need their own kind of evidence, and a family is adjusted together."""
 
 import numpy as np
 import pytest
 
 from stats.evidence.anova import BOTH, USERS_ONLY, Estimate
-from stats.evidence.judge import carried, judge, judged
+from stats.evidence.family import judge_family
 from stats.evidence.options import Options
+from stats.evidence.words import carried, word_for
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,10 @@ from stats.evidence.options import Options
         ("A > B", None, "undecided"),
     ],
 )
-def test_words(predicted: str, interval: tuple[float, float] | None, expected: str) -> None:
-    assert judge(predicted, interval, 1.0) == expected
+def test_the_word_follows_from_the_prediction_and_the_interval(
+    predicted: str, interval: tuple[float, float] | None, expected: str
+) -> None:
+    assert word_for(predicted, interval, 1.0) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,14 +55,14 @@ def test_a_label_needs_evidence_of_its_own_kind(label: str | None, evidence: str
 
 
 def test_a_family_is_adjusted_together_and_exploratory_splits_are_outside_it() -> None:
-    items = [
+    estimates = [
         ({"split": "S1"}, "A > B", Estimate(3.0, 1.0, 20.0, BOTH)),
         ({"split": "S2"}, "A < B", Estimate(-2.2, 1.0, 20.0, BOTH)),
         ({"split": "S3"}, "exploratory", Estimate(9.0, 1.0, 20.0, BOTH)),
         ({"split": "S4"}, "A > B", Estimate(9.0, 1.0, 20.0, USERS_ONLY)),
         ({"split": "S5"}, "A > B", Estimate(0.0, None, np.inf, BOTH, "no outcome varies: no interval")),
     ]
-    table = judged(items, Options()).set_index("split")
+    table = judge_family(estimates, Options()).set_index("split")
     raw = table["p"]
     assert table.loc["S1", "p_holm"] == pytest.approx(min(1, 2 * raw["S1"]))  # second smallest of three
     assert table.loc["S2", "p_holm"] == pytest.approx(raw["S2"])

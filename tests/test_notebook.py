@@ -13,7 +13,7 @@ from stats.compare import compare_published
 from stats.errors import TableError
 from stats.evidence.held_out import held_out_evidence
 from stats.evidence.options import Options
-from stats.evidence.simulate import SimulatedStudy, outcomes
+from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
 from stats.evidence.sums import user_sums
 from stats.names import SPLIT
 
@@ -30,7 +30,7 @@ def table() -> pd.DataFrame:
     rng, frames = np.random.default_rng(0), []
     for number, split in enumerate(PREDICTIONS["split"]):
         truth = SimulatedStudy(3, 20, 4, accuracy_a=0.8, accuracy_b=0.6)
-        rows = outcomes(truth, np.random.default_rng(number), "dpo", split)
+        rows = simulated_outcomes(truth, np.random.default_rng(number), "dpo", split)
         other = rows.assign(method="wpo", margin=rows["margin"] + rng.normal(0, 0.3, len(rows)))
         frames += [rows, other.assign(correct=other["margin"] > 0)]
     return pd.concat(frames, ignore_index=True)

@@ -8,27 +8,19 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from stats.evidence.anova import estimate, mean_squares
-from stats.evidence.power import (
-    by_seeds,
-    design_variance,
-    detectable,
-    needed,
-    power,
-    power_curves,
-    seed_needed,
-    seed_power,
-    smallest_effect,
-)
-from stats.evidence.simulate import SimulatedStudy, study
+from stats.evidence.held_out_power import design_variance, detectable, needed, smallest_by_design
+from stats.evidence.power import power, smallest_effect
+from stats.evidence.seed_power import seeds_needed, smallest_by_comparison, smallest_by_seeds
+from stats.evidence.simulate import SimulatedStudy, simulated_contrast
 from stats.rule.published import restore
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 
 
 @pytest.mark.parametrize(("effect", "seeds", "alpha"), [(0.5, 10, 0.05), (1.2, 4, 0.05), (2.0, 3, 0.01)])
-def test_is_the_noncentral_t(effect: float, seeds: int, alpha: float) -> None:
-    wanted = TTestPower().power(effect, seeds, alpha)  # effect in standard deviations of one seed
-    assert float(power(effect, 1 / seeds, seeds - 1.0, alpha)) == pytest.approx(wanted, abs=1e-3)
+def test_power_is_that_of_the_noncentral_t(effect: float, seeds: int, alpha: float) -> None:
+    expected = TTestPower().power(effect, seeds, alpha)  # effect in standard deviations of one seed
+    assert float(power(effect, 1 / seeds, seeds - 1.0, alpha)) == pytest.approx(expected, abs=1e-3)
 
 
 def test_smallest_effect_has_the_power_it_claims() -> None:
@@ -38,7 +30,7 @@ def test_smallest_effect_has_the_power_it_claims() -> None:
 
 
 def variances(truth: SimulatedStudy, rng: np.random.Generator, studies: int) -> pd.DataFrame:
-    parts = [mean_squares(study(truth, rng)) for _ in range(studies)]
+    parts = [mean_squares(simulated_contrast(truth, rng)) for _ in range(studies)]
     # Averages before truncation at zero: means of unbiased estimates.
     seed = np.mean([p.over_seeds - sum(g.residual / g.users for g in p.groups) for p in parts])
     user = np.mean([sum(g.between - g.residual / p.seeds for g in p.groups) for p in parts])
@@ -63,46 +55,46 @@ def test_predicted_power_is_what_simulated_studies_have() -> None:
     table = variances(null, rng, 200)
     diff = float(detectable(table, 0.05, 1)["smallest_pp"].iloc[0])
     truth = SimulatedStudy(5, 60, 6, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
-    found = [estimate(study(truth, rng)).p for _ in range(400)]
-    assert np.mean([p is not None and p < 0.05 for p in found]) == pytest.approx(0.8, abs=0.06)
+    result = [estimate(simulated_contrast(truth, rng)).p for _ in range(400)]
+    assert np.mean([p is not None and p < 0.05 for p in result]) == pytest.approx(0.8, abs=0.06)
 
 
 def test_needed_is_the_first_design_that_is_enough() -> None:
     table = variances(SimulatedStudy(5, 150, 6, sd_seed=0.1), np.random.default_rng(1), 30)
     row = table.iloc[0]
-    wanted = needed(table, (9.0, 0.01), 0.05).set_index("diff_pp")
-    seeds = int(wanted.loc[9.0, "seeds"])
+    expected = needed(table, (9.0, 0.01), 0.05).set_index("diff_pp")
+    seeds = int(expected.loc[9.0, "seeds"])
     enough = [
         float(power(9.0, *design_variance(row, count, 150), 0.05)) >= 0.8 for count in (seeds - 1, seeds)
     ]
     assert enough == [False, True]
-    assert np.isinf(wanted.loc[0.01, "seeds"])
-    grid = power_curves(table, 0.05, (3, 10))
-    assert (grid.groupby("pairs")["smallest_pp"].apply(lambda part: part.is_monotonic_decreasing)).all()
+    assert np.isinf(expected.loc[0.01, "seeds"])
+    designs = smallest_by_design(table, 0.05, (3, 10))
+    assert (designs.groupby("pairs")["smallest_pp"].apply(lambda part: part.is_monotonic_decreasing)).all()
 
 
 def test_the_published_design_could_not_have_seen_its_own_diffs() -> None:
-    """STATS.md: pooled seed sd 3.54 pp, about what 128 pairs alone make (3.47 at its accuracy)."""
+    """STATS.md: pooled seed sd 3.54 pp, about what 128 pairs alone produce (3.47 at its accuracy)."""
     diffs = restore(pd.read_csv(REFERENCE / "v5b_diffs.csv"))
-    found = seed_power(diffs, "dpo", 128, 0.915, 0.05)
-    assert found["sd_pp"].round(1).unique().tolist() == [3.5]
-    one = found[found["design"].str.startswith("one seed") & found["spread"].str.startswith("observed")]
+    result = smallest_by_comparison(diffs, "dpo", 128, 0.915, 0.05)
+    assert result["sd_pp"].round(1).unique().tolist() == [3.5]
+    one = result[result["design"].str.startswith("one seed") & result["spread"].str.startswith("observed")]
     assert one["smallest_pp"].iloc[0] > diffs["diff_pp"].abs().max()
-    table = by_seeds(float(found["sd_pp"].iloc[0]), 0.05, splits=7).set_index("seeds")
+    table = smallest_by_seeds(float(result["sd_pp"].iloc[0]), 0.05, splits=7).set_index("seeds")
     assert table.loc[18, "smallest_pp"] <= 2.5 < table.loc[17, "smallest_pp"]
     assert table.loc[29, "smallest_adjusted_pp"] <= 2.5 < table.loc[28, "smallest_adjusted_pp"]
 
 
-def test_what_the_published_design_would_need_has_the_power_it_claims() -> None:
-    """The needed pairs, put back: sampling at that many pairs and the seeds' own spread see the diff."""
+def test_the_design_that_published_diffs_need_has_the_power_it_claims() -> None:
+    """Sampling noise of the needed pairs, with the spread of the seeds, gives 80 % power."""
     diffs = restore(pd.read_csv(REFERENCE / "v5b_diffs.csv"))
-    found = seed_needed(diffs, "dpo", 128, 0.915, (0.5, 2.5, 5.0), 0.05, splits=7).set_index("diff_pp")
-    assert found.loc[2.5, ["seeds", "seeds_adjusted"]].tolist() == [18, 29]
-    assert np.isinf(found.loc[0.5, "pairs"])  # the seeds' own spread is left, however many pairs
-    pooled = float(seed_power(diffs, "dpo", 128, 0.915, 0.05)["sd_pp"].iloc[0]) ** 2
-    own = pooled - 2 * 100**2 * 0.915 * 0.085 / 128
+    result = seeds_needed(diffs, "dpo", 128, 0.915, (0.5, 2.5, 5.0), 0.05, splits=7).set_index("diff_pp")
+    assert result.loc[2.5, ["seeds", "seeds_adjusted"]].tolist() == [18, 29]
+    assert np.isinf(result.loc[0.5, "pairs"])  # the spread of the seeds remains, however many pairs there are
+    pooled = float(smallest_by_comparison(diffs, "dpo", 128, 0.915, 0.05)["sd_pp"].iloc[0]) ** 2
+    seed_variance = pooled - 2 * 100**2 * 0.915 * 0.085 / 128
     for column, factor in (("pairs", 1 / 5), ("pairs_one_seed", 1 + 1 / 5)):
-        pairs = found.loc[5.0, column]
-        variance = (own + 2 * 100**2 * 0.915 * 0.085 / pairs) * factor
+        pairs = result.loc[5.0, column]
+        variance = (seed_variance + 2 * 100**2 * 0.915 * 0.085 / pairs) * factor
         assert float(power(5.0, variance, 4.0, 0.05)) == pytest.approx(0.8, abs=0.01)
-    assert found.loc[5.0, "pairs"] > 128  # five seeds of 128 pairs do not see 5 pp
+    assert result.loc[5.0, "pairs"] > 128  # five seeds with 128 pairs do not see 5 pp

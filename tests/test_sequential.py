@@ -1,4 +1,4 @@
-"""Verdicts after every finished cell: boundaries, claims that are kept, and stops where no seed decides."""
+"""Decisions after every finished cell: boundaries, claims that are kept, stops where no seed would decide."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,11 +11,11 @@ from scipy import stats as distributions
 from statsmodels.stats.multitest import multipletests
 
 from bench.adaptive import published
-from bench.designs import DIFFS, NOTHING, PLANTED, SETTINGS, of_adaptive, simulate
+from bench.designs import NO_EFFECT, PLANTED, SETTINGS, TRUE_DIFFS, score_adaptive, simulate
 from stats.evidence.boundaries import Spending, nominal, reach, sequential_p
-from stats.evidence.judge import CONTRADICTED, NULL, SUPPORTED, UNDECIDED
-from stats.evidence.sequential import OPEN, Looks, Path, decide, family, holm
-from stats.evidence.simulate import SimulatedStudy, outcomes
+from stats.evidence.looks import EstimatePath, Looks
+from stats.evidence.sequential import SplitState, decide, decide_family, holm
+from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
 from stats.evidence.sums import user_sums
 from stats.page.page import Page
 from stats.page.sections.decisions import decisions
@@ -23,7 +23,7 @@ from stats.page.words import Words
 
 LOOKS = Looks(start=3, most=8)
 SEEDS = {"dpo": [4, 0, 6, 2, 1, 3, 5, 7]}
-CLAIMS = {SUPPORTED, CONTRADICTED, NULL}
+CLAIMS = {SplitState.SUPPORTED, SplitState.CONTRADICTED, SplitState.PRACTICALLY_NULL}
 
 
 def t_tests(paths: int, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -102,15 +102,15 @@ def test_the_sequential_p_value_is_valid_at_any_time_and_never_rises() -> None:
     counts = range(3, 9)
     value = np.stack([diffs[:, :n].mean(axis=1) for n in counts], axis=1)
     of_seeds = np.stack([diffs[:, :n].var(axis=1, ddof=1) / n for n in counts], axis=1)
-    found = np.array(
+    result = np.array(
         [sequential_p(v, s, np.zeros(6), 100, 3, 8, (2.0, 1.0)) for v, s in zip(value, of_seeds, strict=True)]
     )
-    assert all((later <= before).all() for before, later in pairwise(found.T))
+    assert all((later <= before).all() for before, later in pairwise(result.T))
     p = 2 * distributions.t.sf(np.abs(value) / np.sqrt(of_seeds), np.arange(2, 8))
     for level in (0.01, 0.05, 0.3):
-        assert (found[:, -1] <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level / paths))
+        assert (result[:, -1] <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level / paths))
         rejected = (p <= nominal(3, 8, (2.0, 1.0), level)).any(axis=1)
-        assert (rejected == (found[:, -1] <= level)).mean() > 0.998
+        assert (rejected == (result[:, -1] <= level)).mean() > 0.998
 
 
 @pytest.mark.parametrize("users_share", [0.0, 0.02, 0.1, 0.5, 0.9])
@@ -138,8 +138,8 @@ def simulated(diffs: Mapping[str, float], truth: SimulatedStudy, seed: int = 0) 
     rng = np.random.default_rng(seed)
     frames = []
     for split, diff in diffs.items():
-        apart = replace(truth, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
-        frames.append(user_sums(outcomes(apart, rng, "dpo", split)))
+        with_diff = replace(truth, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
+        frames.append(user_sums(simulated_outcomes(with_diff, rng, "dpo", split)))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -157,24 +157,24 @@ def by_split(decided: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_planted_diffs_are_found_and_stop_their_splits(sums: pd.DataFrame) -> None:
-    found = by_split(decide(sums, PREDICTIONS, LOOKS, SEEDS))
-    assert found.loc["up", "state"] == SUPPORTED
-    assert found.loc["down", "state"] == CONTRADICTED
-    assert found.loc["none", "state"] == UNDECIDED
-    assert found.loc["up", "low"] <= 12 <= found.loc["up", "high"]
-    assert found.loc["up", "look"] < 8
-    assert found.loc["look", "state"] == UNDECIDED
-    assert np.isnan(found.loc["look", "p_holm"])
+    result = by_split(decide(sums, PREDICTIONS, LOOKS, SEEDS))
+    assert result.loc["up", "state"] == SplitState.SUPPORTED
+    assert result.loc["down", "state"] == SplitState.CONTRADICTED
+    assert result.loc["none", "state"] == SplitState.UNDECIDED
+    assert result.loc["up", "low"] <= 12 <= result.loc["up", "high"]
+    assert result.loc["up", "look"] < 8
+    assert result.loc["look", "state"] == SplitState.UNDECIDED
+    assert np.isnan(result.loc["look", "p_holm"])
 
 
-def test_fewer_than_the_first_look_are_open(sums: pd.DataFrame) -> None:
+def test_splits_with_fewer_seeds_than_the_first_look_are_open(sums: pd.DataFrame) -> None:
     for seeds in (pd.DataFrame(columns=sums.columns), sums[sums["seed"].isin([4, 0])]):
-        found = decide(seeds, PREDICTIONS, LOOKS, SEEDS)
-        assert set(found["state"]) == {OPEN}
-        assert found[["estimate", "look", "p_holm"]].isna().all(axis=None)
+        result = decide(seeds, PREDICTIONS, LOOKS, SEEDS)
+        assert set(result["state"]) == {SplitState.OPEN}
+        assert result[["estimate", "look", "p_holm"]].isna().all(axis=None)
 
 
-def test_only_the_beginning_of_a_split_counts_in_whatever_order_cells_finish(sums: pd.DataFrame) -> None:
+def test_only_the_first_seeds_count_in_whatever_order_cells_finish(sums: pd.DataFrame) -> None:
     four = sums[sums["seed"].isin([4, 0, 6, 2])]
     expected = decide(four, PREDICTIONS, LOOKS, SEEDS)
     # Seeds 3, 5 and 7 are there before seed 1: a gap.
@@ -194,17 +194,21 @@ def test_claims_are_kept_whatever_finishes_next(seed: int) -> None:
     for split, number in cells:
         finished |= (sums["split"] == split) & (sums["seed"] == int(number))
         states = by_split(decide(sums[finished], PREDICTIONS, LOOKS, SEEDS))["state"].to_dict()
-        assert all(states[name] in (state, NULL) for name, state in before.items() if state in CLAIMS)
+        assert all(
+            states[name] in (state, SplitState.PRACTICALLY_NULL)
+            for name, state in before.items()
+            if state in CLAIMS
+        )
         before = states
 
 
-def test_nothing_is_called_practically_null_with_many_pairs() -> None:
+def test_a_split_without_effect_is_practically_null_with_many_pairs() -> None:
     truth = SimulatedStudy(8, 80, 60, sd_seed=0.0, sd_user=0.02, sd_pair=0.05, sd_noise=0.99)
-    found = by_split(
+    result = by_split(
         decide(simulated({"none": 0.0}, truth), {"none": "A = B"}, Looks(3, 8, margin_pp=3.0), SEEDS)
     )
-    assert found.loc["none", "state"] == NULL
-    assert -3 < found.loc["none", "low"] < 0 < found.loc["none", "high"] < 3
+    assert result.loc["none", "state"] == SplitState.PRACTICALLY_NULL
+    assert -3 < result.loc["none", "low"] < 0 < result.loc["none", "high"] < 3
 
 
 def test_a_diff_at_the_margin_is_rarely_called_practically_null() -> None:
@@ -220,70 +224,72 @@ def test_a_diff_at_the_margin_is_rarely_called_practically_null() -> None:
                 value = np.array([diffs[:n].mean() for n in counts])
                 of_seeds = np.array([diffs[:n].var(ddof=1) / n for n in counts])
                 p = sequential_p(value, of_seeds, np.zeros(6), 100, 3, 8, looks.spending)
-                paths[split] = Path(3, 100, value, of_seeds, np.zeros(6), p)
-            states = [decision.state for decision in family(paths, predictions, looks).values()]
-            wrong += truth == 3.0 and NULL in states
-            small += truth == 0.0 and NULL in states
+                paths[split] = EstimatePath(3, 100, value, of_seeds, np.zeros(6), p)
+            states = [decision.state for decision in decide_family(paths, predictions, looks).values()]
+            wrong += truth == 3.0 and SplitState.PRACTICALLY_NULL in states
+            small += truth == 0.0 and SplitState.PRACTICALLY_NULL in states
     assert wrong / studies <= 0.05 + 3 * np.sqrt(0.05 / studies)
     assert small / studies > 0.5
 
 
-def test_where_users_are_the_uncertainty_no_seed_is_spent_on_it() -> None:
+def test_where_the_users_are_the_uncertainty_no_further_seed_is_spent() -> None:
     truth = SimulatedStudy(4, 20, 5, sd_seed=0.0, sd_user=0.3, sd_pair=0.9, sd_noise=0.2)
-    found = decide(simulated({"up": 3.0}, truth, 1), {"up": "A > B"}, LOOKS, {"dpo": range(8)})
-    (row,) = found.to_dict("records")
-    assert (row["state"], row["seeds"]) == (UNDECIDED, 4)
+    result = decide(simulated({"up": 3.0}, truth, 1), {"up": "A > B"}, LOOKS, {"dpo": range(8)})
+    (row,) = result.to_dict("records")
+    assert (row["state"], row["seeds"]) == (SplitState.UNDECIDED, 4)
     assert row["chance"] < 4 * LOOKS.worth
     assert row["needed_seeds"] == np.inf
     assert row["cheaper"] in ("pairs", "")
 
 
-def test_as_many_pairs_as_are_asked_for_decide() -> None:
+def test_the_stated_number_of_pairs_decides() -> None:
     truth = SimulatedStudy(6, 60, 5, sd_seed=0.01, sd_user=0.1, sd_pair=0.9, sd_noise=0.3)
     looks, seeds = Looks(6, 6), {"dpo": range(6)}
     row = decide(simulated({"up": 5.0}, truth, 1), {"up": "A > B"}, looks, seeds).iloc[0]
     factor = row["needed_pairs"] / (2 * 60 * 5)
-    assert (row["state"], row["cheaper"]) == (UNDECIDED, "pairs")
+    assert (row["state"], row["cheaper"]) == (SplitState.UNDECIDED, "pairs")
     assert 1 < factor < 20
     again = replace(truth, users=round(60 * factor))
     ends = [
         decide(simulated({"up": row["estimate"]}, again, seed), {"up": "A > B"}, looks, seeds)["state"][0]
         for seed in range(12)
     ]
-    assert ends.count(SUPPORTED) >= 7  # of 12 at 80 %: fewer in 2 % of cases
+    assert ends.count(SplitState.SUPPORTED) >= 7  # of 12 at 80 %: fewer in 2 % of cases
 
 
 @pytest.mark.parametrize("users", [1, 3])
-def test_tables_without_an_interval_get_an_answer(users: int) -> None:
+def test_tables_without_an_interval_are_undecided_with_a_note(users: int) -> None:
     sums = simulated({"up": 0.0}, SimulatedStudy(4, users, 3), seed=1)
     if users > 1:
         sums["correct"] = sums["pairs"]  # every arm is right everywhere
     (row,) = decide(sums, {"up": "A > B"}, LOOKS, {"dpo": range(8)}).to_dict("records")
-    assert row["state"] == UNDECIDED
+    assert row["state"] == SplitState.UNDECIDED
     assert "no interval" in row["note"]
     assert np.isnan(row["low"])
     assert row["chance"] == 0
 
 
-def test_the_section_says_what_was_spent_and_what_would_decide(sums: pd.DataFrame) -> None:
+def test_the_section_states_what_was_spent_and_what_would_decide(sums: pd.DataFrame) -> None:
     text = "\n\n".join(decisions(decide(sums, PREDICTIONS, LOOKS, SEEDS), LOOKS, Page(Words(), {})))
     assert "32 cells instead of 32" in text
     rows = {line.split(" | ")[1]: line for line in text.splitlines() if line.startswith("| dpo")}
     assert set(rows) == set(PREDICTIONS)
-    assert SUPPORTED in rows["up"]
+    assert SplitState.SUPPORTED in rows["up"]
 
 
 def test_simulated_families_err_rarely_and_spend_less_than_twenty_seeds() -> None:
     """The bench at 40 studies of one setting: both error rates, the intervals of all looks, the cells."""
     setting = "seeds dominate"
     single, double = simulate(40, {setting: SETTINGS[setting]})
-    nothing, planted = (of_adaptive(single[setting, kind], DIFFS[kind]) for kind in (NOTHING, PLANTED))
+    no_effect, planted = (
+        score_adaptive(single[setting, kind], TRUE_DIFFS[kind]) for kind in (NO_EFFECT, PLANTED)
+    )
     error = 3 * np.sqrt(0.05 / 40)
-    for found in (nothing, planted):
-        assert max(found["wrong difference"], found["wrong null"]) <= 0.05 + error
-        assert found["coverage"] >= 0.95 - error
+    for result in (no_effect, planted):
+        assert max(result["wrong difference"], result["wrong null"]) <= 0.05 + error
+        assert result["coverage"] >= 0.95 - error
     assert planted["finds 6 pp"] > 0.6
-    assert nothing["cells"] < 70
-    said = published(double).set_index("judged by")
-    assert said.loc["published rule, 5 of the method", "studies with a FIXED"] > 0.2
-    assert said.loc["adaptive decision", "studies with a FIXED"] == 0
+    assert no_effect["cells"] < 70
+    shares = published(double).set_index("judged by")
+    assert shares.loc["published rule, 5 of the method", "studies with a FIXED"] > 0.2
+    assert shares.loc["adaptive decision", "studies with a FIXED"] == 0

@@ -1,12 +1,19 @@
-"""Sums by user: they lose nothing that the estimates need, and refuse what cannot be summed."""
+"""Sums by user lose nothing that the estimates need, and refuse what cannot be summed."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from stats.errors import TableError
-from stats.evidence.crossed import ARMS, CONTRASTS, MARGIN, OWN, PAIRS, crossed_table, difference, seed_diffs
-from stats.evidence.simulate import SimulatedStudy, outcomes
+from stats.evidence.contrasts import (
+    ARMS_ON_SAME_PAIRS,
+    CONTRASTS,
+    MARGIN,
+    OWN_GROUPS,
+    PAIRS_UNDER_SAME_ARMS,
+)
+from stats.evidence.crossed import crossed_table, difference, seed_diffs
+from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
 from stats.evidence.sums import user_sums
 from stats.rule.verdicts import verdicts
 
@@ -15,7 +22,7 @@ TRUTH = SimulatedStudy(seeds=3, users=8, pairs_per_user=4.0, accuracy_a=0.8, acc
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return outcomes(TRUTH, np.random.default_rng(0))
+    return simulated_outcomes(TRUTH, np.random.default_rng(0))
 
 
 def own_accuracy(table: pd.DataFrame, seed: int) -> float:
@@ -57,7 +64,10 @@ def test_neither_the_order_of_rows_nor_reading_cell_by_cell_matters(table: pd.Da
 
 def test_two_by_two_parts_add_up_to_the_own_group_diff(table: pd.DataFrame) -> None:
     sums = user_sums(table)
-    own, arms, pairs = (crossed_table(sums, contrast).values for contrast in (OWN, ARMS, PAIRS))
+    own, arms, pairs = (
+        crossed_table(sums, contrast).values
+        for contrast in (OWN_GROUPS, ARMS_ON_SAME_PAIRS, PAIRS_UNDER_SAME_ARMS)
+    )
     assert own == pytest.approx(arms + pairs)
     assert set(CONTRASTS) >= {"own groups", "own-group advantage"}
 
@@ -70,7 +80,8 @@ def test_a_change_pairs_by_seed_and_pair(table: pd.DataFrame) -> None:
     assert change.values == pytest.approx([own_accuracy(other, s) - own_accuracy(table, s) for s in (1, 2)])
     # A constant added to every margin cancels between the groups.
     margins = difference(
-        crossed_table(user_sums(other), OWN, MARGIN), crossed_table(user_sums(table), OWN, MARGIN)
+        crossed_table(user_sums(other), OWN_GROUPS, MARGIN),
+        crossed_table(user_sums(table), OWN_GROUPS, MARGIN),
     )
     assert margins.values == pytest.approx(np.zeros(3), abs=1e-9)
 
@@ -107,4 +118,4 @@ def test_seeds_that_scored_other_pairs_are_not_compared(table: pd.DataFrame) -> 
 
 
 def test_no_outcomes_are_no_sums() -> None:
-    assert user_sums(pd.DataFrame(columns=outcomes(TRUTH, np.random.default_rng(0)).columns)).empty
+    assert user_sums(pd.DataFrame(columns=simulated_outcomes(TRUTH, np.random.default_rng(0)).columns)).empty

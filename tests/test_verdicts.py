@@ -1,4 +1,4 @@
-"""The published rule: every branch by a known answer, and the published table cell for cell."""
+"""The published rule: a known answer for every branch, and the published table cell by cell."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.errors import TableError
+from stats.rule.changes import change, changes, changes_as_published
 from stats.rule.crosscheck import crosscheck
 from stats.rule.published import restore
 from stats.rule.thresholds import PublishedRule
-from stats.rule.verdicts import change, changes, verdicts
+from stats.rule.verdicts import verdicts
 
 REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 
@@ -49,11 +50,11 @@ def label(diffs: list[float], predicted: str, rule: PublishedRule | None = None)
         ([4.9, 5.0, 5.1], "A = B", "NOT NULL"),  # the mean is 5 exactly
     ],
 )
-def test_every_branch(diffs: list[float], predicted: str, expected: str) -> None:
+def test_every_branch_of_the_rule(diffs: list[float], predicted: str, expected: str) -> None:
     assert label(diffs, predicted) == expected
 
 
-def test_exploratory_has_direction_and_count_but_no_verdict() -> None:
+def test_an_exploratory_split_has_direction_and_count_but_no_verdict() -> None:
     table = pd.DataFrame(
         {"study": "s", "method": "m", "split": "S", "seed": [1, 2, 3, 4], "diff_pp": [-2.0, -1.0, 0.0, 1.0]}
     )
@@ -76,18 +77,18 @@ def test_swapping_the_arms_changes_no_verdict(eighths: list[int], predicted: str
     assert label([x / 8 for x in eighths], predicted) == label([-x / 8 for x in eighths], mirrored)
 
 
-def test_the_published_table_cell_for_cell() -> None:
-    wanted = pd.read_csv(REFERENCE / "v5b_verdicts.csv").set_index("split")
-    predictions = wanted.reset_index()[["split", "predicted"]].assign(study="v3")
+def test_the_published_table_cell_by_cell() -> None:
+    expected = pd.read_csv(REFERENCE / "v5b_verdicts.csv").set_index("split")
+    predictions = expected.reset_index()[["split", "predicted"]].assign(study="v3")
     table = verdicts(restore(pd.read_csv(REFERENCE / "v5b_diffs.csv")), predictions)
     for method in ("dpo", "wpo"):
-        rows = table[table["method"] == method].set_index("split").loc[wanted.index]
-        assert rows["verdict"].tolist() == wanted[f"{method}_verdict"].tolist()
+        rows = table[table["method"] == method].set_index("split").loc[expected.index]
+        assert rows["verdict"].tolist() == expected[f"{method}_verdict"].tolist()
         printed = [f"{value:+.2f}" for value in rows["mean_pp"]]
-        assert printed == [f"{value:+.2f}" for value in wanted[f"{method}_diff_pp"]]
-    got = changes(table, "dpo")
-    assert list(got.columns) == ["split", "reference_verdict", "method_verdict", "change"]
-    assert got.set_index("split")["change"].loc[wanted.index].tolist() == wanted["change"].tolist()
+        assert printed == [f"{value:+.2f}" for value in expected[f"{method}_diff_pp"]]
+    result = changes_as_published(table, "dpo")
+    assert list(result.columns) == ["split", "reference_verdict", "method_verdict", "change"]
+    assert result.set_index("split")["change"].loc[expected.index].tolist() == expected["change"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -111,14 +112,14 @@ def test_change_labels(before: str | None, after: str | None, expected: str) -> 
     assert change(before, after) == expected
 
 
-def test_a_split_that_one_side_lacks_is_incomplete_and_not_gone() -> None:
+def test_a_split_that_one_side_lacks_is_incomplete_and_stays_listed() -> None:
     diffs = pd.DataFrame(
         [("s", "dpo", "S1", 1, 2.0), ("s", "dpo", "S2", 1, 2.0), ("s", "wpo", "S1", 1, 2.0)],
         columns=["study", "method", "split", "seed", "diff_pp"],
     )
     predictions = pd.DataFrame({"study": "s", "split": ["S1", "S2"], "predicted": "A > B"})
-    got = changes(verdicts(diffs, predictions), "dpo").set_index("split")["change"]
-    assert got.to_dict() == {"S1": "STABLE", "S2": "INCOMPLETE"}
+    result = changes(verdicts(diffs, predictions), "dpo").set_index("split")["change"]
+    assert result.to_dict() == {"S1": "STABLE", "S2": "INCOMPLETE"}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_split_that_one_side_lacks_is_incomplete_and_not_gone() -> None:
         ([("s", "m", "S", 1, float("inf"))], "no number"),
     ],
 )
-def test_a_broken_table_is_named_and_never_judged(diffs: list[tuple[object, ...]], message: str) -> None:
+def test_a_broken_table_is_refused_by_name(diffs: list[tuple[object, ...]], message: str) -> None:
     table = pd.DataFrame(diffs, columns=["study", "method", "split", "seed", "diff_pp"])
     predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
     with pytest.raises(TableError, match=message):
@@ -153,13 +154,20 @@ def test_a_study_is_compared_with_its_own_reference_first() -> None:
         changes(verdicts(diffs, predictions), "dpo")
 
 
-def test_several_methods_are_told_apart() -> None:
+def test_several_methods_are_distinguished() -> None:
     rows = [("s", method, "S", 1, value) for method, value in [("dpo", 2.0), ("wpo", 3.0), ("ipo", -1.0)]]
     diffs = pd.DataFrame(rows, columns=["study", "method", "split", "seed", "diff_pp"])
     predictions = pd.DataFrame({"study": ["s"], "split": ["S"], "predicted": ["A > B"]})
-    got = changes(verdicts(diffs, predictions), "dpo")
-    assert list(got.columns) == ["study", "method", "split", "reference_verdict", "method_verdict", "change"]
-    assert got.set_index("method")["change"].to_dict() == {"wpo": "STABLE", "ipo": "REGRESSED"}
+    result = changes_as_published(verdicts(diffs, predictions), "dpo")
+    assert list(result.columns) == [
+        "study",
+        "method",
+        "split",
+        "reference_verdict",
+        "method_verdict",
+        "change",
+    ]
+    assert result.set_index("method")["change"].to_dict() == {"wpo": "STABLE", "ipo": "REGRESSED"}
 
 
 def test_crosscheck_of_the_notes_versions() -> None:
@@ -182,10 +190,10 @@ def test_crosscheck_of_the_notes_versions() -> None:
         ],
         columns=columns,
     )
-    got = crosscheck(v2, v3)
-    assert got["variable"].tolist() == ["personalisation", "safety", "age"]
-    assert got["agree"].tolist() == [True, False, False]
-    assert got["same_direction"].tolist() == [True, False, True]
+    result = crosscheck(v2, v3)
+    assert result["variable"].tolist() == ["personalisation", "safety", "age"]
+    assert result["agree"].tolist() == [True, False, False]
+    assert result["same_direction"].tolist() == [True, False, True]
     with pytest.raises(TableError, match="'age'"):
         crosscheck(v2, pd.concat([v3, v3.assign(split="X9_age")]))
     with pytest.raises(TableError, match="'verdict'"):

@@ -32,7 +32,7 @@ def test_the_library_is_used_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, "docs/statistics.md", "exec"), names)
-    assert set(names["comparison"].tail_changes["inside"]) == {True}
+    assert set(names["comparison"].tail.changes["inside"]) == {True}
     assert names["estimates"].intervals["captures"].notna().all()
 
 

@@ -1,4 +1,4 @@
-"""How much a group's users differ: planted values come back, and the numbers are those of plain formulas."""
+"""How much a group's users differ: planted values are recovered, and plain formulas give the same numbers."""
 
 import re
 
@@ -20,15 +20,15 @@ TWIN = TwinData(users=900, seed=6, history="none")
 
 @pytest.fixture(scope="module")
 def familiar() -> pd.DataFrame:
-    """The twin's pairs; group A are the very familiar, whose tastes are planted as mixed."""
+    """The twin's pairs; group A is the very familiar, whose tastes are planted as mixed."""
     data = sources.load_corpus(TWIN)
     level = data.users.set_index("user_id")["lm_familiarity"]
-    group = data.pairs["user_id"].map(level).map(lambda one: "A" if one == "Very familiar" else "B")
+    group = data.pairs["user_id"].map(level).map(lambda answer: "A" if answer == "Very familiar" else "B")
     return data.pairs.assign(group=group)
 
 
 def kinds(pairs: pd.DataFrame) -> pd.DataFrame:
-    """How many sentences of each kind the chosen answer has more than the rejected one."""
+    """Count, for each kind, how many more sentences the chosen answer has than the rejected one."""
     kind_of = {
         text.format(topic=topic): kind
         for family in PHRASES.values()
@@ -39,7 +39,10 @@ def kinds(pairs: pd.DataFrame) -> pd.DataFrame:
     counts = {
         side: pd.DataFrame(
             [
-                {kind: sum(kind_of[one] == kind for one in re.split(r"(?<=[.!?]) ", text)) for kind in KINDS}
+                {
+                    kind: sum(kind_of[sentence] == kind for sentence in re.split(r"(?<=[.!?]) ", text))
+                    for kind in KINDS
+                }
                 for text in pairs[side]
             ],
             index=pairs.index,
@@ -49,36 +52,36 @@ def kinds(pairs: pd.DataFrame) -> pd.DataFrame:
     return counts["chosen"] - counts["rejected"]
 
 
-def test_planted_heterogeneity_comes_back(familiar: pd.DataFrame) -> None:
+def test_planted_heterogeneity_is_recovered(familiar: pd.DataFrame) -> None:
     truth = twin.truth(TWIN)
-    found = heterogeneity(familiar, kinds(familiar)).measures.set_index(["measure", "group"])
+    result = heterogeneity(familiar, kinds(familiar)).measures.set_index(["measure", "group"])
     for group in "AB":  # eta does not depend on familiarity: one truth for both
-        row = found.loc[("gap_icc", group)]
+        row = result.loc[("gap_icc", group)]
         assert row["low"] < truth.gap_icc < row["high"]
         assert row["high"] - row["low"] < 0.15
     planted = truth.tastes.set_index("lm_familiarity")["consistency"]
     for group, level in (("A", "Very familiar"), ("B", "Somewhat familiar")):
-        row = found.loc[("consistency", group)]
+        row = result.loc[("consistency", group)]
         assert row["low"] < planted[level] < row["high"]
         assert row["high"] - row["low"] < 0.25
-    assert found.loc[("consistency", "A - B"), "p"] < 0.01
-    assert found.loc[("gap_icc", "A - B"), "p"] > 0.01
-    assert (found.loc[["gap_icc", "consistency"], "p"].drop("A - B", level=1) < 0.01).all()
+    assert result.loc[("consistency", "A - B"), "p"] < 0.01
+    assert result.loc[("gap_icc", "A - B"), "p"] > 0.01
+    assert (result.loc[["gap_icc", "consistency"], "p"].drop("A - B", level=1) < 0.01).all()
 
 
-def test_features_of_the_text_see_who_is_mixed_too(familiar: pd.DataFrame) -> None:
-    found = heterogeneity(familiar, differences(familiar))
-    measures = found.measures.set_index(["measure", "group"])
+def test_features_of_the_text_show_which_group_is_mixed(familiar: pd.DataFrame) -> None:
+    result = heterogeneity(familiar, differences(familiar))
+    measures = result.measures.set_index(["measure", "group"])
     assert measures.loc[("consistency", "A - B"), "high"] < 0
-    refusals = found.features.set_index(["feature", "group"]).loc["refusal"]
+    refusals = result.features.set_index(["feature", "group"]).loc["refusal"]
     assert (refusals["preferred"] < 0.4).all()  # planted as the worst kind of sentence
     assert refusals.loc["A", "user_sd"] > refusals.loc["B", "user_sd"]
 
 
-def made(
+def planted_tastes(
     users: int, pairs: int, taste: np.ndarray, noise: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two groups of users with directions `taste` [users, features]."""
+    """Return two groups of users with directions `taste` [users, features]."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(users), pairs)
     x = taste[user] + noise * rng.normal(size=(len(user), taste.shape[1]))
@@ -94,10 +97,10 @@ def made(
 
 def test_consistency_is_the_ratio_of_plain_loops_over_pairs() -> None:
     rng = np.random.default_rng(1)
-    pairs, x = made(8, 5, rng.normal(size=(8, 3)) + 1, 0.5, seed=2)
+    pairs, x = planted_tastes(8, 5, rng.normal(size=(8, 3)) + 1, 0.5, seed=2)
     keep = rng.permutation(len(pairs))[:33]  # users of different sizes
     pairs, x = pairs.iloc[keep], x.iloc[keep]
-    found = heterogeneity(pairs, x, draws=50).measures.set_index("group")
+    result = heterogeneity(pairs, x, draws=50).measures.set_index("group")
     size = x / np.sqrt((x**2).mean())
     for group in "AB":
         rows = np.flatnonzero(pairs["group"] == group)
@@ -107,67 +110,69 @@ def test_consistency_is_the_ratio_of_plain_loops_over_pairs() -> None:
                 if i != j:
                     same = pairs["user_id"].iloc[i] == pairs["user_id"].iloc[j]
                     products[same].append(float(size.iloc[i] @ size.iloc[j]))
-        assert found.loc[group, "estimate"] == pytest.approx(
+        assert result.loc[group, "estimate"] == pytest.approx(
             np.mean(products[False]) / np.mean(products[True])
         )
 
 
-def test_everybody_alike_is_one_and_everybody_apart_is_nothing() -> None:
-    alike = heterogeneity(*made(60, 8, np.ones((60, 2)), 0.5, seed=1)).measures
+def test_consistency_is_one_if_all_agree_and_zero_if_none_do() -> None:
+    alike = heterogeneity(*planted_tastes(60, 8, np.ones((60, 2)), 0.5, seed=1)).measures
     assert alike["estimate"].iloc[:2].to_numpy() == pytest.approx([1, 1], abs=0.05)
     assert (alike["p"] > 0.01).all()
     angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     around = np.column_stack([np.cos(angle), np.sin(angle)])
-    apart = heterogeneity(*made(60, 8, around, 0.5, seed=1)).measures
+    apart = heterogeneity(*planted_tastes(60, 8, around, 0.5, seed=1)).measures
     assert apart["estimate"].iloc[:2].to_numpy() == pytest.approx([0, 0], abs=0.1)
     assert (apart["p"].iloc[:2] < 0.01).all()
 
 
 def test_without_a_direction_of_their_own_there_is_no_index_and_no_number() -> None:
-    found = [
-        heterogeneity(*made(40, 4, np.zeros((40, 2)), 1.0, seed=seed), draws=100).measures
+    result = [
+        heterogeneity(*planted_tastes(40, 4, np.zeros((40, 2)), 1.0, seed=seed), draws=100).measures
         for seed in range(8)
     ]
-    groups = pd.concat(found).query("group != 'A - B'")
+    groups = pd.concat(result).query("group != 'A - B'")
     assert groups["estimate"].isna().any()  # about half of the draws have a product below zero
     assert (groups["estimate"].isna() == groups["low"].isna()).all()
-    told = groups.dropna(subset="estimate")
-    assert np.isinf(told["high"]).any()  # the others say that nothing bounds it
+    known = groups.dropna(subset="estimate")
+    assert np.isinf(known["high"]).any()  # there, nothing bounds the index from above
     assert (groups["p"] > 0.001).all()
 
 
-def test_the_icc_is_statsmodels_own_and_nothing_between_users_is_nothing() -> None:
+def test_the_icc_is_that_of_statsmodels_and_near_zero_if_users_do_not_differ() -> None:
     rng = np.random.default_rng(3)
-    pairs, x = made(80, 10, np.ones((80, 1)), 1.0, seed=3)
+    pairs, x = planted_tastes(80, 10, np.ones((80, 1)), 1.0, seed=3)
     user = pairs["user_id"].str[1:].astype(int)
     odds = -2 + rng.normal(size=80)[user] * 0.7 + rng.logistic(size=len(user)) * 0.8
     mixed = pairs.assign(score_gap=(100 / (1 + np.exp(-odds))).round().clip(1, 99))
-    found = heterogeneity(mixed, x, draws=20).measures.set_index(["measure", "group"]).loc["gap_icc"]
+    result = heterogeneity(mixed, x, draws=20).measures.set_index(["measure", "group"]).loc["gap_icc"]
     own = mixed[mixed["group"] == "A"]
     fit = MixedLM(logit(own["score_gap"] / 100), np.ones(len(own)), own["user_id"]).fit()
     between = float(fit.cov_re.iloc[0, 0])
-    assert found.loc["A", "estimate"] == pytest.approx(between / (between + fit.scale), abs=1e-3)
-    assert found.loc["A", "low"] > 0.02
+    assert result.loc["A", "estimate"] == pytest.approx(between / (between + fit.scale), abs=1e-3)
+    assert result.loc["A", "low"] > 0.02
     same = pairs.assign(score_gap=rng.integers(1, 99, len(pairs)))
-    nothing = heterogeneity(same, x, draws=20).measures.set_index(["measure", "group"]).loc["gap_icc"]
-    assert (nothing.loc[["A", "B"], "low"] < 0.01).all()
-    assert (nothing["p"] > 0.01).all()
+    without_difference = (
+        heterogeneity(same, x, draws=20).measures.set_index(["measure", "group"]).loc["gap_icc"]
+    )
+    assert (without_difference.loc[["A", "B"], "low"] < 0.01).all()
+    assert (without_difference["p"] > 0.01).all()
 
 
 def test_the_order_of_pairs_does_not_matter() -> None:
     rng = np.random.default_rng(4)
-    pairs, x = made(20, 6, rng.normal(size=(20, 2)) + 1, 0.5, seed=4)
+    pairs, x = planted_tastes(20, 6, rng.normal(size=(20, 2)) + 1, 0.5, seed=4)
     order = rng.permutation(len(pairs))
     first, again = (
         heterogeneity(*tables, draws=200).measures
         for tables in ((pairs, x), (pairs.iloc[order], x.iloc[order]))
     )
     pd.testing.assert_frame_equal(first.drop(columns="p"), again.drop(columns="p"))
-    assert (first["p"] - again["p"]).abs().max() < 0.1  # permutations of another order
+    assert (first["p"] - again["p"]).abs().max() < 0.1  # the permutations differ
 
 
-def test_what_has_no_answer_is_named() -> None:
-    pairs, x = made(6, 3, np.ones((6, 2)), 1.0, seed=5)
+def test_tables_without_an_answer_are_refused_by_name() -> None:
+    pairs, x = planted_tastes(6, 3, np.ones((6, 2)), 1.0, seed=5)
     with pytest.raises(TableError, match="group B: fewer than two users"):
         heterogeneity(pairs.assign(group=np.where(pairs["user_id"] == "u1", "B", "A")), x)
     with pytest.raises(TableError, match="features: 'f1'"):
@@ -183,8 +188,8 @@ def test_who_wrote_an_answer_is_a_feature_only_between_models() -> None:
             "rejected_model": ["m2", "m1"],
         }
     )
-    found = differences(pairs)
-    assert found["model m1"].tolist() == [1, 0]
-    assert found["model m2"].tolist() == [-1, 0]
-    assert found["refusal"].tolist() == [0, -np.log(2)]
-    assert found["length"].tolist() == pytest.approx([np.log(3), np.log(2 / 8)])
+    result = differences(pairs)
+    assert result["model m1"].tolist() == [1, 0]
+    assert result["model m2"].tolist() == [-1, 0]
+    assert result["refusal"].tolist() == [0, -np.log(2)]
+    assert result["length"].tolist() == pytest.approx([np.log(3), np.log(2 / 8)])

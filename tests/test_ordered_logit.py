@@ -1,4 +1,4 @@
-"""The survey models: planted effects come back, clustering matters, and nonsense is named."""
+"""The survey models recover planted effects, cluster errors by user, and refuse nonsense by name."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ TRAITS = {"age": "young", "safety": None}
 def survey(
     seed: int, users: int = 300, age: float = 0.8, safety: float = -0.02, user_sd: float = 0.0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Pairs whose latent gap is logistic with the planted effects; cut at its own quartiles' scores."""
+    """Return pairs whose latent gap is logistic with the planted effects, and their users."""
     rng = np.random.default_rng(seed)
     people = pd.DataFrame(
         {
@@ -28,7 +28,7 @@ def survey(
     person = np.repeat(np.arange(users), 12)
     effect = age * (people["age"] == "old") + safety * people["safety"] + rng.normal(0, user_sd, users)
     latent = effect.to_numpy()[person] + rng.logistic(size=len(person))
-    gaps = 1 + 60 / (1 + np.exp(-latent))  # any increasing map of the latent: an ordered logit does not care
+    gaps = 1 + 60 / (1 + np.exp(-latent))  # any increasing map of the latent gap gives the same ordered logit
     return pd.DataFrame({"user_id": people["user_id"].to_numpy()[person], "score_gap": gaps}), people
 
 
@@ -36,7 +36,7 @@ def test_quartiles_are_cut_above_the_cut_points() -> None:
     assert gap_quartile(pd.Series([1.0, 6, 7, 14, 15, 29, 30])).tolist() == [1, 1, 2, 2, 3, 3, 4]
 
 
-def test_planted_effects_come_back_and_predict_splits() -> None:
+def test_planted_effects_are_recovered_and_predict_splits() -> None:
     pairs, users = survey(seed=0)
     fit = ordered_logit(pairs, users, TRAITS, cuts=(15.0, 30.0, 45.0))
     table = fit.table.set_index("trait")
@@ -47,7 +47,7 @@ def test_planted_effects_come_back_and_predict_splits() -> None:
     assert splits.loc["safety", "predicted"] == "A < B"
 
 
-def test_the_binary_logit_is_statsmodels_own_with_clustered_errors() -> None:
+def test_the_binary_logit_is_that_of_statsmodels_with_clustered_errors() -> None:
     pairs, users = survey(seed=1)
     table = binary_logit(pairs, users, TRAITS).table.set_index("trait")
     rows = pairs.merge(users, on="user_id")
@@ -61,7 +61,7 @@ def test_the_binary_logit_is_statsmodels_own_with_clustered_errors() -> None:
 
 
 def test_errors_grow_where_users_differ() -> None:
-    """Users with tastes of their own carry less information than as many independent pairs."""
+    """Pairs of users with tastes of their own carry less information than as many independent pairs."""
     pairs, users = survey(seed=2, user_sd=1.2)
     clustered = binary_logit(pairs, users, TRAITS).table["se"].to_numpy()
     alone = pairs.assign(user_id=[f"u{number}" for number in range(len(pairs))])
@@ -112,12 +112,12 @@ def nonsense(kind: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str | Non
         ("column", "'shoe_size'"),
     ],
 )
-def test_what_has_no_answer_is_named_and_never_a_number(kind: str, named: str) -> None:
+def test_data_without_an_answer_is_refused_by_name(kind: str, named: str) -> None:
     with pytest.raises(TableError, match=named):
         ordered_logit(*nonsense(kind))
 
 
-def test_the_splits_block_is_a_studys() -> None:
+def test_the_splits_block_fits_a_study_file() -> None:
     pairs, users = survey(seed=0)
     fit = ordered_logit(pairs, users, TRAITS, cuts=(15.0, 30.0, 45.0))
     block = yaml.safe_load(splits_block(predicted_splits(fit, 0.05)))["splits"]

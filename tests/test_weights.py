@@ -1,4 +1,4 @@
-"""The weight analysis finds what was planted, agrees with statsmodels, and says what it cannot."""
+"""The weight analysis recovers planted effects, agrees with statsmodels, and refuses what has no answer."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from stats.survey import weights
 
 
 def planted(pairs: int = 4000, model_sd: float = 1.0, gap: float = 0.0, user_sd: float = 0.0) -> pd.DataFrame:
-    """Log weights that source models decide, and the score gap or users where asked."""
+    """Return pairs whose log weights depend on the source model and, if requested, on score gap and user."""
     rng = np.random.default_rng(0)
     users, models = rng.integers(200, size=pairs), rng.integers(8, size=pairs)
     gaps = rng.integers(1, 80, size=pairs).astype(float)
@@ -60,11 +60,13 @@ def test_shares_agree_with_statsmodels() -> None:
         " + I(np.log(answer_tokens)**2)",
         data,
     ).fit()
-    without = smf.ols(
+    without_model = smf.ols(
         "log_weight ~ score_gap + I(score_gap**2) + np.log(answer_tokens) + I(np.log(answer_tokens)**2)", data
     ).fit()
     assert shares.loc["source_model", "alone"] == pytest.approx(alone, rel=1e-8)
-    assert shares.loc["source_model", "beyond"] == pytest.approx(full.rsquared - without.rsquared, rel=1e-6)
+    assert shares.loc["source_model", "beyond"] == pytest.approx(
+        full.rsquared - without_model.rsquared, rel=1e-6
+    )
 
 
 def test_means_are_of_the_clamped_weight_and_ordered() -> None:
@@ -85,12 +87,12 @@ def test_the_distribution_of_four_known_weights() -> None:
     assert row["effective"] == pytest.approx(3**2 / (4 * 2.5))
 
 
-def test_a_page_without_models_or_scores_says_so(tmp_path: Path) -> None:
+def test_a_page_without_models_or_scores_states_what_is_left_out(tmp_path: Path) -> None:
     data = planted(400).assign(source_model=pd.NA, score_gap=np.nan)
     groups = data[["pair_id"]].assign(split="S1", group=np.where(np.arange(400) % 2, "A", "B"))
     page = weight_report.write(data, groups, "s", False, tmp_path).read_text()
-    assert "without scores" in page
-    assert "without the name of the model" in page
+    assert "Left out: these pairs have no scores." in page
+    assert "Left out: these pairs do not name the model" in page
     assert {path.name for path in tmp_path.glob("*.png")} == {"histogram.png", "splits.png"}
 
 

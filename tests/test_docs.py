@@ -33,7 +33,7 @@ def test_the_library_is_used_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, "docs/statistics.md", "exec"), names)
     assert set(names["comparison"].tail.changes["inside"]) == {True}
-    assert names["estimates"].intervals["captures"].notna().all()
+    assert names["evidence"].intervals["captures"].notna().all()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -32,7 +32,7 @@ from bench.designs import (
     score_satterthwaite,
     simulate,
 )
-from stats.evidence.sequential import SplitState
+from stats.evidence.decision import SplitState
 from stats.page.markdown import plain, table
 from stats.rule.changes import change
 from stats.rule.labels import Change, Prediction, Verdict

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from stats.arrays import Floats
+from stats.evidence.decision import Decision, SplitState
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
-from stats.evidence.sequential import Decision, SplitState, decide_family, holm
+from stats.evidence.sequential import decide_family, holm
 from stats.evidence.simulate import SimulatedStudy, simulated_methods
 
 LOOKS = Looks(start=2, most=20)

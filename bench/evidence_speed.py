@@ -24,18 +24,18 @@ from stats.evidence.options import Options
 from stats.evidence.sums import OUTCOME_COLUMNS, user_sums
 
 SPEED_METHODS, SEEDS_PER_SPLIT = ("dpo", "wpo"), 5
-USERS, HELD_OUT_PAIRS = 1393, 18_000
+HELD_OUT_USERS, HELD_OUT_PAIRS = 1393, 18_000
 VECTORISED_DRAWS, LOOPED_DRAWS = 2000, 3
 
 
 def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     """Yield the outcomes of cells, one at a time: both arms on all held-out pairs of both groups."""
-    user = np.sort(rng.integers(0, USERS, HELD_OUT_PAIRS))
-    names = np.array([f"user{number}" for number in range(USERS)])[user]
+    user = np.sort(rng.integers(0, HELD_OUT_USERS, HELD_OUT_PAIRS))
+    names = np.array([f"user{number}" for number in range(HELD_OUT_USERS)])[user]
     pairs = np.array([f"{number:016x}" for number in range(HELD_OUT_PAIRS)])
-    effects = rng.normal(0, 0.4, USERS)[user] + rng.normal(0, 0.8, HELD_OUT_PAIRS) + 0.5
+    effects = rng.normal(0, 0.4, HELD_OUT_USERS)[user] + rng.normal(0, 0.8, HELD_OUT_PAIRS) + 0.5
     for split in range(splits):
-        group = np.where(rng.random(USERS) < 0.5, "A", "B")[user]
+        group = np.where(rng.random(HELD_OUT_USERS) < 0.5, "A", "B")[user]
         for method in SPEED_METHODS:
             for seed in range(SEEDS_PER_SPLIT):
                 frames = []

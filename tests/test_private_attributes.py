@@ -127,8 +127,8 @@ LEDGER, VIEWS = "orchestrator/record/ledger.py", "orchestrator/record/views.py"
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
 TOKENISE, LOSSES = "training/tokenise.py", "tests/test_objectives.py"
-HETEROGENEITY, STOCK_RAY, LANE_MEMORY = (
-    "stats/survey/heterogeneity.py",
+GAP_ICC, STOCK_RAY, LANE_MEMORY = (
+    "stats/survey/gap_icc.py",
     "bench/stock_ray.py",
     "bench/lane_memory.py",
 )
@@ -290,7 +290,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("deepspeed.utils.logger.name", (CLUSTER,), equals("DeepSpeed")),
     ("torch.utils._python_dispatch.TorchDispatchMode", (WAITS, ARM_MEMORY), there),
     ("torch.ops.aten._local_scalar_dense", (WAITS,), there),
-    (f"{MIXED}.fe_pen", (HETEROGENEITY,), says(f"{MIXED}.loglike", "self.fe_pen", "self.cov_pen")),
+    (f"{MIXED}.fe_pen", (GAP_ICC,), says(f"{MIXED}.loglike", "self.fe_pen", "self.cov_pen")),
 ]
 
 

@@ -13,8 +13,9 @@ from statsmodels.stats.multitest import multipletests
 from bench.adaptive import published
 from bench.designs import NO_EFFECT, PLANTED, SETTINGS, TRUE_DIFFS, score_adaptive, simulate
 from stats.evidence.boundaries import Spending, nominal, reach, sequential_p
+from stats.evidence.decision import SplitState
 from stats.evidence.looks import EstimatePath, Looks
-from stats.evidence.sequential import SplitState, decide, decide_family, holm
+from stats.evidence.sequential import decide, decide_family, holm
 from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
 from stats.evidence.sums import user_sums
 from stats.page.page import Page

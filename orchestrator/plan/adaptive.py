@@ -15,8 +15,9 @@ from orchestrator.record.result import GPU_SECONDS, TrialResult
 from orchestrator.study.seeds import AdaptiveSeeds
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from stats.evidence.decision import SplitState
 from stats.evidence.looks import Looks
-from stats.evidence.sequential import SplitState, decide
+from stats.evidence.sequential import decide
 from stats.evidence.sums import CELL_OUTCOMES, SUM_COLUMNS, user_sums
 from stats.status import CellStatus
 

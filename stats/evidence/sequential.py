@@ -24,7 +24,6 @@ deciding for what they cost. No error is spent on that: going on is always allow
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -33,6 +32,7 @@ from stats.arrays import Floats
 from stats.evidence.anova import estimate, mean_squares
 from stats.evidence.boundaries import reach
 from stats.evidence.crossed import CrossedTable, crossed_table
+from stats.evidence.decision import Decision, SplitState
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
 from stats.evidence.outlook import chance_to_decide, needed_to_decide
 from stats.rule.labels import Prediction
@@ -42,33 +42,6 @@ DECISION_COLUMNS = [
     *("method", "split", "predicted", "state", "seeds", "look", "estimate", "low", "high", "p_holm"),
     *("needed_seeds", "needed_pairs", "cheaper", "chance", "note"),
 ]
-
-
-class SplitState(StrEnum):
-    """Where a split stands while a study runs. The first four are `stats.evidence.words.EvidenceWord`s."""
-
-    SUPPORTED = "supported"  # It differs from zero, on the predicted side.
-    CONTRADICTED = "contradicted"  # It differs from zero, but not as predicted.
-    PRACTICALLY_NULL = "practically null"  # Its interval lies inside the margin.
-    UNDECIDED = "undecided"  # No further seeds are taken; nothing was decided.
-    OPEN = "open"  # More seeds are needed.
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The decision about one split.
-
-    at: the position of the look that settled it, otherwise of its last look; -1 if there is no look.
-    low, high: the repeated interval at that look (pp). chance: that seeds up to `most` decide.
-    """
-
-    state: SplitState
-    at: int
-    low: float = np.nan
-    high: float = np.nan
-    p_holm: float = np.nan
-    chance: float = np.nan
-    note: str = ""
 
 
 @dataclass(frozen=True)

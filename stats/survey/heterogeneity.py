@@ -14,7 +14,7 @@ from stats.survey.consistency import by_feature, consistency, group_directions, 
 from stats.survey.gap_icc import gap_icc
 
 MEASURE_COLUMNS = ["measure", "group", "estimate", "low", "high", "p", "users", "pairs"]
-NUMBERS = ["estimate", "low", "high", "p"]
+MEASURE_NUMBERS = ["estimate", "low", "high", "p"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,6 @@ def heterogeneity(
         for row in by_feature(directions, features[(pairs["group"] == directions.group).to_numpy()])
     ]
     return Heterogeneity(
-        pd.DataFrame(rows, columns=MEASURE_COLUMNS).astype(dict.fromkeys(NUMBERS, float)),
+        pd.DataFrame(rows, columns=MEASURE_COLUMNS).astype(dict.fromkeys(MEASURE_NUMBERS, float)),
         pd.DataFrame(feature_rows),
     )

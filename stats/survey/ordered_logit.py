@@ -31,8 +31,8 @@ class SurveyFit:
     table: trait, level (missing for a numeric trait), reference, beta (log odds; of a numeric trait, per
         unit), se (clustered by user), z, p, low, high (95 % interval of beta), holm, bh (p adjusted over the
         terms).
-    pairs, users: numbers that the model was fitted on. left_out: number of pairs of users with a missing
-        trait.
+    pairs, users: numbers that the model was fitted on. left_out: number of pairs without a
+        score, or of users with a missing trait.
     """
 
     model: str

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from stats.evidence.decision import SplitState
 from stats.evidence.looks import Looks
-from stats.evidence.sequential import SplitState
 from stats.page.markdown import NO_VALUE, intervals, plain, probability, signed
 from stats.page.page import Page
 

@@ -144,7 +144,7 @@ def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFram
         "fine": "",
         "worker killed once": "lost with its worker",
         "crashes always": "boom",
-        "user's mistake": "mend it",
+        "user's mistake": "fix it",
         "hangs once": "stalled: no step for 20 s",
         "asked to go once": "Preempted: asked to stop, saved at step 1",
         "memory too small once": "the next attempt's micro-batch is 4",

@@ -183,7 +183,7 @@ def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
     assert metrics["A/pairs_seen"] == metrics["B/pairs_seen"] == 16
     long = {arm: metrics[f"{arm}/pairs_truncated"] / metrics[f"{arm}/pairs_train"] for arm in "AB"}
     assert 0 < long["A"] < 1  # the study's max_length is short
-    assert f"an answer of {min(long.values()):.0%} to " in sweep.report.read_text()
+    assert f"tokens: {min(long.values()):.0%} to " in sweep.report.read_text()
     assert 0 < metrics["A/weight_min"] <= metrics["A/weight_mean"] <= 1
     difference = metrics["A/pref_acc_heldout"] - metrics["B/pref_acc_heldout"]
     assert metrics["diff/pref_acc_heldout"] == pytest.approx(difference)
@@ -294,5 +294,5 @@ def test_a_probe_tells_the_time_and_leaves_nothing_behind(
     assert process.returncode == 0, told
     assert "Traceback" not in told, told
     said = told.strip().splitlines()[-1]
-    assert re.match(r"time: \d+ s an arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", said)
+    assert re.match(r"time: \d+ s per arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", said)
     assert [path for path in fresh.home.rglob("*") if path.is_file()] == [fresh.config]

@@ -1,4 +1,4 @@
-"""A Ray head node of a test's own: it alone is started and ended, with its own token and folder."""
+"""A Ray head node for one test, with its own token and folder; no other Ray process is touched."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 
 @dataclass
 class Head:
-    """A head node, and the environment that a submitter to it needs. `options`: of `ray start`."""
+    """A head node and the environment that its users need. `options` go to `ray start`."""
 
     port: int
     dashboard: int
@@ -26,8 +26,8 @@ class Head:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        # --block keeps the head in a process group of its own, so that it alone is ended. Each of these ports
-        # has a default, which another Ray on this machine holds: without its agent a head takes no job.
+        # --block keeps the head in a process group of its own, so that only it is ended. Another Ray on this
+        # machine may hold the default ports, and a head without an agent accepts no job.
         ports = [f"--port={self.port}", f"--dashboard-port={self.dashboard}"]
         ports += [
             f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "ray-client-server-port")
@@ -56,15 +56,15 @@ class Head:
 
 @contextmanager
 def own_head(folder: Path, *options: str, port: int | None = None, **more: str) -> Iterator[Head]:
-    """A head that lives while the block runs. `more`: of its environment."""
+    """Start a head, yield it, and stop it. `more` holds further variables of its environment."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
     environment |= {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "ORCHESTRATOR_HOME": str(folder / "home"),
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else it looks for half a minute for a node to move to
-        "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets want a short path
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else it waits half a minute
+        "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp"),  # its sockets need a short path
         **more,
     }
     (folder / "token").write_text(os.urandom(32).hex())

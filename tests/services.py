@@ -1,5 +1,5 @@
-"""Real services on loopback for tests: PostgreSQL, MLflow's server, an S3-compatible store. Each can be
-killed and started again where it was."""
+"""Real services on loopback for tests: PostgreSQL, MLflow's server and an S3-compatible store. Each can be
+killed and started again on the same port with the same data."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ class Service:
                 time.sleep(0.1)
 
     def kill(self) -> None:
-        """As a machine's loss would: no goodbye to anybody."""
+        """Kill the process group at once, as the loss of a machine would."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -65,19 +65,29 @@ class Postgres(Service):
     """A PostgreSQL cluster of its own; skips the test where PostgreSQL is not installed."""
 
     def __init__(self) -> None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        if not found:
+        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not versions:
             pytest.skip("PostgreSQL is not installed; `make services` installs it")
-        # Not pytest's folders: those are root's alone, and PostgreSQL does not run as root.
+        # pytest's folders belong to root alone, and PostgreSQL does not run as root.
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         owner: dict[str, Any] = {}
         if os.geteuid() == 0:
             owner = {"user": "nobody", "group": "nogroup", "extra_groups": []}
             shutil.chown(self.folder, "nobody", "nogroup")
         data, port = self.folder / "data", free_port()
-        initdb = [found[-1] / "initdb", "-D", data, "-U", "mlflow", "-A", "trust", "-N", "-E", "UTF8"]
+        initdb = [versions[-1] / "initdb", "-D", data, "-U", "mlflow", "-A", "trust", "-N", "-E", "UTF8"]
         subprocess.run(initdb, check=True, capture_output=True, cwd=self.folder, **owner)
-        command = [found[-1] / "postgres", "-D", data, "-p", str(port), "-k", self.folder, "-h", "127.0.0.1"]
+        command = [
+            versions[-1] / "postgres",
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-k",
+            self.folder,
+            "-h",
+            "127.0.0.1",
+        ]
         super().__init__(command, port, self.folder / "log", cwd=self.folder, **owner)
         self.uri = f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
 
@@ -86,15 +96,15 @@ class Postgres(Service):
         shutil.rmtree(self.folder)
 
     def kill(self) -> None:
-        """SIGQUIT is PostgreSQL's own crash: it ends at once, and recovers when it is started again. Its
-        processes share memory, so that the postmaster's death by SIGKILL would leave some behind."""
+        """Crash PostgreSQL with SIGQUIT: it ends at once and recovers when it is started again. Its processes
+        share memory, so SIGKILL to the postmaster would leave some of them behind."""
         assert self.process is not None
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=300)
 
 
 class MlflowServer(Service):
-    """`mlflow server` before a backend store, artifacts through it in `artifacts` (a URI)."""
+    """`mlflow server` in front of a backend store; it serves artifacts from `artifacts` (a URI)."""
 
     def __init__(self, store: str, artifacts: str, folder: Path, environment: dict[str, str]) -> None:
         port = free_port()
@@ -110,7 +120,7 @@ class MlflowServer(Service):
 
 
 class S3(Service):
-    """moto's server: S3 on loopback, with a bucket; `environment` is what its clients need."""
+    """moto's S3 server on loopback, with one bucket. `environment` holds what its clients need."""
 
     BUCKET = "studies"
 

@@ -1,4 +1,4 @@
-"""A real sweep that decides how many seeds each verdict gets, cut short in the middle and resumed."""
+"""A real sweep that decides how many seeds each verdict needs, killed in the middle and resumed."""
 
 import os
 import signal
@@ -37,7 +37,9 @@ resources: {cpus_per_worker: 0.9, lanes: 2}
 """
 
 
-def test_an_adaptive_sweep_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adaptive_sweep_continues_where_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
     config = tmp_path / "study.yaml"
@@ -46,10 +48,10 @@ def test_an_adaptive_sweep_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch:
     study, places = load(config), Places("adaptive", tmp_path)
     trials = grid.expand(study)
 
-    with (tmp_path / "said").open("w") as said:
-        first = subprocess.Popen(command, stdout=said, stderr=said)
-        while (tmp_path / "said").read_text().count(": done (") < 3:
-            assert first.poll() is None, (tmp_path / "said").read_text()
+    with (tmp_path / "output").open("w") as output:
+        first = subprocess.Popen(command, stdout=output, stderr=output)
+        while (tmp_path / "output").read_text().count(": done (") < 3:
+            assert first.poll() is None, (tmp_path / "output").read_text()
             time.sleep(0.1)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
@@ -70,7 +72,7 @@ def test_an_adaptive_sweep_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch:
     verdicts = agenda.verdicts.set_index("split")
     seeds = pd.Series([trial.split for trial in agenda.planned]).value_counts()
     assert (verdicts["seeds"] == seeds[verdicts.index]).all()
-    # A verdict is settled by what came before its last seed was agenda for.
+
     assert (verdicts["seeds"].between(2, 4)).all()
     assert set(verdicts["state"]) <= {"supported", "contradicted", "practically null", "undecided"}
     assert seeds["baseline"] == 2

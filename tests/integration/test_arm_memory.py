@@ -1,4 +1,4 @@
-"""The counted memory of an arm against every tensor that a real arm under DeepSpeed makes, on the CPU."""
+"""The estimated memory of an arm against all tensors that a real arm under DeepSpeed allocates on the CPU."""
 
 import json
 import weakref
@@ -28,7 +28,7 @@ CONFIGS = Path(__file__).parents[2] / "configs/deepspeed"
 
 
 class Living(TorchDispatchMode):
-    """Counts the bytes of storages that torch's operations have made and that are alive: now, and at most."""
+    """Count the bytes of all live storages that torch's operations have allocated: now, and at their peak."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Living(TorchDispatchMode):
 
 @pytest.fixture
 def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make torch fold few rows of logits at a time, as it copies them; on a GPU, Triton folds in place."""
+    """Make torch process few rows of logits at a time, as it copies them; Triton on a GPU works in place."""
 
     def by_rows(fold: Callable[..., None]) -> Callable[..., None]:
         def folded(*args: Any, **flags: Any) -> None:
@@ -79,7 +79,7 @@ def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
-    """A model of 4.7 M parameters in which no kind of memory is small, and scored pairs of max_length."""
+    """A model of 4.7 M parameters, in which every kind of memory matters, and scored pairs of max_length."""
     rng = np.random.default_rng(0)
     texts = [[" ".join(rng.choice(WORDS, size=size)) for size in (4, 90, 90)] for _ in range(24)]
     pairs = pd.DataFrame(
@@ -113,7 +113,7 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
     [(0, memory.BUCKET), (2, 4_000_000), (2, 40_000_000)],
     ids=["0", "2", "2, wide bucket"],
 )
-def test_an_arm_takes_what_is_counted(
+def test_an_arm_takes_the_estimated_memory(
     stage: int, bucket: int, model: tuple[str, Any], in_place: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "SCORED_LOGITS", 0)  # nothing is scored here
@@ -133,8 +133,8 @@ def test_an_arm_takes_what_is_counted(
     assert counted.states == pytest.approx(between[-1], rel=0.01)
     assert counted.worst == pytest.approx(
         living.most, rel=0.02
-    )  # the rest is masks, which a GPU does without
+    )  # the rest is masks, which a GPU does not need
 
 
-def test_the_bucket_is_deepspeeds() -> None:
+def test_the_default_bucket_size_is_deepspeeds() -> None:
     assert DeepSpeedZeroConfig().reduce_bucket_size == memory.BUCKET

@@ -1,4 +1,4 @@
-"""The commands for a machine with a GPU, on this one: a made-up cell runs, and projections are plain sums."""
+"""The commands that measure a GPU, run on a CPU: a made-up cell runs, and projections are plain sums."""
 
 from pathlib import Path
 
@@ -20,18 +20,18 @@ def test_a_made_up_cell_runs(tmp_path: Path) -> None:
     assert float(row["s/step"]) > 0
 
 
-def test_the_check_of_packed_rows_passes_what_is_right_and_no_other(
+def test_the_check_of_packed_rows_passes_the_right_mask_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["--home", str(tmp_path), "--small"]
-    assert card_check.main(words) == 0
-    honest = packed_row.block_mask
+    options = ["--home", str(tmp_path), "--small"]
+    assert card_check.main(options) == 0
+    right_mask = packed_row.block_mask
     monkeypatch.setattr(
-        packed_row, "block_mask", lambda *how, **more: honest(*how, **more).fill_(0)
+        packed_row, "block_mask", lambda *args, **kwargs: right_mask(*args, **kwargs).fill_(0)
     )  # each token sees its whole block
-    assert card_check.main(words) == 1
+    assert card_check.main(options) == 1
 
 
 def test_an_arm_is_half_a_cell_at_full_length() -> None:
-    """100 s of a cell of two arms of 50 steps: a second a step, 2,000 s an arm, and half of what is left."""
+    """Two arms of 50 steps take 100 s, so 1 s per step and 2,000 s per arm; half of the rest is added."""
     assert CellTime(steps=100.0, outside=12.0, peak=0).arm(50) == V5B_STEPS + 6

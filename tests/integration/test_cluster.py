@@ -1,4 +1,4 @@
-"""The cluster that a sweep starts for itself takes in nobody without this user's token."""
+"""The cluster that a sweep starts for itself admits nobody without this user's token."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('in')"
 
 
-def test_a_sweeps_own_cluster_asks_for_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweeps_own_cluster_requires_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
     def joining(address: str, home: Path, **more: str) -> subprocess.Popen[str]:
@@ -32,9 +32,9 @@ def test_a_sweeps_own_cluster_asks_for_the_token(tmp_path: Path, monkeypatch: py
             joining(address, tmp_path, RAY_AUTH_MODE="disabled"),
             joining(address, tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64),
         ]
-        told = {process: process.communicate(timeout=1500)[0] for process in (ours, *others)}
-        assert ours.returncode == 0, told[ours]
-        assert all(other.returncode != 0 for other in others), told
+        outputs = {process: process.communicate(timeout=1500)[0] for process in (ours, *others)}
+        assert ours.returncode == 0, outputs[ours]
+        assert all(other.returncode != 0 for other in others), outputs
         dashboard = {
             socket.laddr.ip
             for child in psutil.Process().children(recursive=True)

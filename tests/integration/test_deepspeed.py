@@ -1,4 +1,4 @@
-"""Arms under DeepSpeed on this machine: the same answer as plain PyTorch, resumable, and safe to resume."""
+"""Arms under DeepSpeed on the CPU: the same result as plain PyTorch, resumable, and safe to resume."""
 
 import json
 import pickle
@@ -38,7 +38,7 @@ def arm(scored, tiny_folder):
 
 
 @pytest.mark.parametrize("alignment", ["sampled", "greedy"])
-def test_zero2_changes_no_answer(arm, alignment):
+def test_zero2_changes_no_result(arm, alignment):
     method = MethodSpec(use_weighting=True, wpo_alignment=alignment)
     plain = arm(method, None)
     zero = arm(method, ZERO2)
@@ -50,7 +50,7 @@ def test_zero2_changes_no_answer(arm, alignment):
 
 @pytest.mark.parametrize(("stage", "python"), [(0, "here"), (2, "here"), (2, "3.11.2")])
 def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, python):
-    if python == "3.11.2":  # Debian 12's Python pickles an enum's member by name
+    if python == "3.11.2":  # Debian 12's Python pickles enum members by name
         by_name = lambda member, protocol: (getattr, (type(member), member.name))  # noqa: E731
         monkeypatch.setattr(ZeroStageEnum, "__reduce_ex__", by_name)
     method = MethodSpec(use_weighting=True)
@@ -75,7 +75,7 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
-    """DeepSpeed checks whether gradients are finite; we read only the layout of the packed row."""
+    """DeepSpeed checks whether gradients are finite. Our code reads only the layout of the packed row."""
     training = TRAINING.model_copy(update={"dtype": dtype, "logging_steps": 4})
     steps = []
     with Waits() as waits:
@@ -88,7 +88,7 @@ def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
     assert steps[1:] == [{"training.packed_row"}] * 2 + [{"training.packed_row", "training.recorder"}]
 
 
-def test_a_step_that_deepspeed_skips_is_noted(arm, monkeypatch):
+def test_a_step_that_deepspeed_skips_is_recorded_as_a_note(arm, monkeypatch):
     compute_loss, losses = PairTrainer.compute_loss, []
 
     def once_infinite(*args, **more):
@@ -114,7 +114,7 @@ class Touch:
 
 
 class Attribute:
-    """Pickles as an attribute of a class that DeepSpeed's states may hold, but not as an enum's member."""
+    """Pickles as an attribute of an allowed class that is no enum member."""
 
     def __init__(self, path):
         pass
@@ -125,7 +125,7 @@ class Attribute:
 
 @pytest.mark.parametrize("payload", [Touch, Attribute])
 def test_a_checkpoint_that_would_run_code_is_refused(arm, tmp_path, payload):
-    """Checksums do not help here: whoever can write to the shared store can write them, too."""
+    """Checksums do not help here, since whoever can write to the shared store can also write them."""
     store = CheckpointStore(str(tmp_path / "store"))
     checkpoints = Checkpoints(store, 2)
     arm(MethodSpec(), ZERO2, checkpoints=checkpoints)

@@ -1,5 +1,5 @@
-"""What a cluster with GPUs is asked and told: its cards' memory, and an MPS daemon a node. The cards are made
-up, and `nvidia-cuda-mps-control` is a script."""
+"""GPU nodes: the memory of their cards is measured and each gets an MPS daemon. The cards are made up, and
+`nvidia-cuda-mps-control` is a script."""
 
 import os
 import time
@@ -30,7 +30,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def nodes(notes: Path) -> Iterator[Cluster]:
-    """A head without a GPU, connected to."""
+    """A head node without a GPU, to which this process is connected."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster
@@ -38,7 +38,7 @@ def nodes(notes: Path) -> Iterator[Cluster]:
     cluster.shutdown()
 
 
-def test_gpu_nodes_are_measured_and_looked_after_when_they_come(
+def test_a_gpu_node_that_joins_is_measured_and_gets_a_daemon(
     nodes: Cluster, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mps, "LOOK_FOR_NODES_EVERY_S", 0.2)

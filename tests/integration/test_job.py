@@ -51,7 +51,7 @@ def submit(environment: dict[str, str], *words: str, wait: bool = True) -> subpr
     return submitted
 
 
-# Its cells take long enough that `ray job stop` comes before the last of them.
+# Its cells take long enough that `ray job stop` takes effect before the last one ends.
 JOB_STUDY = """
 study: job
 data: {source: twin, users: 40, history: none}
@@ -82,7 +82,7 @@ def test_a_stopped_job_continues_under_a_restarted_head(
     config.write_text(JOB_STUDY)
     submitted = submit(cluster, "--config", str(config), wait=False)
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
-    # The job's own log file has a line sooner than `ray job logs` prints it.
+    # The job's log file shows a line sooner than `ray job logs` does.
     log = Path(cluster["RAY_TMPDIR"]) / "ray/session_latest/logs/job-driver-first.log"
     deadline = time.monotonic() + 1500
     while ": done" not in (text := log.read_text() if log.exists() else ""):

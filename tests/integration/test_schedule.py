@@ -1,4 +1,4 @@
-"""Real Ray Tune and Ray Train lanes with a fake trainer: each fate a cell can meet, in one sweep."""
+"""Real Ray Tune and Ray Train lanes with a fake trainer: all that can happen to a cell, in one sweep."""
 
 import json
 import os
@@ -40,12 +40,12 @@ STUDY = Study.model_validate(
 )
 SHAPE = STUDY.shape_of("dpo")
 FATES = [
-    "hangs once",  # first, so that the others meet their fates meanwhile
+    "hangs once",  # first, so that the other cells run during its stall timeout
     "fine",
     "worker killed once",
     "crashes always",
     "user's mistake",
-    "asked to go once",
+    "preempted once",
     "memory too small once",
 ]
 
@@ -59,11 +59,11 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
     if fate == "fine":
         for step in (1, 2):
             report.kept(f"{job.store}/checkpoint-{step}", step)
-        # An arm goes on after a checkpoint. Ray Train hears of one at its next look at the worker, which here
-        # may be gone by then, with the cell that follows.
+        # A real arm trains on after a checkpoint. Ray Train polls its workers for checkpoints, and this cell
+        # could be over before the next poll.
         until = time.monotonic() + 600
         while _pointers(job.log.parent) != 1 and time.monotonic() < until:
-            report("A", 1, 2)  # however long that takes here, this cell does not stall
+            report("A", 1, 2)  # keeps the cell from counting as stalled
             time.sleep(0.1)
     if fate == "worker killed once" and first:
         os._exit(137)
@@ -73,7 +73,7 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         raise StudyError("splits.S: a mistake; fix it")
     if fate == "hangs once" and first:
         os.kill(os.getpid(), signal.SIGSTOP)
-    if fate == "asked to go once" and first:
+    if fate == "preempted once" and first:
         os.kill(os.getpid(), signal.SIGTERM)
         while not report("A", 1, 2):
             time.sleep(0.1)
@@ -146,19 +146,19 @@ def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFram
         "crashes always": "boom",
         "user's mistake": "fix it",
         "hangs once": "stalled: no step for 20 s",
-        "asked to go once": "Preempted: asked to stop, saved at step 1",
+        "preempted once": "Preempted: asked to stop, saved at step 1",
         "memory too small once": "the next attempt's micro-batch is 4",
     }
     for fate, reason in reasons.items():
         assert reason in cells.loc[fate, "attempt_1"]
 
 
-def test_ray_train_keeps_the_newest_checkpoint_it_is_told_of(cells: pd.DataFrame) -> None:
+def test_ray_train_keeps_the_newest_reported_checkpoint(cells: pd.DataFrame) -> None:
     uri = f"{cells.loc['fine', 'work']}/checkpoint-2"
     assert cells.attrs["pointers"] == [{"uri": uri, "step": 2}]
 
 
-def test_half_the_micro_batch_is_in_the_record(cells: pd.DataFrame) -> None:
+def test_the_halved_micro_batch_is_in_the_record(cells: pd.DataFrame) -> None:
     assert cells.loc["memory too small once", "geometry"] == "fake, micro-batch 4"
 
 
@@ -171,8 +171,8 @@ def test_a_failed_cell_says_why_and_where_to_look(cells: pd.DataFrame) -> None:
     assert cells.loc["user's mistake", "error"] == "splits.S: a mistake; fix it"
 
 
-def test_a_recorded_cell_leaves_nothing_on_its_shelf_and_a_failed_one_keeps_what_it_had(
+def test_only_failed_cells_keep_their_checkpoint_stores(
     cells: pd.DataFrame,
 ) -> None:
-    left = cells["work"].map(lambda path: Path(path).exists())
-    assert left.to_dict() == (cells["status"] == "failed").to_dict()
+    exists = cells["work"].map(lambda path: Path(path).exists())
+    assert exists.to_dict() == (cells["status"] == "failed").to_dict()

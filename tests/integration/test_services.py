@@ -1,4 +1,4 @@
-"""The record and the checkpoint store on what clusters have: PostgreSQL, `mlflow server`, S3."""
+"""The record and the checkpoint store on the services that clusters have: PostgreSQL, `mlflow server`, S3."""
 
 import math
 import threading
@@ -21,8 +21,8 @@ from training.checkpoint_store import CheckpointStore, DamagedFolder
 from training.errors import StudyError
 
 pytestmark = pytest.mark.integration
-NEVER_S = math.inf  # a machine that stands still for a while makes no driver dead
-PATIENCE_S = 600.0  # only bounds what hangs
+NEVER_S = math.inf  # a test machine that pauses must not make a driver look dead
+PATIENCE_S = 600.0  # a bound for a test that hangs
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def server(postgres: Postgres, s3: S3, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(params=["server", "postgres"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A study's record behind `mlflow server`, and in the database itself."""
+    """A study's record, reached once through `mlflow server` and once in the database itself."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue(request.param).uri)
     monkeypatch.chdir(tmp_path)  # without a server, artifacts go to the working folder
     return Ledger(Places(request.node.name.replace("[", "-").strip("]"), tmp_path), patience_s=PATIENCE_S)
@@ -61,7 +61,7 @@ def test_a_result_comes_back_as_it_went_in(ledger: Ledger) -> None:
 
 
 class Retries:
-    """A clock for a ledger: `over` is set when it waits for the third time without an answer."""
+    """Count the waits of a ledger, and set `over` at the third one."""
 
     def __init__(self) -> None:
         self.waits = 0
@@ -74,7 +74,7 @@ class Retries:
         time.sleep(seconds)
 
 
-def away(service: Service, over: threading.Event) -> threading.Thread:
+def outage(service: Service, over: threading.Event) -> threading.Thread:
     """Kill a service now and start it again when `over` is set."""
 
     def come_back() -> None:
@@ -88,13 +88,13 @@ def away(service: Service, over: threading.Event) -> threading.Thread:
 
 
 @pytest.mark.parametrize("name", ["postgres", "server"])
-def test_what_is_written_while_the_record_is_away_is_in_it_once(
+def test_a_result_written_during_an_outage_is_recorded_once(
     ledger: Ledger, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     run_id, retries = ledger.start(TRIAL, {}), Retries()
     clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=retries.sleep)
     monkeypatch.setattr(mlflow_store, "time", clock)
-    coming_back = away(request.getfixturevalue(name), retries.over)
+    coming_back = outage(request.getfixturevalue(name), retries.over)
     try:
         ledger.finish(run_id, result(TRIAL), {})
         ledger.fail(ledger.start(OTHER, {}), "out of luck", {})
@@ -102,7 +102,7 @@ def test_what_is_written_while_the_record_is_away_is_in_it_once(
         retries.over.set()
         coming_back.join()
     if (name, request.node.callspec.params["ledger"]) != ("server", "postgres"):
-        assert retries.waits >= 3  # it was away indeed
+        assert retries.waits >= 3  # the service was really down
     assert ledger.cells.table([TRIAL, OTHER])["status"].tolist() == ["finished", "failed"]
     history = MlflowClient(ledger.uri).get_metric_history(run_id, "loss/A")
     assert [point.step for point in history] == [0, 1, 2]
@@ -124,7 +124,7 @@ def test_the_wait_for_a_record_is_bounded(
 
 
 def fake_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let time pass for a ledger only while it waits, and return its waits."""
+    """Give a ledger a clock that advances only while it waits, and return its waits in seconds."""
     waits: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: sum(waits), time=time.time, sleep=waits.append)
     monkeypatch.setattr(mlflow_store, "time", clock)
@@ -166,7 +166,7 @@ def test_a_checkpoint_store_on_s3(s3: S3, tmp_path: Path, monkeypatch: pytest.Mo
     assert store.names() == []
 
 
-def test_a_bucket_that_is_not_there_is_a_mistake_of_one_line(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bucket_is_a_one_line_mistake(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(StudyError, match="s3://no-such-bucket/x") as caught:

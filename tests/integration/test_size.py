@@ -1,4 +1,4 @@
-"""Tables as large as PRISM's are read and paired fast enough."""
+"""Tables of PRISM's size are read and paired fast enough."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The main job for real, small: Ray Tune and Train, DeepSpeed, TRL and MLflow, through its command line."""
+"""A small sweep through its command line, with real Ray Tune and Train, DeepSpeed, TRL and MLflow."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ SECRET = "sk-a-key-that-nobody-should-ever-read"
 
 
 class Sweep:
-    """A home of its own for one study, and the command run in it."""
+    """One study in a home of its own, and the sweep command that runs in it."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -54,7 +54,7 @@ class Sweep:
         self.environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         self.environment |= {"ORCHESTRATOR_HOME": str(home), "PYTHONUNBUFFERED": "1"}
         self.environment |= {"PROVIDER_API_KEY": SECRET}
-        self.seconds: list[float] = []  # that `run` took
+        self.seconds: list[float] = []  # wall time of each `run`
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -70,14 +70,14 @@ class Sweep:
     def run(self, *words: str, code: int = 0) -> str:
         started = time.monotonic()
         process = self.start(*words)
-        said, _ = process.communicate(timeout=1800)
-        assert process.returncode == code, said
-        assert code or "Traceback" not in said, said
+        output, _ = process.communicate(timeout=1800)
+        assert process.returncode == code, output
+        assert code or "Traceback" not in output, output
         self.seconds.append(time.monotonic() - started)
-        return said
+        return output
 
-    def look_on(self, *words: str) -> str:
-        """Run it on a terminal; what it ever wrote there."""
+    def run_on_terminal(self, *words: str) -> str:
+        """Run the sweep on a pseudo-terminal and return everything that it wrote there."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.sweep", "--config", str(self.config), *words],
@@ -88,7 +88,7 @@ class Sweep:
         )
         os.close(theirs)
         shown = b""
-        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+        with contextlib.suppress(OSError):  # raised when the other end of the terminal closes
             while part := os.read(ours, 65536):
                 shown += part
         os.close(ours)
@@ -96,7 +96,7 @@ class Sweep:
         return shown.decode()
 
     def trained(self) -> dict[str, int]:
-        """How often each cell has been trained to the end, by the record."""
+        """Return how many finished runs the record holds for each cell."""
         client = MlflowClient(f"sqlite:///{self.home / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("small")
         assert experiment is not None
@@ -125,20 +125,24 @@ def test_a_driver_killed_midway_and_started_again_finishes_only_what_is_missing(
         if ": done" in line:
             break
     below = psutil.Process(process.pid).children(recursive=True)
-    workers = [child for child in below if "default_worker.py" in title(child) or "ray::" in title(child)]
+    workers = [
+        child
+        for child in below
+        if "default_worker.py" in command_line(child) or "ray::" in command_line(child)
+    ]
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    while any(title(worker) for worker in workers):  # Ray notices a dead driver by itself
+    while any(command_line(worker) for worker in workers):  # Ray notices a dead driver by itself
         time.sleep(0.1)
     before = sweep.trained()
     assert 0 < len(before) < len(ALL)
-    said = sweep.run()
-    assert f"{len(ALL)} of {len(ALL)} cells finished" in said
+    output = sweep.run()
+    assert f"{len(ALL)} of {len(ALL)} cells finished" in output
     assert sweep.trained() == ALL
 
 
-def title(process: psutil.Process) -> str:
-    """Its command; empty of one that has ended."""
+def command_line(process: psutil.Process) -> str:
+    """Return the command line of a process, or an empty string if it has ended."""
     try:
         return " ".join(process.cmdline()) if process.is_running() else ""
     except psutil.Error:
@@ -147,7 +151,7 @@ def title(process: psutil.Process) -> str:
 
 def test_the_same_command_again_trains_nothing_and_writes_the_same_report(sweep: Sweep) -> None:
     before = sweep.report.read_bytes()
-    sweep.environment["RAY_ADDRESS"] = "127.0.0.1:1"  # where no cluster is: none is asked for
+    sweep.environment["RAY_ADDRESS"] = "127.0.0.1:1"  # no cluster listens there, and none is needed
     try:
         sweep.run()
     finally:
@@ -158,16 +162,16 @@ def test_the_same_command_again_trains_nothing_and_writes_the_same_report(sweep:
     assert sweep.trained() == ALL
 
 
-def test_a_new_seed_trains_only_the_new_cells_also_after_the_cache_was_damaged(sweep: Sweep) -> None:
+def test_a_new_seed_trains_only_the_new_cells_even_after_the_cache_was_damaged(sweep: Sweep) -> None:
     (scores,) = (sweep.home / "runs" / ".cache").glob("scores-*/scores.json")
-    about, (table,) = scores.read_bytes(), scores.parent.glob("*.arrow")
+    checksums, (table,) = scores.read_bytes(), scores.parent.glob("*.arrow")
     table.write_bytes(table.read_bytes()[:-1000])
-    said = sweep.run("--seeds", "42,43", "--dry-run")
-    assert "8 cells, 4 finished, 4 to train" in said
-    shown = sweep.look_on("--seeds", "42,43")
-    assert "◐" in shown  # live: cells were seen running
+    output = sweep.run("--seeds", "42,43", "--dry-run")
+    assert "8 cells, 4 finished, 4 to train" in output
+    shown = sweep.run_on_terminal("--seeds", "42,43")
+    assert "◐" in shown  # the live table showed running cells
     assert "8 of 8 cells, " in shown
-    assert scores.read_bytes() == about  # scored anew, to the same checksum
+    assert scores.read_bytes() == checksums  # scored again, with the same result
     assert sweep.trained() == ALL | {name.replace("/42", "/43"): 1 for name in ALL}
 
 
@@ -181,9 +185,9 @@ def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
     metrics, tags = run.data.metrics, run.data.tags
     assert metrics["A/loss_step0"] == pytest.approx(0.6931, abs=1e-3)  # policy = reference: log 2
     assert metrics["A/pairs_seen"] == metrics["B/pairs_seen"] == 16
-    long = {arm: metrics[f"{arm}/pairs_truncated"] / metrics[f"{arm}/pairs_train"] for arm in "AB"}
-    assert 0 < long["A"] < 1  # the study's max_length is short
-    assert f"tokens: {min(long.values()):.0%} to " in sweep.report.read_text()
+    truncated = {arm: metrics[f"{arm}/pairs_truncated"] / metrics[f"{arm}/pairs_train"] for arm in "AB"}
+    assert 0 < truncated["A"] < 1  # the study's max_length is short
+    assert f"tokens: {min(truncated.values()):.0%} to " in sweep.report.read_text()
     assert 0 < metrics["A/weight_min"] <= metrics["A/weight_mean"] <= 1
     difference = metrics["A/pref_acc_heldout"] - metrics["B/pref_acc_heldout"]
     assert metrics["diff/pref_acc_heldout"] == pytest.approx(difference)
@@ -198,7 +202,7 @@ def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
     assert own["correct"].mean() == pytest.approx(metrics["A/pref_acc_heldout"])
 
 
-def test_the_weight_analysis_reads_the_sweeps_scores_and_lands_in_the_study_run(sweep: Sweep) -> None:
+def test_the_weight_analysis_reuses_the_sweeps_scores_and_is_stored_in_the_study_run(sweep: Sweep) -> None:
     (scores,) = (sweep.home / "runs" / ".cache").glob("scores-*/")
     before = {path: path.stat().st_mtime_ns for path in scores.rglob("*")}
     command = [sys.executable, "-m", "orchestrator.weights", "--config", str(sweep.config)]
@@ -212,12 +216,12 @@ def test_the_weight_analysis_reads_the_sweeps_scores_and_lands_in_the_study_run(
     pictures = {f"weights/{name}.png" for name in ("histogram", "score_gap", "source_model", "splits")}
     assert pictures | {"weights/weights.md"} <= kept
     shares = pd.read_csv(client.download_artifacts(run.info.run_id, "weights/shares.csv")).set_index("term")
-    # Planted: three families of models with words of their own, and gaps that no text decides.
+    # The twin plants this: three families of models use words of their own; no text decides the score gap.
     assert shares.loc["source_model", "alone_low"] > shares.loc["score_gap", "alone_high"]
 
 
-def test_a_secret_of_the_environment_is_nowhere_in_what_a_sweep_leaves(sweep: Sweep) -> None:
-    """Neither in MLflow's store, its artifacts, the report, nor in any log, Ray's included."""
+def test_a_sweep_writes_no_secret_from_the_environment_anywhere(sweep: Sweep) -> None:
+    """Searched: MLflow's database and artifacts, the report, and all logs, including Ray's."""
     session = Path("/tmp/ray/session_latest").resolve()
     read = [path for root in (sweep.home, session) for path in root.rglob("*") if path.is_file()]
     assert any(path.name == "mlflow.db" for path in read)
@@ -231,17 +235,17 @@ def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:
         "print(sorted({'torch', 'ray', 'mlflow', 'transformers'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, "--config", str(fresh.config), "--dry-run"]
-    said = subprocess.run(
+    output = subprocess.run(
         command, cwd=ROOT, env=fresh.environment, capture_output=True, text=True, timeout=600, check=True
     ).stdout
-    assert "4 cells, 0 finished, 4 to train" in said
-    assert said.rstrip().endswith("[]")
+    assert "4 cells, 0 finished, 4 to train" in output
+    assert output.rstrip().endswith("[]")
     assert not list(tmp_path.rglob("mlflow.db"))
 
 
 @pytest.fixture(scope="module")
 def probing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sweep, subprocess.Popen[str]]]:
-    """A probe at work, while the tests before its own run what starts no cluster."""
+    """Start a probe that runs while earlier tests, which need no cluster, do their work."""
     fresh = Sweep(tmp_path_factory.mktemp("probe"))
     process = fresh.start("--probe")
     yield fresh, process
@@ -251,13 +255,13 @@ def probing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sweep, s
 
 
 @pytest.mark.usefixtures("probing")
-def test_a_second_sweep_of_a_study_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+def test_a_second_sweep_of_a_study_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     fresh = Sweep(tmp_path)
     lock = tmp_path / "runs" / "small" / "sweep.lock"
     lock.parent.mkdir(parents=True)
     with FileLock(lock):
-        said = fresh.run(code=2)
-    assert "another sweep of it is running" in said.strip().splitlines()[-1]
+        output = fresh.run(code=2)
+    assert "another sweep of it is running" in output.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -274,25 +278,27 @@ def test_a_second_sweep_of_a_study_is_refused_while_the_first_is_at_work(tmp_pat
     ],
     ids=["column", "batch", "model", "argument", "file"],
 )
-def test_a_mistake_is_told_before_any_cluster_starts(
+def test_a_mistake_is_reported_before_any_cluster_starts(
     tmp_path: Path, words: list[str], named: list[str]
 ) -> None:
-    said = Sweep(tmp_path).run(*words, code=2)
-    last = said.strip().splitlines()[-1]
+    output = Sweep(tmp_path).run(*words, code=2)
+    last = output.strip().splitlines()[-1]
     assert last.startswith("error: ")
     for part in named:
         assert part in last
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert not (tmp_path / "runs" / "small" / "ray").exists()
 
 
-def test_a_probe_tells_the_time_and_leaves_nothing_behind(
+def test_a_probe_estimates_the_time_and_leaves_nothing_behind(
     probing: tuple[Sweep, subprocess.Popen[str]],
 ) -> None:
     fresh, process = probing
-    told, _ = process.communicate(timeout=1800)
-    assert process.returncode == 0, told
-    assert "Traceback" not in told, told
-    said = told.strip().splitlines()[-1]
-    assert re.match(r"time: \d+ s per arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", said)
+    output, _ = process.communicate(timeout=1800)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output, output
+    estimate = output.strip().splitlines()[-1]
+    assert re.match(
+        r"time: \d+ s per arm \(from \d+ steps and \d+ held-out pairs here\); .* on 1 lane", estimate
+    )
     assert [path for path in fresh.home.rglob("*") if path.is_file()] == [fresh.config]

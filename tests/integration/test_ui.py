@@ -50,7 +50,7 @@ class ExperimentPage:
         self.browser, self.server, self.experiment = browser, server, experiment
 
     def open(self, address: str) -> None:
-        self.browser.get("about:blank")  # addresses differ behind their # alone
+        self.browser.get("about:blank")  # addresses differ only after the #, which alone reloads nothing
         self.browser.get(f"{self.server}/{address}")
 
     def until(self, seen: Callable[[], Any]) -> Any:
@@ -68,7 +68,7 @@ class ExperimentPage:
         return {name for name in self.browser.execute_script(script) if name.count("/") == 2}
 
     def filter(self, query: str, runs: set[str]) -> None:
-        """Type a query into the search box, as far as the table shows just those runs."""
+        """Type a query into the search box and wait until the table shows exactly these runs."""
         (box,) = self.all("input[data-testid=search-box]")
         box.click()
         box.send_keys(Keys.CONTROL, "a")
@@ -76,7 +76,7 @@ class ExperimentPage:
         self.until(lambda: self.runs() == runs)
 
     def chart(self, title: str) -> tuple[list[str], int]:
-        """What the legend of a chart names, and how many lines of more than one point are drawn."""
+        """Return the names in a chart's legend, and how many lines of two or more points it draws."""
         script = """
             const cards = [...document.querySelectorAll('[data-testid="experiment-view-compare-runs-card"]')];
             const card = cards.find(card => card.textContent.includes(arguments[0]));

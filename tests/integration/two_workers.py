@@ -1,6 +1,6 @@
-"""What test_two_workers starts twice, under torchrun: an arm that is cut and resumed, and one asked to stop.
+"""The script that test_two_workers runs as two workers: one arm is cut and resumed, one is asked to stop.
 
-Prints a line of JSON from each worker.
+Each worker prints one line of JSON.
 """
 
 import json
@@ -46,12 +46,12 @@ def main(scored: str, model: str, out: str) -> None:
         torch.distributed.barrier()
     resumed = arm(checkpoints=checkpoints)
     stopped = Checkpoints(CheckpointStore(f"{out}/stopped"), None)
-    said = ""
+    stop_message = ""
     try:
         arm(checkpoints=stopped, on_step=lambda step, _: rank == 1 and step >= 3)
     except Preempted as error:
-        said = str(error)
-    line = {"same": resumed.curve.equals(whole.curve), "notes": resumed.notes, "stopped": said}
+        stop_message = str(error)
+    line = {"same": resumed.curve.equals(whole.curve), "notes": resumed.notes, "stopped": stop_message}
     # One write a worker: the two share the pipe.
     os.write(1, f"\nRESULT {json.dumps(line)}\n".encode())
 

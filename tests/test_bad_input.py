@@ -144,6 +144,7 @@ MISTAKES = [
     (SWEEP_TWIN + "training.batch_size=6 resources.micro_batch=4", ["training.batch_size", "6", "4"]),
     (SWEEP_TWIN + "resources.deepspeed=zero9", ["resources.deepspeed", "zero9", "zero2"]),
     (SWEEP_TWIN + "resources.gpus_per_worker=many", ["resources.gpus_per_worker", "'many'", "auto"]),
+    (SWEEP_TWIN + "resources.gpus_per_worker=true", ["resources.gpus_per_worker", "True", "auto"]),
     (
         SWEEP_TWIN + "methods.dpo.resources.workrs=2",
         ["methods.dpo.resources.workrs", "did you mean 'workers'?"],

@@ -4,7 +4,9 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from stats.page import html
+import pandas as pd
+
+from stats.page import html, markdown
 
 
 class PageReader(HTMLParser):
@@ -39,3 +41,9 @@ def test_tables_and_figures_are_inside_and_nothing_is_fetched(tmp_path: Path) ->
     assert len(reader.addresses) == 1
     assert reader.addresses[0].startswith("data:image/png;base64,")
     assert not re.search(r"https?://", text)
+
+
+def test_a_table_escapes_bars_and_shows_missing_values_of_every_type() -> None:
+    frame = pd.DataFrame({"count": [1, 2], "pp": [1.5, None], "text": pd.Series(["x|y", None], dtype="str")})
+    rows = ["| count | pp | text |", "| --- | --- | --- |", "| 1 | 1.5 | x\\|y |", "| 2 | - | - |"]
+    assert markdown.table(frame).splitlines() == rows

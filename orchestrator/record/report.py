@@ -38,7 +38,7 @@ class WrittenReport:
         return not self.open
 
     def __str__(self) -> str:
-        head = f"{self.finished} of {self.cells} cells finished"
+        head = f"{self.finished} of {self.cells} cells finished" if self.cells else "no cell to train"
         if self.open:
             head += f"; missing or failed: {', '.join(self.open)}"
         return f"{head}\nreport: {self.path}\nMLflow: {self.page}"

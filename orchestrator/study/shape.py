@@ -8,7 +8,7 @@ from training.spec import Name, Spec
 
 
 def _number_or_auto(value: Any) -> Any:
-    if value == "auto" or (isinstance(value, int | float) and value >= 0):
+    if value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
         return value
     raise ValueError("give a number of GPUs (a fraction is allowed), at least 0, or auto")
 

@@ -51,7 +51,7 @@ def write(
     parts = title_lines(say("{study}: groups", study=study), generated, say)
     parts += [
         say("## Sizes"),
-        page.table(sizes.astype(object).where(sizes.notna(), NO_VALUE)),
+        page.table(sizes),
         say("## How much users differ"),
         *(say("{split} is left out: {why}.", split=split, why=why) for split, why in left_out.items()),
     ]

@@ -9,13 +9,13 @@ NO_VALUE = "-"
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Return `frame` as a pipe table without its index; a `|` inside a value is escaped."""
+    """Return `frame` as a pipe table without its index; a `|` is escaped, and a missing value is a `-`."""
     rows = [
         list(map(str, frame.columns)),
         ["---"] * len(frame.columns),
-        *frame.astype(str).to_numpy().tolist(),
+        *frame.astype(object).where(frame.notna(), NO_VALUE).to_numpy().tolist(),
     ]
-    return "\n".join("| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in rows)
 
 
 def signed(value: object, digits: int = 2) -> str:

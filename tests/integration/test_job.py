@@ -58,7 +58,7 @@ data: {source: twin, users: 40, history: none}
 splits: {S1: {by: random, predicted: A = B}}
 methods: {dpo: {}}
 seeds: [42, 43, 44]
-training: {max_steps: 150, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
+training: {max_steps: 40, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
 resources: {cpus_per_worker: 0.9, lanes: 1}
 """
 

@@ -22,7 +22,7 @@ ARM_ACCURACIES = {"S1": (0.85, 0.6), "S2": (0.7, 0.7), "S3": (0.7, 0.65)}
 CURVE_COLUMNS = ["study", "method", "split", "seed", "arm", "step", "metric", "value"]
 
 
-class StudyTables(NamedTuple):
+class FinishedTables(NamedTuple):
     """What the record of a finished study holds: its cells, its held-out outcomes and its learning curves."""
 
     cells: pd.DataFrame
@@ -40,7 +40,7 @@ class StudyTables(NamedTuple):
         )
 
 
-def study_tables(seeds: int = 3, methods: tuple[str, ...] = ("dpo", "wpo")) -> StudyTables:
+def study_tables(seeds: int = 3, methods: tuple[str, ...] = ("dpo", "wpo")) -> FinishedTables:
     """Return the tables of a study in which A is better in S1 and the arms are equally good in S2."""
     rng = np.random.default_rng(0)
     outcome_tables, cells, curves = [], [], []
@@ -59,14 +59,14 @@ def study_tables(seeds: int = 3, methods: tuple[str, ...] = ("dpo", "wpo")) -> S
                     for arm, value in (("A", a), ("B", b)):
                         noisy = value + rng.normal(0, 0.02)
                         curves.append(("s", method, split, seed, arm, step, "accuracy", noisy))
-    return StudyTables(
+    return FinishedTables(
         pd.DataFrame(cells),
         pd.concat(outcome_tables, ignore_index=True),
         pd.DataFrame(curves, columns=CURVE_COLUMNS),
     )
 
 
-def finished_tables() -> StudyTables:
+def finished_tables() -> FinishedTables:
     """Return the tables of a whole study, whose cells have end times and, for wpo on S1, pair weights."""
     tables = study_tables()
     cells = tables.cells

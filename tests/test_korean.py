@@ -21,7 +21,7 @@ from stats.page.korean import KOREAN, WITH_NUMBERS
 from stats.page.page import FIGURE_TITLES
 from stats.page.published_report import published_report
 from stats.rule.published import read
-from tests.finished_study import StudyTables, finished_comparison, finished_tables
+from tests.finished_study import FinishedTables, finished_comparison, finished_tables
 from tests.test_report import PUBLISHED_FILES
 from tests.test_weights import planted
 
@@ -100,7 +100,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells.loc[cells.index[-1], ["status", "error"]] = ["failed", "XYZ"]
     unmoved = (cells["method"] == "wpo") & (cells["split"] == "S2") & (cells["seed"] == 0)
     cells.loc[unmoved, "A/margin_tail"] = 0.0
-    comparison = StudyTables(cells, outcomes, curves).compare()
+    comparison = FinishedTables(cells, outcomes, curves).compare()
     out = tmp_path_factory.mktemp("korean")
     looks = Looks(2, 4)
     predicted = {"S1": "A > B", "S2": "A = B", "S3": "exploratory"}

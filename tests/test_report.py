@@ -20,7 +20,7 @@ from stats.page.words import Words
 from stats.rule.published import read, restore
 from tests.finished_study import (
     SPLIT_PREDICTIONS,
-    StudyTables,
+    FinishedTables,
     finished_comparison,
     finished_tables,
     study_tables,
@@ -57,7 +57,7 @@ def damaged() -> Comparison:
     unmoved = (cells["method"] == "wpo") & (cells["split"] == "S2") & (cells["seed"] == 1)
     cells.loc[unmoved, "B/margin_tail"] = 0.0
     kept = ~((outcomes["method"] == "wpo") & (outcomes["split"] == "S1") & (outcomes["seed"] == 2))
-    return StudyTables(cells, outcomes[kept], curves).compare()
+    return FinishedTables(cells, outcomes[kept], curves).compare()
 
 
 def test_a_finished_study_shows_labels_and_evidence_side_by_side(finished_report: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_missing_cell_is_named_and_its_split_has_no_verdict(damaged: Compariso
 def test_a_split_without_any_finished_cell_is_still_shown() -> None:
     cells, outcomes, curves = study_tables(methods=("dpo",))
     cells.loc[cells["split"] == "S2", "status"] = "missing"
-    comparison = StudyTables(cells, outcomes[outcomes["split"] != "S2"], curves).compare()
+    comparison = FinishedTables(cells, outcomes[outcomes["split"] != "S2"], curves).compare()
     row = comparison.published.verdicts.set_index("split").loc["S2"]
     assert (row["verdict"], row["predicted"], row["n_seeds"]) == ("INCOMPLETE", "A = B", 0)
     assert "- dpo/S2/0 missing" in page_text(comparison)
@@ -222,7 +222,7 @@ def test_unbalanced_seeds_are_compared_on_what_they_share() -> None:
     cells, outcomes = (
         table[~((table["method"] == "wpo") & (table["seed"] > 0))] for table in (cells, outcomes)
     )
-    comparison = StudyTables(cells, outcomes, curves).compare()
+    comparison = FinishedTables(cells, outcomes, curves).compare()
     assert comparison.heldout is not None
     changes = comparison.heldout.changes
     assert changes["captures"].str.contains("the method has one seed").all()
@@ -302,7 +302,7 @@ def test_a_run_of_ones_own_beside_a_published_reference(tmp_path: Path) -> None:
         ]
     )
     every_cell = pd.concat([cells, published], ignore_index=True)
-    comparison = StudyTables(every_cell, outcomes, curves).compare()
+    comparison = FinishedTables(every_cell, outcomes, curves).compare()
     assert comparison.cells.complete
     changes = comparison.change_labels.set_index("split")
     assert changes.loc["S1", "change"] == "STABLE"

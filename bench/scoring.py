@@ -21,7 +21,7 @@ from orchestrator.run.cluster import cluster
 from orchestrator.run.jobs import score
 from orchestrator.study.files import CONFIGS, load
 from stats.page.markdown import table
-from training import model as models
+from training.model_path import resolve_model
 from training.shards import Shard, score_shard
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root, cluster():
         places = Places(study.study, Path(root))
         data = load_tables(study)
-        models.resolve_model(study.model, study.data, places.cache)  # building the tiny model does not count
+        resolve_model(study.model, study.data, places.cache)  # building the tiny model does not count
         seconds = []
         for _ in ("cold", "warm"):
             start = time.monotonic()

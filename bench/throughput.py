@@ -29,7 +29,7 @@ from orchestrator.study import grid
 from orchestrator.study.files import CONFIGS, load
 from orchestrator.study.study import Study
 from stats.page.markdown import table
-from training import model as models
+from training.model_path import resolve_model
 
 BENCH_FOLDER = Path(__file__).parent
 PROCESS_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -135,7 +135,7 @@ def main() -> None:
     outside: list[float] = []
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
-        model = models.resolve_model(study.model, study.data, folder / "cache").path  # the same for all three
+        model = resolve_model(study.model, study.data, folder / "cache").path  # the same for all three
         cells = cells_of(study, folder, model)
         for number in range(args.rounds):
             home = folder / f"home{number}"

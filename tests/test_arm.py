@@ -17,8 +17,8 @@ from training.checkpoints import Checkpoints
 from training.curve import summarise
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.evaluate import heldout_margins
+from training.losses import LOSSES
 from training.model import ModelFiles, load_model
-from training.objectives import LOSSES
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 

@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from training import tiny
 from training.errors import StudyError
-from training.model import ModelFiles, check, fingerprint, load_model, load_tokenizer, resolve_model
+from training.model import ModelFiles, load_model, load_tokenizer
+from training.model_path import check, fingerprint, resolve_model
 from training.spec import ModelSpec, TwinData
 
 

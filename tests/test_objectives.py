@@ -6,7 +6,8 @@ import inspect
 import pytest
 
 from training.errors import StudyError
-from training.objectives import LOSSES, check, trl_arguments
+from training.losses import LOSSES
+from training.objectives import check, trl_arguments
 from training.spec import MethodSpec
 
 

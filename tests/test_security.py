@@ -9,7 +9,7 @@ import pytest
 from orchestrator.record.places import Places
 from orchestrator.study.files import load
 from training.errors import StudyError
-from training.model import check
+from training.model_path import check
 from training.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from training.data.sources import load_corpus
     from training.errors import OutOfMemory, Preempted, StudyError
     from training.evaluate import heldout_margins
-    from training.model import ModelFiles, resolve_model
+    from training.model import ModelFiles
+    from training.model_path import resolve_model
     from training.scoring import Scored, open_scored, score
     from training.spec import MethodSpec, ModelSpec, PairsData, PrismData, TrainingSpec, TwinData
 
@@ -87,7 +88,8 @@ _HOMES = {
     "training.data.sources": ("load_corpus",),
     "training.errors": ("OutOfMemory", "Preempted", "StudyError"),
     "training.evaluate": ("heldout_margins",),
-    "training.model": ("ModelFiles", "resolve_model"),
+    "training.model": ("ModelFiles",),
+    "training.model_path": ("resolve_model",),
     "training.scoring": ("Scored", "open_scored", "score"),
     "training.spec": ("MethodSpec", "ModelSpec", "PairsData", "PrismData", "TrainingSpec", "TwinData"),
 }

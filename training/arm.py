@@ -38,7 +38,7 @@ class ArmTask:
     """What to train: everything that can change an arm's answer, apart from the pairs themselves.
 
     name: The trial and arm, for messages.
-    model: The model's files (`training.model.resolve_model`).
+    model: The model's files (`training.model_path.resolve_model`).
     method: The preference objective.
     training: Steps, batch size, learning rate and the like.
     seed: Decides the order of the pairs and every other draw.

@@ -22,7 +22,8 @@ from filelock import FileLock
 
 from training.arrays import FloatArray
 from training.errors import StudyError
-from training.model import ModelFiles, fingerprint, load_tokenizer, resolve_model
+from training.model import ModelFiles, load_tokenizer
+from training.model_path import fingerprint, resolve_model
 from training.scored_folder import DamagedScores, save, verify
 from training.shards import SCORE_COLUMNS, RunShards, Shard, read_shard, serial
 from training.spec import DataSource, ModelSpec, TrainingSpec

@@ -146,12 +146,12 @@ class ModelSpec(Spec):
 class MethodSpec(Spec):
     """A preference objective: arguments of TRL's `DPOConfig`, and the WPO variants that TRL does not have.
 
-    `training/objectives.py` lists the losses with papers and equations.
+    `training/losses.py` lists the losses with papers and equations.
     """
 
     loss_type: str | list[str] = Field(
         "sigmoid",
-        description="A loss of TRL, or several that are added (`training/objectives.py` lists them).",
+        description="A loss of TRL, or several that are added (`training/losses.py` lists them).",
     )
     loss_weights: list[float] | None = Field(
         None, description="Weights of several losses, one per loss; all 1 if absent."

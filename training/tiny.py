@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils import logging
 
-# A change below makes another model: raise TINY_RECIPE in training/model.py, which is in its fingerprint.
+# A change below makes another model: raise TINY_RECIPE (training/model_path.py), which is in its fingerprint.
 VOCABULARY = 1024
 SEQUENCE_TOKENS = 128  # tokens per pre-training sequence
 STEP_SEQUENCES = 4  # sequences per pre-training step

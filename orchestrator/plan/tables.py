@@ -1,4 +1,4 @@
-"""The tables a study needs before any cell runs: its data, checked, and who is in which group."""
+"""The tables that a study needs before any cell runs: its checked data, and who is in which group."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pandas as pd
 from orchestrator.record.published import published_diffs
 from orchestrator.study.study import Study
 from stats.names import BASELINE
-from training import model as models
+from training import model_path
 from training.data import sources
 from training.data.corpus import Corpus
 from training.data.splits import assign
@@ -16,10 +16,11 @@ from training.errors import StudyError
 
 @dataclass(frozen=True)
 class StudyTables:
-    """A study's data, checked.
+    """A study's checked data.
 
-    corpus: its pairs and users.
-    groups: split, or `baseline`, -> one row per pair, with its group and fold.
+    Attributes:
+        corpus: the study's pairs and users.
+        groups: name of a split, or `baseline` -> one row per pair, with its group and fold.
     """
 
     corpus: Corpus
@@ -30,10 +31,10 @@ def load_tables(study: Study) -> StudyTables:
     """Load and check a study's data before any cluster starts.
 
     Raises:
-        StudyError: unreadable data or published diffs, a split that names no column, an empty group, or a
-            group smaller than one batch.
+        StudyError: The model, the data or the published diffs cannot be read, a split names a column that
+            does not exist, or a group is empty, smaller than one batch or without a held-out pair.
     """
-    models.check(study.model, "model")
+    model_path.check(study.model, "model")
     published_diffs(study)  # read only to refuse a wrong file early
     corpus = sources.load_corpus(study.data)
     groups = {BASELINE: assign(corpus, study.held_out, None)}

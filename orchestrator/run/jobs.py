@@ -13,9 +13,9 @@ from orchestrator.run.messages import Failure
 from orchestrator.study.files import deepspeed_config
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
-from training import model as models
 from training import scoring
 from training.errors import StudyError
+from training.model_path import resolve_model
 from training.scoring import Scored
 from training.shards import Shard
 
@@ -29,7 +29,7 @@ def make_jobs(
         StudyError: if the pairs cannot be scored because of a mistake in the study or its data.
     """
     scored = score(study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts))
-    model = models.resolve_model(study.model, study.data, places.cache)
+    model = resolve_model(study.model, study.data, places.cache)
     group_files = write_group_files(study, tables, places.cache)
     shapes, batch_size = study.shapes, study.training.batch_size
     deepspeed = {method: deepspeed_config(shape) for method, shape in shapes.items()}

@@ -80,7 +80,8 @@ def smallest_card(measure: Callable[[], int] | None = None) -> int:
 def _worker_bytes(study: Study, shape: Shape, cache: Path) -> int:
     """Return the memory that one worker needs."""
     from training.memory import footprint
-    from training.model import load_config, resolve_model
+    from training.model import load_config
+    from training.model_path import resolve_model
 
     training = study.training
     micro_batch = shape.micro_batch or training.batch_size // shape.workers

@@ -1,4 +1,4 @@
-"""The declared grid of a study: it depends on the study alone, so a missing cell can always be named."""
+"""The declared grid of a study. It depends on the study alone, so a missing cell can always be named."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from orchestrator.study.trial import Trial
 from stats.names import BASELINE
 from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
-from training.model import fingerprint as model_fingerprint
+from training.model_path import fingerprint as model_fingerprint
 
 
 def expand(study: Study) -> list[Trial]:

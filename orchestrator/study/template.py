@@ -34,15 +34,16 @@ DATA_COMMENTS = {
     "history": "conversation before the rated turn in the prompt: none | full",
     "kind": "within_model | cross_model | all",
 }
-# Half a billion parameters or more, as in the published study; or the tiny model on two cores.
+# Training and resources of a model with half a billion parameters or more, as in the published study.
 LARGE_MODEL = {
     "steps": 2000, "rate": "5.0e-6", "length": 1024, "dtype": "bfloat16", "logging": 25, "gpus": "auto",
     "cpus": 2,
 }  # fmt: skip
+# Training and resources of the tiny model on two cores.
 TINY_MODEL = {
     "steps": 60, "rate": "1.0e-3", "length": 256, "dtype": "float32", "logging": 1, "gpus": 0, "cpus": 0.9,
 }  # fmt: skip
-COMMENT_COLUMN = 34  # where the comment behind a value starts
+COMMENT_COLUMN = 34  # where the comment after a value starts
 
 STUDY_TEMPLATE = """\
 # yaml-language-server: $schema={schema}
@@ -65,7 +66,7 @@ splits:                           # a, b: the categories; users in neither are l
 {splits}
 reference: {reference}            # the method with which the others are compared
 # TRL's arguments: loss_type, beta, label_smoothing; use_weighting, wpo_clamp and wpo_alignment make it WPO
-methods:                          # losses and papers: training/objectives.py
+methods:                          # losses and papers: training/losses.py
 {methods}
 seeds: [{seeds}]                  # every method and split is trained once per seed
 
@@ -85,10 +86,11 @@ resources:                        # what cells run on; changes no answer
 
 
 def study_file(answers: Mapping[str, str], splits: Mapping[str, Any] | None) -> str:
-    """Return the text of a study file, every key with a comment.
+    """Return the text of a study file, with a comment on every key.
 
     Args:
-        answers: study, data, model, methods, seeds, language and out (the file), as a person types them.
+        answers: study, data, model, methods, seeds, language and out (the file to write), as the user
+            typed them.
         splits: the `splits:` block; None chooses two that fit the data.
     """
     data = _data_block(answers["data"])

@@ -24,7 +24,8 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the flags that name a study.
 
     Args:
-        program: how the command was typed, for its usage line.
+        program: The command as the user types it, for the usage line.
+        description: What the command does, for its help.
     """
     flags = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
     flags.add_argument(
@@ -44,9 +45,13 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
-    """Return the study that a command line names, checked, and the parsed flags.
+    """Return the checked study that a command line names, and the parsed flags.
 
     With `--print-config`, print the study and end the process.
+
+    Args:
+        flags: The command's parser, as `parser` returns it.
+        argv: The words after the command; None takes them from `sys.argv`.
 
     Raises:
         StudyError: The study file or an override has a mistake.
@@ -71,6 +76,11 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
 def write(path: Path, text: str, flag: str) -> None:
     """Write a file that a flag names, and create its folder.
 
+    Args:
+        path: The file to write.
+        text: The content of the file.
+        flag: The flag that names the file, for the error message.
+
     Raises:
         StudyError: The file cannot be written.
     """
@@ -84,7 +94,8 @@ def write(path: Path, text: str, flag: str) -> None:
 def answer(main: Callable[[], int]) -> int:
     """Run a command and return its exit code.
 
-    A user's mistake is printed as one line on stderr and gives 2; its traceback goes to runs/errors.log.
+    A user's mistake is printed as one line on stderr, and the exit code is 2. Its traceback goes to
+    runs/errors.log.
     """
     try:
         return main()

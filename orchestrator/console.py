@@ -18,7 +18,7 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
-    """Run the command that the first word names, with the words behind it, and return its exit code."""
+    """Run the command that the first word names, pass it the other words, and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in COMMANDS:
         command, *arguments = words
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     flags.add_argument("command", metavar="COMMAND", help="one of the commands below")
-    wrong = flags.parse_known_args(words)[0].command
-    return flags.error(f"no command {wrong!r}; {suggestion(wrong, COMMANDS)}")
+    unknown = flags.parse_known_args(words)[0].command
+    return flags.error(f"no command {unknown!r}; {suggestion(unknown, COMMANDS)}")
 
 
 def purpose(command: str) -> str:
@@ -45,5 +45,5 @@ def purpose(command: str) -> str:
 
 
 def run() -> NoReturn:
-    """The `preference-orchestrator` script."""
+    """Run the `preference-orchestrator` script."""
     cli.exit_with(main)

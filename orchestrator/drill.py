@@ -30,13 +30,13 @@ faults: {{backoff_s: 1, checkpoint_every: {CHECKPOINT_EVERY}}}
 
 @dataclass(frozen=True)
 class FaultRow:
-    """What a fault did to a study."""
+    """The effect of a fault on a study: one row of the table of faults."""
 
     fault: str
     injections: int
     lost: int  # cells without a result
-    doubled: int  # cells with more than one
-    extra: float  # steps beyond those of an undisturbed study, as a share of those
+    doubled: int  # results beyond the first of their cell
+    extra: float  # steps beyond those of an undisturbed study, as a share of the latter
 
 
 def fault_table(rows: Iterable[FaultRow]) -> str:
@@ -51,7 +51,7 @@ def fault_table(rows: Iterable[FaultRow]) -> str:
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.drill") -> int:
     """Run the study twice, undisturbed and disturbed, and print the table of faults.
 
-    The exit code is 0 when both have the same cells and numbers, else 1.
+    The exit code is 0 if both runs have the same cells and numbers, otherwise 1.
     """
     flags = argparse.ArgumentParser(prog=program, description=__doc__)
     flags.add_argument("--home", type=Path, help="folder that every node reaches (default: a temporary one)")
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     home.mkdir(parents=True, exist_ok=True)
     config = home / "drill.yaml"
     config.write_text(DRILL_STUDY)
-    os.environ.pop("MLFLOW_TRACKING_URI", None)  # the drill's record stays out of the user's own
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # the drill keeps its record apart from the user's
     print(f"a tiny study, undisturbed and disturbed, in {home}", flush=True)
     undisturbed = SweepProcess(home, config, "calm").start()
     undisturbed.finish()
@@ -93,7 +93,7 @@ def _cells(sweep: SweepProcess) -> pd.DataFrame:
 
 
 def _largest_difference(undisturbed: pd.DataFrame, disturbed: pd.DataFrame) -> float:
-    """Return the largest absolute difference of any number of any cell."""
+    """Return the largest absolute difference between the same number of the same cell in two sweeps."""
     numbers = undisturbed.select_dtypes("number").columns
     return float((disturbed.reindex(columns=numbers) - undisturbed[numbers]).abs().max().max())
 

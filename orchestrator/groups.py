@@ -21,7 +21,7 @@ from training.errors import StudyError
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.groups") -> int:
-    """Print the sizes, and write page, tables and figure to disk and into MLflow; the exit code is 0."""
+    """Print the sizes, and write a page, tables and a figure to disk and to MLflow; the exit code is 0."""
     flags = cli.parser(program, __doc__)
     flags.add_argument(
         "--published",
@@ -56,20 +56,20 @@ def _sizes(groups: dict[str, pd.DataFrame], published: pd.DataFrame | None) -> p
         {
             "split": name,
             "group": group,
-            "users": inside["user_id"].nunique(),
-            "pairs": len(inside),
-            "train": int((inside["fold"] == "train").sum()),
-            "heldout": int((inside["fold"] == "heldout").sum()),
+            "users": members["user_id"].nunique(),
+            "pairs": len(members),
+            "train": int((members["fold"] == "train").sum()),
+            "heldout": int((members["fold"] == "heldout").sum()),
         }
         for name, assigned in groups.items()
-        for group, inside in assigned.groupby("group")
+        for group, members in assigned.groupby("group")
     ]
     sizes = pd.DataFrame(rows)
     return sizes if published is None else sizes.merge(published, on=["split", "group"], how="left")
 
 
 def _published(path: Path) -> pd.DataFrame:
-    """Read a table of one row per split; return one row per group with its published users and pairs."""
+    """Read a table with one row per split, and return one row per group: its published users and pairs."""
     columns = ["split", "users_a", "users_b", "pairs_a", "pairs_b"]
     try:
         wide = pd.read_csv(path, usecols=columns)
@@ -92,7 +92,7 @@ def _published(path: Path) -> pd.DataFrame:
 def _differences(
     corpus: Corpus, groups: dict[str, pd.DataFrame]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
-    """Return measures and features with a column split, and for each split without them the reason."""
+    """Return measures and features with a column split, and the reason for each split that has neither."""
     pairs = corpus.pairs.set_index("pair_id")
     text = differences(pairs)
     measures, features, left_out = [], [], {}

@@ -18,7 +18,7 @@ from training.errors import StudyError
 
 @dataclass(frozen=True)
 class Question:
-    """Something that a new study needs; asked on a terminal if its flag is not given."""
+    """Something that a new study needs. It is asked on a terminal if its flag is not given."""
 
     flag: str
     text: str
@@ -37,12 +37,12 @@ QUESTIONS = (
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.new") -> int:
-    """Ask, write the file, check it, and print the command that shows its plan; the exit code is 0."""
+    """Ask what no flag answers, write and check the file, and print the next command; the exit code is 0."""
     flags = argparse.ArgumentParser(prog=program, description=__doc__)
     for question in QUESTIONS:
         flags.add_argument(f"--{question.flag}", help=f"{question.text} (default: {question.default})")
     flags.add_argument(
-        "--splits", type=Path, help="file with a splits: block, such as orchestrator.predict --write makes"
+        "--splits", type=Path, help="file with a splits: block, such as one from orchestrator.predict --write"
     )
     args = flags.parse_args(argv)
     answers = {question.flag: getattr(args, question.flag) or _ask(question) for question in QUESTIONS}
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 
 def _ask(question: Question) -> str:
+    """Return the answer to a question, or its default if nobody sits at a terminal."""
     if not sys.stdin.isatty():
         return question.default
     return Prompt.ask(question.text, default=question.default)

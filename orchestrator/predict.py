@@ -16,11 +16,11 @@ from training.data.sources import load_corpus
 from training.errors import StudyError
 from training.hints import suggestion
 
-NOT_TOLD = "Prefer not to say"  # counts as a missing trait, not as a level of it
+UNDISCLOSED = "Prefer not to say"  # counts as a missing trait, not as one of its levels
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.predict") -> int:
-    """Print and write the tables of both survey models and the splits that follow; the exit code is 0."""
+    """Print and write the tables of both survey models and the predicted splits; the exit code is 0."""
     flags = cli.parser(program, __doc__)
     flags.add_argument("--write", type=Path, metavar="FILE", help="file for the splits: block of a study")
     study, args = cli.study_of(flags, argv)
@@ -51,7 +51,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 
 def splits_block(splits: pd.DataFrame) -> str:
-    """Return the `splits:` block of a study file, with one split per predicted trait."""
+    """Return the `splits:` block of a study file, with one split per predicted trait.
+
+    Args:
+        splits: One row per trait: trait, a, b (the levels of each group; None for a numeric trait, which is
+            split at its median), predicted.
+    """
     block: dict[str, dict[str, object]] = {}
     for number, split in enumerate(splits.itertuples(), start=1):
         entry: dict[str, object] = {"by": "median" if split.a is None else "category", "column": split.trait}
@@ -73,7 +78,7 @@ def _fits(study: Study, corpus: Corpus) -> tuple[SurveyFit, SurveyFit]:
         traits = [column for column in corpus.users.columns if column != "user_id"]
         raise StudyError(f"survey.traits: no trait {missing[0]!r}; {suggestion(missing[0], traits)}")
     users = corpus.users.assign(
-        **{trait: corpus.users[trait].where(corpus.users[trait] != NOT_TOLD) for trait in survey.traits}
+        **{trait: corpus.users[trait].where(corpus.users[trait] != UNDISCLOSED) for trait in survey.traits}
     )
     pairs = corpus.pairs[["user_id", "score_gap"]]
     try:

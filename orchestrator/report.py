@@ -17,7 +17,7 @@ from training.errors import StudyError
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.report") -> int:
     """Write the report and print its path.
 
-    The exit code is 0 when every planned cell is finished, and for published numbers; else 1.
+    The exit code is 0 if every planned cell is finished, and always for published numbers; otherwise it is 1.
     """
     flags = cli.parser(program, __doc__)
     flags.add_argument(
@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         choices=get_args(Language),
         help="language of the report (default: the study's; en for published numbers)",
     )
-    alone = flags.add_argument_group("published numbers, without a study or its record")
-    alone.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
-    alone.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
-    alone.add_argument("--reference", default="dpo", help="method with which the others are compared")
-    alone.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
+    published = flags.add_argument_group("published numbers, without a study or its record")
+    published.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
+    published.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
+    published.add_argument("--reference", default="dpo", help="method with which the others are compared")
+    published.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
     if flags.parse_known_args(argv)[0].diffs:
         return _of_published_numbers(flags.parse_args(argv))
     return _of_study(*cli.study_of(flags, argv))

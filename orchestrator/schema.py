@@ -1,4 +1,4 @@
-"""Write the JSON schema of study files, from which editors complete and check them."""
+"""Write the JSON schema with which editors complete and check study files."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 
 def schema() -> str:
-    """Return the schema as the shipped file holds it."""
+    """Return the text of the schema file."""
     described = Study.model_json_schema() | {"title": "A preference-tuning study"}
     return json.dumps(described, indent=1, sort_keys=True) + "\n"
 

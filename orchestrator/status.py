@@ -9,7 +9,7 @@ from orchestrator.study import grid
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.status") -> int:
-    """Print the plan. The exit code is 0 when every planned cell is finished, else 1."""
+    """Print the plan. The exit code is 0 when every planned cell is finished, otherwise 1."""
     study, _ = cli.study_of(cli.parser(program, __doc__), argv)
     plan = Plan.from_record(study, grid.expand(study), places_of(study))
     print(plan)

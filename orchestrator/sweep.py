@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
-    """Run a study. The exit code is 0 when every planned cell is finished, else 1."""
+    """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1."""
     study, args = cli.study_of(_flags(program), argv)
     trials = grid.expand(study)
     places = places_of(study)
@@ -67,7 +67,7 @@ def _flags(program: str) -> argparse.ArgumentParser:
 
 
 def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> None:
-    """Score the pairs once and run the plan's open cells on Ray; their results go to the ledger."""
+    """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
     from orchestrator.plan.watching import watching
     from orchestrator.record.provenance import provenance
     from orchestrator.run import schedule
@@ -75,8 +75,8 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> 
     from orchestrator.run.jobs import make_jobs
     from orchestrator.run.share import resolve_auto_gpus
 
-    places_below = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with cluster(verbose), watching(plan.study, plan.trials, plan.statuses, places_below) as watcher:
+    footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
+    with cluster(verbose), watching(plan.study, plan.trials, plan.statuses, footer) as watcher:
         study = resolve_auto_gpus(plan.study, plan.places.cache)
         schedule.run(
             study,

@@ -20,7 +20,7 @@ from training.weights import pair_weights
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.weights") -> int:
-    """Score the pairs unless they are scored, and write page, tables and figures to disk and into MLflow.
+    """Score the pairs if necessary, and write a page, tables and figures to disk and to MLflow.
 
     The exit code is 0.
     """

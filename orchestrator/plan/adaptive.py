@@ -1,7 +1,7 @@
-"""Seeds where they decide something: the evidence so far says which verdicts need more cells.
+"""Adaptive seeds: the evidence so far says which verdicts need more cells.
 
-What is settled is a function of the record alone (`stats.evidence.sequential`), so a resumed sweep decides as
-the interrupted one would have.
+Which verdicts are settled is a function of the record alone (`stats.evidence.sequential`), so a resumed sweep
+decides as the interrupted one would have.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,13 +30,13 @@ class Adaptive:
 
     Each split of each method, and the method's baseline, gets `start` seeds. Then each verdict that is still
     open gets more seeds. Verdicts that are likely to need the fewest come first, and each gets several seeds
-    ahead if it is likely to need them, so that no lane waits for the seed before. A seed that failed is not
-    passed over, since it may have failed because of what its outcome is.
+    ahead if it is likely to need them, so that no lane waits for the previous seed. A failed seed is not
+    skipped, since whether it fails may depend on what its outcome would be.
 
     Args:
-        trials: every cell that the study may come to plan.
-        statuses: trial_id -> status of the cells that the record knows.
-        recorded: the cells of the record; None where there is no record yet.
+        trials: Every cell that the study may plan.
+        statuses: trial_id -> status, for the cells in the record.
+        recorded: The cells of the record; None if there is no record yet.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Adaptive:
         self._looks = looks_of(study, study.adaptive)
         self._trials = {(trial.method, trial.split, trial.seed): trial for trial in trials}
         finished = [trial for trial in trials if statuses.get(trial.trial_id) == CellStatus.FINISHED]
-        self._succeeded = {trial.trial_id: True for trial in finished}  # of every cell that has ended
+        self._succeeded = {trial.trial_id: True for trial in finished}  # trial_id -> success, of ended cells
         self._out: dict[str, Trial] = {}  # trial_id -> cell that was handed out and has not ended
         self._sums: list[pd.DataFrame] = []
         self._gpu_seconds: dict[str, float] = {}
@@ -75,12 +75,12 @@ class Adaptive:
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """The verdicts so far. An open one that gets no more seeds here is undecided; its note says why."""
+        """The verdicts so far. An open one that gets no more seeds is undecided, and its note says why."""
         table = self._decisions.copy()
-        going_on = {(trial.method, trial.split) for trial in self.open}
+        continuing = {(trial.method, trial.split) for trial in self.open}
         for row in table.index[table["state"] == SplitState.OPEN]:
             method, split = table.loc[row, ["method", "split"]]
-            if (method, split) not in going_on:
+            if (method, split) not in continuing:
                 failed_seed = self._next_seed_if_failed(method, split, int(table.loc[row, "seeds"]))
                 note = (
                     "the budget is spent" if failed_seed is None else f"its cell of seed {failed_seed} failed"
@@ -115,13 +115,13 @@ class Adaptive:
 
     @cached_property
     def _decisions(self) -> pd.DataFrame:
-        """What the evidence so far decides."""
+        """The decisions that follow from the evidence so far."""
         sums = pd.concat(self._sums, ignore_index=True) if self._sums else pd.DataFrame(columns=SUM_COLUMNS)
         return decisions_of(self._study, sums, self._looks)
 
     @cached_property
     def _queue(self) -> list[Trial]:
-        """The cells to hand out next, in order; none twice, and none beyond the budget."""
+        """The cells to hand out next, in order, without duplicates and within the budget."""
         queue = [
             trial
             for trial in [*self._first_seeds(), *self._further_seeds()]
@@ -130,7 +130,7 @@ class Adaptive:
         return queue[: self._affordable()]
 
     def _first_seeds(self) -> Iterator[Trial]:
-        """Yield what needs no evidence: `start` seeds of each split, and all seeds that methods list."""
+        """Yield the cells that need no evidence: `start` seeds per split, and all seeds that methods list."""
         position = {
             (method, seed): number
             for method in self._study.methods
@@ -142,7 +142,7 @@ class Adaptive:
                 yield trial
 
     def _further_seeds(self) -> Iterator[Trial]:
-        """Yield further seeds of the open verdicts; those that are likely to need the fewest come first."""
+        """Yield cells of further seeds for the open verdicts, those likely to need the fewest first."""
         table = self._decisions
         table = table[(table["state"] == SplitState.OPEN) & (table["seeds"] >= self._seeds.start)]
         lacking = table["needed_seeds"] - table["seeds"]
@@ -154,14 +154,14 @@ class Adaptive:
                     yield self._trials[method, split, seed]
 
     def _next_seed_if_failed(self, method: str, split: str, finished: int) -> int | None:
-        """The seed that follows the finished ones, if its cell has failed."""
+        """Return the seed that follows the finished ones if its cell has failed, otherwise None."""
         for seed in self._study.seeds_of(method)[finished : finished + 1]:
             if self._succeeded.get(self._trials[method, split, seed].trial_id) is False:
                 return seed
         return None
 
     def _affordable(self) -> int | None:
-        """How many more cells the budget allows; None where there is no budget."""
+        """Return how many more cells the budget allows; None if there is no limit yet."""
         bounds = []
         if self._seeds.budget_cells:
             bounds.append(self._seeds.budget_cells - len(self._succeeded) - len(self._out))
@@ -173,7 +173,7 @@ class Adaptive:
 
 
 def looks_of(study: Study, seeds: AdaptiveSeeds) -> Looks:
-    """Return when the study looks at its evidence, and what settles a verdict."""
+    """Return when the study looks at its evidence and what settles a verdict."""
     return Looks(seeds.start, seeds.max, margin_pp=study.equivalence_margin_pp, worth=seeds.worth)
 
 

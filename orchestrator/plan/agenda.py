@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 class Agenda(Protocol):
     """The cells of a sweep.
 
-    `next` hands a cell out. A cell is handed out at most once, until `ended` reports its end or `give_back`
-    reports that all cells that are out were lost. Lost cells can be handed out again.
+    `next` hands a cell out, and never again unless the cell is lost. `ended` reports the end of a cell, and
+    `give_back` reports that all cells handed out and not ended were lost.
     """
 
     @property
     def planned(self) -> Sequence[Trial]:
-        """All cells that the study plans, as far as is known now."""
+        """All cells that the study plans, given what is known now."""
 
     @property
     def open(self) -> Sequence[Trial]:
-        """The planned cells that have not ended, those that are out included."""
+        """The planned cells that have not ended, including those handed out."""
 
     @property
     def seed_decisions(self) -> "tuple[pd.DataFrame, Looks] | None":
         """The verdicts so far (`stats.evidence.sequential.decide`) and the looks at the evidence.
 
-        None where the evidence has no say in the number of seeds.
+        None if the number of seeds does not depend on the evidence.
         """
 
     def next(self, fits: Callable[[Trial], bool]) -> Trial | None:
-        """Hand out the next cell among those that fit; None while there is none."""
+        """Hand out the next of the cells that fit; return None while there is none."""
 
     def ended(self, trial: Trial, result: TrialResult | None) -> None:
-        """Take note that a cell's end is in the record: with its result, or None where it failed."""
+        """Note that a cell has ended and is in the record; `result` is None if it failed."""
 
     def give_back(self) -> None:
-        """Take note that all cells that are out were lost before they ended."""
+        """Note that all cells handed out and not ended were lost."""
 
 
 class Listed:
@@ -83,5 +83,5 @@ class Listed:
 
 
 def longest_first(trials: Iterable[Trial]) -> list[Trial]:
-    """Sort cells by their optimiser steps: those of two arms before those of one."""
+    """Sort cells by their optimiser steps, the longest first: two arms before one."""
     return sorted(trials, key=steps_in_all, reverse=True)

@@ -1,4 +1,4 @@
-"""What happens to cells in a sweep, and who is informed."""
+"""What happens to cells in a sweep, and who is told of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class Event:
 
 
 class Watcher(Protocol):
-    """Shows a person what happens in a sweep."""
+    """Shows the user what happens in a sweep."""
 
     def tell(self, event: Event) -> None:
         """Show an event."""
 
     def running(self, progress: Mapping[str, Progress]) -> None:
-        """Show how far the running cells are (trial_id -> progress); called about once per second."""
+        """Show the running cells' progress (by trial_id). This is called about once per second."""

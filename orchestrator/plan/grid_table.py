@@ -40,8 +40,10 @@ def grid_table(
     """Return the table of a study's cells.
 
     Args:
+        study: Its methods and splits are the rows.
+        trials: The cells, each a mark in its row.
         statuses: trial_id -> status, for every trial.
-        progress: trial_id -> how far a running cell is; shown beside the marks of its row.
+        progress: trial_id -> progress of a running cell, shown beside the marks of its row.
     """
     table = plain_table("method", "split", "seeds", "")
     trials_by_row: dict[tuple[str, str], list[Trial]] = defaultdict(list)
@@ -61,16 +63,16 @@ def grid_table(
     return table
 
 
-def plain_table(*heads: str) -> Table:
-    """Return an empty table without lines."""
+def plain_table(*headers: str) -> Table:
+    """Return an empty table without rules, with these column headers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(head)
+    for header in headers:
+        table.add_column(header)
     return table
 
 
 def as_text(renderable: RenderableType, width: int = LOG_WIDTH) -> str:
-    """Return a renderable as it looks in a log: no colours, no trailing blanks."""
+    """Return a renderable as it looks in a log, without colours and trailing blanks."""
     console = Console(file=io.StringIO(), width=width, color_system=None)
     with console.capture() as capture:
         console.print(renderable)

@@ -1,4 +1,4 @@
-"""The live table of a sweep on a terminal: each cell's mark, where running cells are, and the time left."""
+"""The live table of a sweep on a terminal: each cell's mark, its progress, and the time left."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,11 @@ from stats.status import CellStatus
 class LiveTable:
     """A watcher that redraws one table; failures and retries stay above it as lines.
 
-    statuses: trial_id -> status, for every trial.
-    footer: what is printed below the table: where logs and record are.
-    clock: seconds that only grow.
+    Attributes:
+        statuses: trial_id -> status, for every trial.
+        footer: Text below the table, which says where the logs and the record are.
+        clock: Returns the seconds of a monotonic clock.
+        progress: trial_id -> progress, for every running cell.
     """
 
     study: Study
@@ -35,7 +37,7 @@ class LiveTable:
 
     def __post_init__(self) -> None:
         self._started = self.clock()
-        self._steps_before = self._steps_behind()
+        self._steps_at_start = self._steps_done()
         self._trials_by_id = {trial.trial_id: trial for trial in self.trials}
         # For each running cell: when it was first seen, and its steps then.
         self._first_seen: dict[str, tuple[float, int]] = {}
@@ -54,13 +56,13 @@ class LiveTable:
         for trial_id, current in progress.items():
             trial, previous = self._trials_by_id[trial_id], self.progress.get(trial_id)
             steps = steps_made(trial, current)
-            went_back = previous is not None and steps < steps_made(trial, previous)  # it is tried again
-            known = None if went_back else self._first_seen.get(trial_id)
-            first_seen[trial_id] = known or (now, steps)
+            went_back = previous is not None and steps < steps_made(trial, previous)  # this is a retry
+            earlier = None if went_back else self._first_seen.get(trial_id)
+            first_seen[trial_id] = earlier or (now, steps)
         self.progress, self._first_seen = progress, first_seen
 
     def render(self) -> RenderableType:
-        """Draw the table, the summary of time, and the footer."""
+        """Return the table, a line about the time, and the footer."""
         # A cell that has just ended was still running when progress was last reported.
         running = [trial_id for trial_id in self.progress if not self.statuses[trial_id].has_ended]
         table = grid_table(
@@ -78,16 +80,16 @@ class LiveTable:
         return Group(table, Text(summary), Text(self.footer, style="dim"))
 
     def seconds_left(self, elapsed: float) -> float | None:
-        """Estimate the seconds left at the pace so far, start-up included.
+        """Estimate the seconds left, given the seconds since the sweep started.
 
-        Returns None before the first step of this sweep.
+        The estimate extrapolates the pace so far, start-up included. It is None before the first step.
         """
-        behind, total = self._steps_behind(), sum(steps_in_all(trial) for trial in self._planned())
-        made = behind - self._steps_before
-        return (total - behind) * elapsed / made if made else None
+        done, total = self._steps_done(), sum(steps_in_all(trial) for trial in self._planned())
+        done_here = done - self._steps_at_start
+        return (total - done) * elapsed / done_here if done_here else None
 
     def _progress_text(self, trial_id: str) -> str:
-        """Where a running cell is, and how long it still takes at its pace since it was first seen."""
+        """Return a running cell's progress, and the time left at its pace since it was first seen."""
         trial, progress = self._trials_by_id[trial_id], self.progress[trial_id]
         first_time, first_steps = self._first_seen[trial_id]
         steps = steps_made(trial, progress)
@@ -99,8 +101,8 @@ class LiveTable:
     def _planned(self) -> list[Trial]:
         return [trial for trial in self.trials if self.statuses[trial.trial_id] != CellStatus.LATER]
 
-    def _steps_behind(self) -> int:
-        """Count the optimiser steps of finished cells, and those that running cells have behind them."""
+    def _steps_done(self) -> int:
+        """Count the optimiser steps of finished cells, and those that running cells have made so far."""
         steps = 0
         for trial in self.trials:
             progress = self.progress.get(trial.trial_id)

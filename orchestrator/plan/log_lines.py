@@ -1,4 +1,4 @@
-"""What a sweep prints where its output is a log."""
+"""What a sweep prints if its output is a log rather than a terminal."""
 
 from collections.abc import Mapping
 

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """The declared grid against the record. A failed cell is open: the next sweep tries it again.
+    """The declared grid compared with the record. A failed cell is open: the next sweep tries it again.
 
-    trials: the whole grid, in the study's order.
-    statuses: trial_id -> status, for every trial.
-    progress: trial_id -> how far a running cell is.
-    cell_seconds: trial_id -> how long a finished cell took its workers.
+    Attributes:
+        trials: The whole grid, in the study's order.
+        agenda: Which cells are planned, and which comes next.
+        statuses: trial_id -> status, for every trial.
+        places: Where the study's files and its record are.
+        progress: trial_id -> progress of a running cell.
+        cell_seconds: trial_id -> seconds that the workers spent on a finished cell.
     """
 
     study: Study
@@ -42,23 +45,23 @@ class Plan:
 
     @classmethod
     def from_record(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
-        """Hold a study's grid against its record; a study without a record has no finished cell."""
+        """Compare a study's grid with its record. A study without a record has no finished cells."""
         ledger = _existing_ledger(places)
         progress = ledger.running() if ledger else {}
         cell_seconds = ledger.cells.seconds() if ledger else {}
-        known = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
-        agenda = make_agenda(study, trials, known, ledger.cells if ledger else None)
+        recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
+        agenda = make_agenda(study, trials, recorded, ledger.cells if ledger else None)
         planned = {trial.trial_id for trial in agenda.planned}
         statuses = {
             trial.trial_id: CellStatus.MISSING if trial.trial_id in planned else CellStatus.LATER
             for trial in trials
         }
-        statuses |= {trial_id: status for trial_id, status in known.items() if trial_id in statuses}
+        statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
         return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds)
 
     @property
     def open(self) -> list[Trial]:
-        """The cells to train, as far as is known now, in the study's order."""
+        """The cells to train, given what is known now, in the study's order."""
         unfinished = {trial.trial_id for trial in self.agenda.open}
         return [trial for trial in self.trials if trial.trial_id in unfinished]
 
@@ -76,8 +79,9 @@ class Plan:
         """Say how long the open cells take.
 
         Args:
-            arm_s: seconds per arm. source: where that number comes from.
-            lanes: how many cells run at once; by default as many as the study says.
+            arm_s: Seconds per arm.
+            source: Where that number comes from.
+            lanes: How many cells run at the same time; by default the study's `lanes`, or 1.
         """
         resources = self.study.resources
         lanes = lanes or resources.lanes or 1
@@ -106,14 +110,14 @@ class Plan:
         ]
 
     def _legend(self) -> str:
-        shown = [status for status in MARKS if self.study.adaptive or status != CellStatus.LATER]
-        return "  ".join(f"{MARKS[status]} {status}" for status in shown)
+        statuses = [status for status in MARKS if self.study.adaptive or status != CellStatus.LATER]
+        return "  ".join(f"{MARKS[status]} {status}" for status in statuses)
 
     def _open_arms(self) -> int:
         return sum(len(trial.arms) for trial in self.open)
 
     def _time_from_record(self) -> str:
-        """The time for the open cells, from the finished ones: they share the study's steps and batches."""
+        """Estimate the time of the open cells from finished ones, which have the same steps and batches."""
         arm_seconds = [
             self.cell_seconds[trial.trial_id] / len(trial.arms)
             for trial in self.trials
@@ -133,14 +137,14 @@ def make_agenda(
     """Return the agenda that a study's seeds need.
 
     Args:
-        trials: the study's whole grid.
-        statuses: trial_id -> status of the cells that the record knows.
-        recorded: the cells of the record, if there is one.
+        trials: The study's whole grid.
+        statuses: trial_id -> status, for the cells in the record.
+        recorded: The cells of the record; None if there is no record yet.
     """
     if not study.adaptive:
         return Listed(trials, statuses)
 
-    from orchestrator.plan.adaptive import Adaptive  # imports pandas and scipy; other plans do without
+    from orchestrator.plan.adaptive import Adaptive  # other plans need neither pandas nor scipy
 
     return Adaptive(study, trials, statuses, recorded)
 
@@ -150,7 +154,7 @@ def _gpus(resources: Resources) -> str:
 
 
 def _existing_ledger(places: Places) -> "Ledger | None":
-    """The study's ledger, unless its store is a file that does not exist yet: a plan creates no store."""
+    """Return the study's ledger; None if its store is a missing file, since a plan creates none."""
     if places.tracking_uri.startswith("sqlite:///"):
         path = Path(places.tracking_uri.removeprefix("sqlite:///"))
         if not path.exists():

@@ -1,4 +1,4 @@
-"""How far a running cell is."""
+"""How far a running cell has got."""
 
 from dataclasses import dataclass
 
@@ -18,10 +18,10 @@ class Progress:
 
 
 def steps_made(trial: Trial, progress: Progress) -> int:
-    """Count the optimiser steps that a running cell has behind it."""
+    """Count the optimiser steps that a running cell has made so far."""
     return trial.arms.index(progress.arm) * progress.total + progress.step
 
 
 def steps_in_all(trial: Trial) -> int:
-    """Count the optimiser steps of a whole cell, all arms together."""
+    """Count the optimiser steps of a whole cell, over all its arms."""
     return len(trial.arms) * trial.training.max_steps

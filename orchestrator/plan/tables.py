@@ -19,8 +19,8 @@ class StudyTables:
     """A study's checked data.
 
     Attributes:
-        corpus: the study's pairs and users.
-        groups: name of a split, or `baseline` -> one row per pair, with its group and fold.
+        corpus: The study's pairs and users.
+        groups: Name of a split, or `baseline` -> one row per pair, with its group and fold.
     """
 
     corpus: Corpus

@@ -1,4 +1,4 @@
-"""The verdicts so far of a study whose evidence decides how many seeds there are."""
+"""The verdicts so far, for a study whose evidence decides how many seeds there are."""
 
 import math
 from typing import TYPE_CHECKING
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def verdicts_table(verdicts: "pd.DataFrame") -> Table:
-    """Show the verdicts so far (`stats.evidence.sequential.decide`), and what would decide the open ones."""
+    """Return a table of the verdicts so far and of what would decide the open ones.
+
+    Args:
+        verdicts: One row per verdict, as `stats.evidence.sequential.decide` returns them.
+    """
     table = plain_table("method", "split", "verdict", "seeds", "would decide (80 % power)", "")
     for row in verdicts.to_dict("records"):
         needed = [

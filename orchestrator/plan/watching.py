@@ -1,4 +1,4 @@
-"""The choice of what a person sees of a sweep."""
+"""The choice of what the user sees of a sweep."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from stats.status import CellStatus
 def watching(
     study: Study, trials: Sequence[Trial], statuses: Mapping[str, CellStatus], footer: str
 ) -> Iterator[Watcher]:
-    """Yield a live table with a footer on a terminal, and lines where the output is a log."""
+    """Yield a live table with a footer if the output is a terminal, otherwise plain log lines."""
     console = Console()
     if not console.is_terminal:
         yield LogLines()

@@ -1,4 +1,4 @@
-"""Which cells have ended, read straight from MLflow's database: thousands of runs per second."""
+"""Which cells have ended, read straight from MLflow's database at thousands of runs per second."""
 
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlRun, SqlTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -14,12 +14,12 @@ def ended_cells(database: SqlAlchemyStore, experiment_id: str) -> dict[str, Cell
     """Return trial_id -> finished or failed, by the rule of `RecordedCells.finished`."""
     runs = _ended_runs(database, experiment_id)
     failed = {trial_id for trial_id, status, _ in runs if status == RunStatus.FAILED}
-    finished = {trial_id for trial_id, status, whole in runs if status == RunStatus.FINISHED and whole}
+    finished = {trial_id for trial_id, status, complete in runs if status == RunStatus.FINISHED and complete}
     return {**dict.fromkeys(failed, CellStatus.FAILED), **dict.fromkeys(finished, CellStatus.FINISHED)}
 
 
 def _ended_runs(database: SqlAlchemyStore, experiment_id: str) -> list[tuple[str, str, bool]]:
-    """For each ended run of a cell: its trial_id, its status, and whether its result is whole."""
+    """Return the trial_id, the status, and whether the result is complete, for each ended run of a cell."""
     kind, trial, outcomes = aliased(SqlTag), aliased(SqlTag), aliased(SqlTag)
     has_metrics = exists().where(SqlLatestMetric.run_uuid == SqlRun.run_uuid)
     checksum = checksum_tag(OUTCOMES_FILE)
@@ -36,4 +36,4 @@ def _ended_runs(database: SqlAlchemyStore, experiment_id: str) -> list[tuple[str
             .where(SqlRun.experiment_id == int(experiment_id), SqlRun.lifecycle_stage == "active")
             .where(SqlRun.status.in_([str(RunStatus.FINISHED), str(RunStatus.FAILED)]))
         )
-        return [(str(trial_id), str(status), bool(whole)) for trial_id, status, whole in query]
+        return [(str(trial_id), str(status), bool(complete)) for trial_id, status, complete in query]

@@ -1,4 +1,4 @@
-"""What the record holds of a study's cells."""
+"""A study's cells, as its record holds them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,28 +15,28 @@ from stats.names import CELL
 from stats.status import CellStatus
 
 EMPTY_TABLE_COLUMNS = [*CELL, "trial_id", "status", "error", "data_fingerprint"]
-TIMED_CELLS = 200  # an estimate of time looks at no more finished cells than these
+TIMED_CELLS = 200  # the most finished cells that an estimate of time reads
 
 
 class RecordedCells:
-    """The runs of a study's cells, to be read.
+    """Read access to the runs of a study's cells.
 
     A cell is finished when a run of it is FINISHED, carries its `trial_id`, holds metrics, and names the
-    checksum of its `outcomes.parquet`. Every other run counts as unfinished, whatever it looks like.
+    checksum of its `outcomes.parquet`. A run that lacks any of these counts as unfinished.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
 
     def finished(self) -> dict[str, Run]:
-        """Return trial_id -> run of each finished cell. The first finished run counts, later ones never."""
+        """Return trial_id -> run of each finished cell. Only a cell's first finished run counts."""
         runs: dict[str, Run] = {}
         for run in sorted(self._whole_runs(), key=lambda run: (run.info.end_time, run.info.run_id)):
             runs.setdefault(run.data.tags["trial_id"], run)
         return runs
 
     def doubled(self) -> int:
-        """Count finished runs beyond the first of their cell: work done twice, which no report counts."""
+        """Count the finished runs beyond the first of their cell. No report uses this repeated work."""
         trial_ids = [run.data.tags["trial_id"] for run in self._whole_runs()]
         return len(trial_ids) - len(set(trial_ids))
 
@@ -52,8 +52,8 @@ class RecordedCells:
     def statuses(self) -> dict[str, CellStatus]:
         """Return trial_id -> finished or failed.
 
-        This is what `finished` and `failures` report, without the rest of the runs, which a plan does not
-        need. A database answers just that; a server sends whole runs.
+        `finished` and `failures` say the same, but read whole runs, which a plan does not need. A database
+        can return the statuses alone; a server sends whole runs.
         """
         client = self._experiment.client
         database = client.database()
@@ -64,7 +64,7 @@ class RecordedCells:
         return {**failed, **dict.fromkeys(self.finished(), CellStatus.FINISHED)}
 
     def open_runs(self) -> dict[str, str]:
-        """Return trial_id -> last noted progress (`B 20/60`) of each run that nobody has closed."""
+        """Return trial_id -> last noted progress (`B 20/60`) of each run that is not closed."""
         tags = [run.data.tags for run in self._experiment.runs(RunKind.CELL, RunStatus.RUNNING)]
         return {tag["trial_id"]: tag.get("progress", str(CellStatus.STARTED)) for tag in tags}
 
@@ -103,7 +103,7 @@ class RecordedCells:
             elif trial.trial_id in errors:
                 row |= {"status": CellStatus.FAILED, "error": errors[trial.trial_id]}
             rows.append(row | {"data_fingerprint": trial.data})
-        # A study whose methods are all published has no cells of its own, but its table has columns.
+        # A study whose methods are all published has no cells, but its table still has columns.
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=EMPTY_TABLE_COLUMNS)
 
     def outcomes(
@@ -111,13 +111,16 @@ class RecordedCells:
     ) -> Iterator[pd.DataFrame]:
         """Yield the outcomes table of each finished cell, labelled as the plan labels it.
 
-        The tables are long, so they come one at a time. Of the table's own columns, `columns` alone are
-        read, or all of them.
+        The tables are long, so they come one at a time.
+
+        Args:
+            trials: The planned cells; those that are not finished are left out.
+            columns: Which of the table's columns to read; None reads all of them.
         """
         return self._labelled_tables(trials, OUTCOMES_FILE, columns)
 
     def curves(self, trials: Sequence[Trial]) -> Iterator[pd.DataFrame]:
-        """Yield the logged points of each finished cell: its labels, arm, step, metric, value."""
+        """Yield the logged points of each finished cell: its labels, and arm, step, metric, value."""
         return self._labelled_tables(trials, CURVES_FILE)
 
     def _whole_runs(self) -> list[Run]:

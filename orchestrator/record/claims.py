@@ -9,7 +9,7 @@ CLAIM_TAG = "driver."  # followed by the driver's id
 
 
 class ClaimState(StrEnum):
-    """What a driver says of itself."""
+    """What a driver claims: to drive the study, or to wait for it."""
 
     HOLDS = "holds"  # It drives the study.
     WAITS = "waits"  # It waits until no other driver claims the study.
@@ -17,7 +17,14 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A driver's claim, as its tag spells it: `holds host/boot/namespace 4711 12`."""
+    """A driver's claim, which its tag spells as `holds host/boot/namespace 4711 12`.
+
+    Attributes:
+        state: Whether the driver drives the study or waits for it.
+        machine: The driver's machine, as `orchestrator.record.lease.this_machine` names it.
+        process: The driver's process id.
+        renewals: How often the claim was written; a claim that no longer changes belongs to a dead driver.
+    """
 
     state: ClaimState
     machine: str
@@ -57,6 +64,6 @@ class Claims:
         self._experiment.client.set_experiment_tag(self._experiment.id, f"{CLAIM_TAG}{driver}", str(claim))
 
     def withdraw(self, driver: str) -> None:
-        """Take a driver's claim away, if it is there."""
+        """Remove a driver's claim, if there is one."""
         if driver in self.all():
             self._experiment.client.delete_experiment_tag(self._experiment.id, f"{CLAIM_TAG}{driver}")

@@ -1,4 +1,4 @@
-"""A study's MLflow experiment: opened, searched, and given runs."""
+"""A study's MLflow experiment: opening it, searching it, and adding runs to it."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -29,16 +29,20 @@ class RunStatus(StrEnum):
     """MLflow's own statuses of a run."""
 
     RUNNING = "RUNNING"  # It was opened and not yet closed.
-    FINISHED = "FINISHED"  # Everything that belongs to it is in.
+    FINISHED = "FINISHED"  # Everything that belongs to it is recorded.
     FAILED = "FAILED"  # Its cell ran out of attempts.
     KILLED = "KILLED"  # Its driver ended before its cell did.
 
 
 class Experiment:
-    """The MLflow experiment that bears a study's name; it is created when it is first opened.
+    """The MLflow experiment that is named after a study. It is created when it is first opened.
+
+    Args:
+        places: Where the study's record is.
+        patience_s: Seconds for which a call to an unreachable store is repeated before its error is raised.
 
     Raises:
-        StudyError: the store cannot be reached, or its URI is not one that MLflow knows.
+        StudyError: The store cannot be reached, or MLflow does not know this kind of URI.
     """
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
@@ -64,7 +68,7 @@ class Experiment:
         tags = {"mlflow.experimentKind": "custom_model_development"} | views.tags(now_ms())
         try:
             return str(self.client.create_experiment(places.study, artifact_location=artifacts, tags=tags))
-        except MlflowException:  # another driver was quicker
+        except MlflowException:  # another driver has just created it
             existing = self.client.get_experiment_by_name(places.study)
             if existing is None:
                 raise
@@ -80,7 +84,7 @@ class Experiment:
         return address if served else f"{address} after: {command}"
 
     def runs(self, kind: RunKind, status: RunStatus | None = None, where: str = "") -> Iterator[Run]:
-        """Yield the runs of a kind, the newest first; `where` is a further condition on tags."""
+        """Yield the runs of a kind, the newest first; `where` is a further condition, in MLflow's syntax."""
         query = _query(kind, status, where)
         token = None
         while True:
@@ -91,11 +95,11 @@ class Experiment:
                 return
 
     def newest_runs(self, kind: RunKind, status: RunStatus, most: int) -> list[Run]:
-        """Return at most so many runs of a kind, the newest first."""
+        """Return at most `most` runs of a kind, the newest first."""
         return list(self.client.search_runs([self.id], _query(kind, status), max_results=most))
 
     def open_run(self, kind: RunKind, name: str, tags: Mapping[str, str]) -> str:
-        """Open a run; returns its id."""
+        """Open a run and return its id."""
         run = self.client.create_run(self.id, tags={"kind": str(kind), **tags}, run_name=name)
         return str(run.info.run_id)
 
@@ -104,13 +108,13 @@ class Experiment:
         self.client.set_terminated(run_id, str(status))
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags of a run; values are cut where MLflow accepts no more."""
-        cut = [RunTag(key, str(value)[:TAG_LENGTH]) for key, value in tags.items()]
-        self.client.log_batch(run_id, tags=cut)
+        """Set tags of a run; values longer than MLflow accepts are truncated."""
+        run_tags = [RunTag(key, str(value)[:TAG_LENGTH]) for key, value in tags.items()]
+        self.client.log_batch(run_id, tags=run_tags)
 
 
 def now_ms() -> int:
-    """The time in MLflow's unit: Unix milliseconds."""
+    """Return the current time in MLflow's unit, Unix milliseconds."""
     return int(time.time() * 1000)
 
 

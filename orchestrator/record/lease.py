@@ -23,20 +23,25 @@ from orchestrator.record.ledger import Ledger
 from training.errors import StudyError
 
 RENEW_EVERY_S = 5.0
-LAPSE_S = 60.0  # a claim that is not renewed for so long belongs to a dead driver
+LAPSE_S = 60.0  # a claim that is not renewed for this long belongs to a dead driver
 log = logging.getLogger(__name__)
 
 
 class LeaseLost(Exception):
-    """This driver was taken for dead, and another one drives its study."""
+    """This driver may no longer write: another one took its study over, or its claim could not be renewed."""
 
 
 @contextmanager
 def lease(ledger: Ledger, renew_every_s: float = RENEW_EVERY_S, lapse_s: float = LAPSE_S) -> Iterator[None]:
-    """Hold a study's record; once the hold is lost, the ledger refuses to write cells.
+    """Hold a study's record while the block runs. Once the claim is lost, the ledger refuses to write cells.
+
+    Args:
+        ledger: The study's record.
+        renew_every_s: Seconds between two renewals of the claim.
+        lapse_s: Seconds without a renewal after which another driver's claim is withdrawn.
 
     Raises:
-        StudyError: another driver holds it.
+        StudyError: Another driver holds the study, or waits for it and comes first.
     """
     claim = _RenewedClaim(ledger, renew_every_s)
     try:
@@ -89,7 +94,7 @@ class _RenewedClaim:
 
 
 def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None:
-    """Return once no other claim is left: others withdraw theirs, or they lapse and are withdrawn here."""
+    """Return once no other claim is left: its driver withdraws it, or it lapses and is withdrawn here."""
     # driver -> its last claim, and when this driver first read that claim
     last_seen: dict[str, tuple[Claim, float]] = {}
     while True:
@@ -99,14 +104,14 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
         now = time.monotonic()
         for driver, claim in others.items():
             previous, since = last_seen.setdefault(driver, (claim, now))
-            alive = claim != previous  # it was renewed while this driver watched
+            alive = claim != previous  # it was renewed while this driver waited
             if alive and (claim.state == ClaimState.HOLDS or driver < own.driver):
                 raise StudyError(
                     f"study {ledger.study}: another sweep of it is running (process {claim.process} on "
                     f"{claim.host}); wait for it, or watch it with python -m orchestrator.status"
                 )
             if alive:
-                last_seen[driver] = (claim, now)  # it waits, too, and gives way to this driver
+                last_seen[driver] = (claim, now)  # it waits as well, and gives way to this driver
             elif now - since > lapse_s or _died_here(claim):
                 log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
                 ledger.claims.withdraw(driver)
@@ -114,7 +119,7 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
 
 
 def this_machine() -> str:
-    """Name the host, its boot, and the namespace of its process numbers, where Linux tells them."""
+    """Name the host and, on Linux, its current boot and the namespace of its process ids."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     if not boot_id.exists():
         return socket.gethostname()
@@ -122,5 +127,5 @@ def this_machine() -> str:
 
 
 def _died_here(claim: Claim) -> bool:
-    """Whether the claim's process ran on this machine and is gone."""
+    """Return whether the claim's process ran on this machine and no longer exists."""
     return "/" in claim.machine and claim.machine == this_machine() and not psutil.pid_exists(claim.process)

@@ -1,4 +1,4 @@
-"""A study's record in MLflow, as its driver holds it; the runs of cells are written here."""
+"""A study's record in MLflow, as its driver uses it. The runs of cells are written here."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -22,15 +22,15 @@ PARAM_LENGTH = 6000  # MLflow's limit for a parameter, in characters
 class Ledger:
     """One study's record. Only the driver writes it, so workers need no credentials.
 
-    `cells` reads the runs of cells, `study_run` keeps reports, and `claims` tells which drivers claim the
-    study. Every write can be repeated without harm: what is there already stays as it is.
+    `cells` reads the runs of cells, `study_run` keeps reports, and `claims` holds the drivers' claims on the
+    study. A write that is repeated because the store did not answer does no harm.
 
     Args:
-        places: where the study's record is.
-        patience_s: seconds for which an unreachable store is tried again before its error is raised.
+        places: Where the study's record is.
+        patience_s: Seconds for which a call to an unreachable store is repeated before its error is raised.
 
     Raises:
-        StudyError: the store cannot be reached at all.
+        StudyError: The store cannot be reached at all.
     """
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
@@ -38,7 +38,7 @@ class Ledger:
         self.cells = RecordedCells(self.experiment)
         self.study_run = StudyRun(self.experiment)
         self.claims = Claims(self.experiment)
-        # Called before each write of a cell; it raises where this driver may write no more.
+        # Called before each write of a cell; it raises if this driver may no longer write.
         self.guard: Callable[[], None] = lambda: None
 
     @property
@@ -56,14 +56,14 @@ class Ledger:
         return self.experiment.page
 
     def running(self) -> dict[str, str]:
-        """Return trial_id -> last noted progress (`B 20/60`) of each cell that a living sweep runs.
+        """Return trial_id -> last noted progress (`B 20/60`) of each cell that a live sweep runs.
 
-        Open runs of a study that no driver claims were abandoned.
+        If no driver claims the study, its open runs were abandoned and do not count.
         """
         return self.cells.open_runs() if self.claims.all() else {}
 
     def start(self, trial: Trial, provenance: Mapping[str, str]) -> str:
-        """Open the run of a cell that is about to be trained; returns the run's id."""
+        """Open the run of a cell that is about to be trained, and return the run's id."""
         self.guard()
         tags = {
             **{name: str(value) for name, value in trial.labels.items()},
@@ -77,15 +77,20 @@ class Ledger:
         return run_id
 
     def note(self, run_id: str, progress: str) -> None:
-        """Note how far a running cell is."""
+        """Note the progress of a running cell."""
         self.guard()
         self.experiment.tag_run(run_id, {"progress": progress})
 
     def finish(self, run_id: str, result: TrialResult, tags: Mapping[str, str]) -> None:
-        """Record a result. The run becomes FINISHED last, when everything else is in.
+        """Record a result. The run becomes FINISHED last, when everything else is recorded.
+
+        Args:
+            run_id: The run that `start` opened.
+            result: The cell's metrics, curves, outcomes and facts.
+            tags: Further tags of the run.
 
         Raises:
-            ValueError: a metric that is not finite.
+            ValueError: A metric is not finite.
         """
         self.guard()
         for name, value in result.metrics.items():
@@ -107,7 +112,7 @@ class Ledger:
         self.experiment.close_run(run_id, RunStatus.FAILED)
 
     def close_abandoned(self) -> int:
-        """Close the runs that a dead driver left open; they never count. Returns how many there were."""
+        """Close the runs that a dead driver left open, which never count, and return how many there were."""
         abandoned = list(self.experiment.runs(RunKind.CELL, RunStatus.RUNNING))
         for run in abandoned:
             reason = {"abandoned": "its driver ended before the trial did"}
@@ -117,7 +122,7 @@ class Ledger:
 
 
 def _metric_points(result: TrialResult) -> list[Metric]:
-    """The final metrics by name, and the curves as `metric/arm` by step."""
+    """Return the final metrics by name, and the curves as `metric/arm` by step."""
     now, curves = now_ms(), result.curves[["arm", "step", "metric", "value"]]
     final = [Metric(name, value, now, 0) for name, value in result.metrics.items()]
     logged = [
@@ -128,7 +133,7 @@ def _metric_points(result: TrialResult) -> list[Metric]:
 
 
 def _dotted(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield a nested identity as dotted parameters."""
+    """Yield the values of a nested identity, each with its dotted key."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _dotted(item, f"{prefix}.{key}" if prefix else key)

@@ -11,10 +11,10 @@ from training.errors import StudyError
 
 @contextmanager
 def sole_driver(places: Places) -> Iterator[None]:
-    """Hold a study's lock file. The lock ends with its process, however that ends.
+    """Hold a study's lock file while the block runs. The lock ends with its process, however that ends.
 
     Raises:
-        StudyError: another sweep of the study holds the lock.
+        StudyError: Another sweep of the study holds the lock.
     """
     places.out.mkdir(parents=True, exist_ok=True)
     try:

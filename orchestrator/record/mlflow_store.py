@@ -14,13 +14,13 @@ from mlflow.tracking._tracking_service.utils import _get_store
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # this module decides how long to wait
-logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store's migrations interest nobody
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # the migrations of a new store are of no interest
 # What these loggers print about an unreachable store is also raised, and handled here.
 for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
 log = logging.getLogger(__name__)
 
-# MLflow's error codes for a store that is away; a server whose database is away also answers with these.
+# MLflow's error codes for an unreachable store; a server with an unreachable database sends them as well.
 UNREACHABLE_CODES = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 
@@ -29,9 +29,9 @@ class PatientClient:
     """An MLflow client whose every call is repeated while the store cannot be reached.
 
     Args:
-        uri: tracking URI of the store.
-        printable_uri: the same without user and password, for log lines.
-        patience_s: seconds for which a call is repeated, with growing waits, before its error is raised.
+        uri: Tracking URI of the store.
+        printable_uri: The same URI without user and password, for log lines.
+        patience_s: Seconds for which a call is repeated, with growing waits, before its error is raised.
     """
 
     def __init__(self, uri: str, printable_uri: str, patience_s: float) -> None:
@@ -39,11 +39,11 @@ class PatientClient:
         self._uri, self._printable_uri, self._patience_s = uri, printable_uri, patience_s
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Return the client's method of that name, made patient."""
+        """Return the client's method with this name, made patient."""
         return partial(self.patiently, getattr(self._client, name))
 
     def patiently(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call until the store answers or patience runs out."""
+        """Repeat a call until the store answers or patience runs out, and return the answer."""
         deadline, wait = time.monotonic() + self._patience_s, FIRST_WAIT_S
         while True:
             try:
@@ -59,14 +59,14 @@ class PatientClient:
                 wait = min(2 * wait, LONGEST_WAIT_S)
 
     def database(self) -> SqlAlchemyStore | None:
-        """Return the database behind the store; None where a server stands before it."""
+        """Return the store's database; None if the store is behind a server."""
         store = _get_store(self._uri)
         return store if isinstance(store, SqlAlchemyStore) else None
 
 
 def _may_answer_later(error: Exception) -> bool:
-    """Whether a store (its server, its database or its artifacts) may answer if it is asked again."""
+    """Return whether a store (its server, database or artifacts) may answer if it is asked again."""
     if isinstance(error, MlflowException):
         return error.error_code in UNREACHABLE_CODES
-    # The errors of requests are OSErrors; those of S3 come from a library that need not be installed.
+    # The errors of requests are OSErrors; those of S3 come from a library that may not be installed.
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("boto3", "botocore")

@@ -11,8 +11,8 @@ from orchestrator.study.study import Study
 def home() -> Path:
     """Return the working folder, or the folder that `ORCHESTRATOR_HOME` names.
 
-    Inside a `ray job submit` the working folder is an upload that Ray deletes, so the home of a job is a
-    folder in the user's home on the head node.
+    The working folder of a job from `ray job submit` is an upload that Ray deletes, so the home of such a job
+    is a folder in the user's home on the head node.
     """
     if named := os.environ.get("ORCHESTRATOR_HOME"):
         return Path(named).expanduser().resolve()
@@ -22,7 +22,7 @@ def home() -> Path:
 
 
 def without_passwords(text: str) -> str:
-    """Return the text with user and password cut out of its URIs."""
+    """Return the text with user and password removed from its URIs."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
@@ -53,8 +53,8 @@ class Places:
     def work(self) -> str:
         """Where unfinished cells keep their files: a folder that all nodes reach, or a URI.
 
-        `ORCHESTRATOR_STORAGE` names another root. A study file cannot name one, so that it writes nowhere but
-        under its own name.
+        `ORCHESTRATOR_STORAGE` names another root. A study file cannot name one, so that a study writes
+        nowhere but under its own name.
         """
         storage = os.environ.get("ORCHESTRATOR_STORAGE")
         if not storage:

@@ -1,4 +1,4 @@
-"""Published diffs that stand in place of a method's cells, read from CSV files."""
+"""Published diffs that replace a method's cells, read from CSV files."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def published_diffs(study: Study) -> dict[Path, pd.DataFrame]:
         CSV file -> study, method, split, seed, diff_pp (percentage points).
 
     Raises:
-        StudyError: a file that cannot be read, or that holds no diff of the method in a split of the study.
+        StudyError: A file cannot be read, or has no diff of its method in any split of the study.
     """
     diffs_by_file: dict[Path, list[pd.DataFrame]] = {}
     for method, path in study.published.items():
@@ -30,7 +30,7 @@ def published_diffs(study: Study) -> dict[Path, pd.DataFrame]:
 
 
 def _diffs_of(method: str, file: Path, study: Study) -> pd.DataFrame:
-    """The rows of a file that are about a method in the study's splits; there is at least one."""
+    """Return the rows of a file that are about a method in the study's splits; there is at least one."""
     place = f"methods.{method}.published"
     try:
         rows = read(file)

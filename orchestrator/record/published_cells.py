@@ -14,7 +14,7 @@ DIFF_METRIC = f"diff/{TAIL_METRIC}"
 
 
 def published_cells(study: Study, experiment: Experiment) -> pd.DataFrame:
-    """Keep the study's published diffs in its record; returns their rows as `keep_diffs` does."""
+    """Keep the study's published diffs in its record, and return their rows as `keep_diffs` does."""
     tables = [
         keep_diffs(experiment, diffs, file.name, hashlib.sha256(file.read_bytes()).hexdigest())
         for file, diffs in published_diffs(study).items()
@@ -23,22 +23,23 @@ def published_cells(study: Study, experiment: Experiment) -> pd.DataFrame:
 
 
 def keep_diffs(experiment: Experiment, diffs: pd.DataFrame, source: str, sha256: str) -> pd.DataFrame:
-    """Keep published diffs as runs tagged `published`, each once.
+    """Keep published diffs as runs tagged `published`, one run per diff.
 
     Args:
         diffs: study, method, split, seed, diff_pp (percentage points).
-        source, sha256: name and checksum of their file.
+        source: Name of their file.
+        sha256: Checksum of that file, by which a diff that was kept before is recognised.
 
     Returns:
         One row per diff, as `RecordedCells.table` has them: study, method, split, seed, status (published),
         error, run_id and the diff as a fraction.
     """
-    of_this_file = experiment.runs(RunKind.PUBLISHED, where=f"tags.source_sha256 = '{sha256}'")
-    kept = {_name(run.data.tags): str(run.info.run_id) for run in of_this_file}
+    earlier_runs = experiment.runs(RunKind.PUBLISHED, where=f"tags.source_sha256 = '{sha256}'")
+    run_ids = {_name(run.data.tags): str(run.info.run_id) for run in earlier_runs}
     rows = []
     for row in diffs.to_dict("records"):
         cell, fraction = {column: row[column] for column in CELL}, row["diff_pp"] / 100
-        run_id = kept.get(_name(cell))
+        run_id = run_ids.get(_name(cell))
         if run_id is None:
             labels = {column: str(value) for column, value in cell.items()}
             tags = {**labels, "published": "true", "source": source, "source_sha256": sha256}

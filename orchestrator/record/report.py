@@ -1,4 +1,4 @@
-"""The report of a study, from what its record holds."""
+"""The report of a study, written from its record."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -46,12 +46,13 @@ class WrittenReport:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What the record holds of a study, read once.
+    """A study's record, read once.
 
-    planned: one row per cell that the study plans (`RecordedCells.table`).
-    published: one row per published diff (`keep_diffs`).
-    sums: held-out outcomes summed by user (`stats.evidence.sums`); None before the first finished cell.
-    curves: the logged points of all finished cells; None before the first.
+    Attributes:
+        planned: One row per cell that the study plans (`RecordedCells.table`).
+        published: One row per published diff (`keep_diffs`).
+        sums: Held-out outcomes summed by user (`stats.evidence.sums`); None before the first finished cell.
+        curves: The logged points of all finished cells but baselines; None before the first finished cell.
     """
 
     planned: pd.DataFrame
@@ -77,18 +78,22 @@ def write(
     decisions: tuple[pd.DataFrame, Looks] | None = None,
     other: pd.DataFrame | None = None,
 ) -> WrittenReport:
-    """Compare what is finished with the reference; the report goes to disk and into MLflow.
+    """Compare the finished cells with the reference, and write the report to disk and to MLflow.
 
     Args:
-        trials: the cells that the study plans.
-        decisions: the verdicts so far and the looks at the evidence, where the evidence decides how many
+        study: The study; its predictions, reference and rule decide the verdicts.
+        corpus: The study's data, which the report describes.
+        trials: The cells that the study plans.
+        ledger: The study's record, which is read and then keeps the report.
+        places: Where the report goes on disk.
+        decisions: The verdicts so far and the looks at the evidence, where the evidence decides how many
             seeds there are (`Agenda.seed_decisions`).
-        other: the verdicts.csv of another version of the study.
+        other: The verdicts.csv of another version's report, to compare with.
     """
     record = read_record(study, trials, ledger)
     comparison = comparison_of(study, record)
     about = setup(study, corpus, record.finished)
-    shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one has not
+    shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
     path = report.write(comparison, about, corpus.generated, places.report, other, study.language, decisions)
     _publish(path, record, ledger)
     finished = set(record.finished["trial_id"])
@@ -97,7 +102,7 @@ def write(
 
 
 def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyRecord:
-    """Read what the record holds of the planned cells; published diffs are kept in it on the way."""
+    """Read what the record holds of the planned cells. This also keeps the study's published diffs in it."""
     compared = [trial for trial in trials if trial.groups]
     return StudyRecord(
         planned=ledger.cells.table(trials),
@@ -121,7 +126,7 @@ def comparison_of(study: Study, record: StudyRecord) -> Comparison:
 
 
 def predictions_of(study: Study) -> pd.DataFrame:
-    """Return study, split, predicted: what the study file predicts of each split."""
+    """Return study, split, predicted: what the study file predicts for each split."""
     rows = [(study.study, name, split.predicted) for name, split in study.grid_splits.items()]
     return pd.DataFrame(rows, columns=["study", "split", "predicted"])
 
@@ -134,14 +139,14 @@ def options_of(study: Study) -> Options:
         margin_pp=study.equivalence_margin_pp,
         stated_pp=study.stated_diffs_pp,
         window=study.curve_window,
-        # bfloat16 keeps 8 bits: policy and reference differ in the last ones before any training
+        # bfloat16 keeps 8 bits, and policy and reference differ in the last of them before any training
         loss_tolerance=1e-3 if training.dtype == "float32" else 5e-3,
         tail_pairs=max(1, logged_points // 5) * training.batch_size,
     )
 
 
 def description(report: str) -> str:
-    """Return a report's title and first section, without front matter and pictures."""
+    """Return a report's title and first section, without front matter and images."""
     body = report.split("\n---\n", 1)[1] if report.startswith("---\n") else report
     title, *sections = body.split("\n## ")
     lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
@@ -149,7 +154,7 @@ def description(report: str) -> str:
 
 
 def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:
-    """Keep the report's folder in MLflow, and describe the experiment by its beginning."""
+    """Keep the report's folder in MLflow, and make its beginning the experiment's description."""
     counts = {"cells": str(len(record.planned)), "finished": str(len(record.finished))}
     run_id = ledger.study_run.publish(report_file.parent, "report", counts)
     text = description(report_file.read_text(encoding="utf-8"))
@@ -157,6 +162,6 @@ def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:
 
 
 def _concatenated(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
-    """One table of many; None of none."""
+    """Return all tables as one; None if there are none."""
     parts = list(tables)
     return pd.concat(parts, ignore_index=True) if parts else None

@@ -11,13 +11,14 @@ GPU_SECONDS = "gpu_seconds"  # a fact of every result: seconds times the cards t
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What training a cell gave.
+    """The result of training a cell.
 
-    metrics: final numbers by MLflow name (`A/pref_acc_tail`, `diff/margin_heldout`; fractions, nats).
-    curves: columns arm, step, metric, value.
-    outcomes: one row per held-out pair that an arm scored: arm, eval_group, user_id, pair_id, source_model,
-        score_gap, margin (nats, without beta), correct.
-    facts: where and with what the cell ran (hardware, geometry, library versions); recorded, not hashed.
+    Attributes:
+        metrics: Final numbers by MLflow name (`A/pref_acc_tail`, `diff/margin_heldout`; fractions, nats).
+        curves: Columns arm, step, metric, value.
+        outcomes: One row per held-out pair that an arm scored: arm, eval_group, user_id, pair_id,
+            source_model, score_gap, margin (nats, without beta), correct.
+        facts: Where and how the cell ran (hardware, geometry, seconds, notes); recorded, not hashed.
     """
 
     trial_id: str

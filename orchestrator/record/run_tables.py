@@ -19,7 +19,7 @@ def checksum_tag(file: str) -> str:
 
 
 def write_tables(client: PatientClient, run_id: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Store tables by file name as artifacts of a run; returns the tags with their checksums."""
+    """Store tables (by file name) as artifacts of a run, and return the tags that hold their checksums."""
     checksums = {}
     with tempfile.TemporaryDirectory() as folder:
         for file, table in tables.items():
@@ -33,10 +33,10 @@ def write_tables(client: PatientClient, run_id: str, tables: Mapping[str, pd.Dat
 def read_table(
     client: PatientClient, run: Run, file: str, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Read a table of a run: the given columns, or all of them.
+    """Read a table of a run: the given columns, or all columns by default.
 
     Raises:
-        RuntimeError: the artifact is not the one whose checksum the run recorded.
+        RuntimeError: The artifact's checksum is not the one that the run recorded.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(client.download_artifacts(run.info.run_id, file, folder))

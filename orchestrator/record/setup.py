@@ -1,4 +1,4 @@
-"""The setup that a report prints: what a reader has to know to read its numbers."""
+"""The setup that a report prints: what a reader has to know to understand its numbers."""
 
 import pandas as pd
 
@@ -11,8 +11,9 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
     """Return the rows of the report's setup table, name -> text.
 
     Args:
-        corpus: the study's data.
-        finished: the finished rows of `RecordedCells.table`.
+        study: The study, which also sets the language.
+        corpus: The study's data.
+        finished: The finished rows of `RecordedCells.table`.
     """
     training, say = study.training, Words(study.language)
     pairs = corpus.pairs
@@ -56,7 +57,7 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:
-    """What max_length did to the pairs of the finished cells."""
+    """Return the row about max_length: how many pairs of the finished cells it truncated or dropped."""
     if not len(finished):
         return {}
     parts = ("train", "truncated", "dropped")

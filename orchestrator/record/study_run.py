@@ -1,4 +1,4 @@
-"""The run of a study as a whole: it keeps reports, and the experiment's description links to them."""
+"""The run of a study as a whole, which keeps the reports that the experiment's description links to."""
 
 import json
 import tempfile
@@ -22,15 +22,22 @@ class StudyRun:
         self._experiment = experiment
 
     def publish(self, folder: Path, name: str, tags: Mapping[str, str]) -> str:
-        """Keep a folder as the artifacts `name`; its CSV files become MLflow tables, too.
+        """Keep a folder as the artifacts `name`, and its CSV files also as MLflow tables.
 
-        A folder that is published again under the same name replaces the older one's files. Returns the id
-        of the run.
+        A file that was published before under the same names is replaced.
+
+        Args:
+            folder: The folder to keep.
+            name: The name of the artifact folder.
+            tags: Tags to set on the run.
+
+        Returns:
+            The id of the run.
         """
         run_id, table_paths = self._open()
         client = self._experiment.client
         client.log_artifacts(run_id, str(folder), name)
-        # Not log_table, which appends to the table of an earlier call.
+        # log_table is not used here, since it appends to the table of an earlier call.
         with tempfile.TemporaryDirectory() as scratch:
             for file in sorted(folder.glob("*.csv")):
                 frame = pd.read_csv(file)
@@ -45,8 +52,8 @@ class StudyRun:
     def describe(self, text: str, run_id: str, page: str) -> None:
         """Set the experiment's description, in Markdown.
 
-        It starts with links to the study's views and to the artifact `page` of a run. `text` follows, cut at
-        a line where MLflow accepts no more.
+        It starts with links to the study's views and to the artifact `page` of a run. `text` follows, cut off
+        after a line if MLflow does not accept all of it.
         """
         experiment_id = self._experiment.id
         links = {
@@ -60,7 +67,7 @@ class StudyRun:
         self._experiment.client.set_experiment_tag(experiment_id, DESCRIPTION_TAG, description)
 
     def _open(self) -> tuple[str, set[str]]:
-        """The run's id, and the paths of the tables that it has."""
+        """Return the run's id and the paths of its tables; open the run if there is none."""
         runs = list(self._experiment.runs(RunKind.STUDY))
         if runs:
             tables = json.loads(runs[0].data.tags.get(TABLES_TAG, "[]"))

@@ -17,7 +17,7 @@ CHART_SECTION = "study"
 
 
 def tags(now_ms: int) -> dict[str, str]:
-    """Return the tags of the experiment that hold the views, made at `now_ms` (Unix milliseconds)."""
+    """Return the tags of the experiment that hold the views, created at `now_ms` (Unix milliseconds)."""
     grouped = {**_page_state(()), "groupBy": _group_by("method", "split")}
     views = {
         GROUPED_VIEW: ("Methods and splits", grouped),
@@ -36,7 +36,7 @@ def link(experiment: str, view: str, charts: bool) -> str:
 
 
 def _page_state(label_columns: tuple[str, ...]) -> dict[str, Any]:
-    """The runs page on a study's cells: its table's columns, and the charts in one section of their own."""
+    """Return the state of the runs page for a study's cells: the table's columns, and the charts."""
     columns = [f"tags.`{name}`" for name in label_columns] + [f"metrics.`{name}`" for name in DIFF_CHARTS]
     curves = [_curve_chart(metric) for metric in CURVE_METRICS]
     bars = [{**_chart(name), "type": "BAR", "displayName": name, "metricKey": name} for name in DIFF_CHARTS]
@@ -57,7 +57,7 @@ def _page_state(label_columns: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _curve_chart(metric: str) -> dict[str, Any]:
-    """A metric of both arms over the steps, in one chart."""
+    """Return one chart of a metric of both arms over the steps."""
     keys = [f"{metric}/{arm}" for arm in ARMS]
     return {
         **_chart(metric),

@@ -35,7 +35,13 @@ class Arm:
 
 
 def keep_arm(arm: Arm, store: CheckpointStore, checkpoints: CheckpointStore) -> None:
-    """Keep a finished arm and clear its checkpoints. If the store fails, the arm gets a note instead."""
+    """Keep a finished arm and clear its checkpoints. If the store fails, the arm gets a note instead.
+
+    Args:
+        arm: The finished arm.
+        store: Where the arm is kept.
+        checkpoints: Where the checkpoints of the unfinished arm are.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         arm.outcomes.to_parquet(folder / OUTCOMES, index=False)
@@ -56,7 +62,7 @@ def kept_arm(store: CheckpointStore) -> Arm | None:
         folder = Path(scratch) / ARM_FOLDER
         try:
             store.fetch(ARM_FOLDER, folder)
-        except DamagedFolder as damage:  # or not there
+        except DamagedFolder as damage:  # this includes a missing folder
             print(f"{store.uri}: {damage}; the arm will be trained", flush=True)
             return None
         return Arm(

@@ -1,4 +1,4 @@
-"""A cell as Ray Tune sees it. Imports little: every waiting trial is a process that pays for its imports."""
+"""A cell as Ray Tune sees it. Every waiting trial is a process with these imports, so there are few."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from ray import tune
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
 
-# Tune refuses 0; a waiting trial costs no more than this. All trials share one object: `tune.with_resources`
-# would give each a copy of its own (2 KB).
+# Tune refuses 0, and a waiting trial needs no more than this. All trials share one object, whereas
+# `tune.with_resources` would give each trial its own copy (2 KB).
 RESOURCES_OF_A_WAITING_TRIAL = tune.PlacementGroupFactory([{"CPU": 0.01}])
 
 
@@ -19,7 +19,7 @@ class CellFailed(Exception):
 
 
 class CellTrainable(tune.Trainable):
-    """A Tune trial: hands its cell to the desk and waits for the outcome."""
+    """A Tune trial that hands its cell to the desk and waits for the outcome."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:

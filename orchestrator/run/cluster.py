@@ -8,17 +8,18 @@ from contextlib import contextmanager
 import ray
 
 TUNE_ENVIRONMENT = {
-    # Tune's own result files repeat what the ledger holds, and its snapshots serve a restore we never use.
+    # Tune's own result files repeat what the ledger holds, and its snapshots serve a restore, which a sweep
+    # never makes.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    # By default Tune starts a searcher's trials one at a time, each in a process of its own. Here the
-    # searcher limits how many there are at the same time.
+    # By default Tune starts a searcher's trials one at a time, each in its own process. Here the searcher
+    # itself limits how many there are at the same time.
     "TUNE_MAX_PENDING_TRIALS_PG": "200",
 }
 
 MAX_CLUSTER_STARTS = 3
-# A cluster of one machine, for one sweep, has no use for these. Each is a process that starts with the sweep.
+# A cluster of one machine for one sweep does not need these, and each would be one more process to start.
 LOCAL_OPTIONS = {"include_dashboard": False}
 LOCAL_ENVIRONMENT = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # nothing drains the only node
 
@@ -40,13 +41,17 @@ WORKER_ENVIRONMENT = {
 
 @contextmanager
 def cluster(verbose: bool = False) -> Iterator[None]:
-    """Connect to the cluster of RAY_ADDRESS, which a submitted job has; otherwise start one here.
+    """Connect to the cluster that RAY_ADDRESS names; without this variable, start one here.
 
-    Ray's own search for a running cluster is not used: it also finds the traces of dead ones, and waits.
+    Ray sets the variable in a submitted job. Ray's own search for a running cluster is not used, since it
+    also finds traces of dead ones and waits for them.
+
+    Args:
+        verbose: Whether to print Ray's and the workers' output.
     """
     for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our callback reports what failed, and why
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # LedgerCallback reports what failed, and why
     logging.getLogger("DeepSpeed").disabled = not verbose  # in this process, which trains nothing
     _start(verbose)
     try:

@@ -1,7 +1,7 @@
-"""The desk: one asyncio actor that hands work to lanes and takes back what became of it.
+"""The desk: one asyncio actor that hands work to lanes and collects the outcomes.
 
-It judges no result. Work leaves it finished or with a `Failure`. Whoever requested the work decides whether
-to try again; for cells, that is Ray Tune.
+It does not judge results. Work leaves it finished or with a `Failure`. Whoever requested the work decides
+whether to try again; for cells, that is Ray Tune.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ class Desk:
     A lane's *visit* is one life of its worker group. A visit that is over can neither take nor finish work.
 
     Args:
-        backoff_s: Seconds between the first failed attempt and the second; each wait doubles the last.
-        shapes: Of all the lanes that there will be.
-        stall_timeout_s: Seconds without a step after which a worker is killed; with None, no worker is.
-        kill: Kills an actor.
-        free: Frees a placement group.
+        backoff_s: Seconds between the first failed attempt and the second; each later wait is twice as long.
+        shapes: The shapes of all lanes that there will be.
+        stall_timeout_s: Seconds without a step after which a worker is killed; None never kills one.
+        kill: A function that kills an actor.
+        free: A function that frees a placement group.
     """
 
     def __init__(
@@ -50,20 +50,20 @@ class Desk:
         self._lanes: defaultdict[int, LaneState] = defaultdict(LaneState)
         self._refused: dict[Shape, str] = {}  # why no lane of a shape is left
         self._line: list[Attempt] = []  # waiting for a lane, the oldest first
-        self._attempts: dict[str, Attempt] = {}  # those that have not ended, by the key of their work
+        self._attempts: dict[str, Attempt] = {}  # the attempts that have not ended, by the key of their work
         self._histories: defaultdict[str, WorkHistory] = defaultdict(WorkHistory)
         self._results: dict[str, Any] = {}
         self._is_open = True
         self._changed = asyncio.Condition()
         self._stall_watch: asyncio.Task[None] | None = None
-        self._queueing: set[asyncio.Task[None]] = set()  # keeps the tasks from being collected
+        self._queueing: set[asyncio.Task[None]] = set()  # keeps the tasks from being garbage-collected
 
     # --- for those who request work -----------------------------------------------------------------
 
     async def run(self, work: Work) -> Failure | None:
         """Make one attempt at some work, and return why it failed, if it did.
 
-        A caller that comes back joins the attempt under way.
+        A caller that asks again for the same work joins the attempt under way.
         """
         if work.key not in self._attempts:
             attempt = Attempt(work, asyncio.get_running_loop().create_future())
@@ -88,7 +88,7 @@ class Desk:
                 self._changed.notify_all()
 
     def _why_no_lane_can_do(self, work: Work) -> str:
-        """Return why no lane will ever take some work; empty if one may."""
+        """Return why no lane will ever take some work; an empty text if one may."""
         shapes = {work.shape} if isinstance(work, Job) else self._shapes
         if not shapes <= self._shapes:
             return f"no lane has what it needs: {shapes}"
@@ -96,10 +96,10 @@ class Desk:
         return reasons[0] if len(reasons) == len(shapes) else ""
 
     async def take(self, key: str) -> Any:
-        """Return the result of finished work, for a job a `TrialResult`.
+        """Return the result of finished work (a `TrialResult` for a job) and forget it.
 
         Raises:
-            KeyError: if it was taken before.
+            KeyError: There is no result, or it was taken before.
         """
         return self._results.pop(key)
 
@@ -108,11 +108,11 @@ class Desk:
         return self._histories[key].failures if key in self._histories else []
 
     async def progress(self) -> dict[str, Progress]:
-        """Return the progress of the work that lanes do now, by key (for a cell, its trial_id)."""
+        """Return the progress of the work that lanes are doing, by key (a cell's key is its trial_id)."""
         return {key: attempt.progress for key, attempt in self._held().items() if attempt.progress}
 
     def _held(self) -> dict[str, Attempt]:
-        """The attempts that lanes make now, by the key of their work."""
+        """Return the attempts that lanes are making, by the key of their work."""
         return {lane.attempt.work.key: lane.attempt for lane in self._lanes.values() if lane.attempt}
 
     # --- for lanes ----------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Desk:
         return lane.visit
 
     async def next(self, number: int, visit: int) -> str | None:
-        """Wait for a lane's next work, and return its key; None sends the lane home."""
+        """Wait for a lane's next piece of work, and return its key; None sends the lane home."""
         lane = self._lanes[number]
 
         def can_go_on() -> bool:
@@ -152,7 +152,7 @@ class Desk:
             return attempt.work.key
 
     def _first_for(self, lane: LaneState) -> Attempt | None:
-        """The first attempt in line that a lane may make."""
+        """Return the first attempt in line that a lane may make; None if there is none."""
         assert lane.worker is not None
         for attempt in self._line:
             if not isinstance(attempt.work, Job) or attempt.work.shape == lane.worker.shape:
@@ -160,11 +160,11 @@ class Desk:
         return None
 
     async def work(self, key: str) -> Work:
-        """Return the work of that key. Each worker of the lane that took it asks for it."""
+        """Return the work with this key. Every worker of the lane that took it calls this."""
         return self._held()[key].work
 
     async def step(self, number: int, visit: int, progress: Progress) -> None:
-        """Note how far a lane's work is."""
+        """Note the progress of a lane's work."""
         lane = self._lanes[number]
         if lane.visit == visit and lane.attempt:
             lane.attempt.progress = progress
@@ -195,7 +195,7 @@ class Desk:
         lane = self._lanes[number]
         await self._end_visit(lane, reason)
         if lane.worker:
-            # Ray Train frees it, unless its controller and cleaner were killed at once, for their memory.
+            # Ray Train frees it, unless its controller and its cleaner were both killed for lack of memory.
             self._free(lane.worker.placement)
         has_worked = lane.has_worked
         lane.worker, lane.has_worked, lane.dismissed = None, False, False
@@ -211,7 +211,7 @@ class Desk:
             self._settle(attempt, Failure(reason, retriable=True, logs=worker.logs))
 
     async def _end_stalled(self, timeout_s: float) -> None:
-        """End the attempts, and then the workers, of lanes that make no step."""
+        """End the attempts, and then the workers, of lanes that make no step for `timeout_s`."""
         while True:
             await asyncio.sleep(timeout_s / 10)
             oldest = asyncio.get_running_loop().time() - timeout_s
@@ -237,7 +237,7 @@ class Desk:
             self._changed.notify_all()
 
     async def refuse(self, shape: Shape, reason: str) -> None:
-        """Fail what only a lane of this shape could do, now and later, since none will be there."""
+        """Fail all work, now and later, that only a lane of this shape could do, since there will be none."""
         self._refused[shape] = f"no lane is left to run it: {reason}"
         async with self._changed:
             for attempt in list(self._line):

@@ -19,11 +19,11 @@ class Attempt:
 
 @dataclass(slots=True)
 class WorkHistory:
-    """What the attempts at some work have left behind.
+    """What is known from earlier attempts at some work.
 
     Attributes:
-        failures: Of the failed attempts, oldest first.
-        micro_batch: For the next attempt at a job; with None, the job's own.
+        failures: Why the failed attempts failed, oldest first.
+        micro_batch: The micro-batch of the next attempt at a job; None keeps the job's own.
     """
 
     failures: list[Failure] = field(default_factory=list)
@@ -35,12 +35,12 @@ class LaneState:
     """A lane as the desk knows it.
 
     Attributes:
-        visit: The number of the worker group's present life, from 1.
-        worker: The first worker of the group; None while no group is up, and once the lane was sent home.
+        visit: The number of the worker group's current life, counted from 1.
+        worker: The first worker of the group; None while no group is running, and once the lane is sent home.
         attempt: The attempt that the lane is making.
-        heard_at: When the lane took its work or reported a step, in seconds of the event loop's clock.
+        heard_at: When the lane last took work or reported a step, in seconds of the event loop's clock.
         has_worked: Whether the lane took any work in this visit.
-        dismissed: Whether the lane is to go home unless there is work for it.
+        dismissed: Whether the lane should go home unless there is work for it.
         sent_home: Whether the lane was ever sent home.
     """
 
@@ -61,7 +61,7 @@ class LaneState:
 
 
 def smaller_micro_batch(job: Job) -> int:
-    """Return the largest divisor of a job's micro-batch that is at most half of it, or else its own."""
+    """Return the largest divisor of a job's micro-batch that is at most half of it; 1 stays 1."""
     micro_batch = job.micro_batch
     divisors = (size for size in range(1, micro_batch // 2 + 1) if micro_batch % size == 0)
     return max(divisors, default=micro_batch)

@@ -1,4 +1,4 @@
-"""The lanes of a sweep: of each shape, as many as there is work and room for, also while a cluster grows."""
+"""The lanes of a sweep: as many of each shape as there is work and room for, even while a cluster grows."""
 
 import logging
 import threading
@@ -25,15 +25,15 @@ from orchestrator.study.study import Study
 
 log = logging.getLogger(__name__)
 LOOK_AT_CLUSTER_EVERY_S = 2.0
-GOODBYE_S = 60.0  # for lanes to end
-BOOKKEEPING_CPUS = 0.1  # of the Tune trials that wait
+GOODBYE_S = 60.0  # how long lanes that go home may take to end
+BOOKKEEPING_CPUS = 0.1  # for the Tune trials that wait
 
-# Returns how many cells of each shape have not ended, those that run now included.
+# Returns how many cells of each shape have not ended, including those that are running.
 CellsLeft = Callable[[], Mapping[Shape, int]]
 
 
 class DeskLost(Exception):
-    """The desk's process is gone: what it knew of the running cells is lost, but nothing that is recorded."""
+    """The desk's process is gone. What it knew of running cells is lost; what is recorded is not."""
 
 
 @contextmanager
@@ -42,8 +42,14 @@ def open_fleet(
 ) -> Iterator[tuple[ray.actor.ActorHandle, "Fleet"]]:
     """Open a desk and start the lanes that `cells_left` calls for; send them home at the end of the block.
 
+    Args:
+        study: The study, which sets the shapes, the limits and the handling of faults.
+        places: Where Ray Train keeps its own files.
+        cells_left: Returns how many cells of each shape have not ended.
+        run_work: What lanes do with their work.
+
     Raises:
-        DeskLost: instead of an error in the block, if the desk was lost.
+        DeskLost: The desk was lost, and the block failed because of it.
     """
     shapes = list(cells_left())
     desk = open_desk(study.faults.backoff_s, shapes, study.faults.stall_timeout_s)
@@ -63,13 +69,13 @@ def open_fleet(
 class Fleet(threading.Thread):
     """Starts lanes and sends idle ones home, as the cluster and the number of cells change.
 
-    It requests missing room from the cluster's autoscaler. If all lanes of a shape have given up, it refuses
-    the shape at the desk, with the reason of the last of them.
+    It requests missing room from the cluster's autoscaler. If all lanes of a shape have given up, it has the
+    desk refuse the shape, with the reason of the last of them.
 
     Args:
-        max_lanes: The most lanes of one shape; with None, as many as fit.
+        max_lanes: The largest number of lanes of one shape; None allows as many as fit.
         storage: Where Ray Train keeps its own files.
-        environment: Variables for the lanes' workers, beside those of their node.
+        environment: Variables for the lanes' workers, in addition to those of their node.
     """
 
     def __init__(
@@ -102,16 +108,21 @@ class Fleet(threading.Thread):
             except RayActorError:  # without its desk a fleet has nothing to do
                 return
             except RayError:
-                log.warning("the cluster could not be looked at; the lanes stay as they are", exc_info=True)
+                log.warning(
+                    "the cluster's state could not be read; the lanes stay as they are", exc_info=True
+                )
 
     def lanes(self, shape: Shape) -> int:
         """Return how many lanes of a shape are alive or wait for room."""
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
     def disband(self, sent_home: Collection[int]) -> None:
-        """Stop, and wait until the lanes that the desk sent home are gone, given by their numbers.
+        """Stop, and wait until the lanes that the desk sent home have ended.
 
         Lanes that wait for room end with this process.
+
+        Args:
+            sent_home: The numbers of the lanes that the desk sent home.
         """
         self._ended.set()
         self.join()
@@ -122,6 +133,7 @@ class Fleet(threading.Thread):
                 lane.join(max(0.0, deadline - time.monotonic()))
 
     def _adjust(self) -> None:
+        """Start lanes, send idle ones home, refuse shapes and request room, as the cells left call for."""
         cells_left = self._cells_left()
         wanted = allocate_lanes(_cpus_and_gpus_by_node(), cells_left, self._max_lanes)
         for shape, cells in cells_left.items():
@@ -140,13 +152,13 @@ class Fleet(threading.Thread):
         self._request(list(chain.from_iterable(bundles)))
 
     def _bundles(self, shape: Shape, cells: int) -> list[dict[str, float]]:
-        """Return the resources of each worker that the cells of a shape could use."""
+        """Return the resources of each worker that the remaining cells of a shape could use."""
         worker_needs = {"CPU": shape.cpus_per_worker, "GPU": shape.gpus}
         lanes = min(cells, self._max_lanes or cells)
         return [{name: amount for name, amount in worker_needs.items() if amount}] * (lanes * shape.workers)
 
     def _request(self, bundles: list[dict[str, float]]) -> None:
-        """Have the autoscaler, if there is one, keep room for these."""
+        """Ask the autoscaler, if there is one, to keep room for these bundles."""
         if bundles != self._requested:
             self._requested = bundles
             request_resources(bundles=bundles)
@@ -160,7 +172,7 @@ def count_lanes_that_fit(shape: Shape) -> int:
 
 
 def _cpus_and_gpus_by_node() -> list[tuple[float, int]]:
-    """CPUs and GPUs of each living node, less what the sweep's own bookkeeping takes on the driver's node."""
+    """Return CPUs and GPUs of each live node, less the CPUs that bookkeeping takes on the driver's node."""
     nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
     driver_node = ray.get_runtime_context().get_node_id()
     return [

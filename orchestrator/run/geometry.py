@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a trial was laid out. It may move the last bits of an answer, so the gates compare it."""
+    """How a trial was laid out. This may change the last bits of an answer, so the gates compare it."""
 
     device: str
     workers: int

@@ -13,7 +13,7 @@ from training.data.fingerprint import fingerprint
 
 
 def write_group_files(study: Study, tables: StudyTables, cache: Path) -> dict[str, Path]:
-    """Write each split's groups below `cache`, unless a file with the same content is there.
+    """Write each split's groups below `cache`, unless a file with the same content exists.
 
     Returns:
         Split -> Parquet file: the columns of the split's groups, `source_model` and `score_gap`.
@@ -28,7 +28,7 @@ def write_group_files(study: Study, tables: StudyTables, cache: Path) -> dict[st
 
 
 def _content_key(study: Study, split_name: str) -> str:
-    """A hash of everything that decides a split's groups."""
+    """Return a hash of everything that decides a split's groups."""
     split = study.grid_splits.get(split_name)
     identity = canonical(
         {
@@ -41,6 +41,7 @@ def _content_key(study: Study, split_name: str) -> str:
 
 
 def _write_once(groups: pd.DataFrame, about_pairs: pd.DataFrame, file: Path) -> None:
+    """Write a split's groups, with facts about each pair, unless the file exists."""
     with FileLock(f"{file}.lock"):
         if not file.exists():
             unfinished = file.with_suffix(".tmp")

@@ -29,8 +29,8 @@ class Job:
         micro_batch: Pairs per forward pass of one worker.
         deepspeed: DeepSpeed's configuration.
         shape: What the lane that runs the job must have.
-        checkpoint_every: Optimiser steps between two checkpoints; with None, an arm saves itself only when
-            it is asked to stop.
+        checkpoint_every: Optimiser steps between two checkpoints; None saves an arm only when it is asked
+            to stop.
     """
 
     trial: Trial
@@ -56,7 +56,7 @@ class Listener(Protocol):
         """Report that `step` of `total` optimiser steps of an arm are done.
 
         Returns:
-            True if the arm is to save itself and stop.
+            True if the arm should save itself and stop.
         """
 
     def kept(self, uri: str, step: int) -> None:

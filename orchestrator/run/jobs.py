@@ -26,7 +26,7 @@ def make_jobs(
     """Return a job for each trial. The desk's lanes score the pairs that have no scores yet.
 
     Raises:
-        StudyError: if the pairs cannot be scored because of a mistake in the study or its data.
+        StudyError: The pairs cannot be scored because of a mistake in the study or its data.
     """
     scored = score(study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts))
     model = resolve_model(study.model, study.data, places.cache)
@@ -62,11 +62,11 @@ def score(
 
 
 def score_on_lanes(desk: ray.actor.ActorHandle, max_attempts: int, shards: Sequence[Shard]) -> None:
-    """Score parts of the pass on the desk's lanes. Each part has as many attempts as a cell.
+    """Score parts of the scoring pass on the desk's lanes. Each part has as many attempts as a cell.
 
     Raises:
-        StudyError: if a part failed because of a mistake in the study or its data.
-        RuntimeError: if a part failed `max_attempts` times.
+        StudyError: A part failed because of a mistake in the study or its data.
+        RuntimeError: A part failed `max_attempts` times.
     """
     unscored = list(shards)
     for _ in range(max_attempts):

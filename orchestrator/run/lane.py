@@ -1,4 +1,4 @@
-"""A lane: one long-lived Ray Train worker group that does work after work from the desk.
+"""A lane: one long-lived Ray Train worker group that does one piece of work after another from the desk.
 
 Process start, imports and the process group are paid once per lane, not once per cell.
 """
@@ -18,7 +18,7 @@ from orchestrator.run import preemption
 from orchestrator.run.serve import LaneConfig, WorkFunction, serve
 from orchestrator.study.shape import Shape
 
-MAX_IDLE_DEATHS = 3  # in a row, before it takes work; then a lane gives up
+MAX_IDLE_DEATHS = 3  # in a row, without any work in between; then a lane gives up
 
 
 class Lane(threading.Thread):
@@ -26,11 +26,11 @@ class Lane(threading.Thread):
 
     Args:
         storage: Where Ray Train keeps its own files.
-        environment: Variables for the workers, beside those of their node.
-        ended: Set once the sweep has ended.
+        environment: Variables for the workers, in addition to those of their node.
+        ended: An event that is set once the sweep has ended.
 
     Attributes:
-        gave_up: Why the group could not be started, once the thread has ended for this reason.
+        gave_up: Why the group could not be started, if the thread has ended for this reason; otherwise None.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Lane(threading.Thread):
             except SystemExit:  # Ray ends the threads that wait for an answer when it shuts down
                 return
             except Exception as error:
-                if self._ended.is_set():  # so has Ray, which would start again at the next call
+                if self._ended.is_set():  # Ray has ended, too, and the next call would start it again
                     return
                 # Whatever ended the group, its cell goes back to Tune's retries and the lane restarts.
                 error_text = "".join(traceback.format_exception_only(error)).strip()
@@ -89,7 +89,7 @@ class Lane(threading.Thread):
                 use_gpu=shape.gpus > 0,
                 resources_per_worker=per_worker,
             ),
-            # A lane has no state worth resuming, so each life has a name of its own.
+            # A lane has no state worth resuming, so each life has its own name.
             run_config=train.RunConfig(
                 name=f"lane-{self.number}-{uuid4().hex[:8]}",
                 storage_path=str(self._storage),

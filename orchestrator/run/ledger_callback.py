@@ -1,4 +1,4 @@
-"""A Ray Tune callback that records what becomes of each cell."""
+"""A Ray Tune callback that records the start, the progress and the end of each cell."""
 
 import time
 from collections.abc import Mapping
@@ -19,21 +19,22 @@ from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from training.checkpoint_store import CheckpointStore
 
-TRACEBACK_CHARACTERS = 4500  # of a traceback's end, where the error is
+TRACEBACK_CHARACTERS = 4500  # how much of a traceback's end is kept, where the error is
 SHOW_PROGRESS_EVERY_S = 1.0
 RECORD_PROGRESS_EVERY_S = 30.0  # for those who watch from elsewhere
 
 
 @dataclass
 class LedgerCallback(tune.Callback):
-    """Writes into the ledger, on the driver, what becomes of each cell as it happens.
+    """Records in the ledger, on the driver, what happens to each cell, as it happens.
 
-    Tune passes its arguments by keyword: `trial` is Tune's own, called `tune_trial` here.
+    Tune passes its arguments by keyword. Its own `trial` is called `tune_trial` here.
 
     Attributes:
-        jobs: By trial_id.
-        run_ids: The cells' MLflow runs, by trial_id.
-        finished: How many cells have finished.
+        jobs: The cells' jobs, by trial_id.
+        provenance: Tags for each cell's run.
+        finished: How many cells have finished in this sweep.
+        run_ids: The ids of the cells' MLflow runs, by trial_id.
     """
 
     ledger: Ledger
@@ -52,7 +53,7 @@ class LedgerCallback(tune.Callback):
         return {}
 
     def on_step_begin(self, **info: Any) -> None:
-        """See how far the running cells are. Tune calls this several times per second."""
+        """Show the running cells' progress and record it, each at its own interval; Tune calls this often."""
         now = time.monotonic()
         if now - self._shown_at < SHOW_PROGRESS_EVERY_S:
             return
@@ -98,7 +99,7 @@ class LedgerCallback(tune.Callback):
         return self.jobs[tune_trial.config["cell"]].trial
 
     def _run_id(self, trial: Trial) -> str:
-        """Return the cell's MLflow run, which is opened at the first call."""
+        """Return the id of the cell's MLflow run, which is opened at the first call."""
         if trial.trial_id not in self.run_ids:
             self.run_ids[trial.trial_id] = self.ledger.start(trial, self.provenance)
             self.watcher.tell(Event(trial, CellStatus.STARTED, "started"))
@@ -128,9 +129,9 @@ class LedgerCallback(tune.Callback):
 
 
 def _free_memory(tune_trial: TuneTrial) -> None:
-    """Drop what Tune keeps of an ended trial although nobody asks for it: it adds up over thousands of cells.
+    """Drop what Tune keeps of an ended trial and nothing reads: it adds up over thousands of cells.
 
-    That is the running means of its metrics (13 KB), and the future with its process's first report.
+    This is the running means of its metrics (13 KB), and the future with its process's first report.
     """
     tune_trial.run_metadata.metric_analysis.clear()
     tune_trial.run_metadata.metric_n_steps.clear()

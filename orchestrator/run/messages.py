@@ -1,4 +1,4 @@
-"""What lanes and the desk tell each other, beside work and its results."""
+"""What lanes and the desk tell each other, besides work and its results."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,10 @@ class Failure:
     """Why an attempt ended without a result.
 
     Attributes:
-        retriable: False for a mistake in the study or its data, with which another attempt would end the
-            same way.
+        error: What went wrong.
+        retriable: False if another attempt would end the same way, as it does after a mistake in the study or
+            its data.
+        traceback: The worker's traceback, if there is one.
         logs: Where Ray keeps what the worker printed: the node's address and a path.
         halve_micro_batch: Whether the next attempt should use half the micro-batch.
     """

@@ -1,8 +1,8 @@
 """NVIDIA MPS for lanes that share cards: their kernels then run concurrently instead of taking turns.
 
 A GPU node that has `nvidia-cuda-mps-control` gets a daemon for the sweep's user and for as long as the sweep
-runs, with its pipes in a private folder. A node that has none, or already runs a daemon, is left as it is. A
-CUDA program that is given a folder without a daemon runs as it would without MPS. The compute mode of the
+runs, with its pipes in a private folder. A node that lacks it, or already runs a daemon, is left as it is.
+A CUDA program that is given a folder without a daemon runs as it would without MPS. The compute mode of the
 cards is never touched.
 """
 
@@ -24,17 +24,17 @@ import psutil
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
-DEFAULT_PIPES = "/tmp/nvidia-mps"  # of a daemon that was given no other folder
-LOOK_FOR_NODES_EVERY_S = 5.0  # a lane on a new node takes longer to start CUDA
-DAEMON_PATIENCE_S = 20.0  # for a daemon to start or to end
+DEFAULT_PIPES = "/tmp/nvidia-mps"  # where a daemon has its pipes if it was given no other folder
+LOOK_FOR_NODES_EVERY_S = 5.0  # a lane on a new node needs longer than this to start CUDA
+DAEMON_PATIENCE_S = 20.0  # how long a daemon may take to start or to end
 PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """Runs a node's daemon. As a Ray actor it ends with the driver, and the daemon with it. Knows no ray.
+    """Runs a node's daemon. As a Ray actor it ends with the driver, and the daemon ends with it.
 
     Args:
-        folder: Created for the daemon, and removed by `stop`.
+        folder: The daemon's folder, which `start` creates and `stop` removes.
     """
 
     def __init__(self, folder: str) -> None:
@@ -42,7 +42,7 @@ class Keeper:
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def start(self, node_environment: Mapping[str, str] | None = None) -> bool:
-        """Start a daemon unless one runs, and return whether one answers in `folder`/pipe.
+        """Start a daemon unless one is running, and return whether one answers in `folder`/pipe.
 
         Args:
             node_environment: The environment that the node's Ray was started with. By default that of the
@@ -55,7 +55,7 @@ class Keeper:
             return False
         try:
             self._folder.mkdir(mode=0o700)
-        except FileExistsError:  # a keeper of another Ray node on this machine made it
+        except FileExistsError:  # a keeper of another Ray node on this machine created it
             return False
         running_pipes = Path(node_environment.get(PIPES, DEFAULT_PIPES))
         if (running_pipes / "control").exists():
@@ -100,12 +100,12 @@ class Keeper:
 
 @contextmanager
 def sharing(gpus_per_worker: Iterable[float]) -> Iterator[dict[str, str]]:
-    """Yield what the workers need in their environment before CUDA starts; empty if none share a card.
+    """Yield the environment variables that workers need before CUDA starts; none if no workers share a card.
 
-    While the block runs, every GPU node of the connected cluster has a keeper, also nodes that come later.
+    While the block runs, every GPU node of the connected cluster has a keeper, even one that joins later.
 
     Args:
-        gpus_per_worker: For each shape of lane.
+        gpus_per_worker: GPUs per worker, for each shape of lane.
     """
     if not any(0 < share < 1 for share in gpus_per_worker):
         yield {}
@@ -137,7 +137,7 @@ def sharing(gpus_per_worker: Iterable[float]) -> Iterator[dict[str, str]]:
 
 
 def _start_keepers(keepers: dict[str, Any], folder: str) -> None:
-    """Start a keeper on each GPU node without one. A node that is lost meanwhile does not matter."""
+    """Start a keeper on each GPU node that has none. A node that is lost meanwhile does not matter."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -154,7 +154,7 @@ def _start_keepers(keepers: dict[str, Any], folder: str) -> None:
 
 
 def _are_first_cards(devices: str | None) -> bool:
-    """Return whether these are a machine's first cards in their order.
+    """Return whether these are a machine's first cards, in order.
 
     Only then does a card's number mean the same to the daemon, which counts the cards that it sees, and to a
     worker, to which Ray gives the machine's number.
@@ -163,4 +163,5 @@ def _are_first_cards(devices: str | None) -> bool:
 
 
 def _end_with_parent() -> None:
+    """Have the kernel end this process, the daemon, when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

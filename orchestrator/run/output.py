@@ -11,7 +11,7 @@ from pathlib import Path
 def output_to(log: Path) -> Iterator[None]:
     """Append everything that this process prints, compiled libraries included, to a log file.
 
-    Workers other than the first write to a file of their own beside it, `<log>.rank<number>.log`.
+    Each worker other than the first has its own file beside it, `<log>.rank<number>.log`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     rank = os.environ.get("RANK", "0")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.study.shape import Shape
 
-ROUNDING = 1e-6  # of sums of GPU shares
+ROUNDING = 1e-6  # tolerance for the rounding of sums of GPU shares
 
 
 @dataclass
@@ -16,7 +16,7 @@ class NodeRoom:
     cards: list[float] = field(default_factory=list)
 
     def place(self, shape: Shape) -> bool:
-        """Place one worker if it fits. A share of a card lies on one card."""
+        """Place one worker if it fits, and return whether it did. A share of a card is on a single card."""
         if self.cpus < shape.cpus_per_worker:
             return False
         card_count, share = -int(-shape.gpus // 1), min(shape.gpus, 1.0)
@@ -40,7 +40,7 @@ def allocate_lanes(
     Args:
         nodes: CPUs and GPUs of each node.
         cells_left: Cells of each shape that have not ended.
-        max_lanes: The most lanes of one shape; with None, there is no limit.
+        max_lanes: The largest number of lanes of one shape; None sets no limit.
     """
     rooms = [NodeRoom(cpus, [1.0] * gpus) for cpus, gpus in nodes]
     lanes = {shape: 0 for shape, cells in cells_left.items() if cells}
@@ -61,7 +61,7 @@ def allocate_lanes(
 
 
 def _place_lane(shape: Shape, rooms: list[NodeRoom]) -> bool:
-    """Place all workers of a lane, or none."""
+    """Place all workers of a lane, or none, and return whether they were placed."""
     before = [(room.cpus, list(room.cards)) for room in rooms]
     if all(any(room.place(shape) for room in rooms) for _ in range(shape.workers)):
         return True

@@ -20,7 +20,7 @@ def is_requested() -> bool:
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """While the block runs, SIGTERM only requests: the cell saves itself at its next step and stops."""
+    """While the block runs, SIGTERM is only a request: the cell saves itself at its next step and stops."""
     _at_work.set()
     try:
         yield
@@ -29,7 +29,7 @@ def at_work() -> Iterator[None]:
 
 
 def listen() -> None:
-    """Take over SIGTERM. Without a cell at work, Ray's own handler answers it, which exits."""
+    """Take over SIGTERM. If no cell is at work, Ray's own handler runs as well and exits."""
     exit_at_once: Any = signal.getsignal(signal.SIGTERM)
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
@@ -44,7 +44,7 @@ class PreemptibleBackend(TorchConfig().backend_cls):  # type: ignore[misc]
     """Ray Train's torch backend, which also takes over SIGTERM.
 
     Only a worker's main thread may set the handler of a signal. A backend starts in that thread, whereas a
-    train function runs beside it.
+    train function runs in another one.
     """
 
     def on_start(self, worker_group: Any, backend_config: Any) -> None:

@@ -1,4 +1,4 @@
-"""How long an arm takes on this cluster: a few steps through a real lane, of which nothing is kept."""
+"""How long an arm takes on this cluster, from a few steps on a real lane. Nothing of them is kept."""
 
 import shutil
 import tempfile
@@ -36,10 +36,10 @@ TimedResult = tuple[list[float], TrialResult]  # the time at which each step end
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast arms are, in seconds.
+    """How long the parts of an arm take, in seconds.
 
     Attributes:
-        outside_steps: What an arm spends before and after its steps, without scoring.
+        outside_steps: Everything before and after an arm's steps, except scoring.
         step: One optimiser step.
         pair: Scoring one held-out pair.
     """
@@ -49,22 +49,23 @@ class Pace:
     pair: float
 
     def arm_seconds(self, steps: int, heldout_pairs: float) -> float:
-        """Return how long an arm takes that makes so many steps and scores so many pairs."""
+        """Return how long an arm takes that makes `steps` steps and scores `heldout_pairs` pairs."""
         return self.outside_steps + steps * self.step + heldout_pairs * self.pair
 
 
 def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
-    """Return how long the plan takes, as a line of text, after training a short arm of its first open cell.
+    """Train two short arms with the method of the plan's first open cell, and say how long the plan takes.
 
-    This writes neither to the record nor into the study's own folders.
+    Nothing is left in the record or in the study's folder.
 
     Raises:
-        StudyError: for what would end the study's cells the same way.
+        StudyError: A mistake in the study or its data, which would end the study's cells as well.
+        RuntimeError: An arm failed in all its attempts.
     """
     study, first = plan.study, plan.open[0]
     short = study.training.model_copy(update={"max_steps": PROBE_STEPS})
     sample = _sample(tables, PROBE_STEPS * short.batch_size)
-    # Two arms: the first pays what a lane pays once, its imports.
+    # Two cells of one arm each: the first pays what a lane pays once, such as its imports.
     trials = [replace(first, split=BASELINE, groups=None, training=short, seed=seed) for seed in (0, 1)]
     with cluster(verbose), _temporary_places(plan.places) as places:
         probed = resolve_auto_gpus(study.model_copy(update={"training": short}), plan.places.cache)
@@ -72,9 +73,9 @@ def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
         lanes = study.resources.lanes or count_lanes_that_fit(shape)
         with open_fleet(probed, places, lambda: {shape: 1}, _run_timed) as (desk, _):
             for job in make_jobs(probed, sample, places, trials, desk):
-                # In a store of its own, away from the study's unfinished cells.
-                apart = replace(job, store=f"{places.root}/{job.key}", checkpoint_every=None)
-                step_ends, result = _result(desk, apart, probed.faults.max_attempts)
+                # It has its own store, away from the study's unfinished cells.
+                isolated_job = replace(job, store=f"{places.root}/{job.key}", checkpoint_every=None)
+                step_ends, result = _result(desk, isolated_job, probed.faults.max_attempts)
     cell_s, heldout_s = float(result.facts["seconds_cell"]), float(result.facts["seconds_heldout"])
     heldout_pairs = _count_heldout(sample.groups[BASELINE])
     pace = pace_of(step_ends, cell_s, heldout_s, heldout_pairs)
@@ -92,6 +93,7 @@ def pace_of(step_ends: Sequence[float], cell_s: float, heldout_s: float, heldout
         step_ends: The time at which each step ended.
         cell_s: Seconds of the whole cell.
         heldout_s: Seconds of scoring its held-out pairs.
+        heldout_pairs: The number of these pairs.
     """
     step = (step_ends[-1] - step_ends[PROBE_WARM_UP_STEPS - 1]) / (len(step_ends) - PROBE_WARM_UP_STEPS)
     outside_steps = max(0.0, cell_s - heldout_s - len(step_ends) * step)
@@ -109,7 +111,7 @@ def _run_timed(work: Job | Shard, report: Listener) -> TimedResult | None:
 
 @dataclass
 class TimedListener:
-    """A listener that passes everything on, and notes when each step ended."""
+    """A listener that notes when each step ended, and passes everything on to another listener."""
 
     listener: Listener
     step_ends: list[float] = field(default_factory=list)
@@ -123,7 +125,7 @@ class TimedListener:
 
 
 def _result(desk: ray.actor.ActorHandle, job: Job, max_attempts: int) -> TimedResult:
-    """Run a job to its end. If memory is too small, its micro-batch is halved, as it would be in a sweep."""
+    """Run a job to its end and return its result. A failed attempt is repeated, as it would be in a sweep."""
     attempts = 0
     while failure := cast(Failure | None, ray.get(desk.run.remote(job))):
         attempts += 1
@@ -139,7 +141,7 @@ def _count_heldout(groups: pd.DataFrame) -> int:
 
 
 def _sample(tables: StudyTables, training_pairs: int) -> StudyTables:
-    """Draw some of the pairs at random, so that long and short ones are as frequent as in all of them."""
+    """Draw pairs at random, so that long and short ones are about as frequent as among all pairs."""
     groups = tables.groups[BASELINE]
     folds = [
         pairs.sample(min(wanted, len(pairs)), random_state=0)
@@ -154,7 +156,7 @@ def _sample(tables: StudyTables, training_pairs: int) -> StudyTables:
 
 @contextmanager
 def _temporary_places(places: Places) -> Iterator[Places]:
-    """Yield places that are removed afterwards, beside the study's own, which every node can reach."""
+    """Yield places that are removed afterwards, in the study's folder, which every node can reach."""
     places.out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="probe-", dir=places.out))
     try:

@@ -1,4 +1,4 @@
-"""How an agenda runs: Ray Tune over its cells, one trial per cell, on the lanes of a fleet."""
+"""How an agenda runs: Ray Tune has one trial per cell, and the lanes of a fleet do the work."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -34,17 +34,22 @@ def run(
     watcher: Watcher,
     run_work: WorkFunction = worker.run,
 ) -> None:
-    """Run the agenda's cells to their end on the connected Ray cluster. Results go into the ledger.
+    """Run the agenda's cells to their end on the connected Ray cluster. Their results go into the ledger.
 
     A cell that runs out of attempts is recorded as failed, and the others go on. Whether the study is
     complete is read from the ledger, never from Ray. If the desk's process is lost, the cells that have not
-    ended go to a new desk; there are at most `max_attempts` desks.
+    ended go to a new desk; there are at most `study.faults.max_attempts` desks.
 
     Args:
+        study: The study to run.
+        places: Where the study's files are.
+        agenda: Which cells are planned, and which comes next.
         prepare: `prepare(trials, desk)` returns a job for each trial. Lanes start while it runs, and it may
             give them work through the desk.
-        trials: Everything that the agenda may hand out.
+        trials: All cells that the agenda may hand out.
+        ledger: The study's record.
         provenance: Tags for each cell's run.
+        watcher: Shows the user what happens.
         run_work: What lanes do with their work.
     """
     for further_desks in reversed(range(study.faults.max_attempts)):
@@ -74,8 +79,8 @@ def _cells_left(study: Study, agenda: Agenda) -> CellsLeft:
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) -> None:
-    # One cell more than lanes, so that a lane never waits for a trial to start. In an adaptive study the
-    # evidence of the running cells may still say that this cell is not needed.
+    # One cell more than there are lanes, so that a lane never waits for a trial to start. In an
+    # adaptive study, the evidence of the running cells may still say that this cell is not needed.
     spare = 0 if study.adaptive else 1
 
     def capacity(shape: Shape) -> int:

@@ -17,7 +17,7 @@ class CellSearcher(Searcher):  # type: ignore[misc]
     """Suggests the agenda's cells, as `{"cell": trial_id}`, while there is room.
 
     A searcher need not learn the result of a cell: the callback gives it to the agenda once it is in the
-    record, where another driver finds it. All there is to save is therefore which cells are under way.
+    record, where another driver finds it. The only thing to save is therefore which cells are under way.
 
     Args:
         shapes: The shape of each method's cells.
@@ -27,13 +27,13 @@ class CellSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, agenda: Agenda, shapes: Mapping[str, Shape], capacity: Callable[[Shape], int]) -> None:
         super().__init__()
         self._agenda, self._shapes, self._capacity = agenda, shapes, capacity
-        self._under_way: dict[str, Trial] = {}  # by Tune's id of a trial
+        self._under_way: dict[str, Trial] = {}  # by Tune's own trial id
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune keeps its searcher for a restore, but a sweep resumes from the record."""
         return {}
 
-    # Tune names the parameters: `trial_id` is its own id of a trial.
+    # Tune sets the names of the parameters: `trial_id` is its own trial id, not a cell's.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         counts = Counter(self._shapes[trial.method] for trial in self._under_way.values())
         free = {method for method, shape in self._shapes.items() if counts[shape] < self._capacity(shape)}
@@ -55,7 +55,7 @@ class CellSearcher(Searcher):  # type: ignore[misc]
         Path(checkpoint_path).write_text(json.dumps(cells))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Mark the cells that were under way, and no others, as handed out again."""
+        """Hand out again the cells that were under way, and no others."""
         cells: dict[str, str] = json.loads(Path(checkpoint_path).read_text())
         for tune_id, cell in cells.items():
 

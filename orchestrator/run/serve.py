@@ -1,4 +1,4 @@
-"""What each worker of a lane does: take work from the desk, do it, and report what became of it."""
+"""What each worker of a lane does: take work from the desk, do it, and report the outcome."""
 
 import json
 import os
@@ -36,9 +36,9 @@ class LaneConfig:
 
 
 def serve(config: dict[str, Any]) -> None:
-    """Do work after work until the desk sends the lane home. This is the Ray Train function.
+    """Do one piece of work after another until the desk sends the lane home. Ray Train runs this function.
 
-    All workers of the lane do the same work; the first of them speaks with the desk.
+    All workers of the lane do the same work, and the first of them reports to the desk.
 
     Args:
         config: `{"lane": LaneConfig}`.
@@ -73,16 +73,17 @@ def serve(config: dict[str, Any]) -> None:
 
 def _first_worker(shape: Shape) -> FirstWorker:
     """Describe this worker to the desk."""
-    printed_to = os.path.realpath("/proc/self/fd/2")  # Ray tells no worker which log file it has
+    log_file = os.path.realpath("/proc/self/fd/2")  # Ray does not tell a worker which file it prints to
     return FirstWorker(
         actor=ray.get_runtime_context().current_actor,
-        logs=f"{ray.util.get_node_ip_address()}:{printed_to}",
+        logs=f"{ray.util.get_node_ip_address()}:{log_file}",
         placement=ray.util.get_current_placement_group(),
         shape=shape,
     )
 
 
 def _failure(error: Exception, work: Work) -> Failure:
+    """Describe an error to the desk, with its place in the code and the log of the work."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"
     log = f"; log: {work.log}" if isinstance(work, Job) else ""
@@ -95,13 +96,13 @@ def _failure(error: Exception, work: Work) -> Failure:
 
 
 class WorkerListener:
-    """The listener in each worker: it passes on requests to stop, and tells Ray Train of checkpoints."""
+    """The listener of a worker, which passes on requests to stop and tells Ray Train about checkpoints."""
 
     def __call__(self, arm: str, step: int, total: int) -> bool:
         return preemption.is_requested()
 
     def kept(self, uri: str, step: int) -> None:
-        """Tell Ray Train of a checkpoint.
+        """Tell Ray Train about a checkpoint.
 
         The checkpoint lies in the cell's store, where a lane on another node or of another driver finds it.
         Ray Train therefore keeps a pointer to it.
@@ -113,7 +114,7 @@ class WorkerListener:
 
 
 class FirstWorkerListener(WorkerListener):
-    """The listener in the first worker of a lane, which also tells the desk how far its cell is."""
+    """The listener of a lane's first worker, which also reports progress to the desk."""
 
     def __init__(self, lane: LaneConfig, visit: int) -> None:
         self._lane, self._visit = lane, visit
@@ -123,7 +124,7 @@ class FirstWorkerListener(WorkerListener):
     def __call__(self, arm: str, step: int, total: int) -> bool:
         if time.monotonic() - self._reported_at >= PROGRESS_EVERY_S or step == total:
             self._reported_at = time.monotonic()
-            # This does not wait for the desk; but if the desk is lost, the last report's answer raises here.
+            # This does not wait for the desk. If the desk is lost, the answer to the last report raises here.
             ray.get(ray.wait(self._unanswered, timeout=0)[0] if self._unanswered else [])
             progress = Progress(arm, step, total)
             self._unanswered = [self._lane.desk.step.remote(self._lane.number, self._visit, progress)]

@@ -1,4 +1,4 @@
-"""`resources.gpus_per_worker: auto`: the share of a card that a worker gets, so that as many fit as can."""
+"""`resources.gpus_per_worker: auto`: the share of a card per worker with which the most workers fit."""
 
 import math
 from collections.abc import Callable
@@ -10,23 +10,23 @@ from orchestrator.study.study import Study
 from training.errors import StudyError
 
 GPUS_KEY = "resources.gpus_per_worker"
-MAX_WORKERS_PER_CARD = 48  # MPS takes no more
+MAX_WORKERS_PER_CARD = 48  # MPS accepts no more
 SHARES_PER_CARD = 10_000  # Ray counts fractions in ten-thousandths
 
 
 def resolve_auto_gpus(study: Study, cache: Path, card_bytes: Callable[[], int] | None = None) -> Study:
-    """Return the study with a number in place of each `auto`; a study without `auto` as it is.
+    """Return the study with a number in place of each `auto`; a study without `auto` is returned as it is.
 
-    The smallest card of the connected cluster decides. The workers of a group of several get a whole card
-    each, since NCCL refuses two on one card. A worker that needs more than a card gets the whole card: what
-    then does not fit is tried again with half the micro-batch.
+    The smallest card of the connected cluster decides. If a lane has several workers, each gets a whole
+    card, since NCCL refuses two on one card. A worker that needs more than a card gets the whole card: a cell
+    that then does not fit is tried again with half the micro-batch.
 
     Args:
-        cache: Where a study's tiny model is built.
+        cache: Where the model's files are; a tiny model is built there.
         card_bytes: Returns the memory of the smallest card; by default `smallest_card`.
 
     Raises:
-        StudyError: if the cluster has no GPU, or if the memory of the model's architecture cannot be counted.
+        StudyError: The cluster has no GPU, or the memory of the model's architecture cannot be counted.
     """
     shapes = study.shapes
     if all(shape.gpus_per_worker != "auto" for shape in [*shapes.values(), study.resources]):
@@ -57,10 +57,10 @@ def smallest_card(measure: Callable[[], int] | None = None) -> int:
     """Return the memory, in bytes, of the smallest GPU of the connected cluster.
 
     `measure` runs on each node with a GPU; by default it is `training.hardware.card_memory`. Its process ends
-    at once, since a process that has looked at a card holds a part of its memory.
+    right afterwards, since a process that has looked at a card holds a part of its memory.
 
     Raises:
-        StudyError: if the cluster has no GPU.
+        StudyError: The cluster has no GPU.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -78,7 +78,7 @@ def smallest_card(measure: Callable[[], int] | None = None) -> int:
 
 
 def _worker_bytes(study: Study, shape: Shape, cache: Path) -> int:
-    """Return the memory that one worker needs."""
+    """Return the memory that one worker needs, in bytes."""
     from training.memory import footprint
     from training.model import load_config
     from training.model_path import resolve_model

@@ -1,4 +1,4 @@
-"""A sweep as a process of its own, with faults to inject into it. `orchestrator.drill` uses this."""
+"""A sweep in a separate process, into which faults can be injected. `orchestrator.drill` uses this."""
 
 import os
 import subprocess
@@ -20,12 +20,12 @@ TIMEOUT_S = 600.0
 
 
 class SweepProcess:
-    """`python -m orchestrator.sweep` on a study file, under a study name of its own.
+    """`python -m orchestrator.sweep` on a study file, under another study name.
 
     Args:
-        home: folder of the record, which is kept apart from the user's own.
-        config: the study file.
-        name: replaces the study's name.
+        home: Folder of the record, which is kept apart from the user's.
+        config: The study file.
+        name: The name that replaces the study's.
     """
 
     def __init__(self, home: Path, config: Path, name: str) -> None:
@@ -38,6 +38,7 @@ class SweepProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "SweepProcess":
+        """Start the sweep, or start it again, and return this object."""
         environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -60,7 +61,7 @@ class SweepProcess:
             raise RuntimeError(f"the sweep failed; see {self._log}")
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        """Wait until a condition of the running sweep holds.
+        """Wait until a condition holds while the sweep runs.
 
         Raises:
             RuntimeError: The sweep ended first, or the wait took too long.
@@ -69,19 +70,20 @@ class SweepProcess:
         deadline = time.monotonic() + TIMEOUT_S
         while not condition():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the sweep never came to where the fault strikes; see {self._log}")
+                raise RuntimeError(f"the sweep did not get to where the fault strikes; see {self._log}")
             time.sleep(0.05)
 
     def is_in_the_middle_of_an_arm(self) -> bool:
-        """Whether a cell has a checkpoint of an unfinished arm."""
+        """Return whether a cell has a checkpoint of an unfinished arm."""
         arms = [f"{self.places.work}/{trial.trial_id}/{arm}" for trial in self.trials for arm in trial.arms]
         return any(CheckpointStore(f"{arm}-unfinished").names() for arm in arms)
 
     def has_a_finished_cell(self) -> bool:
+        """Return whether the sweep has printed that a cell is done."""
         return ": done" in self._log.read_text()
 
     def kill_worker(self) -> None:
-        """Send SIGKILL to the processes that train, on whichever node they are."""
+        """Send SIGKILL to the processes that train, on every node."""
         assert self._process is not None
         if os.environ.get("RAY_ADDRESS"):
             kill_train_workers(os.environ["RAY_ADDRESS"])
@@ -91,7 +93,7 @@ class SweepProcess:
                 child.kill()
 
     def kill_driver(self) -> None:
-        """Send SIGKILL to the driver alone; the processes that it started notice by themselves."""
+        """Send SIGKILL to the driver alone, and give the processes that it started time to notice."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

@@ -1,7 +1,7 @@
 """What a lane's workers run: a trial, from its job to its result, or a part of the scoring pass.
 
-This module knows no ray. A trial's arms are trained one after the other. Each then scores the held-out pairs
-of both groups (two by two). A finished arm is kept in the job's store, so that a retry never trains it again.
+This module does not import ray. A trial's arms are trained one after the other. Each then scores the held-out
+pairs of both groups. A finished arm is kept in the job's store, so that a retry never trains it again.
 An unfinished arm saves checkpoints there, and a retry continues from the newest.
 """
 
@@ -24,7 +24,12 @@ from training.shards import Shard, score_shard
 
 
 def run(work: Job | Shard, report: Listener) -> TrialResult | None:
-    """Do some work from the desk: run a job, or let the lane's first worker score a part of the pass."""
+    """Run a job and return its result, or let the lane's first worker score a part of the scoring pass.
+
+    Args:
+        work: The work that the lane took from the desk.
+        report: Receives the progress, and says whether to stop.
+    """
     if isinstance(work, Job):
         return run_trial(work, report)
     if os.environ.get("RANK", "0") == "0":
@@ -41,9 +46,9 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     """Train and evaluate every arm of the job's trial. What the libraries print goes to the job's log file.
 
     Raises:
-        StudyError: for a mistake in the study or its data, and for a loss that is not finite.
-        Preempted: if `report` asked the arm to stop.
-        OutOfMemory: if a micro-batch does not fit into the accelerator's memory.
+        StudyError: The study or its data has a mistake, or a loss is not finite.
+        Preempted: `report` asked the arm to stop.
+        OutOfMemory: A micro-batch does not fit into the accelerator's memory.
     """
     start = time.monotonic()
     trial = job.trial

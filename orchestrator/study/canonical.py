@@ -1,4 +1,4 @@
-"""Canonical JSON: one text per value, whatever the order of its keys."""
+"""Canonical JSON: equal values give the same text, whatever the order of their keys."""
 
 import json
 import math
@@ -16,6 +16,7 @@ def canonical(value: Any) -> str:
 
 
 def _refuse_unstable(value: Any, place: str) -> None:
+    """Raise TypeError for a value, or a part of it, that has no canonical form."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):

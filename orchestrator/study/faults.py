@@ -10,7 +10,7 @@ class Faults(Spec):
 
     max_attempts: int = Field(3, ge=1, description="Attempts per cell, including the first.")
     backoff_s: float = Field(
-        2.0, ge=0, description="Seconds before the second attempt; doubled before each further one."
+        2.0, ge=0, description="Seconds before the second attempt; each further wait is twice as long."
     )
     record_timeout_s: float = Field(
         600.0, ge=0, description="Seconds to wait for an MLflow server that cannot be reached."

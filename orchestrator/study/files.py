@@ -22,15 +22,15 @@ CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """Return the study of a file, checked.
+    """Load a study file, apply the overrides, and return the checked study.
 
     Args:
-        path: a study file, or the name of a shipped one.
-        overrides: dotted `key=value` words, applied in order.
+        path: A study file, or the name of a shipped one.
+        overrides: Dotted `key=value` words, applied in order.
 
     Raises:
-        StudyError: The file is unreadable, a key is unknown (answered with the nearest valid one), or a value
-            is bad.
+        StudyError: The file is unreadable, a key is unknown (the message suggests the nearest valid one), or
+            a value is invalid.
     """
     path = _study_file(path)
     raw = _read(path, overrides)
@@ -45,13 +45,14 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
 
 
 def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
-    """Return the DeepSpeed settings of configs/deepspeed/ that a shape names.
+    """Return the DeepSpeed settings in configs/deepspeed/ that a shape names.
 
     Args:
-        place: the key of the study file that holds the shape, for the message.
+        shape: What a cell runs on; its `deepspeed` names the settings.
+        place: The key of the study file that holds the shape, for the message.
 
     Raises:
-        StudyError: There are no settings of that name.
+        StudyError: There are no settings with that name.
     """
     folder = CONFIGS / "deepspeed"
     path = folder / f"{shape.deepspeed}.json"
@@ -65,7 +66,7 @@ def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
 
 
 def _study_file(path: Path) -> Path:
-    """Return the file itself, or the shipped one of that name."""
+    """Return the file itself, or the shipped study file with that name."""
     file = path if path.is_file() or path.suffix else CONFIGS / f"{path.name}.yaml"
     if not file.is_file():
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
@@ -75,7 +76,7 @@ def _study_file(path: Path) -> Path:
 
 def _read(path: Path, overrides: Sequence[str]) -> Any:
     """Return the content of a study file as plain values, with the overrides applied."""
-    place = str(path)  # or the override at fault
+    place = str(path)  # what a message names: the file, or the override that is applied
     try:
         config = OmegaConf.load(path)
         if not isinstance(config, DictConfig):

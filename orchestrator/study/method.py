@@ -10,11 +10,11 @@ from training.spec import MethodSpec
 
 
 class StudyMethod(MethodSpec):
-    """An objective, with seeds and resources of its own where they differ from the study's."""
+    """An objective, with its own seeds and resources where these differ from the study's."""
 
     seeds: Seeds | None = Field(None, description="Seeds of this method; by default the study's `seeds`.")
     resources: Shape | None = Field(
-        None, description="Keys in which this method's cells differ from the study's `resources`."
+        None, description="Keys of the study's `resources` that are different for this method's cells."
     )
     published: Path | None = Field(
         None, description="CSV of published diffs to use for this method instead of training its cells."

@@ -9,12 +9,17 @@ from pydantic import BaseModel, ValidationError
 from training.hints import suggestion
 
 JsonSchema = Mapping[str, Any]
-_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names of a key too many
-_BAD_NAME = "[key]"  # pydantic's last step where the mapping's key is wrong, not its value
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's error types for an unknown key
+_BAD_NAME = "[key]"  # the last step of pydantic's location if a mapping's key is wrong, not its value
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return pydantic's first complaint about a `model` in one line: key, value, way out."""
+    """Return pydantic's first complaint in one line: the key, the value, the way out.
+
+    Args:
+        error: Pydantic's complaints about a value.
+        model: The model that refused the value; its schema supplies the valid keys and descriptions.
+    """
     first = error.errors()[0]
     kind, value = first["type"], first["input"]
     location = _locate(model.model_json_schema(), first["loc"], kind)
@@ -42,7 +47,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 class _Location:
     """Where a mistake is."""
 
-    keys: tuple[str | int, ...]  # as the study file has them
+    keys: tuple[str | int, ...]  # from the outermost block inwards, as in the study file
     parent: JsonSchema  # schema of the block that holds the last key
     node: JsonSchema  # schema of the last key's value
     description: str
@@ -66,12 +71,13 @@ class _Location:
 def _locate(schema: JsonSchema, loc: tuple[str | int, ...], kind: str) -> _Location:
     """Follow pydantic's location through the JSON schema.
 
-    A location holds steps that no study file has: which alternative of a union was tried, and a marker
-    behind a wrong key. They are recognised by their position, since a user may give a split any such name.
+    A location has steps that are not keys of the study file: the alternative of a union that was tried, and a
+    marker behind a wrong key. They are recognised by their position, since a user may give a split the same
+    name.
     """
     keys: list[str | int] = []
     parent, node, description = schema, _resolved(schema, schema), ""
-    in_mapping = False  # whether the last key is a name of the user's own
+    in_mapping = False  # whether the last key is a name that the user chose
     for position, step in enumerate(loc):
         is_last = position == len(loc) - 1
         if in_mapping and is_last and step == _BAD_NAME and kind not in _UNKNOWN_KEY:
@@ -89,7 +95,7 @@ def _locate(schema: JsonSchema, loc: tuple[str | int, ...], kind: str) -> _Locat
 
 
 def _resolved(schema: JsonSchema, node: JsonSchema) -> JsonSchema:
-    """Follow references; a single type that may also be null counts as that type."""
+    """Follow references. A single type that may also be null counts as that type."""
     while True:
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
@@ -100,17 +106,19 @@ def _resolved(schema: JsonSchema, node: JsonSchema) -> JsonSchema:
 
 
 def _alternatives(node: JsonSchema) -> list[JsonSchema]:
-    """Return the members of a union without null; nothing where fewer than two are left."""
-    members = [one for one in node.get("oneOf", node.get("anyOf", [])) if one.get("type") != "null"]
+    """Return the members of a union except null; an empty list if fewer than two are left."""
+    union = node.get("oneOf", node.get("anyOf", []))
+    members = [member for member in union if member.get("type") != "null"]
     return members if len(members) > 1 else []
 
 
 def _alternative(schema: JsonSchema, node: JsonSchema, tag: str) -> JsonSchema:
-    """Return the member of a union that a tag names; without tags in the schema, the one that has keys."""
+    """Return the member of a union that a tag names; if the schema has no tags, the one that has keys."""
     mapping = node.get("discriminator", {}).get("mapping", {})
     if tag in mapping:
         return {"$ref": mapping[tag]}
-    return next((one for one in _alternatives(node) if "properties" in _resolved(schema, one)), {})
+    with_keys = (member for member in _alternatives(node) if "properties" in _resolved(schema, member))
+    return next(with_keys, {})
 
 
 def _inside(node: JsonSchema, key: str) -> JsonSchema:

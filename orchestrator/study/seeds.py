@@ -16,14 +16,14 @@ def _distinct(seeds: list[int]) -> list[int]:
 
 
 Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
-FIRST_SEEDS = [42, 123, 456, 789, 999]  # the published study's
+FIRST_SEEDS = [42, 123, 456, 789, 999]  # those of the published study
 
 
 class AdaptiveSeeds(Spec):
-    """As many seeds of each split as its verdict needs (`orchestrator/plan/adaptive.py`)."""
+    """As many seeds per split as its verdict needs (`orchestrator/plan/adaptive.py`)."""
 
-    start: int = Field(2, ge=2, description="Seeds that every split gets.")
-    max: int = Field(20, ge=2, le=100, description="Most seeds that a split can get.")
+    start: int = Field(2, ge=2, description="Number of seeds that every split gets.")
+    max: int = Field(20, ge=2, le=100, description="Largest number of seeds per split.")
     until: Literal["resolved"] = Field(
         "resolved", description="A split gets no further seeds once its verdict is settled."
     )
@@ -31,17 +31,17 @@ class AdaptiveSeeds(Spec):
         0.02,
         ge=0,
         lt=1,
-        description="A split gets further seeds only while some number of them decides it with at least this "
-        "chance per seed; a lower value decides more splits and trains more cells.",
+        description="A split gets further seeds only while some number of them would decide it with at least "
+        "this chance per seed; a lower value decides more splits and trains more cells.",
     )
     first: Seeds = Field(
-        FIRST_SEEDS, description="Seeds to use first; 0, 1, 2, ... follow, without those listed here."
+        FIRST_SEEDS, description="Seeds to use first; then 0, 1, 2, ... follow, except those listed here."
     )
     budget_cells: int | None = Field(
-        None, ge=1, description="Most cells that the study may train, including those of earlier sweeps."
+        None, ge=1, description="Largest number of cells to train, including those of earlier sweeps."
     )
     budget_gpu_hours: float | None = Field(
-        None, gt=0, description="Most GPU hours that the study may use, including those of earlier sweeps."
+        None, gt=0, description="Largest number of GPU hours to use, including those of earlier sweeps."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a cell runs on. Imports little, since every process of a sweep reads it."""
+"""What a cell runs on. This module imports little, since every process of a sweep loads it."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ Gpus = Annotated[Annotated[float, Field(ge=0)] | Literal["auto"], BeforeValidato
 class Shape(Spec):
     """What a cell runs on; not part of a trial's identity, but recorded and compared by the gates."""
 
-    workers: int = Field(1, ge=1, description="Ray Train workers per cell; ZeRO shards over them.")
+    workers: int = Field(1, ge=1, description="Ray Train workers per cell; ZeRO shards across them.")
     cpus_per_worker: float = Field(1.0, gt=0, description="CPU cores per worker.")
     gpus_per_worker: Gpus = Field(
         0.0,
@@ -33,7 +33,7 @@ class Shape(Spec):
 
     @property
     def gpus(self) -> float:
-        """`gpus_per_worker`, once `orchestrator.run.share` has replaced auto by a number."""
+        """`gpus_per_worker` as a number, once `orchestrator.run.share` has replaced auto."""
         assert not isinstance(self.gpus_per_worker, str)
         return self.gpus_per_worker
 
@@ -42,7 +42,10 @@ class Resources(Shape):
     """What cells run on, and how many run at the same time."""
 
     lanes: int | None = Field(
-        None, ge=1, description="Cells of one shape that run at the same time; by default as many as fit."
+        None,
+        ge=1,
+        description="Largest number of cells of one shape that run at the same time; by default as many as "
+        "fit.",
     )
 
     @property

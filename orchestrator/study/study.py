@@ -1,6 +1,6 @@
 """A study: the whole content of a study file as one checked, frozen value.
 
-Knows no ray and no mlflow, so that `--help` and `--dry-run` answer at once.
+This module imports neither ray nor mlflow, so that `--help` and `--dry-run` answer at once.
 """
 
 from pathlib import Path
@@ -67,7 +67,7 @@ class Study(Spec):
     stated_diffs_pp: tuple[PositiveFloat, ...] = Field(
         (1.0, 2.5, 5.0),
         min_length=1,
-        description="Diffs in percentage points; the report says what it takes to detect each.",
+        description="Diffs in percentage points; the report says what it takes to detect each of them.",
     )
     curve_window: tuple[NonNegativeInt, NonNegativeInt] = Field(
         (200, 800),
@@ -108,13 +108,14 @@ class Study(Spec):
 
     @property
     def adaptive(self) -> AdaptiveSeeds | None:
-        """The seed plan if evidence decides how many seeds there are, else None."""
+        """The seed plan if the evidence decides how many seeds there are, otherwise None."""
         return self.seeds if isinstance(self.seeds, AdaptiveSeeds) else None
 
     def shape_of(self, method: str) -> Shape:
         """Return what the cells of a method run on."""
-        own = self.methods[method].resources
-        return self.resources.shape.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+        override = self.methods[method].resources
+        changes = override.model_dump(exclude_unset=True) if override else {}
+        return self.resources.shape.model_copy(update=changes)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -127,7 +128,7 @@ class Study(Spec):
 
     @property
     def grid_splits(self) -> dict[str, SplitSpec]:
-        """The splits, and each of them under every condition."""
+        """The splits by name, followed by each of them under every condition as `split@condition`."""
         conditioned = {
             f"{name}@{condition}": split.model_copy(update=setting.model_dump())
             for condition, setting in self.conditions.items()
@@ -142,5 +143,5 @@ class Study(Spec):
 
     def seeds_of(self, method: str) -> list[int]:
         """Return the seeds of a method, in the order in which they are used."""
-        general = self.adaptive.order if self.adaptive else list(cast(list[int], self.seeds))
-        return self.methods[method].seeds or general
+        study_seeds = self.adaptive.order if self.adaptive else list(cast(list[int], self.seeds))
+        return self.methods[method].seeds or study_seeds

@@ -91,7 +91,7 @@ def study_file(answers: Mapping[str, str], splits: Mapping[str, Any] | None) -> 
     Args:
         answers: study, data, model, methods, seeds, language and out (the file to write), as the user
             typed them.
-        splits: the `splits:` block; None chooses two that fit the data.
+        splits: The `splits:` block; None chooses two that fit the data.
     """
     data = _data_block(answers["data"])
     methods = [name.strip() for name in answers["methods"].split(",") if name.strip()]

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.study.canonical import canonical
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
-# Raised when the training code changes so that the same trial would give other numbers.
+# Increment this when the training code changes so that the same trial would give different numbers.
 TRAINING_RECIPE = 3
 
 
@@ -16,16 +16,16 @@ TRAINING_RECIPE = 3
 class Trial:
     """A cell (method, split, seed) and everything that can change its answer.
 
-    `study`, `method` and `split` label a trial and are not part of its identity: two names for the same
-    thing are one trial.
+    `study`, `method` and `split` label a trial and are not part of its identity: the same work under two
+    names is one trial.
     """
 
     study: str
     method: str
     split: str
     seed: int
-    model: str  # fingerprint
-    data: str  # fingerprint
+    model: str  # fingerprint of the model
+    data: str  # fingerprint of the data
     held_out: dict[str, Any]
     groups: SplitSpec | None  # None for a baseline cell, which trains one arm on all pairs
     objective: MethodSpec
@@ -42,7 +42,7 @@ class Trial:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The models that the cell trains, by the group whose pairs each sees."""
+        """The arms that the cell trains, each named after the group whose pairs it sees."""
         return ("A", "B") if self.groups else ("all",)
 
     @cached_property
@@ -61,5 +61,5 @@ class Trial:
 
     @cached_property
     def trial_id(self) -> str:
-        """16 hexadecimal digits of the identity's SHA-256."""
+        """The first 16 hexadecimal digits of the identity's SHA-256."""
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
     judge            held-out outcomes -> estimates, intervals and what they support
     judge_published  diffs by seed -> the published rule's verdicts and changes
-    power            the smallest diff that so many seeds see, or the seeds that a diff needs
+    power            the smallest diff that a number of seeds detects, or the seeds that a diff needs
     ordered_logit    which traits go with how strongly people discriminate
     PublishedRule    thresholds of the published rule
     TableError       a table that cannot be judged; the message names the row

@@ -30,7 +30,7 @@ from stats.rule.thresholds import PUBLISHED, PublishedRule
 from stats.rule.verdicts import VERDICT_COLUMNS, check_diffs, prediction_for, verdicts
 from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
-SIMULATED_STUDIES = 2000  # studies without any effect
+SIMULATED_STUDIES = 2000  # number of simulated studies without any effect
 
 
 def compare(
@@ -51,8 +51,13 @@ def compare(
             cells have no diffs.
         predictions: study, split, predicted.
         reference: the method that the others are compared with.
+        rule: thresholds of the published rule.
         sums: the result of `stats.evidence.sums.user_sums`; without it the evidence rests on seeds alone.
-        curves: study, method, split, seed, arm, step, metric, value.
+        curves: study, method, split, seed, arm, step, metric, value; None if nothing was logged.
+        options: levels and tolerances of the evidence.
+
+    Returns:
+        The published labels, the evidence beside them, and what the design could have detected.
 
     Raises:
         TableError: A table cannot be judged; the message names the row.
@@ -90,12 +95,18 @@ def compare_published(
     rule: PublishedRule = PUBLISHED,
     options: Options | None = None,
 ) -> Comparison:
-    """Judge a table of diffs for which nothing was trained here.
+    """Judge a table of published diffs, for which nothing was trained here.
 
     Args:
         diffs: study, method, split, seed, diff_pp (percentage points, A minus B).
         predictions: study, split, predicted.
         reference: the method that the others are compared with.
+        rule: thresholds of the published rule.
+        options: levels and tolerances of the evidence; where all diffs are multiples of 1/128, `tail_pairs`
+            and `tail_accuracy` are those of the published study unless `tail_pairs` is given.
+
+    Returns:
+        The result of `compare`; its evidence rests on the diffs by seed alone.
 
     Raises:
         TableError: The table is empty, the reference has no diffs, or `stats.rule.verdicts` refuses a row.
@@ -168,7 +179,7 @@ def _held_out(
 
 
 def _typical_accuracy(cells: pd.DataFrame) -> float | None:
-    """Return the mean tail accuracy of the arms (share); published cells record none."""
+    """Return the mean tail accuracy of the arms (share); None where no cell records it."""
     finished = cells[(cells["split"] != BASELINE) & cells["status"].isin(STATUSES_WITH_NUMBERS)]
     names = [name for name in (f"A/{TAIL_METRIC}", f"B/{TAIL_METRIC}") if name in finished]
     accuracies = finished[names].dropna().to_numpy(dtype=float)
@@ -198,7 +209,7 @@ def _tail_power(
 def _rule_errors(
     diffs: pd.DataFrame, accuracy: float | None, reference: str, rule: PublishedRule, options: Options
 ) -> pd.DataFrame:
-    """Simulate what the published rule prints without any effect, for every method's number of seeds."""
+    """Simulate what the published rule prints when there is no effect, for every method's number of seeds."""
     by_split = diffs.groupby(["method", "split"], sort=False).size()
     seeds = by_split.groupby("method", sort=False).median().astype(int)
     if options.tail_pairs is None or accuracy is None or reference not in seeds:

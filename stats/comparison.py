@@ -1,4 +1,4 @@
-"""What a report prints of a study: the published labels, and beside them what the evidence supports."""
+"""What a report prints about a study: the published labels, and beside them what the evidence supports."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ EVIDENCE_COLUMNS = ["estimate", "low_adjusted", "high_adjusted", "evidence"]
 
 @dataclass(frozen=True)
 class CellTables:
-    """The cells of a study and what is complete and valid of them.
+    """The cells of a study, and which of them are complete and valid.
 
     table: one row per planned cell, with status (`stats.status.CellStatus`), error, and metrics by name.
     diffs: study, method, split, seed, diff_pp (training tail, the published metric), heldout_pp; percentage
@@ -58,11 +58,11 @@ class PublishedLabels:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A study's methods against their reference. Diffs, estimates and intervals are percentage points.
+    """A study's methods, compared with their reference. Diffs, estimates and intervals are percentage points.
 
-    tail: the evidence of the published metric, from seeds alone. heldout: the evidence of held-out outcomes;
-        None without outcomes.
-    tail_power, heldout_power: what the two designs could have seen.
+    tail: the evidence from the published metric, by seeds alone. heldout: the evidence from held-out
+        outcomes; None without outcomes.
+    tail_power, heldout_power: what the two designs could have detected.
     """
 
     reference: str
@@ -79,8 +79,8 @@ class Comparison:
     def labels(self) -> pd.DataFrame:
         """Verdicts with the evidence beside them: estimate, low_adjusted, high_adjusted, evidence, carried.
 
-        The evidence is the held-out one where there are outcomes; otherwise it is that of the seeds' tail
-        diffs, because published cells have no outcomes.
+        The evidence comes from held-out outcomes where there are any. Published cells have none, so there it
+        comes from the tail diffs by seed. `carried` is the result of `stats.evidence.words.carried`.
         """
         heldout = self.heldout.diffs if self.heldout else None
         return _with_evidence(self.published.verdicts, "verdict", self.tail.diffs, heldout)

@@ -1,4 +1,4 @@
-"""Judge a table in a notebook, with the functions that a report uses; `stats` offers these by name."""
+"""Judge a table in a notebook, with the functions that a report uses; `stats` exports them."""
 
 import numpy as np
 import pandas as pd
@@ -39,10 +39,10 @@ PUBLISHED_COLUMNS = [
 def judge(
     outcomes: pd.DataFrame, predictions: pd.DataFrame, reference: str, *, margin_pp: float = 1.0
 ) -> pd.DataFrame:
-    """Judge the held-out outcomes of a study: what the evidence supports, seeds and users being samples.
+    """Judge what the held-out outcomes of a study support, treating both seeds and users as samples.
 
-    The splits of one method are one family: adjusted intervals hold all their truths together with 95 %, and
-    exploratory splits are outside it (docs/statistics.md).
+    The predicted splits of one method are one family: with 95 % probability, their adjusted intervals all
+    contain their true values. Exploratory splits are outside the family (docs/statistics.md).
 
     Args:
         outcomes: one row per held-out pair that an arm scored, with study, method, split, arm ("A" or "B"),
@@ -50,7 +50,8 @@ def judge(
             (margin > 0). Further columns are ignored, and so are baseline cells.
         predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory").
         reference: the method that the others are compared with.
-        margin_pp: a value inside +-margin_pp counts as practically null (percentage points).
+        margin_pp: a value whose interval lies inside +-margin_pp counts as practically null (percentage
+            points).
 
     Returns:
         One row per method, split and contrast: study, method, split, contrast ("diff": arm A on A's pairs
@@ -100,20 +101,20 @@ def judge_published(
 ) -> pd.DataFrame:
     """Label a table of diffs by the published rule, which has no notion of uncertainty.
 
-    Diffs that were published with two decimals are read back as multiples of 1/128 where all diffs of a
-    method are such multiples, as in a report.
+    Diffs that were published with two decimals are restored to multiples of 1/128 where all diffs of a method
+    are rounded multiples, as in a report.
 
     Args:
         diffs: study, method, split, seed, diff_pp (A minus B, percentage points), one row per seed.
         predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory").
         reference: the method that the others are compared with.
-        rule: the thresholds.
+        rule: thresholds of the published rule.
 
     Returns:
         One row per method and split: study, method, split, predicted, seeds (number), mean_pp, std_pp (over
         seeds, population), direction (sign of the mean), x_of_n (seeds with the sign of the mean), verdict
         (missing where the split is exploratory), reference_verdict and change (missing for the reference). A
-        split that only the reference has is INCOMPLETE for the other method, without numbers.
+        split that only the reference has is INCOMPLETE for the other methods, without numbers.
 
     Raises:
         TableError: A column or prediction is missing, a seed appears twice, a diff is not a number, or the
@@ -154,16 +155,16 @@ def power(
     splits: int = 1,
     alpha: float = 0.05,
 ) -> float:
-    """Return the smallest diff that `seeds` seeds see with 80 % power, or the seeds that see `diff_pp`.
+    """Return the smallest diff that `seeds` seeds detect with 80 % power, or the seeds that detect `diff_pp`.
 
     The test is the two-sided t test of a split's mean diff over seeds against zero. Give either `seeds` or
     `diff_pp`; the other is returned.
 
     Args:
-        sd_pp: standard deviation over seeds of one seed's diff (percentage points). 128 independent pairs
-            behind each accuracy produce about 3.5 pp alone.
+        sd_pp: standard deviation over seeds of one seed's diff (percentage points). With 128 independent
+            pairs behind each accuracy, sampling alone produces about 3.5 pp.
         seeds: number of seeds, two or more.
-        diff_pp: a diff (percentage points).
+        diff_pp: the diff to detect (percentage points).
         splits: number of splits that are tested together, each at alpha / splits (Holm's first step).
         alpha: the family-wise error.
 
@@ -188,7 +189,7 @@ def power(
         return seeds_for_effect(diff_pp, sd_pp, alpha / splits)
     assert seeds is not None
     if seeds < 2:
-        raise ValueError(f"power: {seeds} seeds have no spread; take two or more")
+        raise ValueError(f"power: seeds is {seeds}, but a spread needs two or more; raise it")
     return smallest_effect(sd_pp**2 / seeds, seeds - 1, alpha / splits)
 
 

@@ -106,7 +106,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predicted = {"S1": "A > B", "S2": "A = B", "S3": "exploratory"}
     decided = decide(user_sums(outcomes), predicted, looks, {"dpo": range(4), "wpo": range(4)})
     decided.loc[decided.index[:2], ["state", "note"]] = [
-        ["undecided", "at the most seeds, 4"],
+        ["undecided", "reached the limit of 4 seeds"],
         ["open", "its cell of seed 3 failed"],
     ]
     return report.write(

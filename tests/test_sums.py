@@ -93,7 +93,7 @@ def test_what_cannot_be_summed_is_named(table: pd.DataFrame) -> None:
     broken.loc[5, "margin"] = np.nan
     with pytest.raises(TableError, match=r"user_id A\d.*no number as its margin"):
         user_sums(broken)
-    with pytest.raises(TableError, match="against its margin"):
+    with pytest.raises(TableError, match="contradicts its margin"):
         user_sums(table.assign(correct=~table["correct"]))
     with pytest.raises(TableError, match="no column 'margin'"):
         user_sums(table.drop(columns="margin"))

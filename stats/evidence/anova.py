@@ -7,8 +7,8 @@ its value by seed,
 
     V = var_s(d) / S + max(0, sum_g (MS_user,g - MS_res,g) / (S U_g)),
 
-with Satterthwaite's (1946) degrees of freedom V^2 / sum_i (V_i^2 / df_i) over the mean squares V_i in it. V
-never has fewer degrees of freedom than the term that has fewest.
+with Satterthwaite's (1946) degrees of freedom V^2 / sum_i (V_i^2 / df_i), where the V_i are the terms of V.
+They are never fewer than those of the term that has the fewest.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class MeanSquares:
 
     @property
     def residual_variance(self) -> float:
-        """Mean over groups, weighted so that V_res = residual_variance / (S U / 2) for U users in both."""
+        """Sum of MS_res over groups: V_res = residual_variance / (S U) for U users in each group."""
         return sum(group.residual for group in self.groups)
 
     @property
@@ -73,6 +73,7 @@ class MeanSquares:
 class Estimate:
     """An estimate with its standard error and degrees of freedom.
 
+    value: the estimate, in the contrast's unit. df: degrees of freedom; infinite without a standard error.
     se: None where the data do not determine it; `note` says why.
     captures: the uncertainty that the standard error describes.
     """
@@ -84,7 +85,7 @@ class Estimate:
     note: str = ""
 
     def interval(self, level: float) -> tuple[float, float] | None:
-        """Return the t interval that covers with `level`; None without a standard error."""
+        """Return the t interval with coverage `level`; None without a standard error."""
         if self.se is None:
             return None
         half = float(distributions.t.ppf(0.5 + level / 2, self.df)) * self.se
@@ -126,8 +127,8 @@ def estimate(table: CrossedTable, reference: MeanSquares | None = None) -> Estim
     """Estimate a contrast's mean over seeds and pairs.
 
     Args:
-        reference: mean squares of the reference's same contrast. A table with one seed borrows its spread
-            over seeds, if it has two seeds or more.
+        reference: mean squares of the same contrast of the reference. A table with one seed borrows the
+            reference's spread over seeds, if the reference has two seeds or more.
     """
     own = mean_squares(table)
     between = [(group.users, group.between) for group in own.groups]
@@ -139,10 +140,13 @@ def estimate(table: CrossedTable, reference: MeanSquares | None = None) -> Estim
 
 
 def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
-    """Return the two parts of `estimate`'s variance with the first start, start + 1, ... of the seeds.
+    """Return the two parts of `estimate`'s variance after the first start, start + 1, ... seeds.
+
+    Args:
+        start: number of seeds at the first look, two or more.
 
     Returns:
-        The parts of seeds and of users, each [seeds - start + 1]; the second is NaN where there is no
+        The parts due to seeds and to users, each [seeds - start + 1]; the second is NaN where there is no
         interval.
     """
     counts = np.arange(start, len(table.seeds) + 1)
@@ -169,9 +173,12 @@ def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
 def unpaired_change(method: CrossedTable, reference: CrossedTable) -> Estimate:
     """Estimate method minus reference where they share fewer than two seeds.
 
-    Their seeds are independent, their users are the same. A side with one seed is taken to have the seed
-    spread of the other: the interval is then the reference's prediction interval for one more seed, moved to
-    the change.
+    Their seeds are independent, and their users are the same. A side with one seed is assumed to have the
+    spread over seeds of the other. If the method is the side with one seed, the interval is the reference's
+    prediction interval for one more seed, shifted to the change.
+
+    Raises:
+        TableError: They did not score the same pairs.
     """
     check_same_pairs(method, reference)
     sides = mean_squares(method), mean_squares(reference)
@@ -194,18 +201,18 @@ def _estimate(
     """Add up the variance of seeds over `legs` and of users over groups.
 
     Args:
-        legs: (mean squares, the share of their variance over seeds that counts).
-        between: (users, variance over users of their means) by group.
+        legs: (mean squares, the factor by which their variance over seeds counts).
+        between: (number of users, variance over users of their means), one per group.
     """
-    over_seeds = [(leg.over_seeds * share, leg.seeds - 1) for leg, share in legs]
+    over_seeds = [(leg.over_seeds * factor, leg.seeds - 1) for leg, factor in legs]
     over_users, residuals = [], []
     for position, (users, variance) in enumerate(between):
         if users < 2:
             return Estimate(value, None, inf, captures, "a group has one held-out user: no interval")
         over_users.append((variance / users, users - 1))
         residuals += [
-            (leg.groups[position].residual * share / users, (leg.seeds - 1) * (users - 1))
-            for leg, share in legs
+            (leg.groups[position].residual * factor / users, (leg.seeds - 1) * (users - 1))
+            for leg, factor in legs
         ]
     terms = over_seeds
     variance = _total(over_seeds)
@@ -218,14 +225,13 @@ def _estimate(
     if variance <= ROUNDING_VARIANCE:
         return Estimate(value, None, inf, captures, "no outcome varies: no interval")
     df = variance**2 / sum(part**2 / part_df for part, part_df in terms)
-    fewest = min(
-        part_df for _, part_df in terms
-    )  # with subtracted mean squares the formula can fall below it
+    # Because mean squares are subtracted, the formula can fall below the fewest degrees of freedom.
+    fewest = min(part_df for _, part_df in terms)
     return Estimate(value, sqrt(variance), max(df, fewest), captures)
 
 
 def _total(terms: list[tuple[float, int]]) -> float:
-    """Sum the variances of (variance, degrees of freedom)."""
+    """Sum the variances of (variance, degrees of freedom) terms."""
     return sum(variance for variance, _ in terms)
 
 

@@ -15,8 +15,8 @@ def pigeonhole(legs: Sequence[tuple[float, CrossedTable]], draws: int, rng: np.r
     sum_su v[s] w[u] Y[s, u] / (S sum_u w[u] n[u]) for each group.
 
     Args:
-        legs: (weight, contrast). Contrasts score the same users, who are resampled once for all of them; each
-            has its own seeds. A contrast with one seed keeps it.
+        legs: (weight, contrast). The contrasts score the same users, who are resampled once for all of them;
+            each has its own seeds. A contrast with one seed keeps it.
     """
     seeds = [
         rng.multinomial(len(leg.seeds), np.full(len(leg.seeds), 1 / len(leg.seeds)), draws) for _, leg in legs

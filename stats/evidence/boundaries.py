@@ -12,10 +12,11 @@ in Jennison & Turnbull (1991). Normal boundaries with the t test's p values are 
 where a small spread makes t large, successive t values are far less alike than normal ones, and the error is
 exceeded.
 
-Every seed scores the same users, which makes successive estimates more alike, so exact boundaries would be
-wider. These hold for any variance of users (docs/seeds.md has the simulations).
+Every seed scores the same users, which makes successive estimates more alike, so exact levels would be
+larger. The levels here are valid for any variance of users (docs/seeds.md has the simulations).
 
-Error is spent as in Lan & DeMets (1983): by the n-th of `most` seeds, the share `spent`, whatever the data.
+Error is spent as in Lan & DeMets (1983): whatever the data, the share `spent` has been spent by the n-th of
+`most` seeds.
 """
 
 from functools import lru_cache
@@ -27,7 +28,7 @@ from scipy.stats import norm
 
 from stats.arrays import Floats
 
-Spending = tuple[float, float]
+Spending = tuple[float, float]  # (a, b) of the Beta distribution in `spent`
 P_VALUE_BINS = 220  # bins of p values, narrow where the values are small
 # Levels between which the sequential p value is interpolated; smaller ones are not distinguished.
 LADDER_ALPHAS = np.concatenate([np.geomspace(1e-5, 0.1, 50), np.linspace(0.12, 0.97, 16)])
@@ -45,7 +46,12 @@ def spent(share: npt.ArrayLike, spending: Spending) -> Floats:
 
 @lru_cache(maxsize=64)
 def nominal(start: int, most: int, spending: Spending, alpha: float) -> Floats:
-    """Return nominal levels [looks]: reject at a look whose two-sided p is at most its level."""
+    """Return nominal levels [looks]: reject at a look whose two-sided p is at most its level.
+
+    Args:
+        start, most: number of seeds at the first and at the last look.
+        alpha: the error that all looks together spend.
+    """
     return _levels(start, most, spending, alpha)
 
 
@@ -73,7 +79,7 @@ def _ladder(start: int, most: int, spending: Spending) -> Floats:
 
 @lru_cache(maxsize=64)
 def _ladder_t_squares(start: int, most: int, spending: Spending, users: int) -> tuple[Floats, Floats]:
-    """Return the squares of t in `reach` at the ladder's levels, of seeds and of users."""
+    """Return the squared t quantiles of `reach` at the ladder's levels, for seeds and for users."""
     tails = _ladder(start, most, spending) / 2
     return stdtrit(np.arange(start, most + 1) - 1, tails) ** 2, stdtrit(users - 1, tails) ** 2
 
@@ -83,14 +89,18 @@ def reach(
 ) -> Floats:
     """Return half the width of an interval at 1 - level, where the variance has two estimated parts.
 
-    It is
+    Half the width is
 
         sqrt(t(1 - level / 2, seeds - 1)^2 of_seeds + t(1 - level / 2, users - 1)^2 of_users).
 
-    The interval covers with at least its level whatever the parts (Banerjee 1960: the distribution function
-    of chi-square with one degree of freedom is concave). An interval with Satterthwaite's degrees of freedom
-    does not, with few seeds and far out: a spread of seeds that is small by chance leaves a small variance
-    and the users' many degrees of freedom.
+    The interval has at least its nominal coverage, whatever the parts (Banerjee 1960: the distribution
+    function of chi-square with one degree of freedom is concave). An interval with Satterthwaite's degrees of
+    freedom does not, with few seeds and far out in the tails: a spread of seeds that is small by chance
+    leaves a small variance and the users' many degrees of freedom.
+
+    Args:
+        levels, seeds, users: levels, and numbers of seeds and of users, which broadcast.
+        of_seeds, of_users: the parts of the variance.
     """
     tail = np.asarray(levels) / 2
     by_seeds, by_users = stdtrit(np.asarray(seeds) - 1, tail), stdtrit(np.asarray(users) - 1, tail)
@@ -100,15 +110,17 @@ def reach(
 def sequential_p(
     value: Floats, of_seeds: Floats, of_users: Floats, users: int, start: int, most: int, spending: Spending
 ) -> Floats:
-    """Return the smallest level at which some look so far rejects, by look (Liu & Anderson 2008).
+    """Return, for each look, the smallest level at which some look so far rejects (Liu & Anderson 2008).
 
     Args:
         value, of_seeds, of_users: estimates and the parts of their variances at the looks so far; of_users is
-            NaN where a look has no variance, which then rejects nothing.
+            NaN where a look has no variance, and such a look rejects nothing.
+        users: number of users of the smaller group.
+        start, most: number of seeds at the first and at the last look.
 
     Returns:
-        One level per look, never rising. At any look, however chosen, it is below a level with at most that
-        probability.
+        One level per look, never rising. Under the null hypothesis, the probability that it is at most alpha
+        is at most alpha, at any look, however chosen.
     """
     looks = len(value)
     by_seeds, by_users = _ladder_t_squares(start, most, spending, users)
@@ -124,7 +136,7 @@ def sequential_p(
 
 @lru_cache(maxsize=64)
 def _kernel(n: int) -> Floats:
-    """Return the probability that the p value moves from one bin to another, from n to n + 1 seeds."""
+    """Return the probabilities [bins, bins] that the p value moves between bins from n to n + 1 seeds."""
     t = -stdtrit(n - 1, (P_VALUE_EDGES[:-1] + P_VALUE_EDGES[1:]) / 4)  # half of a bin's middle per side
     ahead = np.sqrt(n) * t / np.hypot(t, np.sqrt(n - 1))  # sqrt(n) u
     length, turn = np.hypot(1, ahead)[:, None], np.arctan(ahead)[:, None]

@@ -20,7 +20,7 @@ CONTRASTS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """An outcome: its column of `user_sums`, the scale from that column to the printed unit, and the unit."""
+    """An outcome: its column in `user_sums`, the factor from it to the printed unit, and that unit."""
 
     name: str
     column: str

@@ -72,17 +72,20 @@ class CrossedTable:
 def crossed_table(
     sums: pd.DataFrame, contrast: Contrast = OWN_GROUPS, metric: Metric = ACCURACY
 ) -> CrossedTable:
-    """Make the contrast of one method and split.
+    """Build the contrast of one method and split.
 
     Args:
         sums: rows of `stats.evidence.sums.user_sums` of one (study, method, split).
+        contrast: what is compared. metric: the outcome that is averaged.
 
     Raises:
         TableError: There are no rows, several methods or splits, or seeds that did not score the same pairs.
     """
     for column in SPLIT:
         if sums[column].nunique() != 1:
-            raise TableError(f"outcomes: a contrast is of one {column}, not of {sums[column].nunique()}")
+            raise TableError(
+                f"outcomes: a contrast takes one {column}, not {sums[column].nunique()}; select rows"
+            )
     groups = tuple(_group_outcomes(sums, group, arms, metric) for group, arms in contrast.items())
     return CrossedTable(tuple(sorted(sums["seed"].unique())), groups)
 
@@ -123,7 +126,7 @@ def seed_diffs(
         sums: the result of `stats.evidence.sums.user_sums`.
 
     Returns:
-        study, method, split, seed, diff_pp (in the metric's unit: percentage points of accuracy).
+        study, method, split, seed, diff_pp (in the metric's unit; of accuracy, percentage points).
 
     Raises:
         TableError: See `crossed_table`.

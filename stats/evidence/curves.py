@@ -1,4 +1,4 @@
-"""Learning curves: A minus B by step over seeds, and its value between two steps."""
+"""Learning curves: A minus B by step, estimated over seeds, and its mean between two steps."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ class LearningCurves:
 
 
 def learning_curves(curves: pd.DataFrame | None, options: Options) -> LearningCurves:
-    """Compute a study's accuracy curves, and their values within `options.window`.
+    """Compute a study's accuracy curves, and their means within `options.window`.
 
     Args:
         curves: study, method, split, seed, arm, step, metric, value; None if nothing was logged.
@@ -48,6 +48,7 @@ def by_step(curves: pd.DataFrame, metric: str, level: float) -> pd.DataFrame:
 
     Args:
         curves: study, method, split, seed, arm, step, metric, value (fractions, nats).
+        metric: "accuracy" or "margin". level: coverage of the intervals.
 
     Returns:
         study, method, split, step, n_seeds, mean, low, high (pp or nats; t over seeds, NaN with one seed or
@@ -69,7 +70,7 @@ def between(curves: pd.DataFrame, metric: str, window: tuple[int, int], level: f
     """Estimate A minus B of a training metric, averaged by seed over the logged steps of a window.
 
     Args:
-        curves: as of `by_step`. window: first and last step, both included.
+        curves, metric, level: as in `by_step`. window: first and last step, both included.
 
     Returns:
         study, method, split, n_seeds, points (logged steps in the window), mean, low, high, captures, note. A

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class SplitState(StrEnum):
-    """Where a split stands while a study runs. The first four are `stats.evidence.words.EvidenceWord`s."""
+    """The state of a split while a study runs. The first four are `stats.evidence.words.EvidenceWord`s."""
 
     SUPPORTED = "supported"  # It differs from zero, on the predicted side.
     CONTRADICTED = "contradicted"  # It differs from zero, but not as predicted.
@@ -21,7 +21,8 @@ class Decision:
     """The decision about one split.
 
     at: the position of the look that settled it, otherwise of its last look; -1 if there is no look.
-    low, high: the repeated interval at that look (pp). chance: that seeds up to `most` decide.
+    low, high: the repeated interval at that look (pp). p_holm: adjusted over the predicted splits.
+    chance: the probability that seeds up to `Looks.most` decide.
     """
 
     state: SplitState

@@ -14,7 +14,8 @@ def judge_family(estimates: list[tuple[dict[str, object], str, Estimate]], optio
     """Judge one family of splits.
 
     Args:
-        estimates: (identity columns, predicted, estimate) of every split of one method.
+        estimates: (identity columns, predicted, estimate) for every split of one method.
+        options: levels and the margin.
 
     Returns:
         The identity columns and: predicted, estimate, se, df, low, high (at `level`), p, p_holm, p_bh

@@ -21,12 +21,13 @@ def gates(cells: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame
         cells: study, method, split, seed, status, geometry, data_fingerprint and, for both arms X,
             X/loss_step0 (nats), X/margin_tail (nats), X/pairs_seen, X/tokens_seen. Cells with status
             `published` were not run here: they cannot be checked and are not in the result.
+        reference: the method that the others are compared with. options: the tolerances.
 
     Returns:
         study, method, split, seed, passed, and one column per gate, which is `ok` or says what is wrong:
-        step0 (the loss is log 2), moved (both arms left it), balance (same pairs, and tokens within the
-        tolerance), same_run (geometry and data fingerprint of the reference's cells of that split, the most
-        common where they differ).
+        step0 (the loss is log 2), moved (the margins of both arms have left zero), balance (equally many
+        pairs, and tokens within the tolerance), same_run (geometry and data fingerprint are those of the
+        reference's cells of that split; the most common ones where these differ).
     """
     rows = []
     finished = cells[(cells["status"] == CellStatus.FINISHED) & (cells["split"] != BASELINE)]

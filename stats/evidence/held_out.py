@@ -29,7 +29,7 @@ class HeldOutEvidence:
         interval, estimate, low, high, unit, captures, note.
     contrasts: train group x test group: study, method, split, contrast, estimate, low, high, captures, note.
     variances: study, method, split, quantity, n_seeds, users, pairs, seed_variance, user_variance,
-        residual_variance (pp^2 of a user's linearised outcome, see `stats.evidence.power`).
+        residual_variance (pp^2 of a user's linearised outcome, see `stats.evidence.held_out_power`).
     """
 
     diffs: pd.DataFrame
@@ -78,7 +78,7 @@ def held_out_evidence(
 def judge_by_method(
     items: Sequence[Quantity], predictions: Mapping[str, str], options: Options, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Judge method by method: the splits of one method are one family."""
+    """Judge method by method, because the splits of one method are one family."""
     frames = []
     for study, method in dict.fromkeys((item.study, item.method) for item in items):
         estimates = []
@@ -93,7 +93,7 @@ def judge_by_method(
 
 
 def null_spread(diffs: Iterable[Quantity], predictions: Mapping[str, str]) -> dict[tuple[str, str], float]:
-    """Return (study, method) -> root mean square of its null controls' diffs by seed; their truth is 0."""
+    """Return (study, method) -> root mean square of the diffs by seed of its null controls."""
     values: dict[tuple[str, str], list[float]] = {}
     for item in diffs:
         if predictions[item.split] == Prediction.EQUAL and item.by_seed is not None:
@@ -105,7 +105,7 @@ def null_spread(diffs: Iterable[Quantity], predictions: Mapping[str, str]) -> di
 def _contrasts(
     sums: pd.DataFrame, predictions: Mapping[str, str], reference: str, options: Options
 ) -> pd.DataFrame:
-    """Estimate train group x test group; splits whose arms scored their own group only are left out."""
+    """Estimate train group x test group; splits whose arms scored only their own group are left out."""
     blocks = sums.groupby(SPLIT, sort=False)[["arm", "eval_group"]].value_counts().groupby(SPLIT, sort=False)
     scored_both = sums.join(blocks.size().rename("blocks"), on=SPLIT).query("blocks == 4")
     rows = []

@@ -1,6 +1,6 @@
-"""What a design with held-out users could have seen: smallest diffs, and seeds and held-out pairs needed.
+"""What a design with held-out users could have detected: smallest diffs, and the seeds and pairs needed.
 
-With S seeds and U users in each group, and variances (pp^2) of `stats.evidence.held_out.variances`, a diff
+With S seeds, U users in each group, and the variances (pp^2) of `stats.evidence.held_out.variances`, a diff
 has the variance
 
     V = seed_variance / S + user_variance / U + residual_variance / (S U)
@@ -21,7 +21,7 @@ from stats.evidence.options import Options
 from stats.evidence.power import SEED_COUNTS, TARGET_POWER, first_enough, power, smallest_effect
 from stats.evidence.quantity import DIFF
 
-USER_LIMIT = 1_000_000  # most users of a group that are tried
+USER_LIMIT = 1_000_000  # largest number of users per group that is tried
 USER_COUNTS = np.unique(np.geomspace(2, USER_LIMIT, 150).astype(int))
 DESIGN_SEEDS = (2, 3, 5, 10, 20)
 DESIGN_USERS = (25, 50, 100, 200, 400, 800)
@@ -41,7 +41,7 @@ class HeldOutPower:
 
 
 def held_out_power(variances: pd.DataFrame | None, splits: int, options: Options) -> HeldOutPower:
-    """Compute what a study's held-out design could have seen.
+    """Compute what a study's held-out design could have detected.
 
     Args:
         variances: see `detectable`; None without held-out outcomes.
@@ -59,7 +59,7 @@ def held_out_power(variances: pd.DataFrame | None, splits: int, options: Options
 def design_variance(
     parts: "pd.Series[float]", seeds: npt.ArrayLike, users: npt.ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Return (V, degrees of freedom) of designs with `seeds` and `users` in each of two groups, broadcast."""
+    """Return (V, degrees of freedom) of designs with `users` users in each of two groups (broadcast)."""
     s, u = np.asarray(seeds, dtype=float), np.asarray(users, dtype=float)
     over_seeds = (parts["seed_variance"] + parts["residual_variance"] / u) / s
     residual = parts["residual_variance"] / (s * u)
@@ -71,7 +71,7 @@ def design_variance(
 
 
 def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFrame:
-    """Compute the smallest diffs that each design could have seen with 80 % power.
+    """Compute the smallest diffs that each design could have detected with 80 % power.
 
     Args:
         variances: study, method, split, quantity, n_seeds, users (both groups), pairs (both), seed_variance,
@@ -101,16 +101,16 @@ def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFra
 
 
 def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) -> pd.DataFrame:
-    """Compute the seeds, or held-out pairs, with which a diff is seen with 80 % power.
+    """Compute the seeds, or the held-out pairs, that detect a diff with 80 % power.
 
-    The other number is kept as it is.
+    The other of the two numbers is kept as it is.
 
     Args:
         variances: see `detectable`. effects: diffs in percentage points.
 
     Returns:
-        study, method, split, quantity, diff_pp, seeds (with the pairs there are), pairs (with the seeds there
-        are; of both groups). A number is infinite where up to 200 seeds, or a million users per group, are
+        study, method, split, quantity, diff_pp, seeds (with the present pairs), pairs (of both groups, with
+        the present seeds). A number is infinite where up to 200 seeds, or a million users per group, are
         not enough.
     """
     rows = []
@@ -135,6 +135,9 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
 
 def smallest_by_design(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:
     """Compute the smallest diff (80 % power) by seeds and pairs, with the median variances of the splits.
+
+    Args:
+        variances: see `detectable`. seeds: numbers of seeds.
 
     Returns:
         seeds, pairs (both groups), smallest_pp.

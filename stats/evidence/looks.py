@@ -17,10 +17,10 @@ class Looks:
 
     level: 1 - level is the family-wise error over a method's splits and all looks.
     margin_pp: an interval inside +-margin_pp is practically null (percentage points).
-    worth: a split stops unless some number of further seeds decides it with this chance per seed.
-    spending: n of `most` seeds may spend the share of the error that the distribution function of Beta(a, b)
-        has at n / most. (5, 6) spends hardly any on the first seeds, which can decide nothing, and most
-        around the ninth of twenty. This and `worth` were chosen by simulation (docs/seeds.md).
+    worth: a split stops unless some number of further seeds decides it with at least this chance per seed.
+    spending: the first n of `most` seeds may spend a share of the error: the distribution function of
+        Beta(a, b) at n / most. (5, 6) spends hardly any on the first seeds, which can decide nothing, and
+        most around the ninth of twenty. This and `worth` were chosen by simulation (docs/seeds.md).
     """
 
     start: int
@@ -58,7 +58,7 @@ class EstimatePath:
         return np.arange(self.start, self.start + len(self.value))
 
     def until(self, looks: int) -> "EstimatePath":
-        """Return its first looks."""
+        """Return the path of the first `looks` looks."""
         return self._cut(slice(looks), self.start, self.p[:looks])
 
     def under(self, looks: Looks) -> "EstimatePath":
@@ -72,12 +72,12 @@ class EstimatePath:
         return EstimatePath(start, self.users, value, of_seeds, of_users, p, self.note)
 
     def half(self, levels: Floats) -> Floats:
-        """Return half the repeated interval's width, by look."""
+        """Return half the width of the repeated interval at each look, given nominal levels [looks]."""
         return reach(levels[: len(self.value)], self.seeds, self.of_seeds, self.of_users, self.users)
 
 
 def estimate_path(table: CrossedTable, looks: Looks) -> EstimatePath:
-    """Look at a contrast whose seeds are in the order in which they were taken."""
+    """Return the looks at a contrast whose seeds are in the order in which they were taken."""
     counts = np.arange(looks.start, len(table.seeds) + 1)
     value = table.values.cumsum()[looks.start - 1 :] / counts
     of_seeds, of_users = variance_parts(table, looks.start)

@@ -15,7 +15,8 @@ from stats.arrays import Floats
 from stats.evidence.anova import Estimate
 from stats.evidence.crossed import CrossedTable
 
-MIXED_MODEL_USERS = 400  # most users in a group: statsmodels loops over users, and more of them take minutes
+# Largest number of users per group: statsmodels loops over users, and more of them take minutes.
+MIXED_MODEL_USERS = 400
 CAPTURES = "new users under these same seeds; every user counts once (mixed model)"
 
 
@@ -23,7 +24,7 @@ def mixed_estimate(table: CrossedTable) -> Estimate:
     """Estimate a contrast with a random intercept per user and a fixed effect per seed, group by group.
 
     A user's mean outcome is one observation per seed, so a user with many pairs counts as much as one with
-    few: the estimate differs from the pair-weighted one where these users differ. With more than 400 users in
+    few: the estimate differs from the pair-weighted one where such users differ. With more than 400 users in
     a group there is no interval; the note says so.
     """
     value = sum(float((group.sums / group.pairs).mean()) for group in table.groups)
@@ -63,7 +64,7 @@ def _standard_error(means: Floats, design: pd.DataFrame) -> float | None:
     start = MixedLMParams.from_components(fe_params=np.zeros(seeds), cov_re=np.array([[ratio]]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of zero is on the boundary, which is not an error
-        for method in ("bfgs", "powell"):  # powell needs no gradient, so it finds a boundary
+        for method in ("bfgs", "powell"):  # powell needs no gradient, so it can reach the boundary
             try:
                 fit = model.fit(start_params=start, reml=True, method=method)
             except np.linalg.LinAlgError:

@@ -1,4 +1,4 @@
-"""Levels and tolerances with which a comparison is judged beyond the published rule."""
+"""Levels and tolerances of everything in a comparison but the published rule."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Options:
     """Levels and tolerances.
 
-    margin_pp: a diff inside +-margin_pp counts as practically null (percentage points).
+    margin_pp: a diff whose interval lies inside +-margin_pp is practically null (percentage points).
     level: coverage of an interval; 1 - level is the family-wise error over a method's splits.
     draws, seed: number of draws and random seed of the pigeonhole bootstrap.
     stated_pp: diffs for which the power tables give the seeds and pairs needed (percentage points).
@@ -17,7 +17,7 @@ class Options:
     token_tolerance: largest difference between two arms' token counts (share of the larger).
     tail_pairs: training pairs behind one `pref_acc_tail` (logged batches of the tail x batch size); None if
         unknown, and then nothing is simulated about the published rule's errors.
-    tail_accuracy: an arm's typical `pref_acc_tail` (share), where no cell records it.
+    tail_accuracy: an arm's typical `pref_acc_tail` (share); None takes the mean over the cells.
     """
 
     margin_pp: float = 1.0

@@ -16,12 +16,13 @@ def chance_to_decide(effect: float, spread: Floats, df: float, half: Floats, inn
     """Return the probability that an estimate, effect + spread t(df), is beyond +-half or within +-inner.
 
     Args:
+        spread, df: standard error and degrees of freedom of the estimate.
         half: half the width of the interval that then excludes zero.
         inner: the margin less half the width of the interval that then lies inside the margin; no estimate
             is within a negative one.
     """
     reach_inside = np.maximum(inner, 0)
-    width = np.maximum(spread, 1e-12)  # without any spread the estimate is decided or not
+    width = np.maximum(spread, 1e-12)  # without any spread the chance is 0 or 1
     above, below = (effect - half) / width, (-effect - half) / width
     high, low = (reach_inside - effect) / width, (-reach_inside - effect) / width
     chance = stdtr(df, above) + stdtr(df, below) + stdtr(df, high) - stdtr(df, low)
@@ -31,12 +32,12 @@ def chance_to_decide(effect: float, spread: Floats, df: float, half: Floats, inn
 def needed_to_decide(contrast: MeanSquares, pairs: float, alpha: float, margin: float) -> tuple[float, float]:
     """Return the (seeds, held-out pairs of both groups) that would decide a contrast with 80 % power.
 
-    Its interval at 1 - alpha would exclude zero or lie inside +-margin if its value were the truth. The other
-    number is kept as it is. A number is infinite where up to 200 seeds, or a million users per group, are not
-    enough.
+    If the contrast's value were the truth, its interval at 1 - alpha would exclude zero or lie inside
+    +-margin. The other of the two numbers is kept as it is. A number is infinite where up to 200 seeds, or a
+    million users per group, are not enough.
 
     Args:
-        pairs: the number of pairs that there are.
+        pairs: the present number of held-out pairs of both groups.
     """
     users = sum(group.users for group in contrast.groups) / 2
     numbers = []

@@ -1,4 +1,4 @@
-"""The power of a two-sided t test, and the smallest effect that it sees."""
+"""The power of a two-sided t test, and the smallest effect that it detects."""
 
 from functools import cache
 from math import sqrt
@@ -13,7 +13,7 @@ from stats.arrays import Floats
 
 TARGET_POWER = 0.8
 QUANTILES = 300  # points of the integral over the variance estimate
-SEED_LIMIT = 200  # most seeds that are tried
+SEED_LIMIT = 200  # largest number of seeds that is tried
 SEED_COUNTS = np.arange(2, SEED_LIMIT + 1)
 
 
@@ -21,15 +21,15 @@ def power(effect: npt.ArrayLike, variance: npt.ArrayLike, df: npt.ArrayLike, alp
     """Return the probability that the two-sided t test at `alpha` rejects zero when the truth is `effect`.
 
     This is the noncentral t, integrated over the chi-square of the variance estimate (scipy's own is NaN far
-    out in the tails).
+    out in the tails). All arguments but `alpha` broadcast.
     """
-    with np.errstate(divide="ignore"):  # without variance any effect is seen
+    with np.errstate(divide="ignore"):  # without variance any effect is detected
         shift = np.abs(np.asarray(effect)) / np.sqrt(variance)
     return _chance_beyond(_bounds(df, alpha), shift)
 
 
 def smallest_effect(variance: float, df: float, alpha: float) -> float:
-    """Return the effect that the test sees with 80 % power."""
+    """Return the smallest effect that the test detects with 80 % power, in the unit of sqrt(variance)."""
     return _smallest_shift(df, alpha) * sqrt(variance)
 
 

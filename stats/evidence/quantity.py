@@ -32,8 +32,9 @@ DIFF, CHANGE = "A minus B", "change"
 class Quantity:
     """A diff or a change of one method and split.
 
-    legs: (weight, contrast) whose weighted sum the quantity is: one, or method and reference where they share
-        fewer than two seeds.
+    kind: DIFF or CHANGE.
+    legs: (weight, contrast); the quantity is their weighted sum. There is one leg, or there are two (method
+        and reference) where these share fewer than two seeds.
     reference_squares: the reference's mean squares, whose spread over seeds a method with one seed borrows.
     """
 
@@ -117,12 +118,14 @@ def quantities(
 ) -> tuple[list[Quantity], list[Quantity]]:
     """Return all diffs of a study, and all changes from the reference.
 
-    They come in the order of the methods in `sums`, then of the splits in `predictions`.
+    They are in the order of the methods in `sums`, then of the splits in `predictions`.
 
     Args:
         sums: the result of `stats.evidence.sums.user_sums`; rows of splits without a prediction (baselines)
             are left out.
         predictions: split -> predicted.
+        reference: the method that the others are compared with.
+        metric: the outcome that is averaged. contrast: what is compared.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
@@ -148,7 +151,7 @@ def quantities(
 
 
 def _change_legs(method: CrossedTable, reference: CrossedTable) -> tuple[tuple[float, CrossedTable], ...]:
-    """Return one paired contrast if two or more seeds are common, otherwise both sides with their signs."""
+    """Return one paired contrast if the sides share two or more seeds, otherwise both with their signs."""
     if len(set(method.seeds) & set(reference.seeds)) > 1:
         return ((1.0, difference(method, reference)),)
     return ((1.0, method), (-1.0, reference))

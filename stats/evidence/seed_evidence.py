@@ -44,6 +44,10 @@ def seed_evidence(
     Args:
         diffs: study, method, split, seed, diff_pp.
         predicted: (study, split) -> predicted.
+        reference: the method that the others are compared with.
+
+    Raises:
+        TableError: A split has two references.
     """
     rng = np.random.default_rng(options.seed)
     diffs_of = {
@@ -86,7 +90,10 @@ def _one_more_seed(reference_values: list[float], values: list[float], level: fl
 
 
 def _of_tail(estimate: Estimate) -> Estimate:
-    """Every seed's training tail holds other pairs of the same users, so its spread is not only of seeds."""
+    """Return the estimate with the uncertainty that a spread over training tails captures.
+
+    Every seed's tail holds other pairs of the same users, so the spread is not that of seeds alone.
+    """
     return replace(estimate, captures=TRAINING_TAIL) if estimate.captures == SAME_PAIRS else estimate
 
 

@@ -1,4 +1,4 @@
-"""What a design of one diff per seed could have seen, as the published one: no held-out pairs, only seeds."""
+"""What a design of one diff per seed (without held-out pairs, as published) could have detected."""
 
 from dataclasses import dataclass, field
 from math import ceil, sqrt
@@ -42,16 +42,17 @@ def sampling_sd(accuracy: float, pairs: int) -> float:
 def smallest_by_comparison(
     diffs: pd.DataFrame, reference: str, tail_pairs: int, accuracy: float, alpha: float
 ) -> pd.DataFrame:
-    """Compute the smallest diffs that the published comparisons see with 80 % power.
+    """Compute the smallest diffs that the published comparisons detect with 80 % power.
 
     Args:
         diffs: method, split, seed, diff_pp.
-        tail_pairs, accuracy: pairs behind one accuracy and its typical value (share): they give the sampling
-            noise alone.
+        reference: the method whose seeds give the spread.
+        tail_pairs, accuracy: pairs behind one accuracy and its typical value (share), which determine the
+            sampling noise.
 
     Returns:
-        design, spread, sd_pp (of one seed's diff), smallest_pp. The spread is the pooled seed sd of the
-        reference's splits (df: of the mean of one split's seeds), or sampling noise alone.
+        design, spread, sd_pp (of one seed's diff), smallest_pp. The spread is the seed sd pooled over the
+        reference's splits (with the degrees of freedom of one split's mean), or sampling noise alone.
     """
     usual, pooled = pooled_sd(diffs, reference)
     noise = sampling_sd(accuracy, tail_pairs)
@@ -100,16 +101,21 @@ def seeds_needed(
     alpha: float,
     splits: int,
 ) -> pd.DataFrame:
-    """Compute what the published design would need to see stated diffs with 80 % power.
+    """Compute what the published design would need to detect stated diffs with 80 % power.
 
     The pooled variance of one seed's diff has two parts. Sampling, 2 p (1 - p) / pairs, falls with more
-    pairs; what exceeds it falls only with more seeds (it is at least 0, and poorly known).
+    pairs; the remainder, which is at least 0 and poorly known, falls only with more seeds.
+
+    Args:
+        diffs, reference, tail_pairs, accuracy: as in `smallest_by_comparison`.
+        stated_pp: the diffs to detect (percentage points).
+        splits: number of splits that are tested together.
 
     Returns:
-        diff_pp; seeds, seeds_adjusted (at alpha / splits): for the mean against zero, with the pairs there
-        are; pairs, pairs_one_seed: behind each accuracy, for the mean of the reference's number of seeds, and
-        for one seed against that many. A number is infinite where 200 seeds, or any number of pairs, are not
-        enough.
+        diff_pp; seeds, seeds_adjusted (at alpha / splits): for the mean against zero, with the present pairs;
+        pairs, pairs_one_seed: behind each accuracy, for the mean of the reference's number of seeds, and for
+        one seed against that many. A number is infinite where 200 seeds are not enough, or no number of pairs
+        is.
     """
     usual, pooled = pooled_sd(diffs, reference)
     sampling = sampling_sd(accuracy, tail_pairs) ** 2

@@ -12,7 +12,7 @@ from scipy import stats as distributions
 
 from stats.evidence.anova import ROUNDING_VARIANCE, Estimate
 
-MOST_EXACT = 14  # seeds whose 2^n sign flips are all tried; more are sampled
+MOST_EXACT = 14  # with up to 14 seeds, all 2^n sign flips are tried; with more, a sample of them
 FLIPS = 2**MOST_EXACT
 
 SAME_PAIRS = "new seeds on these same pairs and users"
@@ -37,7 +37,7 @@ def mean_estimate(values: npt.ArrayLike, reference: npt.ArrayLike | None = None)
 def change_estimate(method: dict[int, float], reference: dict[int, float]) -> Estimate:
     """Estimate method minus reference from their diffs by seed.
 
-    With two common seeds or more, this is a paired t on those. Otherwise both sides' seeds are independent:
+    With two common seeds or more, this is a paired t on them. Otherwise both sides' seeds are independent:
     Welch's t (1947) or, for a single seed on one side, the prediction interval of the other, s^2 (1 + 1/n).
     """
     common = sorted(set(method) & set(reference))
@@ -62,7 +62,7 @@ def change_estimate(method: dict[int, float], reference: dict[int, float]) -> Es
 def prediction_interval(reference: npt.ArrayLike, level: float) -> tuple[float, float] | None:
     """Return where one more seed of the reference would lie, mean +- t s sqrt(1 + 1/n).
 
-    Below two seeds there is no interval: None.
+    With fewer than two seeds there is no interval, and the result is None.
     """
     values = np.asarray(reference, dtype=float)
     if len(values) < 2:
@@ -73,9 +73,9 @@ def prediction_interval(reference: npt.ArrayLike, level: float) -> tuple[float, 
 
 
 def sign_flip(values: npt.ArrayLike, rng: np.random.Generator) -> float:
-    """Return the two-sided p of Fisher's randomisation test: every seed's diff is symmetric around zero.
+    """Return the two-sided p of Fisher's randomisation test that every seed's diff is symmetric around zero.
 
-    Up to 14 seeds all 2^n flips are tried (p is exact and never below 2 / 2^n); above, a sample of them.
+    With up to 14 seeds, all 2^n flips are tried (p is exact and never below 2 / 2^n); with more, a sample.
     """
     diffs = np.asarray(values, dtype=float)
     if len(diffs) <= MOST_EXACT:

@@ -10,16 +10,17 @@ that all looks together err at a stated level.
 Each of these claims is kept whatever finishes later:
 
 - *differs from zero*, on the side of the estimate: Holm over the sequential p values (Liu & Anderson 2008;
-  Maurer & Bretz 2013) of a method's k predicted splits. A false claim is made with at most 1 - level.
+  Maurer & Bretz 2013) of a method's k predicted splits. The probability of a false claim is at most
+  1 - level.
 - *practically null*: the repeated confidence interval (Jennison & Turnbull 1989) at 1 - (1 - level) / k,
 
       est[n] +- reach(c[n]),    c[n] the nominal level of the look (`stats.evidence.boundaries`),
 
-  lies inside the margin at some look. The intervals of all looks and all k splits together hold their truths
-  with `level`, so a false claim is made with at most 1 - level.
+  lies inside the margin at some look. With probability `level`, the intervals of all looks and all k splits
+  contain their true values, so the probability of a false claim is at most 1 - level.
 
 A split stops undecided where, with the variances estimated so far, further seeds have too little chance of
-deciding for what they cost. No error is spent on that: going on is always allowed.
+deciding for what they cost. Stopping spends no error, because going on is always allowed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,12 +69,12 @@ def decide(
 ) -> pd.DataFrame:
     """Decide every split of every method from the cells that have finished, in whatever order.
 
-    A split's looks are those of the longest beginning of `seeds` that has finished; later seeds do not count
-    yet.
+    A split's looks use the seeds before the first unfinished one in `seeds`; later seeds do not count yet.
 
     Args:
         sums: the result of `stats.evidence.sums.user_sums`, of one study; may lack methods, splits and seeds.
         predictions: split -> predicted.
+        looks: the design.
         seeds: method -> its seeds in the order in which they are taken, `looks.most` of them.
 
     Returns:
@@ -82,7 +83,7 @@ def decide(
         estimate, low, high (pp, repeated interval, of that look); p_holm; for unsettled splits needed_seeds
         and needed_pairs (of both groups), each of which would decide with 80 % power if the estimate were the
         truth, infinite where no number is enough; cheaper (`seeds` or `pairs`: whichever must grow by the
-        smaller factor), chance (that seeds up to `most` decide); note.
+        smaller factor), chance (the probability that seeds up to `most` decide); note.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
@@ -93,7 +94,7 @@ def decide(
         tables = {
             split: table
             for split in predictions
-            if (table := _finished_beginning(sums_of.get((method, split)), order[: looks.most])) is not None
+            if (table := _finished_seeds(sums_of.get((method, split)), order[: looks.most])) is not None
         }
         paths = {split: estimate_path(table, looks) for split, table in tables.items()}
         for split, decision in decide_family(paths, predictions, looks).items():
@@ -167,7 +168,7 @@ def _decide_split(split: str, predicted: str, path: EstimatePath, family: _Famil
         state, at = SplitState.PRACTICALLY_NULL, int(null[0])
         note = "differs from zero, by less than the margin" if split in family.claimed else ""
     elif split in family.claimed:
-        # Holm's product may round the other way.
+        # Holm multiplies p, and this compares with a quotient: the two may round differently.
         at = int(np.argmax(path.p <= family.last_level * (1 + 1e-9)))
         side = Prediction.A_ABOVE_B if path.value[at] > 0 else Prediction.A_BELOW_B
         state = SplitState.SUPPORTED if predicted == side else SplitState.CONTRADICTED
@@ -176,7 +177,7 @@ def _decide_split(split: str, predicted: str, path: EstimatePath, family: _Famil
         chances = _chances(path, family, looks)
         chance = float(chances.max(initial=0.0))
         if at + looks.start >= looks.most:
-            state, note = SplitState.UNDECIDED, f"at the most seeds, {looks.most}"
+            state, note = SplitState.UNDECIDED, f"reached the limit of {looks.most} seeds"
         elif (chances < looks.worth * np.arange(1, len(chances) + 1)).all():
             state, note = SplitState.UNDECIDED, "more seeds are unlikely to decide"
         if np.isnan(path.of_users[at]):
@@ -187,9 +188,9 @@ def _decide_split(split: str, predicted: str, path: EstimatePath, family: _Famil
 def _chances(path: EstimatePath, family: _Family, looks: Looks) -> Floats:
     """Return the predictive probability that a later look decides, by look (Spiegelhalter et al. 1986).
 
-    It is empty without an interval. est[N] given est[n] is est[n] + sigma sqrt(1/n - 1/N) t, if nothing was
-    known of the truth. sigma is that of all splits of the method: one or two degrees of freedom say little,
-    and a stop costs no error.
+    The result is empty without an interval. Given est[n], est[N] is est[n] + sigma sqrt(1/n - 1/N) t, if
+    nothing was known about the truth before. sigma is pooled over all splits of the method, because one or
+    two degrees of freedom say little; stopping costs no error.
     """
     n, of_users = int(path.seeds[-1]), path.of_users[-1]
     later = np.arange(n + 1, looks.most + 1)
@@ -207,7 +208,7 @@ def _chances(path: EstimatePath, family: _Family, looks: Looks) -> Floats:
 def holm(p: Floats) -> Floats:
     """Return adjusted p values [..., k] of families of k (Holm 1979).
 
-    statsmodels' own collects garbage at each call.
+    statsmodels' function runs the garbage collector at each call, which is slow.
     """
     order = np.argsort(p, axis=-1)
     steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
@@ -223,8 +224,8 @@ def _pooled_variance(paths: Iterable[EstimatePath]) -> tuple[float, int]:
     return sum((n - 1) * n * of_seeds for n, of_seeds in parts) / max(1, df), df
 
 
-def _finished_beginning(sums: pd.DataFrame | None, order: Sequence[int]) -> CrossedTable | None:
-    """Return the contrast of the longest beginning of `order` that has finished; None without a seed."""
+def _finished_seeds(sums: pd.DataFrame | None, order: Sequence[int]) -> CrossedTable | None:
+    """Return the contrast of the seeds before the first unfinished one in `order`; None if there are none."""
     if sums is None:
         return None
     finished = set(sums["seed"])

@@ -1,4 +1,4 @@
-"""Simulated held-out outcomes with known truth, for tests and calibration only.
+"""Simulated held-out outcomes with known truth, for tests, calibration and examples only.
 
 The intervals and the published rule are calibrated on them. The margin of pair p of user u, scored by an arm
 trained with seed s, is (latent units, all effects normal)
@@ -24,8 +24,8 @@ from stats.names import ARMS
 class SimulatedStudy:
     """A design and its true effects.
 
-    users, pairs_per_user: of each group; a user has 1 + Poisson(pairs_per_user - 1) pairs.
-    accuracy_a, accuracy_b: true shares. sd_*: standard deviations on the latent scale.
+    users, pairs_per_user: numbers in each group; a user has 1 + Poisson(pairs_per_user - 1) pairs.
+    accuracy_a, accuracy_b: true accuracies (shares). sd_*: standard deviations on the latent scale.
     """
 
     seeds: int
@@ -40,9 +40,11 @@ class SimulatedStudy:
 
     @property
     def diff_pp(self) -> float:
+        """The true diff, in percentage points."""
         return 100 * (self.accuracy_a - self.accuracy_b)
 
     def level(self, accuracy: float) -> float:
+        """Return the level of the margins (latent units) that gives a true accuracy."""
         parts = (self.sd_seed, self.sd_user, self.sd_pair, self.sd_noise)
         return float(norm.ppf(accuracy)) * sqrt(sum(part**2 for part in parts))
 
@@ -52,8 +54,8 @@ class SimulatedContrast:
     """A simulated contrast, and what it would be with part of its chance averaged away (percentage points).
 
     over_seeds: its value for these users and pairs under infinitely many seeds, which a t interval on seed
-        means is about.
-    over_users: its value for these seeds on infinitely many users, which a model with fixed seeds is about.
+        means estimates.
+    over_users: its value for these seeds on infinitely many users, which a model with fixed seeds estimates.
     """
 
     contrast: CrossedTable
@@ -67,7 +69,7 @@ def simulated_contrast(truth: SimulatedStudy, rng: np.random.Generator) -> Cross
 
 
 def simulated_methods(truth: SimulatedStudy, rng: np.random.Generator, count: int) -> list[SimulatedContrast]:
-    """Draw the same contrast of several equal methods: same users and pairs, seeds of their own."""
+    """Draw the same contrast of several equal methods, on the same users and pairs, with different seeds."""
     groups: list[list[GroupOutcomes]] = [[] for _ in range(count)]
     values = np.zeros((count, 2))
     for accuracy, sign in ((truth.accuracy_a, 100.0), (truth.accuracy_b, -100.0)):

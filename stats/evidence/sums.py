@@ -1,7 +1,7 @@
 """Held-out outcomes summed by user: all that the estimates and the bootstrap need.
 
 A table of 3.6 million scored pairs becomes one of seeds x users. Sums of several tables may be concatenated,
-so a large ledger is read one cell at a time.
+so a large ledger can be read one cell at a time.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def user_sums(outcomes: pd.DataFrame) -> pd.DataFrame:
     margin = outcomes["margin"].to_numpy(dtype=float)
     correct = outcomes["correct"].to_numpy(dtype=float)
     _refuse(outcomes, ~np.isfinite(margin), "has no number as its margin")
-    _refuse(outcomes, correct != (margin > 0), "is `correct` against its margin")
+    _refuse(outcomes, correct != (margin > 0), "has a `correct` that contradicts its margin")
     arm = _combine([codes[column] for column in SCORED_BLOCK])
     _refuse(outcomes, pd.Series(_combine([arm, codes["pair_id"]])).duplicated(), "scored its pair twice")
     groups, first, place = np.unique(

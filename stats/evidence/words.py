@@ -1,4 +1,4 @@
-"""What an interval says about a prediction, in one word, and whether it carries a published label."""
+"""What an interval says about a prediction, in one word, and whether it bears out a published label."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,7 +15,7 @@ class EvidenceWord(StrEnum):
     UNDECIDED = "undecided"  # None of these, or there is no interval.
 
 
-# Published label -> the evidence that carries it.
+# Published label -> the evidence that bears it out.
 CARRIED_BY: Mapping[str, frozenset[EvidenceWord]] = {
     Verdict.MATCH: frozenset({EvidenceWord.SUPPORTED}),
     Verdict.LEAN: frozenset({EvidenceWord.SUPPORTED}),
@@ -35,8 +35,9 @@ CARRIED_BY: Mapping[str, frozenset[EvidenceWord]] = {
 def word_for(predicted: str, interval: tuple[float, float] | None, margin: float) -> EvidenceWord:
     """Return what a (multiplicity-adjusted) interval says about a prediction.
 
-    Inside +-margin: practically null, whatever its sign. Otherwise, entirely on the predicted side of zero:
-    supported; on the other: contradicted (for `A = B` either side contradicts). Otherwise: undecided.
+    An interval inside +-margin is practically null, whatever its sign. Otherwise the prediction is supported
+    if the interval lies entirely on the predicted side of zero, contradicted if it lies on the other side
+    (for `A = B`, on either side), and undecided if it contains zero.
     """
     if interval is None or predicted == Prediction.EXPLORATORY:
         return EvidenceWord.UNDECIDED
@@ -52,7 +53,7 @@ def word_for(predicted: str, interval: tuple[float, float] | None, margin: float
 
 
 def carried(label: str | None, evidence: str) -> str:
-    """Return whether the evidence carries a published label: yes, no, or - if there is no label."""
+    """Return whether the evidence bears out a published label: yes, no, or - if there is no label."""
     if label is None or label not in CARRIED_BY:
         return "-"
     return "yes" if evidence in CARRIED_BY[label] else "no"

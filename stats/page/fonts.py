@@ -1,4 +1,4 @@
-"""Fonts of figures: the installed fonts that have the letters of a page's language."""
+"""Fonts of figures: the installed fonts that have the letters of the page's language."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from stats.page.words import Words
 
 log = logging.getLogger(__name__)
 LATIN_FONT = "DejaVu Sans"  # comes with matplotlib
-# The most wanted font comes first. Matplotlib reads the Japanese face of Noto Sans CJK, which has Hangul too.
+# The preferred font comes first. Matplotlib reads the Japanese face of Noto Sans CJK, which has Hangul too.
 KOREAN_FONTS = (
     "Noto Sans CJK KR",
     "Noto Sans CJK JP",
@@ -26,8 +26,8 @@ KOREAN_FONTS = (
 def figure_words(say: Words) -> Iterator[Words]:
     """Set the fonts in which figures are drawn and saved, and yield the words to label them with.
 
-    The words are those of `say`. Where no installed font has Korean letters they are English, and a warning
-    says what to install.
+    The words are those of `say`. Where no installed font has Korean letters, the words are English, and a
+    warning says what to install.
     """
     families = font_families(say.language)
     if families is None:
@@ -42,7 +42,7 @@ def font_families(language: Language) -> list[str] | None:
     if language == "en":
         return [LATIN_FONT]
     manager = font_manager.fontManager
-    if not _korean_font():  # matplotlib's own list is as old as its cache
+    if not _korean_font():  # matplotlib's cached list may be older than a font
         for path in font_manager.findSystemFonts():
             if any(name in path for name in ("Nanum", "CJK", "NotoSansKR")):
                 manager.addfont(path)

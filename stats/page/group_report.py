@@ -34,6 +34,8 @@ def write(
         left_out: split -> why its heterogeneity is not known.
         study: the study's name.
         generated: whether the data of the study were generated.
+        out: a folder, made where it is missing.
+        language: the language of the page and the figure.
 
     Returns:
         The path of groups.md.
@@ -81,8 +83,8 @@ def write(
 
 
 def _feature_rows(features: pd.DataFrame) -> pd.DataFrame:
-    plainly = {name: features[name].map(plain) for name in ("preferred", "user_sd", "differing")}
-    return features.assign(**plainly, p=features["p"].map(_p))
+    numbers = {name: features[name].map(plain) for name in ("preferred", "user_sd", "differing")}
+    return features.assign(**numbers, p=features["p"].map(_p))
 
 
 def _measure_rows(measures: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A Markdown page as one self-contained HTML file: its figures are inside, and it fetches nothing."""
+"""A Markdown page as one self-contained HTML file: its figures are embedded, and it fetches nothing."""
 
 import base64
 from html import escape

@@ -15,7 +15,9 @@ def table(frame: pd.DataFrame) -> str:
         ["---"] * len(frame.columns),
         *frame.astype(object).where(frame.notna(), NO_VALUE).to_numpy().tolist(),
     ]
-    return "\n".join("| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in rows
+    )
 
 
 def signed(value: object, digits: int = 2) -> str:

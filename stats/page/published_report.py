@@ -30,13 +30,16 @@ def published_report(
         predictions: study, split, predicted.
         reference: the method that the others are compared with.
         out: a folder, made where it is missing.
+        rule: thresholds of the published rule.
+        options: levels and tolerances of the evidence.
         other: the verdicts.csv of another version of the study, for the cross-check.
+        language: the language of the page and the figures.
 
     Returns:
         The path of report.md.
 
     Raises:
-        TableError: a table that `stats.compare.compare_published` refuses.
+        TableError: `stats.compare.compare_published` or `stats.rule.crosscheck.crosscheck` refuses a table.
     """
     say = Words(language)
     comparison = compare_published(diffs, predictions, reference, rule, options)

@@ -50,12 +50,15 @@ def write(
         generated: whether the data of the study were generated.
         out: a folder, made where it is missing.
         other: the verdicts.csv of another version of the study, for the cross-check.
-        language: of the page and the figures; the CSV tables are the same in every language.
+        language: the language of the page and the figures; the CSV tables are the same in every language.
         decisions: the result of `stats.evidence.sequential.decide` and its looks, for a study whose evidence
             decided how many seeds to run.
 
     Returns:
         The path of report.md.
+
+    Raises:
+        TableError: `stats.rule.crosscheck.crosscheck` refuses `other`.
     """
     out.mkdir(parents=True, exist_ok=True)
     files = tables(comparison)

@@ -1,4 +1,4 @@
-"""The page of the weight analysis: what explains the WPO weights, and four figures of them."""
+"""The page of the weight analysis: what explains the WPO weights, and figures of them."""
 
 from pathlib import Path
 
@@ -38,6 +38,8 @@ def write(
         groups: split, pair_id, group.
         study: the study's name.
         generated: whether the data of the study were generated.
+        out: a folder, made where it is missing.
+        language: the language of the page and the figures.
 
     Returns:
         The path of weights.md.
@@ -94,7 +96,7 @@ def write(
 
 
 def _draw(pairs: pd.DataFrame, tables: dict[str, pd.DataFrame], out: Path, say: Words) -> dict[str, str]:
-    """Draw the figures that `tables` has data for; figure name -> file name in `out`."""
+    """Draw the figures that `tables` has data for, and return figure name -> file name in `out`."""
     with figure_words(say) as labels:
         drawn = [plots.histogram(pairs, out / "histogram.png", labels)]
         for name, make in (

@@ -12,16 +12,16 @@ from stats.text import plural
 
 @dataclass(frozen=True)
 class Words:
-    """Puts a text into the page's language. Labels, names and numbers stay as they are."""
+    """Texts in the page's language. Labels, names and numbers are the same in every language."""
 
     language: Language = "en"
 
     def __call__(self, text: str, /, **values: object) -> str:
-        """Return a sentence with its named places filled. A text without a Korean entry stays English."""
+        """Return a sentence with its placeholders filled. A text without a Korean entry stays English."""
         return (text if self.language == "en" else KOREAN.get(text, text)).format(**values)
 
     def word(self, text: str) -> str:
-        """Return a word of a table: a heading, a kind of evidence or a note, also one that holds a number."""
+        """Return a word of a table: a heading, a value or a note, including one with a number in it."""
         if self.language == "en":
             return text
         if text in KOREAN:

@@ -24,7 +24,7 @@ RANKS = {
 def change(reference: str | None, method: str | None) -> Change:
     """Return the label of a change from the reference's verdict to the method's.
 
-    None is a side without a verdict: the change is then INCOMPLETE.
+    The change is INCOMPLETE if either side has no verdict (None), or one that is INCOMPLETE or WITHHELD.
     """
     if reference is None or method is None or {reference, method} & UNLABELLED:
         return Change.INCOMPLETE
@@ -71,7 +71,7 @@ def changes(verdict_table: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def changes_as_published(verdict_table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Compare as `changes` does; a table with a single other method leaves out study and method.
+    """Compare as `changes` does, without study and method where there is only one other method.
 
     Returns:
         split, reference_verdict, method_verdict, change; with several methods also study and method in front.
@@ -88,6 +88,8 @@ def reference_splits(keys: Iterable[SplitKey], study: str, reference: str) -> di
 
     Args:
         keys: (study, method, split) of everything in the table.
+        study: the study whose methods are compared.
+        reference: the reference method.
 
     Returns:
         Split -> (study, method, split) of its reference.

@@ -19,7 +19,7 @@ CROSSCHECK_COLUMNS = [
 
 
 def variable(split: str) -> str:
-    """Return what a split is about, its name without the number: S3_personalisation -> personalisation."""
+    """Return the variable that a split is about: S3_personalisation -> personalisation."""
     return re.sub(r"^[A-Za-z]+\d+_", "", split)
 
 

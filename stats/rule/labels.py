@@ -16,9 +16,9 @@ class Verdict(StrEnum):
     """The published rule's label of a (study, method, split)."""
 
     MATCH = "MATCH"  # The mean and enough seeds are on the predicted side.
-    LEAN = "LEAN"  # The mean is on the predicted side, but fewer seeds are.
-    WEAK = "WEAK"  # A single seed is on the predicted side, close to zero.
-    MISMATCH = "MISMATCH"  # The mean, or most seeds, are not on the predicted side.
+    LEAN = "LEAN"  # The mean is on the predicted side, but too few seeds are.
+    WEAK = "WEAK"  # There is a single seed: it is on the predicted side, but close to zero.
+    MISMATCH = "MISMATCH"  # The mean is not on the predicted side, or most seeds are not.
     OK = "OK"  # A null control's mean is near zero.
     NOT_NULL = "NOT NULL"  # A null control's mean is not near zero.
     INCOMPLETE = "INCOMPLETE"  # A planned cell is missing.
@@ -40,4 +40,4 @@ class Change(StrEnum):
     INCOMPLETE = "INCOMPLETE"  # One side has no verdict, or its verdict is INCOMPLETE or WITHHELD.
 
 
-UNLABELLED = frozenset({Verdict.INCOMPLETE, Verdict.WITHHELD})  # verdicts that no diffs stand behind
+UNLABELLED = frozenset({Verdict.INCOMPLETE, Verdict.WITHHELD})  # verdicts that the rule did not give

@@ -1,4 +1,4 @@
-"""Published numbers: reading them, and recovering the exact values behind two decimals."""
+"""Read published numbers, and recover the exact values behind their two decimals."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from stats.errors import TableError
 
-TAIL_PAIRS = 128  # 16 logged batches of 8 pairs: the published accuracy counts in 128ths
+TAIL_PAIRS = 128  # 16 logged batches of 8 pairs: a published accuracy is a multiple of 1/128
 TAIL_ACCURACY = 0.915  # middle of the published arms, which end at 84 to 97 %
 ROUNDING_PP = 0.0051  # the numbers are published to 0.01 pp
 TEXT_COLUMNS = ["study", "method", "split", "predicted"]
@@ -16,12 +16,13 @@ TEXT_COLUMNS = ["study", "method", "split", "predicted"]
 def restore(diffs: pd.DataFrame, pairs: int = TAIL_PAIRS) -> pd.DataFrame:
     """Recover the exact diffs behind two published decimals, where they are multiples of 1/pairs.
 
-    A published +1.56 is 2/128 = 1.5625 pp; means of the rounded values print other second decimals than the
-    study did. If any value of a (study, method) is not a rounded multiple, all its values stay as they are.
-    So the result for one method does not depend on what else the table holds.
+    A published +1.56 is 2/128 = 1.5625 pp, and means of the rounded values would differ from the study's in
+    the second decimal. If any value of a (study, method) is not a rounded multiple, all its values stay as
+    they are. So the result for one method does not depend on what else the table holds.
 
     Args:
         diffs: study, method, diff_pp (percentage points) and any other columns.
+        pairs: number of pairs behind one accuracy.
 
     Returns:
         The same table with the exact values in diff_pp.

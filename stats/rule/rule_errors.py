@@ -1,4 +1,4 @@
-"""What the published rule prints where there is no effect, by simulation."""
+"""Simulate what the published rule prints when there is no effect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class NullDesign:
     """A study without effects: both arms of every cell have the same true accuracy, on independent pairs.
 
     seeds, reference_seeds: number of seeds of the method and of the reference.
-    pairs: number of pairs behind one accuracy.
+    pairs: number of pairs behind one accuracy. accuracy: the true accuracy of every arm (share).
     """
 
     seeds: int
@@ -33,7 +33,7 @@ def rule_errors(
 
     Returns:
         quantity (`verdict` of a directed split, `null control`, `change` of a directed split), label, share
-        of `studies` simulated splits.
+        (of the `studies` simulated splits).
     """
     method_diffs = _simulated_diffs(design, design.seeds, studies, rng)
     reference_diffs = _simulated_diffs(design, design.reference_seeds, studies, rng)
@@ -65,10 +65,12 @@ def rule_errors_by_method(
 
     Args:
         seeds: method -> number of seeds; the reference must be among them.
+        reference: the method that the others are compared with.
         pairs, accuracy: number of pairs behind one accuracy, and its typical value (share).
+        studies: number of simulated splits per method.
 
     Returns:
-        method, seeds, quantity, label, share. The reference has no rows of `change`.
+        method, seeds, quantity, label, share. The reference has no rows with quantity `change`.
     """
     frames = []
     for method, count in seeds.items():

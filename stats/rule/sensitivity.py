@@ -1,4 +1,4 @@
-"""Which cell decides: every verdict, change and count again, without one cell, one split or one seed."""
+"""Which cell decides: every verdict, change and count, recomputed without one cell, one split or one seed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,10 +28,11 @@ LOSS_COLUMNS = [
 
 @dataclass(frozen=True)
 class Labeller:
-    """What labels rest on besides the diffs.
+    """What the labels depend on besides the diffs.
 
-    compared_with: the split that each split's change starts from; the reference's own splits, and those that
-        the reference lacks, have none.
+    predicted: split -> its prediction.
+    compared_with: split -> the reference's split that its change starts from. The reference's own splits, and
+        splits that the reference lacks, have no entry.
     """
 
     predicted: Mapping[SplitKey, str]
@@ -59,6 +60,8 @@ def leave_one_out(
     Args:
         diffs: study, method, split, seed, diff_pp. A cell is a row; each split and each seed is also left out
             as a whole.
+        predictions: study, split, predicted.
+        reference: the method that the others are compared with.
 
     Returns:
         One row per verdict or change that a loss alters: lost (`cell method/split/seed`, `split name` or

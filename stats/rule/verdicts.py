@@ -1,6 +1,6 @@
-"""The published verdict rule (studies v4 to v5b), exactly: labels from diffs of arm A minus arm B.
+"""The published verdict rule (studies v4 to v5b), reproduced exactly: labels from diffs of arm A minus arm B.
 
-A (study, method, split) has N seeds; its mean is the plain mean of their diffs, and k seeds have, strictly,
+A (study, method, split) has N seeds; its mean is the plain mean of their diffs, and k of them strictly have
 the expected sign. The first condition that holds gives the label:
 
 1. predicted "A = B": OK if |mean| < null_pp, else NOT NULL; exploratory: no verdict.
@@ -36,7 +36,7 @@ VERDICT_COLUMNS = [
     "x_of_n",
     "verdict",
 ]
-DECIMALS = 9  # decimals of a diff in pp that count; beyond them is the rounding of floating point
+DECIMALS = 9  # decimals of a diff in pp that count; further ones are floating-point rounding
 DIRECTIONS = {1: Prediction.A_ABOVE_B, -1: Prediction.A_BELOW_B, 0: Prediction.EQUAL}
 
 
@@ -109,7 +109,7 @@ def exact_mean_and_signs(values: Sequence[float] | np.ndarray) -> tuple[Fraction
 
 
 def prediction_for(predictions: pd.DataFrame, study: str, split: str) -> Prediction:
-    """Return what a study predicts of a split.
+    """Return what a study predicts about a split.
 
     A split without a row in its own study takes the prediction of the others, if they agree.
 

@@ -1,8 +1,8 @@
 """How much the users of a group agree in what they prefer: `consistency`, and the same feature by feature.
 
-Consistency is the mean inner product of two users' preferred directions over that of one user's with itself,
-where x is the features of the chosen minus those of the rejected answer. At 1, all want the same; at 0, each
-wants something else.
+The direction x of a pair is the features of its chosen answer minus those of its rejected answer.
+Consistency is the mean inner product of the directions of two users' pairs, divided by that of two pairs of
+one user. At 1, all users want the same; at 0, each wants something different.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from stats.survey.group_users import user_codes
 class GroupDirections:
     """The preferred directions of one group's users.
 
-    x [users, features]: a user's sum over pairs. squares [users]: the sum of |x|^2. pairs [users]: the number
-        of pairs.
+    x [users, features]: the sum of a user's directions over pairs. squares [users]: the sum of their |x|^2.
+    pairs [users]: the number of pairs.
     spread [features]: between-user variance of the mean directions. null [draws, features]: the same with
         pairs permuted over users.
     """
@@ -55,9 +55,9 @@ def group_directions(
     within, across = (count * (count - 1)).sum(), len(own) ** 2 - (count**2).sum()
     squares, total = (own**2).sum(axis=0), own.sum(axis=0)
 
-    def spread(of: Floats) -> Floats:
-        """Return the mean product of two pairs of one user minus that of pairs of two users."""
-        norms = (np.add.reduceat(of, starts) ** 2).sum(axis=0)
+    def spread(directions: Floats) -> Floats:
+        """Return the mean product of two pairs of one user minus that of pairs of two users, by feature."""
+        norms = (np.add.reduceat(directions, starts) ** 2).sum(axis=0)
         return np.asarray((norms - squares) / within - (total**2 - norms) / across)
 
     return GroupDirections(
@@ -73,8 +73,8 @@ def group_directions(
 def _consistency_index(x: Floats, squares: Floats, pairs: Floats, weights: Floats) -> Floats:
     """Return the consistency [draws] with users taken as often as `weights` [draws, users] says.
 
-    It is infinite where a draw's users show no direction of their own, or are a single user: two copies of
-    one user do not count as two users.
+    It is infinite where the users of a draw show no consistent direction, or where they are copies of a
+    single user, which do not count as two users.
     """
     norms = (x**2).sum(axis=1)
     within = weights @ (norms - squares) / (weights @ (pairs * (pairs - 1)))
@@ -91,7 +91,7 @@ def consistency(
     """Estimate the consistency of groups A and B, and their difference.
 
     Args:
-        level: of the intervals. draws: number of bootstrap draws of users, and of permutations.
+        level: coverage of the intervals. draws: number of bootstrap draws of users, and of permutations.
 
     Returns:
         Rows of `stats.survey.heterogeneity.Heterogeneity.measures`.
@@ -129,7 +129,7 @@ def consistency(
 
 
 def _with_interval(value: float, drawn: Floats, level: float) -> dict[str, Any]:
-    """Return the value with percentiles of its draws; all are missing where there is no value."""
+    """Return the value with percentiles of its draws; all three are missing if the value is not finite."""
     if not np.isfinite(value):
         return dict.fromkeys(("estimate", "low", "high"))
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
@@ -159,12 +159,14 @@ def by_feature(directions: GroupDirections, raw: pd.DataFrame) -> list[dict[str,
 
 
 def _p(observed: float, null: Floats) -> float:
-    """Return the share of permutations at least as extreme, the observed one too (Phipson & Smyth 2010)."""
+    """Return the share of permutations at least as extreme, with the observed one (Phipson & Smyth 2010)."""
     return float((1 + (null >= observed - 1e-12).sum()) / (1 + len(null)))
 
 
 def scaled_features(features: pd.DataFrame) -> Floats:
-    """Return features in units of their root mean square, so that units do not matter; constant 0 stays 0.
+    """Return features in units of their root mean square, so that units do not matter.
+
+    A feature that is always 0 stays 0.
 
     Raises:
         TableError: A feature has no number for some pair.
@@ -172,6 +174,8 @@ def scaled_features(features: pd.DataFrame) -> Floats:
     x = features.to_numpy(dtype=float)
     if np.isnan(x).any():
         name = features.columns[np.isnan(x).any(axis=0)][0]
-        raise TableError(f"features: {name!r} has no number for some pairs; leave it or them out")
+        raise TableError(
+            f"features: {name!r} has no number for some pairs; leave out the feature or the pairs"
+        )
     size = np.sqrt((x**2).mean(axis=0))
     return np.asarray(x / np.where(size == 0, 1.0, size))

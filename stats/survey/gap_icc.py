@@ -24,7 +24,8 @@ def gap_icc(groups: Mapping[str, pd.DataFrame], level: float) -> list[dict[str, 
     """Estimate the between-user share in groups A and B, and their difference.
 
     Args:
-        groups: "A" and "B" -> pairs with user_id and score_gap (1 to 99). level: of the intervals.
+        groups: "A" and "B" -> pairs with user_id and score_gap (1 to 99). level: coverage of the
+            intervals.
 
     Returns:
         Rows of `stats.survey.heterogeneity.Heterogeneity.measures`.
@@ -74,6 +75,7 @@ class _Profile:
         self.users, self.pairs = int(user.max()) + 1, len(pairs)
 
     def loglike(self, log_ratio: float) -> float:
+        """Return the profile log likelihood at log g."""
         ratio = np.array([[np.exp(log_ratio)]])
         at = MixedLMParams.from_components(fe_params=np.zeros(1), cov_re=ratio)
         value: float = self._model.loglike(at, profile_fe=True)
@@ -85,7 +87,7 @@ class _Profile:
         return float(maximum.x), -float(maximum.fun)
 
     def interval(self, log_ratio: float, top: float, level: float) -> tuple[float, float]:
-        """Return rho where the log likelihood has dropped by half the chi-square quantile."""
+        """Return the two rho at which the log likelihood has dropped by half the chi-square quantile."""
         drop = float(chi2.ppf(level, 1)) / 2
 
         def above(x: float) -> float:
@@ -99,7 +101,7 @@ class _Profile:
 
 
 def _difference(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    """Return A minus B, with an interval made from those of the groups (MOVER, Zou and Donner 2008)."""
+    """Return A minus B, with an interval combined from those of the groups (MOVER, Zou and Donner 2008)."""
     (ea, eb), (la, lb), (ha, hb) = ((a[name], b[name]) for name in ("estimate", "low", "high"))
     return {
         "measure": a["measure"],

@@ -8,7 +8,7 @@ from stats.errors import TableError
 
 
 def user_codes(user_ids: "pd.Series[str]", group: str, *, sort: bool = False) -> npt.NDArray[np.intp]:
-    """Return a code from 0 for each pair's user.
+    """Return a code for each pair's user, counted from 0.
 
     Raises:
         TableError: Fewer than two users have two pairs each.

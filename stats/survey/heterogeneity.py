@@ -1,4 +1,4 @@
-"""How much people of a group differ: in how strongly they discriminate, and in what they prefer.
+"""How much the people of a group differ: in how strongly they discriminate, and in what they prefer.
 
 Every pair has one rater, so agreement on an item cannot be measured. Two measures are possible:
 `stats.survey.gap_icc` and `stats.survey.consistency`.
@@ -25,11 +25,11 @@ class Heterogeneity:
         pairs. The p of a group tests whether its users differ (gap_icc: likelihood ratio against g = 0;
         consistency: pairs permuted over the group's users). The p of A - B is from a likelihood ratio against
         a common g, or from users permuted over A and B. gap_icc has no rows if no pair has a score.
-        Consistency is missing where the users of a group show no direction of their own.
+        Consistency is missing where the users of a group show no consistent direction.
     features: group, feature, preferred (of the pairs that differ, the share whose chosen answer has more),
-        differing (share of pairs), user_sd (spread of the users' mean directions without chance, in units of
-        the feature's root mean square; 0 where chance alone spreads as much), p (of a test whether user_sd is
-        more than chance: pairs permuted over users).
+        differing (share of pairs), user_sd (spread of the users' mean directions beyond chance, in units of
+        the feature's root mean square; 0 where chance alone spreads as much), p (of a test whether there is
+        spread beyond chance: pairs permuted over users).
     """
 
     measures: pd.DataFrame
@@ -44,9 +44,10 @@ def heterogeneity(
     Args:
         pairs: user_id, group ("A" or "B"), score_gap (1 to 99; a pair without it counts only for
             consistency).
-        features: the rows of `pairs`, one column per feature: its value of the chosen minus that of the
-            rejected answer.
-        draws: number of bootstrap draws of users, and of permutations. level: of the intervals.
+        features: one row per row of `pairs` and one column per feature: its value for the chosen answer
+            minus that for the rejected one.
+        draws: number of bootstrap draws of users, and of permutations. level: coverage of the intervals.
+        seed: random seed of both.
 
     Raises:
         TableError: A group has fewer than two users with two pairs each, or a feature has no number.

@@ -28,11 +28,11 @@ SEPARATION = 10.0  # log odds between the ends of a column; a larger coefficient
 class SurveyFit:
     """A fitted survey model.
 
-    table: trait, level (missing for a numeric trait), reference, beta (log odds; of a numeric trait, per
-        unit), se (clustered by user), z, p, low, high (95 % interval of beta), holm, bh (p adjusted over the
-        terms).
-    pairs, users: numbers that the model was fitted on. left_out: number of pairs without a
-        score, or of users with a missing trait.
+    table: trait, level (missing for a numeric trait), reference, beta (log odds; of a numeric trait, log odds
+        per unit), se (clustered by user), z, p, low, high (95 % interval of beta), holm, bh (p adjusted over
+        the terms).
+    pairs, users: numbers that the model was fitted on. left_out: number of pairs that have no score, or
+        whose user has no value for some trait.
     """
 
     model: str
@@ -95,7 +95,10 @@ def ordered_logit(
 def binary_logit(
     pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None], cut: float = W2_CUT
 ) -> SurveyFit:
-    """Fit W2, a binary logit of gap > cut on traits; arguments and errors are those of `ordered_logit`."""
+    """Fit W2, a binary logit of gap > cut on traits.
+
+    The other arguments, the result and the errors are those of `ordered_logit`.
+    """
     design = _design(pairs, users, traits)
     large = (design.rows["score_gap"] > cut).to_numpy(dtype=float)
     if large.min() == large.max():
@@ -112,8 +115,8 @@ def predicted_splits(fit: SurveyFit, alpha: float) -> pd.DataFrame:
     """Derive splits from the traits with p < alpha.
 
     A numeric trait is split at its median, A above: a positive beta predicts larger gaps there, "A > B".
-    Levels of a category whose coefficient is above the mean go to A, the others to B (the reference's
-    coefficient is 0): this split predicts "A > B" by construction.
+    Levels of a categorical trait whose coefficient is above the mean go to A, the others to B (the
+    reference's coefficient is 0); this split predicts "A > B" by construction.
 
     Returns:
         trait, p (smallest of its terms), beta, predicted, a, b (levels; missing for a numeric trait).
@@ -170,8 +173,8 @@ def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str |
             raise TableError(
                 f"traits.{trait}: no user has the reference {reference!r}; levels are {known_levels}"
             )
-    known = users.dropna(subset=list(traits))
-    rows = pairs[pairs["score_gap"].notna()].merge(known, on="user_id", validate="many_to_one")
+    complete = users.dropna(subset=list(traits))
+    rows = pairs[pairs["score_gap"].notna()].merge(complete, on="user_id", validate="many_to_one")
     terms: list[tuple[str, str | None, str | None]] = []
     columns: list[npt.NDArray[np.float64]] = []
     for trait, reference in traits.items():
@@ -191,7 +194,7 @@ def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str |
 
 
 def _fit(name: str, fit: Any, design: _SurveyDesign, skip: int = 0) -> SurveyFit:
-    """Make the coefficient table, in the traits' own units; refuse a fit that did not converge."""
+    """Build the coefficient table in the units of the traits; refuse a fit that did not converge."""
     if not fit.mle_retvals["converged"]:
         raise TableError(f"{name}: the fit did not converge; leave out traits or merge rare levels")
     terms = slice(skip, skip + len(design.terms))

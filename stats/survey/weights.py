@@ -34,7 +34,8 @@ def explained(pairs: pd.DataFrame, draws: int = 1000, seed: int = 0) -> pd.DataF
 
     Args:
         pairs: pair_id, user_id, source_model, score_gap, log_weight (nats), answer_tokens (mean of the two
-            answers). A column with missing values (no source model, no score) is left out.
+            answers). A term whose column has missing values (no source model, no score) is left out.
+        draws, seed: number of bootstrap draws of users, and their random seed.
 
     Returns:
         term, alone, alone_low, alone_high (R^2 of the term by itself), beyond, beyond_low, beyond_high (R^2
@@ -67,8 +68,8 @@ def by_source_model(pairs: pd.DataFrame, draws: int = 1000, seed: int = 0) -> pd
     Returns:
         source_model, pairs, mean, low, high (95 % interval over users).
     """
-    known = pairs[pairs["source_model"].notna()]
-    table = _means(known, "source_model", draws, seed)
+    with_model = pairs[pairs["source_model"].notna()]
+    table = _means(with_model, "source_model", draws, seed)
     return table.sort_values("mean", ascending=False, ignore_index=True)
 
 
@@ -78,9 +79,9 @@ def by_score_gap(pairs: pd.DataFrame, bins: int = 10, draws: int = 1000, seed: i
     Returns:
         score_gap (mean), pairs, mean, low, high (95 % interval over users).
     """
-    known = pairs[pairs["score_gap"].notna()]
-    bin_of = pd.qcut(known["score_gap"], bins, duplicates="drop").cat.codes
-    binned = known.assign(bin=bin_of)
+    scored = pairs[pairs["score_gap"].notna()]
+    bin_of = pd.qcut(scored["score_gap"], bins, duplicates="drop").cat.codes
+    binned = scored.assign(bin=bin_of)
     table = _means(binned, "bin", draws, seed)
     middle = binned.groupby("bin")["score_gap"].mean()
     return table.assign(score_gap=table["bin"].map(middle)).drop(columns="bin").sort_values("score_gap")
@@ -90,7 +91,7 @@ def by_split(pairs: pd.DataFrame, groups: pd.DataFrame, draws: int = 1000, seed:
     """Estimate the mean weight of A and of B in every split.
 
     Args:
-        groups: split, pair_id, group.
+        pairs: pair_id, user_id, log_weight. groups: split, pair_id, group.
 
     Returns:
         split, group, pairs, mean, low, high (95 % interval over users).
@@ -153,7 +154,7 @@ def _model(pairs: pd.DataFrame) -> WeightModel:
         numbers = values.to_numpy(dtype=float)
         if np.isfinite(numbers).all() and np.ptp(numbers) > 0:
             centred = (numbers - numbers.mean()) / numbers.std()
-            terms[name] = [len(columns), len(columns) + 1]  # a line and a bend
+            terms[name] = [len(columns), len(columns) + 1]  # a linear and a quadratic column
             columns += [centred, centred**2]
     return WeightModel(np.column_stack(columns), terms)
 

@@ -1,8 +1,7 @@
-"""Korean of what a report says, keyed by its English text.
+"""The Korean of a report's texts, keyed by the English text.
 
 The terms of the study's author stay English: split, seed, pair, weight, arm, held-out and the published
-labels.
-`tests/test_korean.py` fails on a text without an entry, and on an entry whose named places differ.
+labels. `tests/test_korean.py` fails on a text without an entry, and on an entry whose placeholders differ.
 """
 
 from stats.page.korean.figures import FIGURE_WORDS

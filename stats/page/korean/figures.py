@@ -1,4 +1,4 @@
-"""Korean of the figures of a report: their captions, axes and legends."""
+"""The Korean of a report's figures: their captions, axes and legends."""
 
 FIGURE_WORDS = {
     # figures

@@ -1,4 +1,4 @@
-"""Korean of a report's headings and sentences."""
+"""The Korean of a report's headings and sentences."""
 
 SENTENCES = {
     # headings
@@ -196,11 +196,11 @@ SENTENCES = {
     "The tests account for the repeated looks. Over all looks and predicted splits of a method, the "
     "probability of claiming a difference where there is none is at most {error:.0%} (Holm's adjustment of "
     "sequential p values), and so is the probability of calling a diff practically null (inside ±{margin:g} "
-    "pp) when it is not. The repeated intervals capture new seeds and new users. Those of all looks and "
-    "predicted splits contain their true values together with probability {level:.0%}, so Holm's adjustment "
+    "pp) when it is not. The repeated intervals capture new seeds and new users. With probability "
+    "{level:.0%}, those of all looks and predicted splits contain their true values, so Holm's adjustment "
     "may settle a split whose interval still touches zero. The interval of an exploratory split holds for "
-    "that split alone. A diff that settled early is on average printed slightly too large; its interval "
-    "allows for that.":
+    "that split alone. A diff that settled early is, on average, slightly too large; its interval allows "
+    "for that.":
         "이렇게 여러 번 판정하는 것을 보정했다. 한 method의 모든 판정 시점과 예측된 split을 통틀어, 없는 "
         "차이를 있다고 할 확률은 최대 {error:.0%}(순차 p 값에 Holm), 사실상 0(±{margin:g} pp 안)이 아닌 "
         "diff를 그렇다고 할 확률도 최대 {error:.0%}이다. 반복 구간은 새 seed와 새 유저를 반영하며, 모든 "

@@ -1,4 +1,4 @@
-"""Korean of the pages about pair weights and about groups of users."""
+"""The Korean of the pages about pair weights and about groups of users."""
 
 SURVEY_TEXTS = {
     # the page of the weights

@@ -1,4 +1,4 @@
-"""Korean of the words in a report's tables: column headings, values, and notes beside intervals."""
+"""The Korean of the words in a report's tables: column headings, values, and notes beside intervals."""
 
 TABLE_WORDS = {
     # headings of tables
@@ -137,6 +137,6 @@ WITH_NUMBERS = {
     "one seed against {seeds} of the reference": "seed 하나를 비교 기준 {seeds}개와 비교",
     "cell {method}/{split}/{seed}": "셀 {method}/{split}/{seed}",
     "at cap ({arm})": "상한 비율 ({arm})",
-    "at the most seeds, {most}": "seed 상한 {most}개에 도달",
+    "reached the limit of {most} seeds": "seed 상한 {most}개에 도달",
     "its cell of seed {seed} failed": "seed {seed} 셀이 실패함",
 }

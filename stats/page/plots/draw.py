@@ -1,4 +1,4 @@
-"""Draws every figure that a comparison has data for.
+"""Draw every figure that a comparison has data for.
 
 The figures are readable at column width and without colour: methods differ in marker, line style and row as
 well. Nothing is drawn at random, and the files carry no date, so the same tables give the same bytes.
@@ -30,7 +30,7 @@ FIGURES: dict[str, Callable[[Comparison, Words], Figure | None]] = {
 
 
 def draw(comparison: Comparison, out: Path, say: Words) -> dict[str, str]:
-    """Write one PNG per figure into `out`; return figure name -> file name of those that were drawn."""
+    """Write one PNG per figure into `out`, and return figure name -> file name for those that were drawn."""
     files = {}
     with figure_words(say) as labels:
         for name, make in FIGURES.items():

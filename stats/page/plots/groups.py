@@ -16,10 +16,10 @@ GROUP_MARKERS = {"A": ("o", "black", +0.16), "B": ("s", "white", -0.16)}  # mark
 def heterogeneity(measures: pd.DataFrame, say: Words) -> Figure:
     """Draw both measures by split, A (dot) above B (open square), with their intervals.
 
-    An interval without an upper end leaves the panel on the right.
+    An interval without an upper end runs off the panel on the right.
 
     Args:
-        measures: the result of `stats.survey.heterogeneity`, with a column split.
+        measures: `Heterogeneity.measures` of `stats.survey.heterogeneity`, with a column split.
     """
     splits = list(dict.fromkeys(measures["split"]))
     names = [name for name in MEASURE_TITLES if name in set(measures["measure"])]

@@ -56,10 +56,10 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
             "probability of claiming a difference where there is none is at most {error:.0%} (Holm's "
             "adjustment of sequential p values), and so is the probability of calling a diff practically "
             "null (inside ±{margin:g} pp) when it is not. The repeated intervals capture new seeds and new "
-            "users. Those of all looks and predicted splits contain their true values together with "
-            "probability {level:.0%}, so Holm's adjustment may settle a split whose interval still touches "
-            "zero. The interval of an exploratory split holds for that split alone. A diff that settled "
-            "early is on average printed slightly too large; its interval allows for that.",
+            "users. With probability {level:.0%}, those of all looks and predicted splits contain their true "
+            "values, so Holm's adjustment may settle a split whose interval still touches zero. The interval "
+            "of an exploratory split holds for that split alone. A diff that settled early is, on average, "
+            "slightly too large; its interval allows for that.",
             error=1 - looks.level,
             margin=looks.margin_pp,
             level=looks.level,

@@ -1,4 +1,5 @@
-# The image of configs/clusters/kuberay.yaml: everything from the lock file. `torch` brings its CUDA libraries.
+# The image of configs/clusters/kuberay.yaml, in the versions of the lock file. torch brings its CUDA
+# libraries.
 FROM python:3.11-slim
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make wget && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

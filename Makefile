@@ -13,7 +13,7 @@ install: .venv/.installed  ## create the virtual environment with everything in 
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@
 
-demo: install    ## run the demo study up to its report
+demo: install    ## run the demo study, including its report
 	$(BIN)/python -m orchestrator.sweep
 
 services:        ## install PostgreSQL, Chromium and a Korean font for the tests that need them (Debian and derivatives)
@@ -43,7 +43,7 @@ bench: install   ## compare the sweep with a loop and with stock Tune + Train; t
 	$(BIN)/python -m bench.steps
 	$(BIN)/python -m bench.scoring
 
-bench-size: install  ## read and pair tables of PRISM's size in 5 s of processor time, beside plain pandas
+bench-size: install  ## check that tables of PRISM's size are read and paired in 5 s of processor time; compare with plain pandas
 	$(BIN)/python -m bench.prism_size
 
 bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and compare it with R
@@ -64,7 +64,7 @@ lint: install    ## run ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-screenshots: install services  ## take the pictures in docs/: the demo's live table (tmux), its record in a browser
+screenshots: install services  ## take the pictures in docs/: the demo's live table (tmux) and its record in a browser
 	ORCHESTRATOR_HOME=$$(mktemp -d) && export ORCHESTRATOR_HOME && \
 	  $(BIN)/python -m bench.live_table docs/live-table.svg && \
 	  SCREENSHOTS=docs $(BIN)/python -m pytest tests/integration/test_ui.py
@@ -72,10 +72,10 @@ screenshots: install services  ## take the pictures in docs/: the demo's live ta
 ui: install      ## open the MLflow UI, on this machine only
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
-lock: install    ## write the installed versions as the constraints of the next install
+lock: install    ## write the installed versions to requirements.lock, which constrains the next install
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
 
-schema: install  ## write the study file's JSON schema, from which editors complete
+schema: install  ## write the JSON schema of study files, which editors use to complete and check them
 	$(BIN)/python -m orchestrator.schema
 
 clean:           ## delete the environment, never results

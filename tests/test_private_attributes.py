@@ -123,7 +123,10 @@ DRILL, KILL, PLACES = (
     "orchestrator/run/kill.py",
     "orchestrator/record/places.py",
 )
-LEDGER, VIEWS = "orchestrator/record/ledger.py", "orchestrator/record/views.py"
+STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS = (
+    f"orchestrator/record/{name}.py"
+    for name in ("mlflow_store", "cell_statuses", "study_run", "experiment", "views")
+)
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
 TOKENISE, LOSSES = "training/tokenise.py", "tests/test_objectives.py"
@@ -182,14 +185,14 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     (f"{AUTOSCALER}.util.prepare_config", (CLUSTER_FILES,), takes("config")),
     (f"{AUTOSCALER}.util.validate_config", (CLUSTER_FILES,), takes("config")),
-    ("mlflow.tracking._tracking_service.utils._get_store", (LEDGER,), takes("store_uri", "artifact_uri")),
-    (f"{TABLES}.SqlRun", (LEDGER,), columns("run_uuid", "experiment_id", "status", "lifecycle_stage")),
-    (f"{TABLES}.SqlTag", (LEDGER,), columns("run_uuid", "key", "value")),
-    (f"{TABLES}.SqlLatestMetric", (LEDGER,), columns("run_uuid")),
-    (f"{STORE}.ManagedSessionMaker", (LEDGER,), says(f"{STORE}.__init__", "self.ManagedSessionMaker = ")),
-    ("mlflow.store.db.utils._logger.name", (LEDGER,), equals("mlflow.store.db.utils")),
-    ("mlflow.utils.mlflow_tags.MLFLOW_LOGGED_ARTIFACTS", (LEDGER,), equals("mlflow.loggedArtifacts")),
-    ("mlflow.experimentKind", (LEDGER,), in_ui("custom_model_development")),
+    ("mlflow.tracking._tracking_service.utils._get_store", (STORE_FILE,), takes("store_uri", "artifact_uri")),
+    (f"{TABLES}.SqlRun", (STATUSES,), columns("run_uuid", "experiment_id", "status", "lifecycle_stage")),
+    (f"{TABLES}.SqlTag", (STATUSES,), columns("run_uuid", "key", "value")),
+    (f"{TABLES}.SqlLatestMetric", (STATUSES,), columns("run_uuid")),
+    (f"{STORE}.ManagedSessionMaker", (STATUSES,), says(f"{STORE}.__init__", "self.ManagedSessionMaker = ")),
+    ("mlflow.store.db.utils._logger.name", (STORE_FILE,), equals("mlflow.store.db.utils")),
+    ("mlflow.utils.mlflow_tags.MLFLOW_LOGGED_ARTIFACTS", (STUDY_RUN,), equals("mlflow.loggedArtifacts")),
+    ("mlflow.experimentKind", (EXPERIMENT,), in_ui("custom_model_development")),
     ("mlflow.sharedViewState", (VIEWS,), in_ui("viewStateShareKey", "compareRunsMode", "workflowType")),
     (
         "compareRunCharts",

@@ -4,9 +4,11 @@ import contextlib
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,13 +49,13 @@ SECRET = "sk-a-key-that-nobody-should-ever-read"
 class Sweep:
     """One study in a home of its own, and the sweep command that runs in it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         self.config = home / "small.yaml"
         self.config.write_text(STUDY)
         self.environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         self.environment |= {"ORCHESTRATOR_HOME": str(home), "PYTHONUNBUFFERED": "1"}
-        self.environment |= {"PROVIDER_API_KEY": SECRET}
+        self.environment |= {"PROVIDER_API_KEY": SECRET, **environment}
         self.seconds: list[float] = []  # wall time of each `run`
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -111,8 +113,16 @@ class Sweep:
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    return Sweep(tmp_path_factory.mktemp("sweep"))
+def ray_folder() -> Iterator[Path]:
+    """A folder for Ray's sessions, with a path as short as its sockets need."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory, ray_folder: Path) -> Sweep:
+    return Sweep(tmp_path_factory.mktemp("sweep"), RAY_TMPDIR=str(ray_folder))
 
 
 ALL = {f"{method}/{split}/42": 1 for method in ("dpo", "wpo") for split in ("baseline", "S1_age")}
@@ -220,12 +230,11 @@ def test_the_weight_analysis_reuses_the_sweeps_scores_and_is_stored_in_the_study
     assert shares.loc["source_model", "alone_low"] > shares.loc["score_gap", "alone_high"]
 
 
-def test_a_sweep_writes_no_secret_from_the_environment_anywhere(sweep: Sweep) -> None:
+def test_a_sweep_writes_no_secret_from_the_environment_anywhere(sweep: Sweep, ray_folder: Path) -> None:
     """Searched: MLflow's database and artifacts, the report, and all logs, including Ray's."""
-    session = Path("/tmp/ray/session_latest").resolve()
-    read = [path for root in (sweep.home, session) for path in root.rglob("*") if path.is_file()]
-    assert any(path.name == "mlflow.db" for path in read)
-    assert not [path for path in read if SECRET.encode() in path.read_bytes()]
+    files = [path for root in (sweep.home, ray_folder) for path in root.rglob("*") if path.is_file()]
+    assert {"mlflow.db", "raylet.out"} <= {path.name for path in files}
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
 def test_a_dry_run_needs_no_torch_ray_or_store(tmp_path: Path) -> None:

@@ -47,16 +47,17 @@ def load_tables(study: Study) -> StudyTables:
 
 def _check_sizes(study: Study, split: str, table: pd.DataFrame) -> None:
     """Refuse a split with a group that fills no batch or holds out no pair."""
+    place = "data" if split == BASELINE else f"splits.{split}"
     sizes = table.groupby(["group", "fold"]).size()
     for group in sorted(table["group"].unique()):
         training, held_out = int(sizes.get((group, "train"), 0)), int(sizes.get((group, "heldout"), 0))
         if training < study.training.batch_size:
             raise StudyError(
-                f"splits.{split}: group {group} has {training} training pairs, fewer than one batch "
+                f"{place}: group {group} has {training} training pairs, fewer than one batch "
                 f"(training.batch_size {study.training.batch_size}); widen the group or shrink the batch"
             )
         if not held_out:
             raise StudyError(
-                f"splits.{split}: group {group} has no held-out pair at "
+                f"{place}: group {group} has no held-out pair at "
                 f"held_out.share {study.held_out.share}; raise it"
             )

@@ -52,7 +52,7 @@ language: {language}              # language of the report: en | ko
 
 data:                             # where people and their preferences come from
 {data}
-held_out:                         # users no arm trains on, the same for every method, split and seed
+held_out:                         # users that no model trains on; the same for every method, split and seed
   share: 0.2                      # share of the users
   seed: 0                         # seed of the draw
 
@@ -62,7 +62,7 @@ model:                            # the model to tune; its untouched copy is the
 # A split says who is in A and who in B, by: category | median | random, of the column with the trait.
 # predicted: A > B | A < B | A = B | exploratory, the sign of A minus B. To derive the splits from the survey:
 # python -m orchestrator.predict --config {out} --write splits.yaml
-splits:                           # a, b: the categories; users in neither are left out
+splits:                           # categories of A and B; users in neither group are left out
 {splits}
 reference: {reference}            # the method with which the others are compared
 # TRL's arguments: loss_type, beta, label_smoothing; use_weighting, wpo_clamp and wpo_alignment make it WPO

@@ -204,7 +204,8 @@ def _fit(name: str, fit: Any, design: _SurveyDesign, skip: int = 0) -> SurveyFit
     diverged = ~np.isfinite(se) | (np.abs(beta) * np.ptp(design.matrix, axis=0) > SEPARATION)
     if diverged.any():
         trait, level, _ = design.terms[int(np.argmax(diverged))]
-        raise TableError(f"{name}: traits.{trait} ({level}) separates the gaps; merge levels or leave it out")
+        place = f"traits.{trait}" + (f" ({level})" if level is not None else "")
+        raise TableError(f"{name}: {place} separates the gaps; merge levels or leave it out")
     table = pd.DataFrame(design.terms, columns=["trait", "level", "reference"]).assign(
         beta=beta,
         se=se,

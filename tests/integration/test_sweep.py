@@ -277,7 +277,7 @@ def test_a_second_sweep_of_a_study_is_refused_while_the_first_runs(tmp_path: Pat
     ("words", "named"),
     [
         (["splits.S1_age.column=agee"], ["splits.S1_age.column", "agee", "did you mean 'age'?"]),
-        (["training.batch_size=4000"], ["training.batch_size 4000", "splits."]),
+        (["training.batch_size=4000"], ["training.batch_size 4000", "data: "]),
         (["--model", "/nowhere/model"], ["model", "/nowhere/model"]),
         (["methods.dpo.betta=1"], ["methods.dpo.betta", "'beta'"]),
         (

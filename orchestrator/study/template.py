@@ -62,7 +62,7 @@ model:                            # the model to tune; its untouched copy is the
 # A split says who is in A and who in B, by: category | median | random, of the column with the trait.
 # predicted: A > B | A < B | A = B | exploratory, the sign of A minus B. To derive the splits from the survey:
 # python -m orchestrator.predict --config {out} --write splits.yaml
-splits:                           # categories of A and B; users in neither group are left out
+splits:                           # a, b: the categories; users in neither group are left out
 {splits}
 reference: {reference}            # the method with which the others are compared
 # TRL's arguments: loss_type, beta, label_smoothing; use_weighting, wpo_clamp and wpo_alignment make it WPO

@@ -1,11 +1,11 @@
-"""Measure whether verdicts hold that are looked at after every seed, and how many cells that saves.
+"""Measure whether verdicts that are looked at after every seed hold, and how many cells this saves.
 
     python -m bench.adaptive [--studies 1000] [--figure docs/seeds.png]
 
 The studies are simulated (`bench/designs.py`). The adaptive design looks at 2 (or 3) to 20 seeds. It is
 compared with fixed designs with the same estimate, Holm and Bonferroni intervals, and with the fixed design
-that finds as many of the planted diffs. Prints Markdown tables; docs/seeds.md has them, and
-tests/test_sequential.py checks them with fewer studies.
+that finds as many of the planted diffs. It prints Markdown tables. docs/seeds.md has
+them, and tests/test_sequential.py checks them with fewer studies.
 """
 
 import argparse
@@ -40,17 +40,17 @@ from stats.rule.verdicts import verdict
 
 FIRST_LOOKS = (2, 3)  # seeds at the first look of the adaptive designs
 FIXED_SEEDS = range(3, 21)  # seeds of the fixed designs
-CHOICE_STUDIES = 300  # studies per setting, not among those judged, by which spending and stop were chosen
+CHOICE_STUDIES = 300  # separate studies per setting, on which spending and stop were chosen
 
 
 def equal_power(power: float, curve: "pd.Series[float]") -> float:
-    """Return the seeds per split of the fixed design with this power; NaN if it has more with the fewest."""
+    """Return the seeds per split of the fixed design with this power; NaN if the smallest one has more."""
     rising = np.maximum.accumulate(curve.to_numpy())
     return float(np.interp(power, rising, curve.index)) if power >= rising[0] else np.nan
 
 
 def sizes(studies: dict[tuple[str, str], list[MethodSplits]]) -> pd.DataFrame:
-    """Return held-out pairs per split, and the spread (pp) of one seed's diff and of the users' part."""
+    """Return held-out pairs per split, and the spread (pp) of one seed's diff and of its part from users."""
     rows = []
     for (setting, kind), drawn in studies.items():
         if kind == NO_EFFECT:
@@ -62,7 +62,7 @@ def sizes(studies: dict[tuple[str, str], list[MethodSplits]]) -> pd.DataFrame:
 
 
 def designs(studies: dict[tuple[str, str], list[MethodSplits]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (the table, the fixed designs' power by seeds) of all settings."""
+    """Return, for all settings, the table of designs and the power of fixed designs by seeds."""
     rows, curves = [], []
     for (setting, kind), drawn in studies.items():
         diffs = TRUE_DIFFS[kind]
@@ -100,7 +100,7 @@ def _of_adaptive(scores: dict[str, float]) -> dict[str, float]:
 
 
 def choices(count: int) -> pd.DataFrame:
-    """Compare the choices of spending and of the worth of a seed: planted diffs, other studies."""
+    """Compare choices of error spending and of a seed's worth, on separate studies with planted diffs."""
     rows, diffs = [], TRUE_DIFFS[PLANTED]
     for number, (setting, truth) in enumerate(SETTINGS.items()):
         rng = np.random.default_rng([number, 1])
@@ -158,7 +158,10 @@ def published(pairs: dict[str, list[tuple[MethodSplits, MethodSplits]]]) -> pd.D
 
 
 def _shares(labels: np.ndarray) -> tuple[float, float, float, float]:
-    """Return shares of splits, and of studies with one or more, of labels [studies, splits, 2]."""
+    """Return the shares of splits with MATCH and with FIXED, and of studies with at least one of each.
+
+    `labels` has the shape [studies, splits, 2]: verdict and change.
+    """
     match, fixed = labels[..., 0] == Verdict.MATCH, labels[..., 1] == Change.FIXED
     return match.mean(), fixed.mean(), match.any(axis=1).mean(), fixed.any(axis=1).mean()
 
@@ -185,14 +188,14 @@ def power_by_cells(curves: pd.DataFrame) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000, help="simulated studies per setting and truth")
-    parser.add_argument("--figure", type=Path, help="where to draw power by cells")
+    parser.add_argument("--figure", type=Path, help="file for the figure of power by cells")
     args = parser.parse_args()
-    single, double = simulate(args.studies)
-    scored, curves = designs(single)
+    methods, method_pairs = simulate(args.studies)
+    scored, curves = designs(methods)
     tables = {
-        "settings": sizes(single),
+        "settings": sizes(methods),
         "designs": scored,
-        "published": published(double),
+        "published": published(method_pairs),
         "choices": choices(min(CHOICE_STUDIES, args.studies)),
     }
     for name, frame in tables.items():

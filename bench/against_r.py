@@ -2,9 +2,9 @@
 
     python -m bench.against_r          (Debian: r-base-core r-cran-lme4 r-cran-mass)
 
-The data are balanced and crossed (seeds x users, equally many pairs per user), where the crossed ANOVA and
-REML must agree, and score gaps of a generated twin, for the intraclass correlation and the ordered logit.
-Prints a Markdown table: both numbers and their largest relative difference.
+One data set is balanced and crossed (seeds x users, equally many pairs per user), where the crossed ANOVA and
+REML must agree. The other holds score gaps of a generated twin, for the intraclass correlation and the
+ordered logit. The script prints a Markdown table with both numbers and their largest relative difference.
 """
 
 import json
@@ -42,7 +42,7 @@ cat(sprintf('{"mean": %.12g, "se": %.12g, "icc": %.12g, "beta": [%s]}',
 def balanced_group(
     rng: np.random.Generator, seeds: int = 8, users: int = 60, pairs: int = 10
 ) -> GroupOutcomes:
-    """Draw seeds x users with seed, user and residual effects, large enough for no variance estimate of 0."""
+    """Draw seeds x users with seed, user and residual effects, too large for a variance estimate of 0."""
     mean = 0.1 + rng.normal(0, 0.05, (seeds, 1)) + rng.normal(0, 0.1, users)
     sums = pairs * (mean + rng.normal(0, 0.1, (seeds, users)))
     return GroupOutcomes(
@@ -60,8 +60,8 @@ def main() -> None:
     halves = np.where(pairs["user_id"].str[4:].astype(int) % 2 == 0, "A", "B")
     measures = heterogeneity(pairs.assign(group=halves), kinds, draws=20).measures
     icc = measures[(measures["measure"] == "gap_icc") & (measures["group"] == "A")].iloc[0]
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         means = pd.DataFrame(group.sums / group.pairs).melt(
             ignore_index=False, var_name="user", value_name="x"
         )
@@ -93,8 +93,9 @@ def main() -> None:
 
 
 def _run_r(folder: Path) -> dict[str, list[float]]:
-    done = subprocess.run(["Rscript", "-e", R_SCRIPT], cwd=folder, check=True, capture_output=True, text=True)
-    numbers: dict[str, list[float]] = json.loads(done.stdout)
+    command = ["Rscript", "-e", R_SCRIPT]
+    process = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    numbers: dict[str, list[float]] = json.loads(process.stdout)
     return numbers
 
 

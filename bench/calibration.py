@@ -1,9 +1,9 @@
-"""Measure whether intervals cover, whether power is as predicted, and the errors of the published rule.
+"""Measure the coverage of intervals, power against its prediction, and the errors of the published rule.
 
     python -m bench.calibration [--studies 1000] [--part coverage]
 
 Held-out outcomes are simulated with known truth (`stats/evidence/simulate.py`): every seed scores the same
-users and pairs, users differ, and seeds differ. Prints Markdown tables; docs/statistics.md has them, and
+users and pairs, users differ, and seeds differ. It prints Markdown tables. docs/statistics.md has them, and
 tests/test_calibration.py checks them with 100 studies.
 """
 
@@ -34,19 +34,15 @@ from stats.rule.verdicts import verdict
 from stats.text import plural
 
 COVERAGE_LEVEL, FAMILY_SIZE, BOOTSTRAP_DRAWS = 0.95, 7, 400
-MIXED_STUDIES = (
-    200  # studies with a mixed model, whose loops are a hundred times as slow; smaller studies, too
-)
-SIZES = (
-    (15, 4.3),
-    (60, 8.3),
-    (200, 12.5),
-)  # users per group, pairs per user: about 128, 1,000 and 5,000 pairs
+# Studies per setting with a mixed model, which is a hundred times as slow; the largest size has none.
+MIXED_STUDIES = 200
+SIZES = ((15, 4.3), (60, 8.3), (200, 12.5))  # users per group, pairs per user: about 128, 1,000, 5,000 pairs
 SEEDS_TRIED = (3, 5, 10)
 SEED_SDS = (0.0, 0.03, 0.06)  # latent; about 0, 1 and 2 pp of one arm's accuracy
 
 
 def settings(sizes: Sequence[tuple[int, float]]) -> Iterator[tuple[str, SimulatedStudy]]:
+    """Yield the name and the truth of each setting of `coverage`."""
     for seeds in SEEDS_TRIED:
         for users, pairs_per_user in sizes:
             for sd in SEED_SDS:
@@ -68,6 +64,7 @@ def seed_pp(truth: SimulatedStudy) -> float:
 
 
 def covers(interval: tuple[float, float] | None, truth: float) -> float:
+    """Return 1 if the interval holds the truth, 0 if it does not, and NaN without an interval."""
     return np.nan if interval is None else float(interval[0] <= truth <= interval[1])
 
 
@@ -115,7 +112,11 @@ def coverage(
 
 
 def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Cover the diff of a method with one seed, which borrows the spread, and its change from 5 seeds."""
+    """Return how often intervals of a method with one seed cover.
+
+    The interval of its diff borrows the spread over seeds from the reference; that of its change compares it
+    with the reference's five seeds.
+    """
     rows = []
     for users, pairs_per_user in SIZES:
         for sd in SEED_SDS[1:]:
@@ -125,8 +126,8 @@ def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
                 drawn = simulated_contrast(truth, rng)
                 method, reference = drawn.taking([5]), drawn.taking(range(5))
                 diff = estimate(method, mean_squares(reference)).interval(COVERAGE_LEVEL)
-                change = unpaired_change(method, reference).interval(COVERAGE_LEVEL)
-                results.append((covers(diff, truth.diff_pp), covers(change, 0.0)))
+                moved = unpaired_change(method, reference).interval(COVERAGE_LEVEL)
+                results.append((covers(diff, truth.diff_pp), covers(moved, 0.0)))
             name = f"{pairs(truth)}, seed sd {seed_pp(truth):.1f} pp"
             rows.append((name, *pd.DataFrame(results).mean()))
     return pd.DataFrame(rows, columns=["setting (1 seed, 5 of the reference)", "diff", "change"])
@@ -135,7 +136,7 @@ def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
 def changes(
     studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, float]] = SIZES
 ) -> pd.DataFrame:
-    """Cover the change between two equal methods on the same pairs, paired by seed or not."""
+    """Return how often intervals of the change between two equal methods on the same pairs cover 0."""
     rows = []
     for seeds in SEEDS_TRIED:
         for users, pairs_per_user in sizes:
@@ -228,7 +229,7 @@ def published(studies: int, rng: np.random.Generator) -> pd.DataFrame:
 def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, float]] = SIZES) -> pd.DataFrame:
     """Compare the published rule with the evidence on the same held-out outcomes without an effect.
 
-    There is one split per study, predicted A > B, so that no multiplicity helps the evidence. The reference
+    Each study has one split, predicted A > B, so that no multiplicity helps the evidence. The reference
     has five seeds on the same users and pairs.
     """
     rows = []

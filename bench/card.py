@@ -1,4 +1,4 @@
-"""What is measured on a machine with a GPU: a whole cell, cells that share the card, a plain loop.
+"""Measure a whole cell, cells that share the card, and a plain loop on a machine with a GPU.
 
     python -m bench.card make  [--home FOLDER]    a model of Qwen2.5-0.5B's shape, 18,000 pairs, their scores
     python -m bench.card cell  [--steps 2000]     one cell of v5b's shape: the share of its time inside steps
@@ -6,7 +6,7 @@
     python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected likewise
 
 This needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.run.worker`,
-as a Ray Train worker does. Later calls reuse what a call made in --home.
+as a Ray Train worker does. Later calls reuse what an earlier call made in --home.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from training.scoring import open_scored
 
 V5B_ARMS = {"dpo": 85, "wpo": 17}
 V5B_STEPS = 2000
-WARM_UP_STEPS = 5  # of a cell that is not timed: imports, kernels
+WARM_UP_STEPS = 5  # steps of an untimed cell, which loads imports and kernels
 BARRIER_TIMEOUT_S = 120.0  # how long lanes wait for one another
 
 
@@ -49,7 +49,8 @@ BARRIER_TIMEOUT_S = 120.0  # how long lanes wait for one another
 class CellTime:
     """Where the seconds of a cell went: training steps, and everything else.
 
-    peak: Bytes that its process had reserved on the card at most.
+    steps, outside: Seconds inside and outside training steps.
+    peak: The most bytes that its process reserved on the card.
     """
 
     steps: float
@@ -72,7 +73,7 @@ class SilentListener:
 
 
 def run(job: Job) -> CellTime:
-    """Run a cell as a lane does, in a folder of its own."""
+    """Run a cell as a lane does, in its own folder."""
     with tempfile.TemporaryDirectory() as work:
         facts = run_trial(replace(job, store=work), SilentListener()).facts
     inside = float(facts["seconds_steps"])
@@ -123,7 +124,7 @@ def share(jobs: dict[str, Job], lanes: Sequence[int]) -> pd.DataFrame:
             futures = [pool.submit(_lane, jobs) for _ in range(width)]
             try:
                 times_of_lanes = [future.result() for future in futures]
-            except Exception as error:  # lanes that do not fit lose their row, not the rows before
+            except Exception as error:  # if the lanes do not fit, the rows before are kept
                 print(f"{width} lanes: {type(error).__name__}: {error}", flush=True)
                 break
         peak = max(time_of_cell.peak for times in times_of_lanes for time_of_cell in times.values())
@@ -142,7 +143,7 @@ def share(jobs: dict[str, Job], lanes: Sequence[int]) -> pd.DataFrame:
 
 
 def _keep_barrier(barrier: Any) -> None:
-    """Keep the barrier that lets the lanes' cells of a method start at once."""
+    """Keep the barrier that lets the cells of all lanes start together."""
     global _barrier
     _barrier = barrier
 
@@ -200,9 +201,8 @@ def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFram
             check=True,
         )
         inside = json.loads(out.read_text())["seconds_steps"]
-        return CellTime(
-            2 * inside, 2 * (time.monotonic() - start - inside), 0
-        )  # doubled, since a cell has two arms
+        outside = time.monotonic() - start - inside
+        return CellTime(2 * inside, 2 * outside, 0)  # doubled, since a cell has two arms
 
     rows = []
     for width in lanes:
@@ -219,9 +219,12 @@ def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFram
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print a Markdown table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("what", choices=["make", "cell", "share", "loop"])
+    flags.add_argument("what", choices=["make", "cell", "share", "loop"], help="what to do")
     flags.add_argument(
-        "--home", type=Path, default=Path(tempfile.gettempdir()) / "card", help="folder for what is made"
+        "--home",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "card",
+        help="folder for the model, pairs and scores",
     )
     flags.add_argument("--steps", type=int, help="steps per arm; default: 2000 for a cell, otherwise 100")
     flags.add_argument("--method", choices=list(CARD_METHODS), default="dpo", help="method of a cell")
@@ -230,7 +233,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.add_argument(
         "--peak-tflops", type=float, default=989, help="dense bf16 peak of the card; default: an H100 SXM's"
     )
-    flags.add_argument("--small", action="store_true", help="a model and a table for a machine without a GPU")
+    flags.add_argument(
+        "--small", action="store_true", help="use a small model and table, for a machine without a GPU"
+    )
     args = flags.parse_args(argv)
     args.home.mkdir(parents=True, exist_ok=True)
     steps = args.steps or (V5B_STEPS if args.what == "cell" else 100)

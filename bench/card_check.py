@@ -1,4 +1,4 @@
-"""Whether packed rows, on this card and in half precision, give each answer what it gets alone.
+"""Check that packed rows give each answer the same results as alone, on this card and in half precision.
 
     python -m bench.card_check [--home FOLDER] [--pairs 8]
 
@@ -30,12 +30,12 @@ from training.model import ModelFiles, load_model
 from training.packed_row import PackedRow
 from training.scoring import open_scored
 
-MOST_TIMES_FARTHER = 2.0  # from float32 than half precision without packing
+MOST_TIMES_FARTHER = 2.0  # packed rows may be this much farther from float32 than unpacked half precision
 Logps = Callable[[PreTrainedModel, Answers], Tensor]
 
 
 def alone(model: PreTrainedModel, answers: Answers) -> Tensor:
-    """Return each answer's log-probability from a forward pass of its own: [B]."""
+    """Return each answer's log-probability from its own forward pass: [B]."""
     answer_logps = []
     for ids, start in zip(answers.ids, answers.starts, strict=True):
         sequence = torch.tensor([ids], device=model.device)
@@ -45,7 +45,7 @@ def alone(model: PreTrainedModel, answers: Answers) -> Tensor:
 
 
 def together(model: PreTrainedModel, answers: Answers) -> Tensor:
-    """Return the same from one packed row, as training computes it: [B]."""
+    """Return the same log-probabilities from one packed row, as training computes them: [B]."""
     row = PackedRow.of(*padded(answers, model.device))
     logps: Tensor = packed.fused_forward(model, model, row, fused_lm_head=True).log_probs.float().sum(1)
     return logps
@@ -58,7 +58,8 @@ def outcome(files: ModelFiles, dtype: str, logps: Logps, answers: Answers) -> tu
     weights = torch.from_numpy(np.random.default_rng(0).normal(size=len(answers.ids)))
     values = logps(model, answers)
     (weights.to(values) @ values).backward()
-    gradient = torch.cat([one.grad.float().flatten() for one in model.parameters() if one.grad is not None])
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    gradient = torch.cat([part.float().flatten() for part in gradients])
     return values.detach().float(), gradient
 
 
@@ -85,10 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the distances; return 1 if packing adds too much."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument(
-        "--home", type=Path, default=Path(tempfile.gettempdir()) / "card", help="folder for what is made"
+        "--home",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "card",
+        help="folder for the model, pairs and scores",
     )
     flags.add_argument("--pairs", type=int, default=8, help="pairs of the batch")
-    flags.add_argument("--small", action="store_true", help="a model and a table for a machine without a GPU")
+    flags.add_argument(
+        "--small", action="store_true", help="use a small model and table, for a machine without a GPU"
+    )
     args = flags.parse_args(argv)
     args.home.mkdir(parents=True, exist_ok=True)
     job = make_job(args.home, args.small, "dpo", 1)

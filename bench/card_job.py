@@ -1,4 +1,4 @@
-"""A made-up cell of v5b's shape for `bench.card`: random weights, random words, random groups."""
+"""Make a cell of v5b's shape for `bench.card`, with random weights, words and groups."""
 
 import json
 import time
@@ -18,19 +18,19 @@ from training.scoring import score
 from training.spec import MethodSpec, ModelSpec, RandomSplit, TrainingSpec, TwinData
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAT_CHARACTERS = {"prompt": 200, "answer": 455}
-HELD_OUT = 0.2
+CHAT_CHARACTERS = {"prompt": 200, "answer": 455}  # on average
+HELD_OUT = 0.2  # share of pairs
 CARD_METHODS = {"dpo": MethodSpec(), "wpo": MethodSpec(use_weighting=True)}
 QWEN_SIZES = {
     "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
     "num_key_value_heads": 2, "vocab_size": 151_936,
 }  # fmt: skip
-# The initial weights are so large that attention matters in a model so narrow.
+# The initial weights are large, so that attention matters in so narrow a model.
 SMALL_SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "initializer_range": 0.2}
 
 
 def chats(small: bool) -> pd.DataFrame:
-    """Return as many pairs as PRISM has, of its 190 tokens per sequence; fewer and shorter if `small`."""
+    """Return as many pairs as PRISM has, with its 190 tokens per sequence; fewer and shorter if `small`."""
     if small:
         return make_pairs(
             np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHAT_CHARACTERS.items()}
@@ -77,7 +77,7 @@ def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
 
 
 def make_model(pairs: pd.DataFrame, out: Path, sizes: dict[str, float], dtype: str) -> None:
-    """Save random weights and a tokenizer of the pairs' own words as a folder that transformers loads."""
+    """Save random weights and a tokenizer of the pairs' words in a folder that transformers can load."""
     from transformers import Qwen2ForCausalLM
 
     conversations = [

@@ -1,7 +1,7 @@
-"""Designs of seeds on simulated studies with planted truth: their right and wrong claims, and their cells.
+"""Score designs of seeds on simulated studies with planted truth: right and wrong claims, and cells.
 
-Held-out outcomes are simulated (`stats/evidence/simulate.py`): seven splits per study, one family. Nothing is
-trained.
+Held-out outcomes are simulated (`stats/evidence/simulate.py`): seven splits per study, which
+form one family. Nothing is trained.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,15 @@ SETTINGS = {
 NO_EFFECT, PLANTED = "nothing", "planted"
 TRUE_DIFFS = {NO_EFFECT: (0.0,) * 7, PLANTED: (0.0, 0.0, 0.0, 3.0, -3.0, 6.0, -6.0)}
 SPLIT_NAMES = tuple(f"S{number}" for number in range(7))
-DIRECTED = dict.fromkeys(SPLIT_NAMES, "A > B")  # so that `supported` says above zero and `contradicted` below
+DIRECTED = dict.fromkeys(SPLIT_NAMES, "A > B")  # so `supported` means above zero and `contradicted` below
 
 
 @dataclass(frozen=True)
 class MethodSplits:
     """One method's splits.
 
-    paths: all looks of each split. by_seed: its first five diffs, which the published rule judges.
+    paths: All looks of each split.
+    by_seed: The first five diffs of each split, which the published rule judges.
     """
 
     paths: tuple[EstimatePath, ...]
@@ -47,7 +48,7 @@ class MethodSplits:
 
 @dataclass(frozen=True)
 class AdaptiveEnd:
-    """How an adaptive study ended: decisions and seeds, by split."""
+    """The end of an adaptive study: decisions and seeds, by split."""
 
     decisions: tuple[Decision, ...]
     seeds: tuple[int, ...]
@@ -56,7 +57,7 @@ class AdaptiveEnd:
 def draw(
     truth: SimulatedStudy, diffs: Sequence[float], count: int, rng: np.random.Generator
 ) -> list[MethodSplits]:
-    """Draw equal methods on the same users and pairs, with seeds of their own."""
+    """Draw equal methods on the same users and pairs, each with its own seeds."""
     splits_of: list[list[tuple[EstimatePath, Floats]]] = [[] for _ in range(count)]
     for diff in diffs:
         half = diff / 200
@@ -69,19 +70,19 @@ def draw(
 def simulate(
     studies: int, settings: dict[str, SimulatedStudy] = SETTINGS
 ) -> tuple[dict[tuple[str, str], list[MethodSplits]], dict[str, list[tuple[MethodSplits, MethodSplits]]]]:
-    """Return (methods by setting and truth, pairs of equal methods without any effect by setting)."""
-    single, double = {}, {}
+    """Return methods by (setting, truth), and pairs of equal methods without any effect by setting."""
+    methods, method_pairs = {}, {}
     for number, (setting, truth) in enumerate(settings.items()):
         rng = np.random.default_rng(number)
         drawn = [draw(truth, TRUE_DIFFS[NO_EFFECT], 2, rng) for _ in range(studies)]
-        double[setting] = [(first, second) for first, second in drawn]
-        single[setting, NO_EFFECT] = [first for first, _ in drawn]
-        single[setting, PLANTED] = [draw(truth, TRUE_DIFFS[PLANTED], 1, rng)[0] for _ in range(studies)]
-    return single, double
+        method_pairs[setting] = [(first, second) for first, second in drawn]
+        methods[setting, NO_EFFECT] = [first for first, _ in drawn]
+        methods[setting, PLANTED] = [draw(truth, TRUE_DIFFS[PLANTED], 1, rng)[0] for _ in range(studies)]
+    return methods, method_pairs
 
 
 def adaptive(study: MethodSplits, looks: Looks = LOOKS) -> AdaptiveEnd:
-    """Give every open split one more seed, until none is open."""
+    """Give every open split one more seed until no split is open."""
     taken = dict.fromkeys(SPLIT_NAMES, 1)
     while True:
         paths = {
@@ -98,7 +99,7 @@ def adaptive(study: MethodSplits, looks: Looks = LOOKS) -> AdaptiveEnd:
 
 
 def claims(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (sign of a claimed difference or 0, whether practically null) of an array of states."""
+    """Return two arrays of the states' shape: sign of the claimed difference or 0, and practically null."""
     sign = (states == SplitState.SUPPORTED).astype(int) - (states == SplitState.CONTRADICTED).astype(int)
     return sign, states == SplitState.PRACTICALLY_NULL
 
@@ -106,7 +107,11 @@ def claims(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def scores(
     sign: np.ndarray, null: np.ndarray, covered: np.ndarray, cells: np.ndarray, diffs: Sequence[float]
 ) -> dict[str, float]:
-    """Score claims [studies, splits]: studies with a wrong claim, joint coverage, diffs found, cells."""
+    """Return the shares of studies with a wrong claim and with joint coverage, diffs found, and mean cells.
+
+    The shapes are [studies, splits] for `sign`, `null` and `covered`, [studies] for `cells`, and [splits] for
+    `diffs` (pp).
+    """
     truth = np.array(diffs)
     right = sign == np.sign(truth)
     return {
@@ -150,7 +155,7 @@ def score_fixed(studies: Sequence[MethodSplits], diffs: Sequence[float], seeds: 
 def score_satterthwaite(
     studies: Sequence[MethodSplits], diffs: Sequence[float], seeds: int
 ) -> dict[str, float]:
-    """Score the same design with Satterthwaite's degrees of freedom, which judges a finished study."""
+    """Score a fixed design with Satterthwaite's degrees of freedom, by which finished studies are judged."""
     look = seeds - LOOKS.start
     value, of_seeds, of_users = (
         np.array([[getattr(path, name)[look] for path in study.paths] for study in studies])

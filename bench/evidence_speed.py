@@ -3,8 +3,8 @@
     python -m bench.evidence_speed               3.6 million rows
     python -m bench.evidence_speed --splits 28   10 million rows
 
-Cells are first written as the ledger holds them, one parquet file each. Then they are read and summed one at
-a time, and judged.
+Cells are first written as the ledger holds them, one parquet file per cell. Then they are read and summed one
+at a time, and judged.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
 
 
 def looped_bootstrap(rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> list[float]:
-    """Draw the pigeonhole bootstrap the plain way: weights are merged onto the rows, draw by draw."""
+    """Draw the pigeonhole bootstrap in a plain loop, which merges weights onto the rows for every draw."""
     own = rows[rows["arm"] == rows["eval_group"]]
     seeds = np.sort(own["seed"].unique())
     members = {group: np.sort(part["user_id"].unique()) for group, part in own.groupby("eval_group")}
@@ -74,11 +74,12 @@ def looped_bootstrap(rows: pd.DataFrame, draws: int, rng: np.random.Generator) -
     }
     values = []
     for draw in range(draws):
-        of_seed = pd.DataFrame({"seed": seeds, "v": seed_counts[draw]})
+        seed_weights = pd.DataFrame({"seed": seeds, "v": seed_counts[draw]})
         means = {}
         for group, users in members.items():
-            of_user = pd.DataFrame({"user_id": users, "w": user_counts[group][draw]})
-            part = own[own["eval_group"] == group].merge(of_seed, on="seed").merge(of_user, on="user_id")
+            user_weights = pd.DataFrame({"user_id": users, "w": user_counts[group][draw]})
+            part = own[own["eval_group"] == group].merge(seed_weights, on="seed")
+            part = part.merge(user_weights, on="user_id")
             weight = part["v"] * part["w"]
             means[group] = (part["correct"] * weight).sum() / weight.sum()
         values.append(100 * float(means["A"] - means["B"]))
@@ -91,10 +92,10 @@ def main() -> None:
         "--splits", type=int, default=10, help="number of splits; each has 10 cells of 36,000 rows"
     )
     splits = parser.parse_args().splits
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as scratch:
         paths = []
         for number, cell in enumerate(cells(splits, np.random.default_rng(0))):
-            paths.append(Path(place) / f"{number:04d}.parquet")
+            paths.append(Path(scratch) / f"{number:04d}.parquet")
             cell.to_parquet(paths[-1], index=False)
         started = time.perf_counter()
         table = pd.concat(

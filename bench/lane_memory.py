@@ -1,10 +1,10 @@
-"""Does a warm lane grow? The memory of workers that train 200 real cells of two steps per arm.
+"""Measure whether a warm lane's memory grows while its workers train real cells of two steps per arm.
 
     python -m bench.lane_memory [--seeds 25]
 
-This runs the demo study, with less data and fewer steps, as a process of its own, and measures Ray's workers
-from outside. It prints one row per worker, with the slope of its resident memory over the cells that it
-trained after its first five.
+This runs the demo study, with more seeds (200 cells), less data and fewer steps, as a separate process, and
+measures Ray's workers from outside. It prints one row per worker, with the slope of its resident memory over
+the cells that it trained after its first five.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from stats.page.markdown import table
 
-WARM_UP_CELLS = 5  # of a lane, in which pools and caches fill
+WARM_UP_CELLS = 5  # cells of a lane during which pools and caches fill
 LANE_COUNT = 2
 
 
@@ -38,7 +38,7 @@ def watch(process: subprocess.Popen[str]) -> pd.DataFrame:
             try:
                 if "RayTrainWorker" in " ".join(child.cmdline()):
                     rows.append((time.time(), child.pid, child.memory_info().rss / 2**20))
-            except psutil.Error:  # ended meanwhile
+            except psutil.Error:  # the process has ended
                 continue
         time.sleep(0.5)
     return pd.DataFrame(rows, columns=["time", "pid", "mb"])

@@ -1,4 +1,4 @@
-"""A picture of a sweep's live table: the demo runs in a real terminal (tmux), whose screen is saved as SVG.
+"""Draw a sweep's live table: run the demo in a real terminal (tmux), and save its screen as SVG.
 
 ORCHESTRATOR_HOME=... python -m bench.live_table docs/live-table.svg
 """
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         screen = _wait_until(lambda page: bool(HALFWAY.search(page)) and page.count("◐") > 1)
         out.write_text(svg(screen.replace(os.environ["ORCHESTRATOR_HOME"], "~")), encoding="utf-8")
-        ended = re.search(r"exit=(\d+)", _wait_until(lambda page: "exit=" in page))
-        assert ended
-        return int(ended[1])
+        exit_code = re.search(r"exit=(\d+)", _wait_until(lambda page: "exit=" in page))
+        assert exit_code
+        return int(exit_code[1])
     finally:
         _tmux("kill-server")
 
@@ -46,7 +46,7 @@ def svg(screen: str) -> str:
     console = Console(record=True, width=SCREEN_COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\n".join(lines[table_heads[-1] :])))
     picture = console.export_svg(title="python -m orchestrator.sweep")
-    return re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # it would load fonts
+    return re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # otherwise a viewer would load fonts
 
 
 def _wait_until(condition: Callable[[str], bool]) -> str:

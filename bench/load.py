@@ -1,4 +1,4 @@
-"""How many cells a driver can handle: 10,000 planned ones in the record, 2,000 fake ones through Ray Tune.
+"""Measure how many cells a driver can handle: 10,000 planned in the record, 2,000 fake through Ray Tune.
 
 python -m bench.load [--cells 10000] [--fake-cells 2000]
 """
@@ -38,7 +38,7 @@ METHOD_COUNT, SPLIT_COUNT = 4, 24
 
 
 def study_of_size(cells: int) -> Study:
-    """Return a study of at least so many cells."""
+    """Return a study of at least `cells` cells."""
     seeds = -(-cells // (METHOD_COUNT * (SPLIT_COUNT + 1)))
     return Study.model_validate(
         {
@@ -54,7 +54,7 @@ def study_of_size(cells: int) -> Study:
 
 
 def result_of(trial: Trial) -> TrialResult:
-    """Return as many numbers as a real cell has: per arm, 4 curves of 60 points and 10 metrics."""
+    """Return a fake result with as many numbers as a real one: per arm, 4 curves of 60 points, 10 metrics."""
     steps = np.arange(60)
     curve = pd.concat(
         pd.DataFrame({"arm": arm, "step": steps, "metric": metric, "value": steps / 60})
@@ -125,6 +125,7 @@ def record(cells: int, uri: str, home: Path) -> dict[str, Any]:
 
 
 def fake_trainer(job: Job, report: Listener) -> TrialResult:
+    """Return a fake result at once, in place of a trained cell."""
     return result_of(job.trial)
 
 
@@ -200,8 +201,10 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
 
 def main() -> None:
     flags = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
-    flags.add_argument("--cells", type=int, default=10_000)
-    flags.add_argument("--fake-cells", type=int, default=2_000)
+    flags.add_argument("--cells", type=int, default=10_000, help="planned cells in the record; 0 for none")
+    flags.add_argument(
+        "--fake-cells", type=int, default=2_000, help="fake cells through Ray Tune; 0 for none"
+    )
     args = flags.parse_args()
     sys.path.insert(0, str(TESTS))
     from services import Postgres

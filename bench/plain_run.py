@@ -1,9 +1,9 @@
-"""One run of the loop this project replaces: TRL's DPOTrainer with DeepSpeed on one group's pairs.
+"""Train one arm as in the loop that this project replaces: TRL's DPOTrainer, DeepSpeed, one group's pairs.
 
     python bench/plain_run.py --train A.jsonl --heldout heldout.jsonl --model DIR --out result.json [--wpo]
 
 This is what a competent user would write, one script per run: load pairs, train with a live reference model,
-evaluate held-out pairs, write numbers. It knows nothing of this project.
+evaluate held-out pairs, write numbers. It uses nothing of this project.
 """
 
 import argparse
@@ -58,6 +58,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the script's arguments."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--train", type=Path, required=True)
     flags.add_argument("--heldout", type=Path, required=True)

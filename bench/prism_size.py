@@ -2,8 +2,9 @@
 
     python -m bench.prism_size [--folder FOLDER] [--json]
 
-Reads FOLDER's survey.jsonl and utterances.jsonl, or those of a twin with as many users as PRISM has, and
-prints a Markdown row. Exits with 1 if the fastest of PASSES takes more than LIMIT_S s of processor time.
+This reads FOLDER's survey.jsonl and utterances.jsonl, or those of a twin with as many users as PRISM has, and
+prints a Markdown row. It exits with 1 if the fastest of `PASSES` passes takes more than `LIMIT_S` seconds of
+processor time.
 """
 
 import argparse
@@ -36,8 +37,8 @@ def count_plain_pairs(folder: Path) -> int:
     users = pd.concat([survey.drop(columns=nested), *flat], axis=1)
     utterances["model_response"] = utterances["model_response"].str.strip()
     later = utterances[(utterances["turn"] >= 1) & (utterances["model_response"] != "EMPTY STRING")]
-    same = ["user_id", "conversation_id", "interaction_id", "turn", "user_prompt", "model_name"]
-    both = later.merge(later, on=same)
+    shared_columns = ["user_id", "conversation_id", "interaction_id", "turn", "user_prompt", "model_name"]
+    both = later.merge(later, on=shared_columns)
     both = both[(both["utterance_id_x"] < both["utterance_id_y"]) & (both["score_x"] != both["score_y"])]
     pairs = both[both["model_response_x"] != both["model_response_y"]].merge(users, on="user_id")
     return len(pairs)
@@ -49,7 +50,7 @@ def measure(folder: Path) -> dict[str, float]:
     The fastest pass of each counts, because noise only adds time.
 
     Returns:
-        pairs, plain pairs (counts), bytes (peak resident memory), seconds, plain (processor time).
+        pairs and plain pairs (counts), bytes (peak resident memory), seconds and plain (processor seconds).
     """
 
     def count_pairs() -> int:
@@ -57,7 +58,7 @@ def measure(folder: Path) -> dict[str, float]:
 
     spent: dict[str, list[float]] = {"seconds": [], "plain": []}
     measured: dict[str, float] = {"pairs": count_pairs()}
-    # The maximum of getrusage would start at what the forking process has resident.
+    # getrusage's maximum would start at the resident memory of the process that forked this one.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak
     measured["bytes"] = int(peak[1]) * 1024
@@ -76,7 +77,7 @@ def _timed(call: Callable[[], object]) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, help="tables of PRISM's schema (default: a twin's)")
+    parser.add_argument("--folder", type=Path, help="folder of tables in PRISM's schema; default: a twin's")
     parser.add_argument("--json", action="store_true", help="print only the numbers, and set no limit")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,15 +1,15 @@
-"""A sweep on 1 to 512 spot GPUs, simulated: how its makespan compares with the least time there could be.
+"""Simulate a sweep on 1 to 512 spot GPUs, and compare its makespan with the least possible time.
 
     python -m bench.scale [--arm-s 43] [--preemptions 0.05] [--json FILE]
 
-Lanes take cells in the order of the agenda (`agenda.longest_first`), as the desk hands them out. What a
-lane's start, a warm cell and the driver's part of a cell cost was measured on two cores (docs/faults.md,
-docs/speed.md); these are the defaults here. The seconds of an arm are an assumption as long as no accelerator
-was lent: 2,000 steps of 8.6 TFLOP at 40 % of an H100's bf16 peak take 43 s. A reclaimed GPU is gone at once,
-its cell continues from its newest checkpoint elsewhere, and another GPU comes after a wait.
+Lanes take cells in the order of the agenda (`agenda.longest_first`), as the desk hands them out. The
+costs of a lane's start, of a warm cell and of the driver's part of a cell were measured on two cores
+(docs/faults.md, docs/speed.md) and are the defaults. The seconds of an arm are an assumption, because no
+accelerator was available: 2,000 steps of 8.6 TFLOP at 40 % of an H100's bf16 peak take 43 s. A reclaimed GPU
+is gone at once, its cell continues elsewhere from its newest checkpoint, and another GPU comes after a wait.
 
-The bound is the cells' own training and scoring divided by the GPUs, which are all there from the start and
-never reclaimed, or the longest cell if that takes longer.
+The bound is the time of all cells' training and scoring divided by the number of GPUs, as if all GPUs were
+there from the start and never reclaimed; or the time of the longest cell, if that is more.
 """
 
 import argparse
@@ -31,26 +31,26 @@ GPU_COUNTS = (1, 4, 16, 64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class Costs:
-    """What a simulated sweep costs, in seconds; `preemptions` are per GPU and hour."""
+    """The costs of a simulated sweep in seconds; `preemptions` are per GPU and hour."""
 
     arm: float = 43.0  # training steps and held-out scoring
-    start: float = 40.0  # of a lane: process, imports, the first model
-    warm: float = 0.32  # of a cell, outside its steps and its scoring
-    driver: float = 0.110  # of a cell in the driver, one at a time: 9.1 per second
-    checkpoint: float = 11.0  # between two: 500 of 2,000 steps
-    backoff: float = 2.0
+    start: float = 40.0  # per lane: process, imports, the first model
+    warm: float = 0.32  # per cell, outside its steps and its scoring
+    driver: float = 0.110  # per cell in the driver, one cell at a time: 9.1 cells per second
+    checkpoint: float = 11.0  # between two checkpoints: 500 of 2,000 steps
+    backoff: float = 2.0  # before a cell is tried again
     preemptions: float = 0.05
     replacement: float = 300.0  # until another GPU is there
 
 
 @dataclass
 class SimulatedSweep:
-    """What came of a simulated sweep.
+    """The outcome of a simulated sweep.
 
     Attributes:
         makespan: Seconds from the start to the last recorded cell.
         repeated: Seconds of training that were done twice.
-        attempts: Of each recorded cell.
+        attempts: The number of attempts of each recorded cell.
     """
 
     makespan: float = 0.0
@@ -60,7 +60,7 @@ class SimulatedSweep:
 
 @dataclass
 class SimulatedCell:
-    """A cell, with the seconds that it needs in all and those that its checkpoint has saved."""
+    """A cell, with the seconds that it needs in total and those that its checkpoint has saved."""
 
     seconds: float
     saved: float = 0.0
@@ -68,12 +68,12 @@ class SimulatedCell:
 
 
 def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Generator) -> SimulatedSweep:
-    """Run cells of so many arms each on so many GPUs, with one lane per GPU."""
+    """Simulate cells on `gpus` GPUs with one lane per GPU; `arms` holds each cell's number of arms."""
     world, sweep = simpy.Environment(), SimulatedSweep()
-    line: Any = simpy.PriorityStore(world)
+    queue: Any = simpy.PriorityStore(world)
     driver = simpy.Resource(world)
     for number, count in enumerate(sorted(arms, reverse=True)):
-        line.put(simpy.PriorityItem(number, SimulatedCell(count * costs.arm)))
+        queue.put(simpy.PriorityItem(number, SimulatedCell(count * costs.arm)))
     ended = world.event()
 
     def record(cell: SimulatedCell) -> Generator[Any, Any, None]:
@@ -87,7 +87,7 @@ def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Genera
 
     def retry(item: Any) -> Generator[Any, Any, None]:
         yield world.timeout(costs.backoff)
-        line.put(item)
+        queue.put(item)
 
     def lane() -> Generator[Any, Any, None]:
         while True:
@@ -96,7 +96,7 @@ def simulate(arms: Sequence[int], gpus: int, costs: Costs, rng: np.random.Genera
             if world.now + costs.start < reclaimed:
                 yield world.timeout(costs.start)
                 while True:
-                    item = yield line.get()
+                    item = yield queue.get()
                     cell = item.item
                     cell.attempts += 1
                     needed = costs.warm + cell.seconds - cell.saved
@@ -134,7 +134,9 @@ ARMS_OF_CELLS = {
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--arm-s", type=float, default=Costs.arm, help="seconds per arm")
-    flags.add_argument("--preemptions", type=float, default=Costs.preemptions, help="per GPU and hour")
+    flags.add_argument(
+        "--preemptions", type=float, default=Costs.preemptions, help="preemptions per GPU and hour"
+    )
     flags.add_argument("--draws", type=int, default=5, help="simulations per row")
     flags.add_argument("--json", type=Path, help="file for the rows of the table and the costs")
     args = flags.parse_args()

@@ -1,8 +1,8 @@
-"""Seconds to score every pair of a twin of PRISM's size on a local cluster, and to find the scores again.
+"""Time the scoring of all pairs of a twin of PRISM's size on a local cluster, and a second call.
 
     python -m bench.scoring [--users 1500] [--model tiny]
 
-Prints a Markdown row: pairs, cores, seconds of the scoring pass alone, pairs/s, and seconds of the second
+It prints a Markdown row: pairs, cores, seconds of the scoring pass alone, pairs/s, and seconds of the second
 call, which finds the scores in the cache.
 """
 
@@ -33,7 +33,7 @@ def on_tasks(shards: Sequence[Shard]) -> None:
 def main() -> None:
     """Score twice and print the row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=1500, help="people of the twin")
+    parser.add_argument("--users", type=int, default=1500, help="number of people in the twin")
     parser.add_argument("--model", default="tiny", help="model.path of the study")
     parser.add_argument("--max-length", type=int, default=256, help="tokens per sequence")
     args = parser.parse_args()

@@ -1,11 +1,11 @@
-"""Seconds per training step: DPO, WPO and length-grouped batches against a stock TRL script.
+"""Time training steps: DPO, WPO and length-grouped batches against a stock TRL script.
 
 All variants train on the same made-up chats of PRISM's lengths (prompts of 70 characters on average,
 answers of 565, log-normal), and take turns; the stock script keeps a live reference model. The time of a
-variant in a round is the mean over its steps after the first: wall time and, for a CPU that others use as
-well, processor time. The tables show medians over rounds, and medians of the rounds' ratios with their
-range. In bfloat16, our variants run under DeepSpeed's ZeRO-2 as cells do, with bfloat16 weights; a stock
-script keeps float32 weights and casts as it computes.
+variant in a round is the mean over its steps after the first: wall time and, because others may use the CPU,
+processor time. The tables show medians over rounds, and medians of the rounds' ratios with their range. In
+bfloat16, our variants run under DeepSpeed's ZeRO-2 as cells do, with bfloat16 weights; a stock script keeps
+float32 weights and casts as it computes.
 
     python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5] [--peak-tflops 989]
 """
@@ -46,7 +46,10 @@ STOCK = "stock TRL, live reference"
 def make_pairs(
     rng: np.random.Generator, count: int = PAIR_COUNT, characters: dict[str, int] = MEAN_CHARACTERS
 ) -> pd.DataFrame:
-    """Return pairs of random words (pair_id, prompt, chosen, rejected) with so many characters on average."""
+    """Return pairs of random words: pair_id, prompt, chosen, rejected.
+
+    `characters` gives the mean length of a prompt and of an answer.
+    """
     letters = np.array(list("etaoinshrdlu"))
     words = np.array(["".join(rng.choice(letters, size=rng.integers(2, 9))) for _ in range(400)])
 
@@ -65,7 +68,7 @@ def make_pairs(
 
 
 class StepClock(TrainerCallback):
-    """Takes wall and processor time from the end of the first step to the end of the last."""
+    """Measures wall and processor time from the end of the first step to the end of the last."""
 
     def __init__(self) -> None:
         self.times: list[tuple[float, float]] = []
@@ -88,7 +91,7 @@ class StepClock(TrainerCallback):
 
 
 def stock(pairs: pd.DataFrame, files: ModelFiles, training: TrainingSpec, clock: StepClock) -> None:
-    """Run a stock TRL script on `pairs` in their order: chats, a live reference model, no checkpointing."""
+    """Run a stock TRL script on `pairs` in their order, with a live reference model."""
     rows = [
         {"prompt": row.prompt}
         | {side: [{"role": "assistant", "content": getattr(row, side)}] for side in ("chosen", "rejected")}
@@ -147,16 +150,16 @@ def main() -> None:
         rows = np.arange(len(scored))
         order = data_order(rows, sequence_lengths(scored), training, np.random.default_rng(0))
         tokens, flops = arithmetic(scored, order[training.batch_size :], files)
-        same = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
+        pairs_in_order = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
 
-        def ours(method: MethodSpec, how: TrainingSpec, clock: StepClock) -> None:
-            zero2 = json.loads(ZERO2.read_text()) if how.dtype == "bfloat16" else None
-            task = ArmTask("bench", files, method, how, 0, rows)
-            train_arm(task, scored, Execution(how.batch_size, zero2), on_step=clock.tick)
+        def ours(method: MethodSpec, spec: TrainingSpec, clock: StepClock) -> None:
+            zero2 = json.loads(ZERO2.read_text()) if spec.dtype == "bfloat16" else None
+            task = ArmTask("bench", files, method, spec, 0, rows)
+            train_arm(task, scored, Execution(spec.batch_size, zero2), on_step=clock.tick)
 
         greedy = WPO.model_copy(update={"wpo_alignment": "greedy"})
         variants: dict[str, Callable[[StepClock], None]] = {
-            STOCK: lambda clock: stock(same, files, training, clock),
+            STOCK: lambda clock: stock(pairs_in_order, files, training, clock),
             "dpo": lambda clock: ours(MethodSpec(), training, clock),
             "wpo": lambda clock: ours(WPO, training, clock),
             "wpo greedy": lambda clock: ours(greedy, training, clock),

@@ -1,9 +1,9 @@
-"""The same study as a stock Ray Tune + Ray Train program: each Tune trial is a cell with a TorchTrainer.
+"""Run a study as a stock Ray Tune + Ray Train program: each Tune trial is a cell with its own TorchTrainer.
 
     python bench/stock_ray.py jobs.json
 
-jobs.json is a list of cells. A cell is a list of arms, and an arm a list of arguments of `plain_run.py`. Two
-cells run at the same time.
+jobs.json is a list of cells. A cell is a list of arms, and an arm is a list of arguments of `plain_run.py`.
+Two cells run at the same time.
 """
 
 import json

@@ -4,8 +4,8 @@
 
 Every twin is a new draw of people and ratings (numbers only, no text). The ordered logit is fitted with the
 planted traits and with traits that have no effect, with errors clustered by user and with naive ones. The
-heterogeneity measures (of `--mixed` twins) compare the very familiar with the others. Prints Markdown tables
-for docs/data.md.
+heterogeneity measures (on `--mixed` twins) compare people who are very familiar with language models with the
+others. It prints Markdown tables for docs/data.md.
 """
 
 import argparse
@@ -34,7 +34,7 @@ NULL_TRAITS = (
 
 
 def twin(users: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return survey, pairs (user_id, score_gap) and their differences in kinds of sentences, of one twin."""
+    """Return one twin's survey, pairs (user_id, score_gap) and their differences in kinds of sentences."""
     rng = np.random.default_rng([seed, users])
     survey = people.survey(users, rng)
     rated = ratings(raters(survey, 1.0, rng), rng)
@@ -58,7 +58,7 @@ def twin(users: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
 
 
 def traits(survey: pd.DataFrame) -> pd.DataFrame:
-    """Return the planted traits as columns that are linear in the truth, and traits without effect."""
+    """Return user_id, the planted traits as columns in which the truth is linear, and null traits."""
     planted_columns = {effect.trait: effect.column(survey) for effect in planted.PLANTED_EFFECTS}
     nulls = {
         "male": survey["gender"] == "Male",
@@ -80,8 +80,8 @@ def logit_of(users: int, seed: int) -> pd.DataFrame:
     model = OrderedModel(
         gap_quartile(rows["score_gap"]) - 1, (rows[names] / scale).to_numpy(), distr="logit", hasconst=False
     )
-    plain = model.fit(method="bfgs", maxiter=500, disp=False)
-    naive = np.asarray(plain.conf_int())[: len(names)] / scale.to_numpy()[:, None]
+    naive_fit = model.fit(method="bfgs", maxiter=500, disp=False)
+    naive = np.asarray(naive_fit.conf_int())[: len(names)] / scale.to_numpy()[:, None]
     own = {effect.trait: effect.log_odds for effect in planted.PLANTED_EFFECTS}
     population = dict(zip(own, planted.population_averaged(survey, 1.0), strict=True))
     coefficients = pd.DataFrame({"trait": names})
@@ -104,23 +104,23 @@ def measures_of(users: int, seed: int) -> pd.DataFrame:
     survey, pairs, kinds = twin(users, seed)
     level = pairs["user_id"].map(survey.set_index("user_id")["lm_familiarity"])
     truth = planted.truth(survey, 1.0)
-    mixed = truth.tastes.set_index("lm_familiarity")["consistency"]
+    consistency = truth.tastes.set_index("lm_familiarity")["consistency"]
     halves = np.random.default_rng(seed).permutation(users) % 2 == 0
     random = pairs["user_id"].map(dict(zip(survey["user_id"], halves, strict=True)))
-    known = {
+    planted_values = {
         ("gap_icc", "A"): truth.gap_icc,
         ("gap_icc", "B"): truth.gap_icc,
-        ("consistency", "A"): mixed["Very familiar"],
-        ("consistency", "B"): mixed["Somewhat familiar"],
+        ("consistency", "A"): consistency["Very familiar"],
+        ("consistency", "B"): consistency["Somewhat familiar"],
     }
-    known |= {
-        (measure, "A - B"): known[measure, "A"] - known[measure, "B"]
+    planted_values |= {
+        (measure, "A - B"): planted_values[measure, "A"] - planted_values[measure, "B"]
         for measure in ("gap_icc", "consistency")
     }
     rows = []
     for split, in_a, truths in (
-        ("familiarity", level == "Very familiar", known),
-        ("random halves", random, {key: 0.0 for key in known if key[1] == "A - B"}),
+        ("familiarity", level == "Very familiar", planted_values),
+        ("random halves", random, {key: 0.0 for key in planted_values if key[1] == "A - B"}),
     ):
         grouped = pairs.assign(group=np.where(in_a, "A", "B"))
         for row in heterogeneity(grouped, kinds, draws=400, seed=seed).measures.itertuples():
@@ -144,10 +144,10 @@ def summary(results: pd.DataFrame, keys: list[str], estimate: str) -> pd.DataFra
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=1400)
-    parser.add_argument("--twins", type=int, default=600)
-    parser.add_argument("--mixed", type=int, default=300)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--users", type=int, default=1400, help="people per twin")
+    parser.add_argument("--twins", type=int, default=600, help="twins for the ordered logit")
+    parser.add_argument("--mixed", type=int, default=300, help="twins for the heterogeneity measures")
+    parser.add_argument("--processes", type=int, default=2, help="processes at the same time")
     args = parser.parse_args()
     with ProcessPoolExecutor(args.processes) as pool:
         logit = pd.concat(pool.map(partial(logit_of, args.users), range(args.twins), chunksize=5))

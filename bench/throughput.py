@@ -1,9 +1,9 @@
-"""The sweep against the loop it replaces, and against a stock Ray Tune + Ray Train program.
+"""Time the sweep against the loop that it replaces and against a stock Ray Tune + Ray Train program.
 
     python -m bench.throughput [--rounds 3] [--config configs/demo.yaml] [KEY=VALUE ...] [--out DIR]
 
 All three variants have the same pairs, model, steps and held-out pairs, and as many processes at the same
-time as the sweep has lanes. In the loop, each arm is a process of its own (`plain_run.py`). In the stock
+time as the sweep has lanes. In the loop, each arm runs in its own process (`plain_run.py`). In the stock
 program (`stock_ray.py`), each cell is a Tune trial with its own TorchTrainer. The variants take turns. The
 results are written to throughput.json and throughput.md.
 """
@@ -75,7 +75,7 @@ def _write(pairs: pd.DataFrame, path: Path) -> None:
 
 
 def loop(cells: Cells, processes: int) -> None:
-    """Run every arm in a process of its own, so many at the same time, as a job array does."""
+    """Run every arm in its own process, `processes` of them at the same time, as a job array does."""
 
     def run_arm(number: int, argv: list[str]) -> None:
         ports = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
@@ -104,9 +104,9 @@ def sweep(arguments: list[str], home: Path, model: str) -> None:
 
 
 def overhead(study: Study, home: Path) -> pd.Series:
-    """Return the seconds of each cell outside its training steps and held-out scoring, in order.
+    """Return the seconds of each cell outside its training steps and held-out scoring, in ascending order.
 
-    The two largest are left out: the first cell of each lane.
+    The two largest values are left out: they belong to the first cell of each lane.
     """
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study.study)
@@ -123,11 +123,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--config", type=Path, default=CONFIGS / "demo.yaml")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds in which each variant runs once")
+    parser.add_argument("--config", type=Path, default=CONFIGS / "demo.yaml", help="study file")
+    parser.add_argument("--processes", type=int, default=2, help="arms of the loop at the same time")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for the results")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to the study file")
     args = parser.parse_args()
     study = load(args.config, args.overrides)
     arguments = ["--config", str(args.config), *args.overrides]

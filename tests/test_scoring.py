@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from training import scoring
 from training.errors import StudyError
 from training.model import ModelFiles, load_model
-from training.scored_folder import ABOUT_FILE, DamagedScores
+from training.scored_folder import DESCRIPTION_FILE, DamagedScores
 from training.scoring import open_scored, score
 from training.shards import score_shard, serial
 from training.spec import ModelSpec, TrainingSpec, TwinData
@@ -112,7 +112,7 @@ def test_a_damaged_table_is_named_and_scored_again(run, pairs, damage, caplog):
         arrow.unlink()
         arrow.write_bytes(content)
     elif damage == "about":
-        (table.path / ABOUT_FILE).unlink()
+        (table.path / DESCRIPTION_FILE).unlink()
     else:
         other = run(make_pairs(20, seed=5))
         for file in table.path.iterdir():

@@ -3,7 +3,7 @@
 Importing this package loads neither torch nor pandas; a name loads its module when it is first used.
 
 Example:
-    Made-up people and pairs, and a tiny model that is built from their text in a few seconds:
+    Use made-up people and pairs, and a tiny model that is built from their text in a few seconds:
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ Example:
     >>> training.score(pairs, model, data, spec, cache).computed
     False
 
-    Tune the model with WPO on the first 32 pairs, and look at the others:
+    Tune the model with WPO on the first 32 pairs, and evaluate it on the others:
 
     >>> table = training.open_scored(scored.path)
     >>> task = training.ArmTask(

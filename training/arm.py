@@ -41,8 +41,8 @@ class ArmTask:
     model: The model's files (`training.model_path.resolve_model`).
     method: The preference objective.
     training: Steps, batch size, learning rate and the like.
-    seed: Decides the order of the pairs and every other draw.
-    rows: Row numbers of the scored table: the pairs to train on.
+    seed: Seed of the order of the pairs and of every other random draw.
+    rows: Row numbers, in the scored table, of the pairs to train on: shape [pairs].
     """
 
     name: str
@@ -100,9 +100,12 @@ def train_arm(
         task: What to train.
         scored: A table that `training.scoring.open_scored` opened.
         execution: How to compute it.
-        checkpoints: Where the arm saves itself and resumes from; None saves nothing.
-        on_step: `on_step(step, total)` is called after every optimiser step; True asks the arm to save itself
-            and stop.
+        checkpoints: Where the arm saves itself and resumes from; with None, it saves nothing.
+        on_step: `on_step(step, total)` is called after every optimiser step; if it returns True, the arm
+            saves itself and stops.
+
+    Returns:
+        The tuned model, with its curve and final metrics.
 
     Raises:
         StudyError: The group is smaller than a batch, or a loss is not finite.
@@ -142,7 +145,7 @@ def train_arm(
         notes += trainer.notes
         if deepspeed:
             engine = trainer.model_wrapped
-            if engine.skipped_steps:  # the loss of such a step is finite, so that nothing else would show it
+            if engine.skipped_steps:  # the loss of such a step is finite, so nothing else would show it
                 notes.append(f"steps skipped for gradients that are not finite: {engine.skipped_steps}")
             engine.destroy()
     summary = (
@@ -154,11 +157,11 @@ def train_arm(
 
 
 def _gradient_accumulation(task: ArmTask, execution: Execution) -> int:
-    """Return the micro-batches per step and worker; refuse what does not make whole batches."""
+    """Return the micro-batches per step and worker; raise StudyError if they do not fill whole batches."""
     workers = int(os.environ.get("WORLD_SIZE", 1))
     batch_size = task.training.batch_size
-    accumulation, rest = divmod(batch_size, execution.micro_batch * workers)
-    if rest or not accumulation:
+    accumulation, remainder = divmod(batch_size, execution.micro_batch * workers)
+    if remainder or not accumulation:
         raise StudyError(
             f"{task.name}: batch_size {batch_size} is not a multiple of micro-batch "
             f"{execution.micro_batch} x {workers} workers; change one of them"
@@ -194,7 +197,7 @@ def _trl_config(
         bf16=training.dtype == "bfloat16",
         seed=task.seed,
         optim="adamw_torch_fused",
-        train_sampling_strategy="sequential",  # the data set is in its order already
+        train_sampling_strategy="sequential",  # the pairs are in training order already
         precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
         activation_checkpointing=False,  # it changes no answer, only speed and memory
         use_cpu=not torch.cuda.is_available(),
@@ -209,7 +212,7 @@ def _trl_config(
 def _resume(
     trainer: PairTrainer, checkpoints: Checkpoints | None, scratch: Path, name: str
 ) -> tuple[str | None, list[str]]:
-    """Return the checkpoint to resume from, if there is one, and notes; restore the curve from it."""
+    """Restore the curve from the newest checkpoint; return its path, or None if there is none, and notes."""
     if checkpoints is None:
         return None, []
     checkpoint, notes = checkpoints.newest(scratch)

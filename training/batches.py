@@ -1,4 +1,4 @@
-"""Which pairs an optimiser step trains on."""
+"""Decide which pairs each optimiser step trains on."""
 
 import numpy as np
 from datasets import Dataset
@@ -6,7 +6,7 @@ from datasets import Dataset
 from training.arrays import IntArray
 from training.spec import TrainingSpec
 
-WINDOW_BATCHES = 50  # pairs are sorted by length within so many batches (`group_by_length`)
+WINDOW_BATCHES = 50  # with `group_by_length`, pairs are sorted by length within this many batches
 
 
 def data_order(
@@ -20,7 +20,9 @@ def data_order(
 
     Args:
         rows: Row numbers of the pairs to train on.
-        lengths: Tokens of every pair of the table, as `sequence_lengths` returns them.
+        lengths: Tokens of every pair of the table, as `sequence_lengths` returns them: shape [pairs].
+        training: Its max_steps, batch_size and group_by_length apply.
+        rng: The generator of the permutations.
     """
     total = training.max_steps * training.batch_size
     epochs = -(-total // len(rows))
@@ -38,7 +40,7 @@ def data_order(
 
 
 def sequence_lengths(scored: Dataset) -> IntArray:
-    """Return the tokens of each pair after truncation, those of its two sequences together: shape [pairs]."""
+    """Return the tokens of each pair's two sequences together, after truncation: shape [pairs]."""
     prompt, chosen, rejected = (
         np.array(scored[f"{part}_tokens"][:], dtype=np.int64) for part in ("prompt", "chosen", "rejected")
     )

@@ -1,8 +1,9 @@
-"""Named folders in a store, each whole or absent: a local path or any URI that pyarrow or fsspec knows.
+"""Keep named folders in a store, each of them whole or absent.
 
-An arm's checkpoints (`training/checkpoints.py`) and a trial's finished arms live in such stores. Only a local
-disk can rename a folder, so what makes a folder whole is the list of its files with their checksums, which is
-written last. A folder whose list is missing, incomplete or inconsistent with its files is damaged.
+A store is a local path or any URI that pyarrow or fsspec knows. It holds an arm's checkpoints
+(`training/checkpoints.py`) or a trial's finished arms. Only a local disk can rename a folder, so what makes a
+folder whole is the list of its files with their checksums, which is written last. A folder whose list is
+missing, incomplete or inconsistent with its files is damaged.
 """
 
 import hashlib
@@ -31,11 +32,11 @@ class CheckpointStore:
     uri: str
 
     def open(self) -> None:
-        """Create the store's root. Raises StudyError if the store cannot be reached or written."""
+        """Create the store's root; raise StudyError if the store cannot be reached or written."""
         try:
             filesystem, root = self._filesystem()
             filesystem.create_dir(root, recursive=True)
-        except (OSError, ValueError, ImportError) as error:  # pyarrow's errors are ValueErrors, too
+        except (OSError, ValueError, ImportError) as error:  # some of pyarrow's errors are ValueErrors
             raise StudyError(
                 f"storage {self.uri}: {' '.join(str(error).split())}; name a folder or a URI such as "
                 "s3://bucket/folder, and set what it needs (keys, region, network) in the environment"
@@ -64,7 +65,7 @@ class CheckpointStore:
         return sorted(entry.base_name for entry in entries if entry.type == fs.FileType.Directory)
 
     def fetch(self, name: str, into: Path, parts: int = 1) -> None:
-        """Copy a folder out of the store to the new local folder `into`, and check it.
+        """Copy a folder out of the store to the new local folder `into`, and check its files.
 
         Raises DamagedFolder if the folder is absent, is not whole, or was put in another number of parts.
         """
@@ -107,8 +108,8 @@ class CheckpointStore:
         except pa.ArrowInvalid as error:
             if "Unrecognized filesystem type" not in str(error):
                 raise
-            of_fsspec, root = fsspec.core.url_to_fs(self.uri)
-            filesystem = fs.PyFileSystem(fs.FSSpecHandler(of_fsspec))
+            fsspec_filesystem, root = fsspec.core.url_to_fs(self.uri)
+            filesystem = fs.PyFileSystem(fs.FSSpecHandler(fsspec_filesystem))
         return filesystem, root.rstrip("/")
 
 

@@ -1,6 +1,6 @@
-"""When an arm saves itself, and which of its checkpoints it resumes from.
+"""Save the checkpoints of an arm, and find the one that it resumes from.
 
-The folders themselves are kept by a `CheckpointStore` (`training/checkpoint_store.py`).
+A `CheckpointStore` (`training/checkpoint_store.py`) keeps the folders themselves.
 """
 
 import os
@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 
 from training.checkpoint_store import CheckpointStore, DamagedFolder
 
-KEPT = 2  # the newest checkpoint, and the one before in case the newest is damaged
+KEPT = 2  # the newest checkpoint, and the one before it in case the newest is damaged
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Checkpoints:
     def save(self, folder: Path, step: int) -> None:
         """Put this process's part of a checkpoint into the store; all workers of the arm call this.
 
-        Raises OSError if the store fails or is full; the checkpoints before this one are then kept.
+        Raises OSError if the store fails or is full; earlier checkpoints are then kept.
         """
         rank, workers = _rank_and_workers()
         try:
@@ -51,7 +51,7 @@ class Checkpoints:
     def newest(self, scratch: Path) -> tuple[Path | None, list[str]]:
         """Copy the newest whole checkpoint to a folder under `scratch`.
 
-        All workers of the arm call this, and take the checkpoint that the first of them found whole.
+        All workers of the arm call this, and use the newest checkpoint that the first of them found whole.
 
         Returns:
             The copy, or None if there is no whole checkpoint; and a line for each newer checkpoint that was

@@ -1,4 +1,4 @@
-"""An arm's curve as a table, and the final metrics that summarise it."""
+"""Turn an arm's curve into a table, and summarise it in final metrics."""
 
 import pandas as pd
 

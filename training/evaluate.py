@@ -1,4 +1,4 @@
-"""How strongly a tuned model prefers the chosen answers of held-out pairs."""
+"""Measure how strongly a tuned model prefers the chosen answers of held-out pairs."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def heldout_margins(
     Args:
         model: The tuned model pi.
         scored: A table that `training.scoring.open_scored` opened; it holds log pi_ref.
-        rows: Row numbers of the pairs to evaluate.
+        rows: Row numbers of the pairs to evaluate: shape [pairs].
         max_length: Tokens of prompt and answer together; longer sequences are cut.
         name: The trial and arm, for error messages.
 

@@ -1,7 +1,7 @@
-"""How much arithmetic a training step needs: the count behind model FLOPs utilisation (MFU).
+"""Count the arithmetic that a training step needs, for its model FLOPs utilisation (MFU).
 
 MFU (Chowdhery et al. 2022, PaLM, appendix B) divides the operations that a step needs by what the hardware
-could do in the step's time. Other operations that were computed (padding, recomputation) do not count.
+could do in the step's time. Operations that the step does not need (padding, recomputation) do not count.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ def step_flops(config: Any, lengths: Sequence[int], scored_tokens: int) -> int:
     """Return the floating point operations of one forward and backward pass over sequences without padding.
 
     A multiplication and an addition are two operations; a backward pass needs twice as many as its forward
-    pass. Attention counts the pairs of tokens that a causal mask leaves. Norms, rotations and the optimiser,
-    below one per cent, are left out.
+    pass. Attention counts the pairs of tokens that a causal mask leaves. Norms, rotations and the optimiser
+    are left out; they need less than one per cent.
 
     Args:
         config: Configuration of a decoder with gated MLPs (Llama, Qwen2, Mistral and similar models).
-        lengths: Tokens of each sequence, the chosen and the rejected ones.
+        lengths: Tokens of each sequence, chosen and rejected.
         scored_tokens: Positions whose logits the loss needs.
     """
     heads = config.num_attention_heads
@@ -31,5 +31,5 @@ def step_flops(config: Any, lengths: Sequence[int], scored_tokens: int) -> int:
 
 
 def mfu(flops: float, seconds: float, peak_flops_per_s: float) -> float:
-    """Return the model FLOPs utilisation, a fraction."""
+    """Return the model FLOPs utilisation, a fraction; `flops` and `seconds` are those of one step."""
     return flops / (seconds * peak_flops_per_s)

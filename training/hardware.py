@@ -1,4 +1,4 @@
-"""What this process computes on: for the record, and for gates that compare like with like."""
+"""Describe the hardware of this process, for the record and for gates that compare like with like."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Several training runs in one process, none of which affects the next."""
+"""Run several trainings in one process, none of which affects the next."""
 
 import contextlib
 import gc
@@ -41,7 +41,7 @@ def isolated(deepspeed: bool) -> Iterator[None]:
 def _compile_no_collective() -> None:
     """Keep DeepSpeed from compiling an all-reduce for inference on CPUs, which training never calls.
 
-    It would do so with its process group: half a minute in each new environment, and it needs g++.
+    DeepSpeed would do so with its process group; this takes half a minute in each new environment, and g++.
     """
     from deepspeed import ops
 
@@ -50,9 +50,10 @@ def _compile_no_collective() -> None:
 
 @cache
 def _freeze_imported_objects() -> None:
-    """Exclude what the libraries created at import from garbage collection: it lives as long as the process.
+    """Exclude what the libraries created at import from garbage collection.
 
-    This saves a third of a second per collection, and an arm needs two.
+    These objects live as long as the process. Excluding them saves a third of a second per collection, and an
+    arm needs two.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Log-likelihoods of answers under a model, computed without ever holding more logits than a chunk.
+"""Compute log-likelihoods of answers under a model, holding the logits of one chunk at a time.
 
 Shape suffixes: B sequences, T positions, N answer tokens of a batch, H hidden, V vocabulary, K values per
 token.
@@ -39,7 +39,7 @@ class Answers:
 
     @classmethod
     def of_pairs(cls, pairs: Mapping[str, Any], max_length: int) -> Self:
-        """Return the sequences of tokenised pairs, cut to `max_length` tokens: first all chosen ones.
+        """Return the sequences of tokenised pairs, cut to `max_length` tokens: all chosen, then all rejected.
 
         `pairs` holds lists of token ids by column: prompt_ids, chosen_ids, rejected_ids.
         """
@@ -88,7 +88,7 @@ def greedy(logits_NV: Tensor, _targets_N: Tensor) -> Tensor:
 
 
 def of_tokens(per_token: PerToken, hidden_NH: Tensor, head: nn.Module, targets_N: Tensor) -> Tensor:
-    """Return `per_token` of the head's logits, of which it computes a chunk at a time: [K, N]."""
+    """Return `per_token` of the head's logits, which are computed one chunk at a time: [K, N]."""
     weight: Tensor = head.get_parameter("weight")
     chunk = max(1, CHUNK_LOGITS[weight.device.type] // weight.shape[0])
     chunks = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
@@ -121,7 +121,11 @@ def score_batch(
 def score_answers(
     model: PreTrainedModel, answers: Answers, on_batch: Callable[[int, int], None] = lambda done, total: None
 ) -> AnswerScores:
-    """Score all sequences, in the order of the input. `on_batch(done, total)` is called after each batch."""
+    """Score all sequences, in the order of the input.
+
+    `on_batch(done, total)` is called after each batch. Raises StudyError for an architecture that scales its
+    logits (`refuse_scaled_logits`).
+    """
     logp, squares, best = _sums(model, statistics, answers, on_batch)
     n = np.array([len(ids) for ids in answers.ids]) - np.array(answers.starts)
     return AnswerScores(logp, (logp - squares) / n, (logp - best) / n)
@@ -162,7 +166,7 @@ def _sums(
 
 
 def prompt_batches(answers: Answers, tokens: int) -> list[IntArray]:
-    """Return row numbers in batches of at most `tokens` tokens (or one row), answers to a prompt together."""
+    """Return row numbers, sorted by prompt, in batches of at most `tokens` tokens (or one row)."""
     order = sorted(range(len(answers.ids)), key=lambda i: answers.ids[i][: answers.starts[i]])
     ends = np.cumsum([len(answers.ids[i]) for i in order])
     batches, start = [], 0
@@ -188,7 +192,7 @@ def length_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
 def refuse_scaled_logits(model: PreTrainedModel) -> None:
     """Raise StudyError for an architecture that caps or scales its logits after the head.
 
-    The arithmetic of this module does not.
+    This module computes logits without either.
     """
     config = model.config.get_text_config()
     for name in _LOGIT_SCALES:

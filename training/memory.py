@@ -1,10 +1,10 @@
-"""How much memory of a card one worker of an arm takes: this decides how many cells share the card.
+"""Count the memory that one worker of an arm needs on a card; it decides how many cells share the card.
 
 The count follows what `training/arm.py` keeps: TRL's trainer under DeepSpeed, no reference model, no
 activation checkpointing, packed rows. Each term is read from the libraries' sources (transformers 5.23, TRL
 1.16, DeepSpeed 0.19) and compared with their tensors in `tests/test_memory.py` and
 `tests/integration/test_arm_memory.py`. The CUDA context and what the allocator wastes cannot be read there;
-they are allowances. Knows no torch.
+they are allowances. This module imports no torch.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from typing import Any
 from training.spec import TrainingSpec
 
 HEAD_TOKENS, HEAD_COLUMNS = 4096, 32_768  # TRL: the tile of logits that its fused head holds
-SCORED_LOGITS = 2**27  # training/likelihood.py: float32 logits of a chunk, of which three tensors are held
+SCORED_LOGITS = 2**27  # training/likelihood.py: logits of a chunk, held in three float32 tensors
 BUCKET = 500_000_000  # DeepSpeed: elements of `reduce_bucket_size`, allocated with the first gradient
 CONTEXT_BYTES = 2**30  # an allowance for CUDA's context, its libraries and NCCL
 WASTE = 0.10  # an allowance for what the caching allocator holds and cannot use
-FLOAT32 = 4  # bytes of a number
+FLOAT32 = 4  # bytes per number
 
 
 @dataclass(frozen=True)
 class Footprint:
     """Bytes on one worker's card.
 
-    states: Weights, their float32 copy, AdamW's two moments.
-    gradients: Of the micro-batches before.
-    activations: What autograd keeps of a micro-batch.
-    workspace: What is needed for a moment: the largest of the fused head's, of a layer's backward pass with
-        ZeRO's bucket, and of a chunk of scoring.
+    states: Weights, their float32 copy, and AdamW's two moments.
+    gradients: Gradients that earlier micro-batches have accumulated.
+    activations: Tensors of a micro-batch that autograd keeps.
+    workspace: The largest temporary need: that of the fused head, of a layer's backward pass with ZeRO's
+        bucket, or of a chunk of scoring.
     update: Gradients during the optimiser's step, when activations are gone.
     """
 
@@ -63,19 +63,19 @@ def footprint(
     """
     width = 2 if training.dtype == "bfloat16" else FLOAT32
     count, tokens = parameters(config), 2 * micro_batch * training.max_length
-    copy = FLOAT32 if width < FLOAT32 else 0
+    float32_copy = FLOAT32 if width < FLOAT32 else 0
     zero, bucket = deepspeed["zero_optimization"], 0
     if zero["stage"]:
         own_share = -(-count // workers)
         states = width * count + 3 * FLOAT32 * own_share
         gradients = width * (own_share if zero["stage"] > 1 else count)
-        update = (2 * width + copy) * own_share
+        update = (2 * width + float32_copy) * own_share
         if zero.get("contiguous_gradients", True):
             bucket = width * zero.get("reduce_bucket_size", BUCKET)
     else:
-        states = (width + copy + 2 * FLOAT32) * count
+        states = (width + float32_copy + 2 * FLOAT32) * count
         gradients = width * count
-        update = (width + copy) * count
+        update = (width + float32_copy) * count
     workspace = max(
         head(config, tokens, width), bucket + layer(config, tokens, width), 3 * FLOAT32 * SCORED_LOGITS
     )
@@ -83,7 +83,7 @@ def footprint(
 
 
 def parameters(config: Any) -> int:
-    """Return the number of the model's parameters; biases, well below one per cent, are left out."""
+    """Return the number of the model's parameters, without biases (well below one per cent)."""
     hidden, (queries, keys) = config.hidden_size, _attention(config)
     per_layer = hidden * (2 * queries + 2 * keys + 3 * config.intermediate_size + 2)
     embeddings = (1 if config.tie_word_embeddings else 2) * hidden * config.vocab_size
@@ -91,9 +91,9 @@ def parameters(config: Any) -> int:
 
 
 def activations(config: Any, tokens: int, width: int) -> int:
-    """Return the bytes that autograd keeps of so many tokens; `width` is the bytes of one number.
+    """Return the bytes that autograd keeps for `tokens` tokens; `width` is the bytes per number.
 
-    A norm keeps its input in float32, what it normalised, and its output. Attention keeps queries, keys,
+    A norm keeps its input in float32, the normalised values, and its output. Attention keeps queries, keys,
     values, its output (twice where it is called block by block) and one float32 per head. The MLP keeps the
     gate before and after its activation, the other factor, and their product. The head keeps a copy of its
     input.
@@ -122,6 +122,6 @@ def layer(config: Any, tokens: int, width: int) -> int:
 
 
 def _attention(config: Any) -> tuple[int, int]:
-    """Return the columns of the queries, and of the keys; the values have as many as the keys."""
+    """Return the columns of the queries and of the keys; the values have as many columns as the keys."""
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return config.num_attention_heads * head_size, config.num_key_value_heads * head_size

@@ -1,7 +1,7 @@
-"""Forward passes over packed rows (`training/packed_row.py`), which compute nothing twice.
+"""Run a model on packed rows (`training/packed_row.py`), so that nothing is computed twice.
 
-transformers packs rows for its flash kernels only, and TRL 1.16 has its `padding_free` switched off; here
-torch's own kernels do it.
+transformers packs rows only for its flash kernels, and TRL 1.16 has its `padding_free` switched off. This
+module uses torch's own kernels.
 
 Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, H heads, D features of a
 head.
@@ -20,15 +20,14 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from training.packed_row import PackedRow
 
-ATTENTION_NAME = "packed"  # by which transformers finds `attention`
+ATTENTION_NAME = "packed"  # the name by which transformers finds `attention`
 
 
 def fits(model: PreTrainedModel) -> bool:
     """Return whether a model can be given packed rows.
 
-    Full attention must be all that mixes its tokens, and it must be possible to choose attention from
-    outside. Other models (sliding windows, state spaces, routers whose balance is in the loss) are computed
-    with padding.
+    Only full attention may mix its tokens, and it must be possible to choose attention from outside. Other
+    models (sliding windows, state spaces, routers whose balance is in the loss) are computed with padding.
     """
     config = model.config.get_text_config()
     layers = set(getattr(config, "layer_types", None) or ["full_attention"])
@@ -45,8 +44,8 @@ def fits(model: PreTrainedModel) -> bool:
 def packed(model: PreTrainedModel, row: PackedRow) -> Iterator[dict[str, Any]]:
     """Yield the arguments for one call of the model, or of what wraps it, inside the block.
 
-    They replace the batch's own. Activation checkpointing, which calls attention again later, cannot be
-    combined with it.
+    They replace the batch's own arguments. This cannot be combined with activation checkpointing, which calls
+    attention again after the block.
     """
     config = model.config.get_text_config()
     original = config._attn_implementation
@@ -60,12 +59,12 @@ def packed(model: PreTrainedModel, row: PackedRow) -> Iterator[dict[str, Any]]:
 def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **rest: Any) -> Any:
     """Call the model as TRL's `model(**batch, labels=..., fused_lm_head=True)` does, on a packed row.
 
-    The output is the same: the values of each answer token, [B, T - 1], are where the padded call has them.
-    The head is given only the states that predict an answer's token; on the CPU, TRL would apply it to
-    prompts as well.
+    The output is the same: its values [B, T - 1] of answer tokens are where the padded call has them. The
+    head is given only the states that predict an answer's token; on the CPU, TRL would apply it to prompts as
+    well.
 
     Args:
-        model: What is called: the model, or what wraps it.
+        model: The model that is called, or its wrapper, for example DeepSpeed's engine.
         inner: The model that `model` wraps.
         rest: The arguments of the call besides the batch and its labels.
     """

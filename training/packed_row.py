@@ -1,7 +1,7 @@
-"""A batch as one row of tokens: no padding, and each distinct prompt once, followed by its answers.
+"""Pack a batch into one row of tokens: no padding, and each distinct prompt once, followed by its answers.
 
-Chats differ much in length, so that most of a padded batch may be padding, and the two answers of a pair
-follow one prompt (prefix sharing, Wang and Hegde 2024, arXiv 2410.20305).
+Chats differ widely in length, so most of a padded batch may be padding, and the two answers of a pair follow
+the same prompt (prefix sharing, Wang and Hegde 2024, arXiv 2410.20305).
 
 Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, M answer tokens.
 """
@@ -14,7 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-BLOCK_TOKENS = 128  # larger blocks make fewer calls, and more of each mask lets nothing through
+BLOCK_TOKENS = 128  # larger blocks need fewer calls, but more of each mask is closed
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class AttentionBlock:
     length: Tokens of the block.
     first: Number of the block that begins with the prompt.
     prompt: Tokens of that prompt.
-    mask: [length, keys], to be added; a token sees its prompt, and its answer up to itself.
+    mask: [length, keys], to be added to attention scores; a token sees its prompt, and its answer up to
+        itself.
     """
 
     length: int
@@ -68,7 +69,7 @@ class PackedRow:
         in_answer_BT = real_BT & (is_answer_BT.cumsum(1) > 0)
         in_prompt_BT = real_BT & ~in_answer_BT
         _, prompt_of_B = torch.unique(input_ids_BT.masked_fill(~in_prompt_BT, -1), dim=0, return_inverse=True)
-        # One read of the device for all that the layout depends on.
+        # Read the device once, for everything that the layout depends on.
         prompt_of, prompt_lengths, answer_lengths = torch.stack(
             [prompt_of_B, in_prompt_BT.sum(1), in_answer_BT.sum(1)]
         ).tolist()
@@ -121,8 +122,9 @@ class PackedRow:
     def kernel_arguments(self) -> tuple[Tensor, tuple[Tensor, Tensor, int, int]]:
         """The arguments of torch's kernel for packed rows (`torch.nn.attention.varlen`).
 
-        Which tokens are keys; then the bounds (int32) of the segments of queries and of keys, and the longest
-        segment of each. A prompt's tokens see themselves, an answer's tokens see their prompt's as well.
+        They are the indices of the tokens that are keys; then the bounds (int32) of the segments of queries
+        and of keys, and the length of the longest segment of each. A prompt's tokens see their prompt, and an
+        answer's tokens see their prompt and their answer.
         """
         keys: list[list[int]] = []
         query_lengths: list[int] = []

@@ -1,4 +1,4 @@
-"""Reports the progress of an arm, and stops it when it is asked to."""
+"""Report the progress of an arm, and stop the arm on request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ OnStep = Callable[[int, int], bool | None]  # (step, total) -> True asks the arm
 class ProgressReport(TrainerCallback):  # type: ignore[misc]
     """Calls `on_step` after every optimiser step; when it returns True, the arm saves itself and stops.
 
-    All workers stop at the same step. They exchange their answers every `agree_every` steps only, because
-    each exchange makes them wait for their devices. A single worker stops at once.
+    All workers stop at the same step. They compare what `on_step` returned only every `agree_every` steps,
+    because each comparison makes them wait for their devices. A single worker stops at once.
 
     Raises:
         Preempted: The arm was asked to stop, and has saved itself.

@@ -1,4 +1,4 @@
-"""Records the curve of an arm while it trains, from values that its loss has computed anyway.
+"""Record the curve of an arm while it trains, from values that its loss has computed anyway.
 
 Shape suffix: B pairs of a micro-batch.
 """
@@ -30,7 +30,7 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
     pairs since the last point (not capped with `wpo_clamp: trl`): mean, minimum, maximum, quantiles, the
     share of products at or above 1, and the effective sample size (sum w)^2 / sum w^2.
 
-    Values stay on the device and are read at points only.
+    Values stay on the device and are read only when a point is due.
 
     Args:
         beta: The method's beta.
@@ -74,14 +74,14 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self._unchecked_losses += [(step, loss) for loss, _ in self._step_values]
         due = step % self.every == 0 or step == state.max_steps
         if step == 1 or due:
-            self.refuse_lost()
+            self.check_losses()
         if step == 1:
             self.points.append({"step": 0, **self._batch_metrics(), **self._weight_metrics(peek=True)})
         if due:
             self.points.append({"step": step, **self._batch_metrics(), **self._weight_metrics()})
         self._step_values.clear()
 
-    def refuse_lost(self) -> None:
+    def check_losses(self) -> None:
         """Read the losses since the last call; raise StudyError in all workers if one is not finite."""
         steps = [step for step, _ in self._unchecked_losses]
         if not steps:
@@ -163,7 +163,7 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         (checkpoint / CURVE_FILE.format(rank)).write_text(json.dumps(state))
 
     def restore(self, checkpoint: Path, rank: int, device: torch.device) -> None:
-        """Continue the curve of a checkpoint."""
+        """Continue the curve that a checkpoint holds."""
         state = json.loads((checkpoint / CURVE_FILE.format(rank)).read_text())
         self.points, self.weight_sums = state["points"], state["weight_sums"]
         self._log_weights = [torch.tensor(part, device=device) for part in state["window"]]

@@ -1,4 +1,4 @@
-"""Reading DeepSpeed's saved states without running what a file may hold."""
+"""Read DeepSpeed's saved states without running code that a file may hold."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # overrides the argument of torc
 
 @contextlib.contextmanager
 def nothing_unpickled() -> Iterator[None]:
-    """Let DeepSpeed read tensors and plain values only within the block; it would unpickle anything.
+    """Let DeepSpeed read only tensors and plain values within the block; otherwise it unpickles anything.
 
     The Trainer's own states (optimiser, schedule, random generators) are read in this way already, and
     weights come as safetensors.
@@ -28,12 +28,12 @@ def nothing_unpickled() -> Iterator[None]:
     def enum_member(owner: Any, name: str) -> ZeroStageEnum:
         if owner is not ZeroStageEnum:
             raise UnpicklingError(
-                f"attribute {name!r} of {owner!r}: only {ZeroStageEnum.__name__} has members here"
+                f"attribute {name!r} of {owner!r}: only members of {ZeroStageEnum.__name__} are read"
             )
         return ZeroStageEnum[name]
 
-    # Everything that the states hold beside tensors and numbers. Python 3.11.2, Debian 12's, pickles an
-    # enum's member as getattr(class, name).
+    # Everything that the states hold besides tensors and numbers. Python 3.11.2, which Debian 12 has, pickles
+    # an enum member as getattr(class, name).
     plain_values = [LossScaler, ZeroStageEnum, fragment_address, (enum_member, "builtins.getattr")]
     before = os.environ.get(WEIGHTS_ONLY)
     os.environ[WEIGHTS_ONLY] = "1"

@@ -1,4 +1,4 @@
-"""A scored table on disk: a folder that is whole, and provably the one that was written.
+"""Keep a scored table on disk in a folder that is whole, and check that it is the one that was written.
 
 Unlike a `CheckpointStore`, which copies an arm's state to shared storage and back, this folder is read in
 place, memory-mapped, by every trial.
@@ -14,39 +14,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ABOUT_FILE = "scores.json"
+DESCRIPTION_FILE = "scores.json"
 
 
 class DamagedScores(Exception):
     """A scored table on disk is not what its name says; the message names the file and what is wrong."""
 
 
-def save(rows: "Dataset", folder: Path, about: dict[str, object] | None = None) -> None:
+def save(rows: "Dataset", folder: Path, description: dict[str, object] | None = None) -> None:
     """Write a data set to a folder under a temporary name, then rename the folder.
 
-    `about` holds what `verify` is to return; it is written beside the rows, together with their checksum.
+    `description` is what `verify` will return; it is written beside the rows, together with their checksum.
     """
     from datasets import disable_progress_bars
 
     disable_progress_bars()
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
     rows.save_to_disk(str(unfinished))
-    if about is not None:
-        about = about | {"sha256": _checksum(unfinished)}
-        (unfinished / ABOUT_FILE).write_text(json.dumps(about, indent=1))
+    if description is not None:
+        description = description | {"sha256": _checksum(unfinished)}
+        (unfinished / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
 
 def verify(folder: Path) -> dict[str, Any]:
-    """Return what `save` wrote about a folder; raise DamagedScores if its files are not those it wrote."""
+    """Return the description that `save` wrote; raise DamagedScores if the files are not those it wrote."""
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT_FILE).read_text())
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION_FILE).read_text())
     except (OSError, ValueError) as error:
-        raise DamagedScores(f"{folder / ABOUT_FILE}: {error}") from error
-    if about.get("sha256") != _checksum(folder):
+        raise DamagedScores(f"{folder / DESCRIPTION_FILE}: {error}") from error
+    if description.get("sha256") != _checksum(folder):
         raise DamagedScores(f"{folder}: its checksum is not the one written with it")
-    return about
+    return description
 
 
 def _checksum(folder: Path) -> str:

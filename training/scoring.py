@@ -1,4 +1,4 @@
-"""Score once: what the reference model makes of every pair, computed once and read by every trial.
+"""Score every pair under the reference model once, for every trial to read.
 
 The table is cached by content (model, tokenizer and template, dtype, pairs and max_length, but not the
 method). It is written under a lock to a temporary name, then renamed, and its checksum is verified whenever
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORE_RECIPE = "scores-3"  # raised with every change of what a score is
+SCORE_RECIPE = "scores-3"  # raised with every change to what a score is
 SHARD_PAIRS = 2000
 
 
@@ -47,7 +47,7 @@ class Scored:
     pairs: Its number of rows.
     dropped: Ids of the pairs that it lacks because their prompt fills max_length.
     truncated: How many of its pairs have an answer that max_length cuts.
-    computed: Whether this call computed it; otherwise it was there already.
+    computed: Whether this call computed it; otherwise it was in the cache.
     """
 
     path: Path
@@ -76,9 +76,13 @@ def score(
         run_shards: Receives the shards that are not on disk yet, and returns when `score_shard` has run for
             each of them.
 
+    Returns:
+        Where the table is, and how many pairs it holds, lacks and truncates.
+
     Raises:
-        StudyError: The model cannot be loaded, max_length leaves no answer of any pair, or a log-probability
-            is not finite (the message names the pairs).
+        StudyError: The model cannot be loaded, max_length leaves no room for an answer in any pair, or a
+            log-probability is not finite (the message names the pairs).
+        RuntimeError: `run_shards` returned before every pair was scored.
     """
     identity = _identity(pairs, fingerprint(model, data), training)
     folder = cache.resolve() / f"scores-{_digest(json.dumps(identity, sort_keys=True))}"
@@ -163,7 +167,9 @@ def _tokenise(pairs: pd.DataFrame, model: ModelFiles, max_length: int) -> "Token
         ) from error
     tokenised = tokenise(pairs, tokenizer, max_length)
     if not len(tokenised.rows):
-        raise StudyError(f"max_length: {max_length} leaves no answer of any of {len(pairs)} pairs; raise it")
+        raise StudyError(
+            f"max_length: {max_length} leaves no room for an answer in any of {len(pairs)} pairs; raise it"
+        )
     return tokenised
 
 
@@ -192,11 +198,17 @@ def _collect(
 
 
 def _describe(folder: Path, identity: dict[str, str], computed: bool) -> Scored:
-    about = verify(folder)
-    if about["identity"] != identity:
-        differing = [key for key in identity if about["identity"].get(key) != identity[key]]
+    description = verify(folder)
+    if description["identity"] != identity:
+        differing = [key for key in identity if description["identity"].get(key) != identity[key]]
         raise DamagedScores(f"{folder}: scored with another {', '.join(differing)}")
-    return Scored(folder, about["pairs"], tuple(about["dropped"]), about["truncated"], computed)
+    return Scored(
+        path=folder,
+        pairs=description["pairs"],
+        dropped=tuple(description["dropped"]),
+        truncated=description["truncated"],
+        computed=computed,
+    )
 
 
 def _identity(pairs: pd.DataFrame, model: str, training: TrainingSpec) -> dict[str, str]:

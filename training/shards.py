@@ -1,4 +1,4 @@
-"""The parts of a scoring pass: each can be scored in another process and is written whole or not at all."""
+"""Cut a scoring pass into shards, each scored in any process and written whole or not at all."""
 
 import logging
 import tempfile

@@ -1,4 +1,7 @@
-"""What can change a trial's answer, as frozen, strict values. Knows no torch: a plan needs none."""
+"""Describe what can change a trial's answer, as frozen and strict values.
+
+This module imports no torch, because a plan needs none.
+"""
 
 from typing import Annotated, Literal
 
@@ -25,7 +28,9 @@ class TwinData(Spec):
     source: Literal["twin"] = "twin"
     users: int = Field(300, ge=20, description="Number of generated users.")
     seed: int = Field(0, description="Seed of the generator.")
-    strength: float = Field(1.0, ge=0, description="Factor of the planted effects; 0 plants none.")
+    strength: float = Field(
+        1.0, ge=0, description="Factor that multiplies the planted effects; 0 plants none."
+    )
     history: Literal["full", "none"] = Field(
         "full",
         description="Whether the prompt includes the conversation before the rated turn.",
@@ -70,7 +75,7 @@ class PairsData(Spec):
     users: int | None = Field(
         None, ge=4, description="Number of users to draw, for a short run; all users if absent."
     )
-    seed: int = Field(0, description="Seed of the draw of users.")
+    seed: int = Field(0, description="Seed for drawing the users.")
 
 
 DataSource = Annotated[TwinData | PrismData | PairsData, Field(discriminator="source")]
@@ -80,7 +85,7 @@ class HeldOut(Spec):
     """Users whose pairs no arm trains on: the same users for every method, split and seed."""
 
     share: float = Field(0.2, gt=0, lt=1, description="Share of users that are held out.")
-    seed: int = Field(0, description="Seed of the draw of held-out users.")
+    seed: int = Field(0, description="Seed for drawing the held-out users.")
 
 
 # --- splits: how users fall into A and B ------------------------------------------------------------
@@ -112,7 +117,7 @@ class CategorySplit(_Split):
 
 
 class MedianSplit(_Split):
-    """A is at or above the users' median of a numeric column (`>=`), B is below it."""
+    """A holds the users at or above the median of a numeric column (`>=`), B those below it."""
 
     by: Literal["median"] = "median"
     column: str = Field(
@@ -124,7 +129,7 @@ class RandomSplit(_Split):
     """Random halves of the users: a null control for any study."""
 
     by: Literal["random"] = "random"
-    seed: int = Field(0, description="Seed of the draw of halves.")
+    seed: int = Field(0, description="Seed for drawing the halves.")
 
 
 SplitSpec = Annotated[CategorySplit | MedianSplit | RandomSplit, Field(discriminator="by")]
@@ -161,7 +166,7 @@ class MethodSpec(Spec):
         0.0, ge=0, lt=1, description="Assumed share of pairs whose label is flipped."
     )
     f_divergence_type: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = Field(
-        "reverse_kl", description="Divergence from the reference model from which the margin is computed."
+        "reverse_kl", description="Divergence from the reference model by which the margin is computed."
     )
     f_alpha_divergence_coef: float = Field(0.5, description="Alpha of f_divergence_type: alpha_divergence.")
     discopop_tau: float = Field(0.05, description="Temperature of loss_type: discopop.")

@@ -1,8 +1,8 @@
 """A tiny chat model of Qwen2's architecture, built from a study's own text in seconds.
 
-About one million parameters, its own byte-level BPE tokenizer and a ChatML template. It is pre-trained just
-long enough that likelihoods mean something: answers differ in how on-policy they are, so WPO weights differ
-from 1. It is deterministic: one thread, explicit seeds.
+It has about one million parameters, its own byte-level BPE tokenizer and a ChatML template. It is pre-trained
+just long enough for likelihoods to mean something: answers differ in how on-policy they are, so WPO weights
+differ from 1. It is deterministic: one thread, explicit seeds.
 """
 
 import math
@@ -20,7 +20,8 @@ from transformers.utils import logging
 VOCABULARY = 1024
 SEQUENCE_TOKENS = 128  # tokens per pre-training sequence
 STEP_SEQUENCES = 4  # sequences per pre-training step
-SHARE = 1 / 16  # of the text, read once: a model that knew all of it by heart would give every weight as 1
+# The share of the text that is read, once: a model that knew it all by heart would make every WPO weight 1.
+SHARE = 1 / 16
 MAX_STEPS = 300
 LEARNING_RATE = 4e-3
 
@@ -81,7 +82,7 @@ def train_tokenizer(conversations: list[list[dict[str, str]]]) -> PreTrainedToke
 
 
 def configuration(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
-    """Return Qwen2.5's architecture in small: grouped-query attention, SwiGLU, RMSNorm, tied embeddings."""
+    """Return a small Qwen2.5 architecture: grouped-query attention, SwiGLU, RMSNorm, tied embeddings."""
     return Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=128,

@@ -1,4 +1,4 @@
-"""Pairs as token ids, exactly as TRL's `DPOTrainer._prepare_dataset` makes them, but in batches.
+"""Tokenise pairs exactly as TRL's `DPOTrainer._prepare_dataset` does, but in batches.
 
 TRL tokenises row by row under `Dataset.map`, which also pickles and disassembles its function to hash it (and
 writes thousands of lines to a log). Here the tokenizer gets a whole slice of chats at once.
@@ -46,7 +46,7 @@ def tokenise(pairs: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
     """Tokenise pairs (columns pair_id, prompt as chat messages, chosen, rejected).
 
     The ids are not truncated: TRL's collator keeps the first `max_length` tokens of prompt + answer.
-    `*_tokens` count the tokens that remain then; `*_truncated` is true where part of the answer is cut.
+    `*_tokens` count the tokens that then remain; `*_truncated` is true where part of the answer is cut.
     """
     columns: dict[str, list[object]] = {name: [] for name in TOKEN_FEATURES}
     dropped: list[str] = []

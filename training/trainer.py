@@ -1,9 +1,10 @@
-"""TRL's `DPOTrainer` on scored pairs: no reference model, the authors' WPO, and a record of each step.
+"""Train with TRL's `DPOTrainer` on scored pairs, without a reference model, and record each step.
 
 The loss is TRL's own. What is added surrounds its one forward pass: the WPO variants that TRL lacks rewrite
 an output before TRL reads it, and the recorder keeps values that the loss has computed anyway.
 
-Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected), T positions.
+Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected), T positions, M answer
+tokens, H hidden.
 """
 
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         method: The objective; `args` must hold the same one (`training.objectives.trl_arguments`).
         name: The trial and arm, for the message of a loss that is not finite (StudyError, at the next point
             of the curve).
-        batch_size: Pairs per step over all workers; each recorded step must have seen so many.
+        batch_size: Pairs per step over all workers; each recorded step must have seen this many.
         checkpoints: Where each checkpoint goes.
         trl: The arguments of `DPOTrainer`.
 
     Attributes:
         recorder: The curve of the run.
-        notes: What could not be kept, a line per checkpoint.
+        notes: One line for each checkpoint that could not be kept.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return result
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        # DeepSpeed clips by itself; here the norm would only be read for a log.
+        # DeepSpeed clips gradients itself, and its norm would only be read for a log.
         return None if self.is_deepspeed_enabled else super()._clip_grad_norm(model)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
@@ -116,7 +117,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     @torch.no_grad()
     def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:
-        """Replace the weights that TRL will compute from `output` by the method's.
+        """Make TRL compute the method's weights from `output`, instead of its own.
 
         Returns log(w_chosen * w_rejected) before the cap: [pairs].
         """
@@ -152,8 +153,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 class _CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     """Puts what the Trainer has saved into `checkpoints`.
 
-    The last step is not saved, since a whole arm is kept as its outcomes. The callback holds no reference to
-    the trainer: a cycle would keep the trainer in memory after the end of the arm.
+    The last step is not saved, since a finished arm is kept as its outcomes. The callback holds no reference
+    to the trainer: a cycle would keep the trainer in memory after the end of the arm.
     """
 
     recorder: CurveRecorder
@@ -169,13 +170,13 @@ class _CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Add the curve to what the Trainer has saved, and put both into the store."""
         assert self.checkpoints is not None
-        self.recorder.refuse_lost()
+        self.recorder.check_losses()
         step = state.global_step
         folder = Path(args.output_dir) / f"checkpoint-{step}"
         self.recorder.save(folder, args.process_index)
         try:
             self.checkpoints.save(folder, step)
-        except OSError as error:  # a full disk costs the arm what a retry would redo, not the arm
+        except OSError as error:  # a full disk must not end the arm; a retry would only repeat more steps
             self.notes.append(f"kept no checkpoint at step {step}: {error}")
             print(f"{self.name}: {self.notes[-1]}", flush=True)
 

@@ -1,6 +1,6 @@
-"""TRL's loss without TRL's log, which nobody reads here: the recorder keeps what a curve needs.
+"""Compute TRL's loss without TRL's log, which nobody reads: the recorder keeps what a curve needs.
 
-TRL gathers some fifteen numbers per micro-batch from all workers, and waits for the device to read each.
+TRL gathers some fifteen numbers per micro-batch from all workers, and waits for the device at each of them.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Unread:
 def unlogged(trainer: DPOTrainer) -> Iterator[None]:
     """Let the trainer gather nothing within the block.
 
-    No loss changes, since a worker computes its loss from its own pairs.
+    The loss does not change, since each worker computes it from its own pairs.
     """
     accelerator = trainer.accelerator
     accelerator.gather = accelerator.gather_for_metrics = lambda *_, **__: Unread()

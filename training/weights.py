@@ -1,4 +1,4 @@
-"""WPO weights of pairs, read from a scored table."""
+"""Read the WPO weights of pairs from a scored table."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,12 @@ from training.scoring import open_scored
 
 def pair_weights(scored: Path, alignment: Literal["sampled", "greedy"] = "sampled") -> pd.DataFrame:
     """Return the WPO log-weight of every pair of a scored table under the reference model.
+
+    The weights are those of Zhou et al. 2024 (arXiv 2406.11827; `training/losses.py`).
+
+    Args:
+        scored: The folder of a scored table (`training.scoring.Scored.path`).
+        alignment: How tokens are compared with the model's own, as in the paper.
 
     Returns:
         One row per pair: pair_id; log_weight, which is log w_chosen + log w_rejected in nats, before the

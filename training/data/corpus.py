@@ -1,4 +1,4 @@
-"""A study's data, whatever its source: pairs, users, and what was dropped while reading."""
+"""Hold a study's data, whatever its source: pairs, users, and what was dropped while reading."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ class Corpus:
         it is unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
         unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected.
     users: One row per user of a pair: user_id and one column per trait.
-    dropped: Reason -> how many answers or pairs were dropped for it.
+    dropped: Number of answers or pairs that were dropped, by reason.
     generated: True for a twin; its reports say so.
     """
 

@@ -1,4 +1,4 @@
-"""What an answer to any prompt can have more or less of: the features by which preferences are compared."""
+"""Measure features that an answer to any prompt can have more or less of, to compare preferences by them."""
 
 import numpy as np
 import pandas as pd
@@ -28,8 +28,10 @@ def differences(pairs: pd.DataFrame) -> pd.DataFrame:
     columns = {"length": np.log(pairs["chosen"].str.len()) - np.log(pairs["rejected"].str.len())}
     texts = {side: pairs[side].str.lower() for side in ("chosen", "rejected")}
     for name, pattern in PATTERNS.items():
-        of_chosen, of_rejected = (np.log1p(texts[side].str.count(pattern)) for side in ("chosen", "rejected"))
-        columns[name] = of_chosen - of_rejected
+        chosen_count, rejected_count = (
+            np.log1p(texts[side].str.count(pattern)) for side in ("chosen", "rejected")
+        )
+        columns[name] = chosen_count - rejected_count
     between = pairs["chosen_model"].notna() & (pairs["chosen_model"] != pairs["rejected_model"])
     for model in sorted(set(pairs.loc[between, ["chosen_model", "rejected_model"]].to_numpy().ravel())):
         chosen, rejected = (

@@ -1,4 +1,7 @@
-"""A study's data in 16 hex digits. Knows no pandas: a plan is made without it."""
+"""Identify a study's data in 16 hex digits.
+
+This module imports no pandas, because a plan is made without it.
+"""
 
 import hashlib
 from functools import lru_cache
@@ -7,15 +10,15 @@ from pathlib import Path
 from training.errors import StudyError
 from training.spec import DataSource, PairsData, PrismData, TwinData
 
-TWIN_RECIPE = "twin-2"  # raised with every change of what a twin is
+TWIN_RECIPE = "twin-2"  # raised with every change to what a twin is
 
 
 @lru_cache
 def fingerprint(data: DataSource) -> str:
-    """Return what identifies the data, as 16 hex digits.
+    """Return 16 hex digits that identify the data.
 
-    This is the content of local files, a hub id with its revision, or the twin's recipe. It is cheap: neither
-    the hub nor torch is needed.
+    They hash the options in the study file and the content of local files, the hub id, or the twin's recipe.
+    This is cheap: neither the hub nor torch is needed. Raises StudyError if a local file cannot be read.
     """
     digest = hashlib.sha256(data.model_dump_json(exclude={"path"}).encode())
     if isinstance(data, TwinData):

@@ -1,4 +1,4 @@
-"""From rated answers to preference pairs: of two answers to a prompt, the higher score is chosen."""
+"""Make preference pairs from rated answers: of two answers to a prompt, the higher-scored one is chosen."""
 
 import hashlib
 
@@ -17,11 +17,11 @@ SAME_PROMPT = ["user_id", "conversation_id", "interaction_id", "turn", "user_pro
 def from_ratings(tables: PrismTables, data: PrismData | TwinData) -> Corpus:
     """Return the pairs of rated answers, and the traits of the users who rated them.
 
-    Pairs within a model are of turn >= 1, with the same user, model and prompt and a score gap >= min_gap.
-    With `cross_model`, the pairs of turn 0, where models compete, count as well.
+    The two answers of a pair are by the same model, to the same prompt of the same user at turn >= 1, with a
+    score gap >= min_gap. With `cross_model`, the pairs of turn 0, where models compete, are included.
 
     Raises:
-        StudyError: No pair is left, or a user who rated answers is missing in the survey.
+        StudyError: No pair is left, or a user who rated answers is missing from the survey.
     """
     cross = isinstance(data, PrismData) and data.cross_model
     utterances = tables.utterances.assign(model_response=tables.utterances["model_response"].str.strip())
@@ -57,17 +57,17 @@ def content_ids(content: pd.DataFrame) -> list[str]:
     return [hashlib.sha256("\x1f".join(row).encode()).hexdigest()[:16] for row in rows]
 
 
-def _join(answers: pd.DataFrame, same: list[str]) -> pd.DataFrame:
-    """Return every two answers that agree in the columns `same`, once each, with suffixes _x and _y."""
-    columns = list(dict.fromkeys([*same, "model_name", "utterance_id", "model_response", "score"]))
-    both = answers[columns].merge(answers[columns], on=same)
-    if "model_name" in same:
+def _join(answers: pd.DataFrame, shared_columns: list[str]) -> pd.DataFrame:
+    """Return every two answers that agree in `shared_columns`, once each, with suffixes _x and _y."""
+    columns = list(dict.fromkeys([*shared_columns, "model_name", "utterance_id", "model_response", "score"]))
+    both = answers[columns].merge(answers[columns], on=shared_columns)
+    if "model_name" in shared_columns:
         both = both.assign(model_name_x=both["model_name"], model_name_y=both["model_name"])
     return both[both["utterance_id_x"] < both["utterance_id_y"]]
 
 
 def _pairs(kept: pd.DataFrame, prompts: list[list[dict[str, str]]]) -> pd.DataFrame:
-    """Return the table of pairs (`Corpus.pairs`) of joined answers."""
+    """Return joined answers as the table of pairs (`Corpus.pairs`)."""
     x_is_better = kept["score_x"] > kept["score_y"]
     chosen, rejected = (
         {
@@ -97,7 +97,7 @@ def _prompts(kept: pd.DataFrame, answers: pd.DataFrame, full: bool) -> list[list
     """Return chat messages up to the rated prompt; `full` includes the conversation that led to it."""
     if not full:
         return [[{"role": "user", "content": text}] for text in kept["user_prompt"]]
-    # A conversation continues with the answer marked chosen; where several are, with the best score of them.
+    # A conversation continues with the answer marked chosen, or with the highest-scored one of several.
     best = answers[answers["if_chosen"]].sort_values(["score", "utterance_id"], ascending=[False, True])
     turns = best.drop_duplicates(["conversation_id", "turn"]).sort_values(["conversation_id", "turn"])
     history: dict[str, list[tuple[int, str, str]]] = {
@@ -121,7 +121,7 @@ def _prompts(kept: pd.DataFrame, answers: pd.DataFrame, full: bool) -> list[list
 
 
 def _users(survey: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the traits of the users of pairs, and two of their behaviour: n_pairs and mean_score_gap."""
+    """Return the survey traits of the users of pairs, and two of behaviour: n_pairs, mean_score_gap."""
     unknown = np.setdiff1d(pairs["user_id"].unique(), survey["user_id"])
     if len(unknown):
         raise StudyError(

@@ -1,4 +1,4 @@
-"""Ready-made pairs from a file: jsonl rows of user_id, interaction_id, prompt, chosen, rejected, kind."""
+"""Read ready-made pairs from a jsonl file: user_id, interaction_id, prompt, chosen, rejected, kind."""
 
 import json
 from pathlib import Path
@@ -70,7 +70,7 @@ def read(data: PairsData) -> Corpus:
     )
     lengths = kept["prompt"].str.len().groupby(kept["user_id"])
     users = pd.DataFrame({"n_pairs": lengths.size(), "median_prompt_length": lengths.median()}).reset_index()
-    counts = {reason: int(which.sum()) for reason, which in dropped.items()}
+    counts = {reason: int(rows_dropped.sum()) for reason, rows_dropped in dropped.items()}
     return Corpus(pairs, users, counts, generated=False)
 
 

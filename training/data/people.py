@@ -1,8 +1,8 @@
-"""Who the twin's people are: a generated survey with PRISM's marginals.
+"""Generate the survey of the twin's people, with PRISM's marginals.
 
-Counts and moments are those of PRISM's 1,500 people (Kirk et al. 2024). Where PRISM's counts are not at hand
-(employment, marital status, English, regions) the counts are guesses; those of regions are chosen so that
-Europe and the Americas come out near the published group sizes. Traits are drawn independently of each other.
+Counts and moments are those of PRISM's 1,500 people (Kirk et al. 2024). Where PRISM's counts are not
+available (employment, marital status, English, regions), they are guesses; those of regions are chosen so
+that Europe and the Americas come out near the published group sizes. Traits are drawn independently.
 """
 
 from functools import lru_cache
@@ -46,7 +46,7 @@ SLIDER_MOMENTS = {
     "diversity": (75.7, 20.0), "safety": (80.2, 25.2), "personalisation": (67.9, 24.6),
     "helpfulness": (89.4, 14.4),
 }  # fmt: skip
-BORN_WHERE_THEY_LIVE = 0.9  # share of people; the others' birth region is drawn anew
+BORN_WHERE_THEY_LIVE = 0.9  # share of people; the birth region of the others is drawn separately
 
 
 def survey(users: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -68,14 +68,14 @@ def _draw_levels(counts: dict[str, int], users: int, rng: np.random.Generator) -
 
 
 def _draw_slider(mean: float, sd: float, users: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw from a normal censored to 0 to 100, which piles people up at 100 as PRISM's sliders do."""
+    """Draw from a normal censored at 0 and 100, which piles people up at 100, as on PRISM's sliders."""
     centre, spread = _uncensored(mean, sd)
     return np.clip(np.round(rng.normal(centre, spread, users)), 0, 100)
 
 
 @lru_cache
 def _uncensored(mean: float, sd: float) -> tuple[float, float]:
-    """Return mean and sd of the normal that has the given moments once it is censored at 0 and 100."""
+    """Return the mean and sd of the normal that has the given moments once it is censored at 0 and 100."""
 
     def deviation(parameters: np.ndarray) -> list[float]:
         centre, spread = parameters[0], np.exp(parameters[1])

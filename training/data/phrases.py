@@ -1,4 +1,4 @@
-"""What the twin's people ask and its models answer: sentences by family of models and by kind."""
+"""List the sentences that the twin's people ask and its models answer, by family of models and by kind."""
 
 TOPICS = (
     "garden", "budget", "bike", "resume", "soup", "novel", "laptop", "holiday", "lease",
@@ -14,7 +14,7 @@ PROMPTS = (
     "is it a good idea to change my {topic} now ?",
 )
 
-# The shared taste: what a sentence of each kind adds to the quality of an answer.
+# The shared taste: how much a sentence of each kind adds to the quality of an answer.
 KINDS = {"detail": 1.0, "example": 0.7, "polite": 0.2, "vague": -0.4, "hedge": -0.8, "refusal": -1.5}
 
 # Three families of models say the same things in their own words.

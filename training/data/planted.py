@@ -1,4 +1,4 @@
-"""What is true of the twin: how strongly people discriminate, how mixed tastes are, who wrote the answers.
+"""Plant the twin's truth: how strongly people discriminate, how mixed tastes are, who wrote the answers.
 
 A person discriminates between answers by eta = strength * (sum of the effects of their traits) + b, where
 b ~ N(0, USER_SD^2). This has two consequences. It moves score gaps: logit(gap / 100) = centre + scale *
@@ -18,8 +18,8 @@ from training.arrays import FloatArray
 from training.data.phrases import KINDS
 
 MEDIAN_GAP, POPULATION_SCALE = 14.4, 0.82  # logit(gap / 100) of all people, about logistic, as in PRISM
-GAP_CUTS = (6, 14, 29)  # where the population-averaged effects are taken, as in the published ordered logit
-USER_SD = 0.7  # of b: people differ for reasons outside the survey
+GAP_CUTS = (6, 14, 29)  # score gaps that cut the ordered logit's categories, as in the published one
+USER_SD = 0.7  # standard deviation of b: people differ for reasons outside the survey
 CONSISTENCY = (2.0, 3.0)  # share of a rating's variance that is taste: logistic(first + second * eta)
 FAMILIES = {"plain": 0.6, "formal": 0.3, "chatty": 0.1}  # share of the text: the base model is near "plain"
 MODELS_PER_FAMILY = 7
@@ -28,7 +28,7 @@ DECAY = 0.9  # within a family, each model answers less often than the one befor
 
 @dataclass(frozen=True)
 class PlantedEffect:
-    """What people of these levels add to eta, or what each point of a numeric trait adds (no levels).
+    """An effect on eta: of belonging to these levels, or of each point of a numeric trait (no levels).
 
     predicted: The prediction for a split whose group A is these levels, or at and above the median.
     """
@@ -53,7 +53,7 @@ PLANTED_EFFECTS = (
     PlantedEffect("prefs_safety", None, -0.045, "A < B"),
     PlantedEffect("reside_region", ("Europe",), 0.0, "A = B"),
 )
-# Spread of people's own tastes about the shared one, by familiarity: the familiar are a mixed group.
+# Spread of people's own tastes around the shared one, by familiarity: the very familiar are a mixed group.
 TASTE_SD = {"Very familiar": 1.0, "Somewhat familiar": 0.3, "Not familiar at all": 0.3}
 
 
@@ -61,11 +61,12 @@ TASTE_SD = {"Very familiar": 1.0, "Somewhat familiar": 0.3, "Not familiar at all
 class PlantedTruth:
     """Everything that was planted in a twin.
 
-    effects: trait, levels, predicted, log_odds (a person's own) and log_odds_population (what an ordered
-        logit of the pairs on these traits estimates).
-    tastes: lm_familiarity, taste_sd and consistency. The consistency of a group is the mean inner product of
-        two people's preferred directions among kinds of sentences, over that of a person's with itself.
-    models: model, family, share.
+    effects: One row per effect: trait, levels, predicted, log_odds (a person's own) and log_odds_population
+        (what an ordered logit of the pairs on these traits estimates).
+    tastes: One row per level: lm_familiarity, taste_sd and consistency. The consistency of a group is the
+        mean inner product of two people's preferred directions among kinds of sentences, divided by that of a
+        person's direction with itself.
+    models: One row per source model: model, family, share.
     user_sd: The standard deviation of b.
     gap_icc: The between-user share of the variance of logit(gap / 100).
     """
@@ -85,7 +86,7 @@ class PlantedTruth:
 
 
 def truth(survey: pd.DataFrame, strength: float) -> PlantedTruth:
-    """Return what is planted in a twin with this survey. No analysis reads it."""
+    """Return the truth planted in a twin with this survey. No analysis reads it."""
     effects = pd.DataFrame([asdict(effect) for effect in PLANTED_EFFECTS])
     effects["log_odds"] *= strength
     effects["log_odds_population"] = population_averaged(survey, strength)
@@ -112,7 +113,7 @@ def source_models() -> pd.DataFrame:
 
 
 def eta(survey: pd.DataFrame, strength: float) -> FloatArray:
-    """Return the part of discrimination that comes from the traits, centred; b is added to it: [people]."""
+    """Return the part of discrimination that comes from traits, centred, to which b is added: [people]."""
     value = strength * sum(effect.log_odds * effect.column(survey) for effect in PLANTED_EFFECTS)
     return np.asarray(value - np.mean(value))
 
@@ -128,7 +129,7 @@ def consistency(survey: pd.DataFrame, strength: float, taste_sd: float, draws: i
 
     For a taste t and differences of covariance S, m points along S t / sqrt(t' S t) (a probit choice among
     normal differences), and its length is the correlation of a rating with the taste. S is that of equally
-    frequent kinds. Computed by Monte Carlo.
+    frequent kinds. The value is computed by Monte Carlo with `draws` people.
     """
     rng = np.random.default_rng(0)
     from_traits = eta(survey, strength)
@@ -141,7 +142,7 @@ def consistency(survey: pd.DataFrame, strength: float, taste_sd: float, draws: i
 
 
 def gap_scale(survey: pd.DataFrame, strength: float) -> float:
-    """Return the scale of a person's logit(gap / 100) for which all people together have POPULATION_SCALE."""
+    """Return the scale of a person's logit(gap / 100) that gives all people together POPULATION_SCALE."""
     noise = np.pi**2 / 3
     return float(POPULATION_SCALE * np.sqrt(noise / (noise + eta(survey, strength).var() + USER_SD**2)))
 
@@ -157,7 +158,7 @@ def population_averaged(survey: pd.DataFrame, strength: float, most: int = 4000)
     design = np.column_stack([effect.column(people) for effect in PLANTED_EFFECTS])
     design = design - design.mean(axis=0)
     scale = design.std(axis=0)
-    scale[scale == 0] = 1.0  # the coefficient of a level that nobody has stays where it starts, at 0
+    scale[scale == 0] = 1.0  # the coefficient of a level that nobody has stays at its start, 0
     centred_cuts = logit((np.array(GAP_CUTS) + 0.5) / 100) - logit(MEDIAN_GAP / 100)
     theta = centred_cuts / gap_scale(survey, strength)
     nodes, weights = np.polynomial.hermite_e.hermegauss(31)

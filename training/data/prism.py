@@ -1,4 +1,4 @@
-"""PRISM's survey and utterances as validated tables (Kirk et al. 2024, arXiv 2404.16019)."""
+"""Read PRISM's survey and utterances as validated tables (Kirk et al. 2024, arXiv 2404.16019)."""
 
 import json
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ SLIDER_NAMES = list(StatedPrefs.model_fields)
 
 
 class Location(BaseModel):
-    """Where a person was born and lives; PRISM has more keys, which are not used."""
+    """The regions where a person was born and lives; PRISM's other keys are not used."""
 
     birth_region: str | None = None
     reside_region: str | None = None
 
 
 class SurveyRow(BaseModel):
-    """One row per person."""
+    """A row of the survey: one person."""
 
     user_id: str
     lm_familiarity: str | None
@@ -53,7 +53,7 @@ class SurveyRow(BaseModel):
 
 
 class UtteranceRow(BaseModel):
-    """One row per answer that a person rated."""
+    """A row of the utterances: one answer that a person rated."""
 
     utterance_id: str
     interaction_id: str
@@ -74,7 +74,7 @@ class PrismTables:
 
     survey: One row per person: user_id and one column per trait (`prefs_*` are the sliders).
     utterances: One row per answer, in the columns of `UtteranceRow`.
-    generated: Whether `twin.py` made them.
+    generated: Whether `training/data/twin.py` generated them.
     """
 
     survey: pd.DataFrame
@@ -100,7 +100,7 @@ def read(data: PrismData) -> PrismTables:
 
 
 def flatten(survey: pd.DataFrame) -> pd.DataFrame:
-    """Make columns of the sliders and the regions: prefs_values ..., birth_region, reside_region."""
+    """Turn the sliders and the regions into columns: prefs_values, ..., birth_region, reside_region."""
     sliders = pd.DataFrame(survey["stated_prefs"].tolist(), index=survey.index)
     regions = pd.DataFrame(survey["location"].tolist(), index=survey.index)
     return pd.concat(
@@ -156,7 +156,7 @@ def _from_hub(data: PrismData, name: str) -> list[dict[str, Any]]:
 
 
 def _checked(row: type[BaseModel], rows: list[dict[str, Any]], place: str, key: str) -> list[dict[str, Any]]:
-    """Return rows as dicts of the schema's columns; raise StudyError for the first that does not fit."""
+    """Return rows as dicts of the schema's columns; raise StudyError for the first row that does not fit."""
     try:
         parsed: list[BaseModel] = TypeAdapter(list[row]).validate_python(rows)  # type: ignore[valid-type]
     except ValidationError as error:

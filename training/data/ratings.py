@@ -1,9 +1,9 @@
-"""The twin's ratings in numbers: who talks with which model, what it answers, and which score it gets.
+"""Draw the twin's ratings as numbers: who talks with which model, what it answers, and which score it gets.
 
 As in PRISM, the first turn of a conversation shows up to four models, the conversation goes on with the one
 rated highest, and every later turn shows two of its answers. Sizes and moments are PRISM's (Kirk et al.
-2024); `planted.py` holds the planted truth. A conversation is called a talk here, for short; its turns are
-interactions, as in PRISM.
+2024); `training/data/planted.py` holds the planted truth. In this module a conversation is called a talk, for
+short; its turns are interactions, as in PRISM.
 """
 
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from training.data.phrases import KINDS
 SURVEY_ONLY = 104 / 1500  # share of people who answered the survey and rated nothing
 MOST_TALKS, MEAN_TALKS = 7, 5.74  # a person's conversations: maximum, mean
 MEAN_LATER_TURNS, MOST_LATER_TURNS = 2.39, 21  # later turns of a conversation: mean, maximum
-MODELS_SHOWN, LAST_IS_SHOWN = 4, 0.75  # models in a first turn; how often the last of them is there
+MODELS_SHOWN, LAST_IS_SHOWN = 4, 0.75  # models in a first turn; share of first turns with the last one
 SENTENCES_PER_ANSWER = 3
-STYLE_CONCENTRATION = 6.0  # of the Dirichlet distribution of a model's kinds of sentences
+STYLE_CONCENTRATION = 6.0  # concentration of the Dirichlet distribution of a model's kinds of sentences
 TIES = 0.04  # share of later turns whose two answers get the same score
 MEAN_SCORE, PERSON_SD, TURN_SD = 70.0, 15.0, 25.0  # score points: mean, spread over people, over turns
 FIRST_TURN_SD = 17.0  # spread of a first turn's scores, for a person of average discrimination
-DISCRIMINATION_BINS = 20  # within which gaps are ranked
+DISCRIMINATION_BINS = 20  # gaps are ranked within bins of people who discriminate alike
 
 
 @dataclass(frozen=True)
 class Raters:
-    """People who rate, one entry each.
+    """The people who rate, with one entry per person.
 
     eta: Discrimination: [people].
-    spread: The scale of their logit(gap / 100).
+    spread: The scale of logit(gap / 100), the same for all of them.
     level: Mean score: [people].
     taste: What a sentence of each kind is worth to them: [people, kinds].
     """
@@ -45,7 +45,7 @@ class Raters:
 
 
 def raters(survey: pd.DataFrame, strength: float, rng: np.random.Generator) -> Raters:
-    """Return the survey's people, and draw what no survey asks about: b, taste and level."""
+    """Return the survey's people, with draws of what no survey asks about: b, taste and level."""
     users = len(survey)
     eta = planted.eta(survey, strength) + rng.normal(0, planted.USER_SD, users)
     taste_sd = survey["lm_familiarity"].map(planted.TASTE_SD).to_numpy(dtype=float)[:, None]
@@ -58,9 +58,9 @@ def ratings(people: Raters, rng: np.random.Generator) -> pd.DataFrame:
     """Draw conversations, answers and scores.
 
     Returns:
-        One row per answer, in the order in which they were given: user (position), talk, interaction, turn,
-        place, model (row of `planted.source_models()`), kind_0 to kind_2 (positions in KINDS), score (1 to
-        100).
+        One row per answer, in the order in which answers were given: user (position), talk, interaction,
+        turn, place, model (row of `planted.source_models()`), kind_0 to kind_2 (positions in KINDS), score (1
+        to 100).
     """
     users = len(people.eta)
     talks = 1 + rng.binomial(MOST_TALKS - 1, (MEAN_TALKS - 1) / (MOST_TALKS - 1), users)
@@ -73,7 +73,7 @@ def ratings(people: Raters, rng: np.random.Generator) -> pd.DataFrame:
     scale = np.sqrt(SENTENCES_PER_ANSWER * np.einsum("uk,kl,ul->u", people.taste, variance, people.taste))
 
     def answers(model: IntArray, rater: IntArray) -> tuple[IntArray, FloatArray]:
-        """Return kinds of sentences [turns, answers, sentences] and how they are liked, about N(0, 1)."""
+        """Return kinds of sentences [turns, answers, sentences] and liking of answers, about N(0, 1)."""
         kinds = _draw_kinds(styles[model], rng)
         worth = (
             people.taste[rater[:, None, None], kinds].sum(axis=2)
@@ -113,9 +113,9 @@ def _first_scores(people: Raters, user: IntArray, liking: FloatArray, rng: np.ra
 def _later_scores(people: Raters, user: IntArray, liking: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return scores [turns, 2] with the planted gap: logit(gap / 100) = centre + spread * (eta + noise).
 
-    The noise is how clearly the person leans to one answer, ranked among people who discriminate alike and
-    mapped to the logistic distribution. A clearer lean thus makes a larger gap, and the ordered logit stays
-    the true model.
+    The noise measures how clearly the person leans towards one answer, ranked among people who discriminate
+    alike and mapped to the logistic distribution. A clearer lean thus gives a larger gap, and the ordered
+    logit stays the true model.
     """
     correlation = planted.taste_correlation(people.eta)[user]
     lean = correlation * (liking[:, 0] - liking[:, 1]) / np.sqrt(2)
@@ -137,7 +137,7 @@ def _later_scores(people: Raters, user: IntArray, liking: FloatArray, rng: np.ra
 def _rows(
     user: IntArray, talk: IntArray, turn: IntArray, model: IntArray, kinds: IntArray, score: FloatArray
 ) -> pd.DataFrame:
-    """Return interactions [turns] with their answers [turns, answers, ...] as one row per answer."""
+    """Return turns [turns] and their answers [turns, answers, ...] as a table with one row per answer."""
     answers = model.shape[1]
     columns = {"user": user, "talk": talk, "turn": turn}
     table = pd.DataFrame({name: np.repeat(values, answers) for name, values in columns.items()})
@@ -150,7 +150,7 @@ def _rows(
 
 
 def _draw_kinds(shares: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Draw the kinds of an answer's sentences for every entry of shares [..., kinds], by those shares."""
+    """Draw the kinds of an answer's sentences by the shares [..., kinds] of each entry: [..., sentences]."""
     ladder = shares.cumsum(axis=-1)[..., None, :]
     draws = rng.random((*shares.shape[:-1], SENTENCES_PER_ANSWER, 1))
     kinds = (draws > ladder).sum(axis=-1)
@@ -158,6 +158,6 @@ def _draw_kinds(shares: FloatArray, rng: np.random.Generator) -> IntArray:
 
 
 def _draw_distinct_models(shares: FloatArray, times: int, rng: np.random.Generator) -> IntArray:
-    """Draw MODELS_SHOWN different models per time, by their shares: the largest Gumbel-perturbed logs."""
+    """Draw MODELS_SHOWN different models `times` times by their shares (Gumbel top-k): [times, models]."""
     keys = np.log(shares) + rng.gumbel(size=(times, len(shares)))
     return np.asarray(np.argsort(-keys, axis=1)[:, :MODELS_SHOWN])

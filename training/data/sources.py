@@ -1,4 +1,4 @@
-"""Where a study's data comes from: one reader per kind of source."""
+"""Load a study's data, with one reader per kind of source."""
 
 from training.data import pairs, pairs_file, prism, twin
 from training.data.corpus import Corpus

@@ -1,4 +1,4 @@
-"""Which users are in group A, which in B, and whose pairs are held out: always by user, never by row."""
+"""Assign users to group A or B, and draw those whose pairs are held out: by user, never by row."""
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,11 @@ from training.spec import CategorySplit, HeldOut, MedianSplit, SplitSpec
 
 
 def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: str = "split") -> pd.DataFrame:
-    """Return the group and the fold of each pair of a split, in the corpus' order.
+    """Return the group and the fold of each pair of a split, in the order of the corpus.
 
     Args:
         corpus: Pairs and users.
-        held_out: Which users are held out; besides it, only the user ids decide.
+        held_out: Share and seed of the held-out users; besides these, only the user ids decide.
         split: How users fall into A and B; None puts all users into one group.
         place: The key of the split, for error messages.
 
@@ -23,7 +23,7 @@ def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: st
         of users in neither group are left out. fold is "train" or "heldout".
 
     Raises:
-        StudyError: A column or category is missing, or a group has no user.
+        StudyError: A column, category or source model is missing, or a group has no user.
     """
     users = corpus.users.sort_values("user_id", ignore_index=True)
     table = corpus.pairs[["pair_id", "user_id"]].copy()
@@ -38,7 +38,7 @@ def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: st
 
 
 def _condition(corpus: Corpus, table: pd.DataFrame, split: SplitSpec, seed: int, place: str) -> pd.DataFrame:
-    """Return the pairs that are left by a split's conditions on source models."""
+    """Return the pairs that satisfy a split's conditions on source models."""
     models = corpus.pairs.set_index("pair_id")["source_model"]
     if (split.source_models or split.match_source_models) and models.isna().all():
         raise StudyError(f"{place}: these pairs have no source models; remove the condition")

@@ -1,6 +1,9 @@
-"""The traits of PRISM's survey that the study models. Knows no pandas: a study file is read without it."""
+"""List the traits of PRISM's survey that the survey models use.
 
-# Trait -> the level from which its coefficients are measured; None for a numeric trait.
+This module imports no pandas, because a study file is read without it.
+"""
+
+# The reference level of each trait, from which its coefficients are measured; None for a numeric trait.
 PRISM_TRAITS: dict[str, str | None] = {
     "age": "18-24 years old",
     "gender": "Male",

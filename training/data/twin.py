@@ -1,8 +1,8 @@
-"""A generated twin of PRISM: its schema, sizes and score gaps, and a planted truth about who discriminates.
+"""Generate a twin of PRISM: its schema, sizes and score gaps, and a planted truth about who discriminates.
 
     python -m training.data.twin --users 300 --seed 0 --out FOLDER
 
-writes survey.jsonl, utterances.jsonl and truth.json. No person said or chose any of it.
+This writes survey.jsonl, utterances.jsonl and truth.json. No person said or chose any of it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ EMPTY_SHARE = 0.001  # share of answers that are empty
 
 @lru_cache(maxsize=1)
 def tables(spec: TwinData) -> PrismTables:
-    """Return survey and utterances of a twin; its spec alone decides them."""
+    """Return the survey and utterances of a twin; only its spec decides them."""
     rng = _rng(spec)
     survey = people.survey(spec.users, rng)
     rated = ratings(raters(survey, spec.strength, rng), rng)
@@ -33,7 +33,7 @@ def tables(spec: TwinData) -> PrismTables:
 
 
 def truth(spec: TwinData) -> planted.PlantedTruth:
-    """Return what is planted in the twin of this spec. No analysis reads it."""
+    """Return the truth planted in the twin of this spec. No analysis reads it."""
     return planted.truth(people.survey(spec.users, _rng(spec)), spec.strength)
 
 
@@ -112,7 +112,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--users", type=int, default=300, help="people in the survey")
     parser.add_argument("--seed", type=int, default=0, help="seed of the generator")
     parser.add_argument(
-        "--strength", type=float, default=1.0, help="factor of the planted effects; 0 plants none"
+        "--strength",
+        type=float,
+        default=1.0,
+        help="factor that multiplies the planted effects; 0 plants none",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     args = parser.parse_args(argv)

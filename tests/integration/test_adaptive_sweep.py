@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 STUDY = """
 study: adaptive
-data: {source: twin, users: 80, history: none}
+data: {source: twin, users: 50, history: none}
 splits:
   S1_age:
     by: category
@@ -33,7 +33,7 @@ splits:
 methods: {dpo: {}}
 seeds: {start: 2, max: 4, until: resolved, first: [42]}
 training: {max_steps: 4, batch_size: 4, max_length: 52, dtype: float32, logging_steps: 1}
-resources: {cpus_per_worker: 0.9, lanes: 2}
+resources: {cpus_per_worker: 0.9, lanes: 1}
 """
 
 

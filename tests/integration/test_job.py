@@ -57,7 +57,7 @@ study: job
 data: {source: twin, users: 40, history: none}
 splits: {S1: {by: random, predicted: A = B}}
 methods: {dpo: {}}
-seeds: [42, 43, 44]
+seeds: [42, 43]
 training: {max_steps: 40, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
 resources: {cpus_per_worker: 0.9, lanes: 1}
 """
@@ -91,16 +91,16 @@ def test_a_stopped_job_continues_under_a_restarted_head(
     stopped = ray(cluster, "job", "stop", "first")
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     before = finished_cells(cluster)
-    assert 0 < len(before) < 6
+    assert 0 < len(before) < 4
     head.stop()
     head.start()
     done = submit(cluster, "--config", str(config))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 of 6 cells finished" in done.stdout
+    assert "4 of 4 cells finished" in done.stdout
     after = finished_cells(cluster)
     assert before.items() <= after.items()
-    names = {f"dpo/{split}/{seed}" for split in ("S1", "baseline") for seed in (42, 43, 44)}
-    assert len(after) == 6
+    names = {f"dpo/{split}/{seed}" for split in ("S1", "baseline") for seed in (42, 43)}
+    assert len(after) == 4
     assert set(after.values()) == names
 
 

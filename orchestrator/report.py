@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from orchestrator import cli
+from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
 from stats.page.language import Language
@@ -35,10 +36,16 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     published.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
     published.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
     published.add_argument("--reference", default="dpo", help="method with which the others are compared")
-    published.add_argument("--out", type=Path, default=Path("report"), help="folder of the report")
+    published.add_argument("--out", type=Path, help="folder of the report (default: report)")
     if flags.parse_known_args(argv)[0].diffs:
         return _of_published_numbers(flags.parse_args(argv))
-    return _of_study(*cli.study_of(flags, argv))
+    study, args = cli.study_of(flags, argv)
+    for flag in ("predictions", "out"):
+        if getattr(args, flag):
+            raise StudyError(
+                f"--{flag}: goes with --diffs; the report of a study is in {places_of(study).report}"
+            )
+    return _of_study(study, args)
 
 
 def _of_study(study: Study, args: argparse.Namespace) -> int:
@@ -46,7 +53,6 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
     from orchestrator.plan.plan import Plan
     from orchestrator.plan.tables import load_tables
     from orchestrator.record.ledger import Ledger
-    from orchestrator.record.places import places_of
     from orchestrator.record.report import write
     from orchestrator.study import grid
 
@@ -72,6 +78,7 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
 
 
 def _of_published_numbers(args: argparse.Namespace) -> int:
+    out = args.out or Path("report")
     if not args.predictions:
         raise StudyError("--predictions: a CSV of study, split, predicted is needed with --diffs")
     try:
@@ -79,14 +86,12 @@ def _of_published_numbers(args: argparse.Namespace) -> int:
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
         language: Language = args.language or "en"
         print(
-            published_report(
-                diffs, predictions, args.reference, args.out, other=other_verdicts, language=language
-            )
+            published_report(diffs, predictions, args.reference, out, other=other_verdicts, language=language)
         )
     except TableError as error:
         raise StudyError(str(error)) from error
     except OSError as error:
-        raise StudyError(f"--out: {args.out} cannot be written ({error.strerror}); name a folder") from error
+        raise StudyError(f"--out: {out} cannot be written ({error.strerror}); name a folder") from error
     return 0
 
 

@@ -3,12 +3,12 @@
     judge            held-out outcomes -> estimates, intervals and what they support
     judge_published  diffs by seed -> the published rule's verdicts and changes
     power            the smallest diff that a number of seeds detects, or the seeds that a diff needs
-    ordered_logit    which traits go with how strongly people discriminate
+    ordered_logit    which traits predict how far apart people rate two answers
     PublishedRule    thresholds of the published rule
     TableError       a table that cannot be judged; the message names the row
 
 Tables are pandas data frames. Each function's docstring states its columns and units, with an example;
-docs/statistics.md explains the methods. The rooms behind them are `stats.rule`, `stats.evidence`,
+docs/statistics.md explains the methods. The packages behind them are `stats.rule`, `stats.evidence`,
 `stats.survey` and `stats.page`.
 """
 

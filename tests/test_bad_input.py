@@ -143,6 +143,12 @@ MISTAKES = [
     (SWEEP_TWIN + "data.source=csv", ["data.source", "'csv'", "twin", "prism", "pairs"]),
     (SWEEP_TWIN + "training.batch_size=6 resources.micro_batch=4", ["training.batch_size", "6", "4"]),
     (SWEEP_TWIN + "resources.deepspeed=zero9", ["resources.deepspeed", "zero9", "zero2"]),
+    (SWEEP_TWIN + "training.learning_rate=.inf", ["training.learning_rate", "finite number", "inf"]),
+    (SWEEP_TWIN + "faults.backoff_s=.inf", ["faults.backoff_s", "finite number"]),
+    (SWEEP_TWIN + "--seeds -1", ["seeds.0", "greater than or equal to 0", "-1"]),
+    (SWEEP_TWIN + "seeds=[4294967296]", ["seeds.0", "less than 4294967296"]),
+    (SWEEP_TWIN + "seeds=[true]", ["seeds.0", "True"]),
+    (SWEEP_TWIN + "held_out.seed=-1", ["held_out.seed", "-1"]),
     (SWEEP_TWIN + "resources.gpus_per_worker=many", ["resources.gpus_per_worker", "'many'", "auto"]),
     (SWEEP_TWIN + "resources.gpus_per_worker=true", ["resources.gpus_per_worker", "True", "auto"]),
     (
@@ -194,6 +200,7 @@ MISTAKES = [
     (SWEEP_TWIN + "--model {tmp}/pickled", ["model.path", "pickled weights are not loaded"]),
     (SWEEP_TWIN + "--model {tmp}/half", ["model.path", "no tokenizer_config.json", "save the model"]),
     # reports of tables
+    ("report --config {tmp}/study.yaml --out {tmp}/x", ["--out", "--diffs", "runs"]),
     (REPORT_DIFFS + "diffs.csv", ["--predictions", "needed"]),
     (REPORT_DIFFS + "none.csv --predictions {tmp}/predicted.csv", ["none.csv", "not readable"]),
     (REPORT_DIFFS + "no_seed.csv --predictions {tmp}/predicted.csv", ["diffs", "'seed'"]),

@@ -1,4 +1,4 @@
-"""Keep a scored table on disk in a folder that is whole, and check that it is the one that was written.
+"""Write a scored table to a folder, whole or not at all, and verify its checksum when it is read.
 
 Unlike a `CheckpointStore`, which copies an arm's state to shared storage and back, this folder is read in
 place, memory-mapped, by every trial.

@@ -12,11 +12,14 @@ Predicted = Literal["A > B", "A < B", "A = B", "exploratory"]
 # A plain word that is safe as part of a path.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
 
+# What numpy, torch and transformers all accept as a seed.
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+
 
 class Spec(BaseModel):
     """A frozen and strict value: an unknown key is an error, not a silently ignored setting."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- data -------------------------------------------------------------------------------------------
@@ -27,7 +30,7 @@ class TwinData(Spec):
 
     source: Literal["twin"] = "twin"
     users: int = Field(300, ge=20, description="Number of generated users.")
-    seed: int = Field(0, description="Seed of the generator.")
+    seed: Seed = Field(0, description="Seed of the generator.")
     strength: float = Field(
         1.0, ge=0, description="Factor that multiplies the planted effects; 0 plants none."
     )
@@ -75,7 +78,7 @@ class PairsData(Spec):
     users: int | None = Field(
         None, ge=4, description="Number of users to draw, for a short run; all users if absent."
     )
-    seed: int = Field(0, description="Seed for drawing the users.")
+    seed: Seed = Field(0, description="Seed for drawing the users.")
 
 
 DataSource = Annotated[TwinData | PrismData | PairsData, Field(discriminator="source")]
@@ -85,7 +88,7 @@ class HeldOut(Spec):
     """Users whose pairs no arm trains on: the same users for every method, split and seed."""
 
     share: float = Field(0.2, gt=0, lt=1, description="Share of users that are held out.")
-    seed: int = Field(0, description="Seed for drawing the held-out users.")
+    seed: Seed = Field(0, description="Seed for drawing the held-out users.")
 
 
 # --- splits: how users fall into A and B ------------------------------------------------------------
@@ -129,7 +132,7 @@ class RandomSplit(_Split):
     """Random halves of the users: a null control for any study."""
 
     by: Literal["random"] = "random"
-    seed: int = Field(0, description="Seed for drawing the halves.")
+    seed: Seed = Field(0, description="Seed for drawing the halves.")
 
 
 SplitSpec = Annotated[CategorySplit | MedianSplit | RandomSplit, Field(discriminator="by")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Agenda(Protocol):
     """The cells of a sweep.
 
-    `next` hands a cell out, and never again unless the cell is lost. `ended` reports the end of a cell, and
+    `next` hands out each cell once, and again only if it is lost. `ended` reports the end of a cell, and
     `give_back` reports that all cells handed out and not ended were lost.
     """
 

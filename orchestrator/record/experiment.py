@@ -81,7 +81,7 @@ class Experiment:
         root = self.uri.rstrip("/") if served else "http://127.0.0.1:5000"
         address = f"{root}/{views.link(self.id, views.GROUPED_VIEW, charts=False)}"
         command = f"mlflow ui --host 127.0.0.1 --backend-store-uri {self._printable_uri}"
-        return address if served else f"{address} after: {command}"
+        return address if served else f"run `{command}` and visit {address}"
 
     def runs(self, kind: RunKind, status: RunStatus | None = None, where: str = "") -> Iterator[Run]:
         """Yield the runs of a kind, the newest first; `where` is a further condition, in MLflow's syntax."""

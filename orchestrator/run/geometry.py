@@ -1,4 +1,4 @@
-"""The geometry of a trial: how its computation was laid out."""
+"""The geometry of a trial: the hardware and layout that it ran with; a `Shape` is what was requested."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`resources.gpus_per_worker: auto`: the share of a card per worker with which the most workers fit."""
+"""`resources.gpus_per_worker: auto`: the smallest share of a card whose memory holds one worker."""
 
 import math
 from collections.abc import Callable

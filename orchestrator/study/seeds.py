@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from training.spec import Spec
+from training.spec import Seed, Spec
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -15,7 +15,7 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
-Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 FIRST_SEEDS = [42, 123, 456, 789, 999]  # those of the published study
 
 

@@ -1,4 +1,7 @@
-"""What a cell runs on. This module imports little, since every process of a sweep loads it."""
+"""The shape of a cell: the workers, cores and GPUs that it requests.
+
+This module imports little, since every process of a sweep loads it.
+"""
 
 from typing import Annotated, Any, Literal
 

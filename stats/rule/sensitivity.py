@@ -1,4 +1,7 @@
-"""Which cell decides: every verdict, change and count, recomputed without one cell, one split or one seed."""
+"""Which single cell a result depends on.
+
+Every verdict, change and count is recomputed without one cell, one split or one seed.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -116,7 +116,7 @@ def overhead(study: Study, home: Path) -> pd.Series:
     seconds = pd.DataFrame(
         {name: [float(tag[f"seconds_{name}"]) for tag in tags] for name in ("cell", "steps", "heldout")}
     )
-    return (seconds["cell"] - seconds["steps"] - seconds["heldout"]).sort_values().iloc[: -2 or None]
+    return (seconds["cell"] - seconds["steps"] - seconds["heldout"]).sort_values().iloc[:-2]
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -114,9 +113,8 @@ class Sweep:
 @pytest.fixture(scope="module")
 def ray_folder() -> Iterator[Path]:
     """A folder for Ray's sessions, with a path as short as its sockets need."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")

@@ -118,9 +118,10 @@ AUTOSCALING, CLUSTER_FILES = "tests/chaos/test_autoscaling.py", "tests/test_clus
 CALLBACK, LANES, CLUSTER = (
     f"orchestrator/run/{name}.py" for name in ("ledger_callback", "preemption", "cluster")
 )
-DRILL, KILL, PLACES = (
+DRILL, KILL, LANE_TRAINER, PLACES = (
     "orchestrator/run/sweep_process.py",
     "orchestrator/run/kill.py",
+    "orchestrator/run/lane_trainer.py",
     "orchestrator/record/places.py",
 )
 STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS = (
@@ -138,7 +139,8 @@ GAP_ICC, STOCK_RAY, LANE_MEMORY = (
 DEEPSPEED = "tests/integration/test_deepspeed.py"
 MEMORY, ARM_MEMORY, WAITS = "tests/test_memory.py", "tests/integration/test_arm_memory.py", "tests/waits.py"
 
-WORKER_GROUP = "ray.train.v2._internal.execution.worker_group"
+TRAIN = "ray.train.v2._internal"
+WORKER_GROUP = f"{TRAIN}.execution.worker_group"
 AUTOSCALER = "ray.autoscaler._private"
 TABLES, STORE = (
     "mlflow.store.tracking.dbmodels.models",
@@ -166,6 +168,26 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         takes("self", "fn", "fn_args", "fn_kwargs"),
     ),
     (f"{WORKER_GROUP}.worker.RayTrainWorker", (DRILL, KILL, LANE_MEMORY), there),
+    (
+        "ray.train.torch.TorchTrainer._initialize_and_run_controller",
+        (LANE_TRAINER,),
+        takes("self", "controller_init_kwargs"),
+    ),
+    (
+        f"{TRAIN}.execution.controller.TrainController",
+        (LANE_TRAINER,),
+        takes(
+            "train_fn_ref",
+            "train_run_context",
+            "scaling_policy",
+            "failure_policy",
+            "callbacks",
+            "validation_config",
+        ),
+    ),
+    (f"{TRAIN}.callbacks.DatasetsCallback", (LANE_TRAINER,), there),
+    (f"{TRAIN}.callbacks.placement_group_callback.PlacementGroupCleanerCallback", (LANE_TRAINER,), there),
+    (f"{TRAIN}.constants.get_env_vars_to_propagate", (LANE_TRAINER,), takes()),
     ("ray._private.runtime_env.packaging.RAY_PKG_PREFIX", (PLACES,), equals("_ray_pkg_")),
     ("ray._private.node.Node", (CLUSTER,), says("ray._private.node.Node", "timed out during startup")),
     (

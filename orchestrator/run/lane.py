@@ -12,13 +12,14 @@ from uuid import uuid4
 import ray
 from ray import train
 from ray.exceptions import RayActorError
-from ray.train.torch import TorchTrainer
 
 from orchestrator.run import preemption
+from orchestrator.run.lane_trainer import LaneTrainer
 from orchestrator.run.serve import LaneConfig, WorkFunction, serve
 from orchestrator.study.shape import Shape
 
 MAX_IDLE_DEATHS = 3  # in a row, without any work in between; then a lane gives up
+KILL_AGAIN_EVERY_S = 0.2  # a trainer may be about to start its controller
 
 
 class Lane(threading.Thread):
@@ -51,17 +52,24 @@ class Lane(threading.Thread):
         self._run_work = run_work
         self._runtime_environment = {"env_vars": dict(environment)} if environment else None
         self._ended = ended
+        self._trainer: LaneTrainer | None = None
+
+    def end(self) -> None:
+        """Kill what is left of the lane and wait for its thread. Call it once the sweep has ended."""
+        while self.is_alive():
+            if self._trainer:
+                self._trainer.kill()
+            self.join(KILL_AGAIN_EVERY_S)
 
     def run(self) -> None:
         idle_deaths, error_text = 0, ""
         while idle_deaths < MAX_IDLE_DEATHS:
             try:
-                self._trainer().fit()
-                return
-            except SystemExit:  # Ray ends the threads that wait for an answer when it shuts down
+                self._trainer = self._new_trainer()
+                self._trainer.fit()
                 return
             except Exception as error:
-                if self._ended.is_set():  # Ray has ended, too, and the next call would start it again
+                if self._ended.is_set():
                     return
                 # Whatever ended the group, its cell goes back to Tune's retries and the lane restarts.
                 error_text = "".join(traceback.format_exception_only(error)).strip()
@@ -75,12 +83,12 @@ class Lane(threading.Thread):
                     return
         self.gave_up = error_text
 
-    def _trainer(self) -> TorchTrainer:
+    def _new_trainer(self) -> LaneTrainer:
         shape = self.shape
         per_worker = {"CPU": shape.cpus_per_worker}
         if shape.gpus:
             per_worker["GPU"] = shape.gpus
-        return TorchTrainer(
+        return LaneTrainer(
             serve,
             train_loop_config={"lane": LaneConfig(self.number, shape, self._desk, self._run_work)},
             torch_config=preemption.PreemptibleTorchConfig(),

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         with cluster():
             agenda = Listed(trials, {})
             schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
+            threads = [thread.name for thread in threading.enumerate()]
         table = ledger.cells.table(trials)
         table["work"] = [job.store for job in jobs]
         failed = {run.data.tags["trial_id"]: run for run in ledger.cells.failed_runs()}
@@ -127,7 +129,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
     tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")
     joined = table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")
-    joined.attrs = table.attrs
+    joined.attrs = table.attrs | {"threads": threads}
     return joined
 
 
@@ -151,6 +153,11 @@ def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFram
     }
     for fate, reason in reasons.items():
         assert reason in cells.loc[fate, "attempt_1"]
+
+
+def test_no_lane_is_left_that_could_call_ray_after_its_shutdown(cells: pd.DataFrame) -> None:
+    """Ray would end the sweep's process at once, before its report. A crash's lane restarts to the last."""
+    assert not [name for name in cells.attrs["threads"] if name.startswith("lane")]
 
 
 def test_ray_train_keeps_the_newest_reported_checkpoint(cells: pd.DataFrame) -> None:

@@ -1,0 +1,37 @@
+"""Ray Train's trainer, with a controller that can be killed and without helpers that a lane never uses."""
+
+from typing import Any
+
+import ray
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.constants import get_env_vars_to_propagate
+from ray.train.v2._internal.execution.controller import TrainController
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+# Each starts one more process per worker group: one hands out Ray datasets, which lanes do not have; the
+# other frees the placement group of a killed controller, which the desk does.
+UNUSED = (DatasetsCallback, PlacementGroupCleanerCallback)
+
+
+class LaneTrainer(TorchTrainer):
+    """A `TorchTrainer` that `kill` ends at any time, also while it waits for room on the cluster."""
+
+    _controller: ray.actor.ActorHandle | None = None
+
+    def kill(self) -> None:
+        """Kill the controller, if it has one yet. Its workers end with it, and `fit` raises RayActorError."""
+        if self._controller:
+            ray.kill(self._controller)
+
+    def _initialize_and_run_controller(self, **arguments: Any) -> Any:
+        """Do what TorchTrainer does here, but keep the controller's handle. It handles no signals."""
+        callbacks = [each for each in arguments.pop("callbacks") if not isinstance(each, UNUSED)]
+        this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        controller_class = ray.remote(TrainController).options(
+            num_cpus=0, scheduling_strategy=this_node, runtime_env={"env_vars": get_env_vars_to_propagate()}
+        )
+        self._controller = controller_class.remote(callbacks=callbacks, **arguments)
+        ray.get(self._controller.run.remote())
+        return ray.get(self._controller.get_result.remote())

@@ -26,8 +26,7 @@ services:        ## install PostgreSQL, Chromium and a Korean font for the tests
 
 test: install services lint  ## run lint, types and all tests except the long suites
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests --ignore=tests/integration
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration
-	$(BIN)/python -m pytest -m chaos tests/chaos -k mid-arm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/chaos
 
 chaos: install services  ## inject every fault into real sweeps and print a table (40 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos

@@ -1,7 +1,7 @@
 """Faults injected into real sweeps.
 
 Whatever happens to a study, each cell ends once: finished with the numbers of an undisturbed run, or failed.
-`make chaos` runs all of these tests, CI a selection.
+`make chaos` runs all of these tests, CI those that are marked `integration` as well.
 """
 
 import os
@@ -71,7 +71,13 @@ def between_arms(setting: Setting) -> int | None:
     )
 
 
-@pytest.mark.parametrize("moment", [mid_arm, between_arms], ids=["mid-arm", "between arms"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(mid_arm, id="mid-arm", marks=pytest.mark.integration),
+        pytest.param(between_arms, id="between arms"),
+    ],
+)
 def test_workers_killed(tmp_path: Path, record: Record, moment: Callable[[Setting], int | None]) -> None:
     setting = Setting(tmp_path)
     driver, killed = DriverProcess(setting).start(), set()

@@ -74,6 +74,7 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         raise StudyError("splits.S: a mistake; fix it")
     if fate == "hangs once" and first:
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(3600)  # the other threads of a busy process may stop first
     if fate == "preempted once" and first:
         os.kill(os.getpid(), signal.SIGTERM)
         while not report("A", 1, 2):

@@ -186,7 +186,6 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         ),
     ),
     (f"{TRAIN}.callbacks.DatasetsCallback", (LANE_TRAINER,), there),
-    (f"{TRAIN}.callbacks.placement_group_callback.PlacementGroupCleanerCallback", (LANE_TRAINER,), there),
     (f"{TRAIN}.constants.get_env_vars_to_propagate", (LANE_TRAINER,), takes()),
     ("ray._private.runtime_env.packaging.RAY_PKG_PREFIX", (PLACES,), equals("_ray_pkg_")),
     ("ray._private.node.Node", (CLUSTER,), says("ray._private.node.Node", "timed out during startup")),

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import ray
 
+from orchestrator.run.lane import stop_lanes
+
 TUNE_ENVIRONMENT = {
     # Tune's own result files repeat what the ledger holds, and its snapshots serve a restore, which a sweep
     # never makes.
@@ -57,6 +59,7 @@ def cluster(verbose: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
+        stop_lanes()
         ray.shutdown()
 
 

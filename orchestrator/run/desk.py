@@ -195,7 +195,7 @@ class Desk:
         lane = self._lanes[number]
         await self._end_visit(lane, reason)
         if lane.worker:
-            # Ray Train frees it, unless its controller was killed.
+            # Ray Train frees it, unless its controller and its cleaner were both killed for lack of memory.
             self._free(lane.worker.placement)
         has_worked = lane.has_worked
         lane.worker, lane.has_worked, lane.dismissed = None, False, False

@@ -117,10 +117,9 @@ class Fleet(threading.Thread):
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
     def disband(self, sent_home: Collection[int]) -> None:
-        """Stop, and end all lanes. Those that the desk sent home may end by themselves first.
+        """Stop, and wait until the lanes that the desk sent home have ended.
 
-        No thread of a lane may be left when Ray shuts down: Ray ends the whole process, at once and without
-        a word, when a thread calls it afterwards.
+        Lanes that wait for room end with the cluster (`stop_lanes`).
 
         Args:
             sent_home: The numbers of the lanes that the desk sent home.
@@ -132,8 +131,6 @@ class Fleet(threading.Thread):
         for lane in self._lanes:
             if lane.number in sent_home:
                 lane.join(max(0.0, deadline - time.monotonic()))
-        for lane in self._lanes:
-            lane.end()
 
     def _adjust(self) -> None:
         """Start lanes, send idle ones home, refuse shapes and request room, as the cells left call for."""

@@ -54,8 +54,13 @@ class Lane(threading.Thread):
         self._ended = ended
         self._trainer: LaneTrainer | None = None
 
-    def end(self) -> None:
-        """Kill what is left of the lane and wait for its thread. Call it once the sweep has ended."""
+    def stop(self) -> None:
+        """Kill what is left of the lane and wait for its thread.
+
+        Ray frees a killed lane's placement group only when the sweep leaves the cluster, so it must be about
+        to leave.
+        """
+        self._ended.set()
         while self.is_alive():
             if self._trainer:
                 self._trainer.kill()
@@ -105,3 +110,13 @@ class Lane(threading.Thread):
                 worker_runtime_env=self._runtime_environment,
             ),
         )
+
+
+def stop_lanes() -> None:
+    """Stop all lanes of this process before it leaves the cluster.
+
+    Ray ends the whole process, at once and without a word, when a thread calls it after its shutdown.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, Lane):
+            thread.stop()

@@ -1,18 +1,13 @@
-"""Ray Train's trainer, with a controller that can be killed and without helpers that a lane never uses."""
+"""Ray Train's trainer, with a controller that can be killed and without a helper that a lane never uses."""
 
 from typing import Any
 
 import ray
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.constants import get_env_vars_to_propagate
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-# Each starts one more process per worker group: one hands out Ray datasets, which lanes do not have; the
-# other frees the placement group of a killed controller, which the desk does.
-UNUSED = (DatasetsCallback, PlacementGroupCleanerCallback)
 
 
 class LaneTrainer(TorchTrainer):
@@ -26,8 +21,11 @@ class LaneTrainer(TorchTrainer):
             ray.kill(self._controller)
 
     def _initialize_and_run_controller(self, **arguments: Any) -> Any:
-        """Do what TorchTrainer does here, but keep the controller's handle. It handles no signals."""
-        callbacks = [each for each in arguments.pop("callbacks") if not isinstance(each, UNUSED)]
+        """Do what TorchTrainer does here, but keep the controller's handle and handle no signals.
+
+        DatasetsCallback is left out: it starts a process that hands out datasets, and a lane has none.
+        """
+        callbacks = [each for each in arguments.pop("callbacks") if not isinstance(each, DatasetsCallback)]
         this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         controller_class = ray.remote(TrainController).options(
             num_cpus=0, scheduling_strategy=this_node, runtime_env={"env_vars": get_env_vars_to_propagate()}

@@ -122,7 +122,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         with cluster():
             agenda = Listed(trials, {})
             schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
-            threads = [thread.name for thread in threading.enumerate()]
+        threads = [thread.name for thread in threading.enumerate()]
         table = ledger.cells.table(trials)
         table["work"] = [job.store for job in jobs]
         failed = {run.data.tags["trial_id"]: run for run in ledger.cells.failed_runs()}

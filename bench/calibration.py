@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from stats.evidence.anova import estimate, mean_squares, unpaired_change
-from stats.evidence.bootstrap import percentile, pigeonhole
-from stats.evidence.crossed import difference
+from stats.evidence.anova import estimate, mean_squares, nested_estimates, unpaired_change
+from stats.evidence.crossed import CrossedTable, difference
+from stats.evidence.estimate import Estimate
 from stats.evidence.held_out_power import design_variance
-from stats.evidence.mixed import mixed_estimate
 from stats.evidence.options import Options
 from stats.evidence.power import power
-from stats.evidence.seeds import mean_estimate
 from stats.evidence.simulate import SimulatedStudy, simulated_contrast, simulated_methods
+from stats.evidence.spread import moderated
 from stats.evidence.words import EvidenceWord, word_for
 from stats.page.markdown import plain, table
 from stats.rule.changes import change
@@ -33,9 +32,7 @@ from stats.rule.thresholds import PUBLISHED
 from stats.rule.verdicts import verdict
 from stats.text import plural
 
-COVERAGE_LEVEL, FAMILY_SIZE, BOOTSTRAP_DRAWS = 0.95, 7, 400
-# Studies per setting with a mixed model, which is a hundred times as slow; the largest size has none.
-MIXED_STUDIES = 200
+COVERAGE_LEVEL, FAMILY_SIZE = 0.95, 7
 SIZES = ((15, 4.3), (60, 8.3), (200, 12.5))  # users per group, pairs per user: about 128, 1,000, 5,000 pairs
 SEEDS_TRIED = (3, 5, 10)
 SEED_SDS = (0.0, 0.03, 0.06)  # latent; about 0, 1 and 2 pp of one arm's accuracy
@@ -68,45 +65,43 @@ def covers(interval: tuple[float, float] | None, truth: float) -> float:
     return np.nan if interval is None else float(interval[0] <= truth <= interval[1])
 
 
+def alone(table: CrossedTable) -> Estimate:
+    """Estimate a contrast whose method has no other split."""
+    return estimate(mean_squares(table))
+
+
+def unpaired(method: CrossedTable, reference: CrossedTable) -> Estimate:
+    """Estimate the change of a method that shares no seeds with its reference, and has no other split."""
+    spreads = mean_squares(method).spread, mean_squares(reference).spread
+    return unpaired_change(method, reference, spreads)
+
+
 def coverage(
-    studies: int,
-    rng: np.random.Generator,
-    sizes: Sequence[tuple[int, float]] = SIZES,
-    mixed: int = MIXED_STUDIES,
+    studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, float]] = SIZES
 ) -> pd.DataFrame:
     """Return how often each interval of A minus B covers the truth that it is about."""
     rows = []
     for name, truth in settings(sizes):
         results = []
-        for number in range(studies):
+        for _ in range(studies):
             (drawn,) = simulated_methods(truth, rng, 1)
-            table = drawn.contrast
-            seeds = mean_estimate(table.values).interval(COVERAGE_LEVEL)
-            model = (
-                mixed_estimate(table).interval(COVERAGE_LEVEL)
-                if number < mixed and truth.users < 100
-                else None
-            )
+            squares = mean_squares(drawn.contrast)
+            (_, of_seeds), (_, of_users) = nested_estimates(squares)
             results.append(
                 (
-                    covers(estimate(table).interval(COVERAGE_LEVEL), truth.diff_pp),
-                    covers(
-                        percentile(pigeonhole([(1.0, table)], BOOTSTRAP_DRAWS, rng), COVERAGE_LEVEL),
-                        truth.diff_pp,
-                    ),
-                    covers(seeds, drawn.over_seeds),
-                    covers(seeds, truth.diff_pp),
-                    covers(model, drawn.over_users),
+                    covers(estimate(squares).interval(COVERAGE_LEVEL), truth.diff_pp),
+                    covers(of_seeds.interval(COVERAGE_LEVEL), drawn.over_seeds),
+                    covers(of_seeds.interval(COVERAGE_LEVEL), truth.diff_pp),
+                    covers(of_users.interval(COVERAGE_LEVEL), drawn.over_users),
                 )
             )
         rows.append((name, *pd.DataFrame(results).mean()))
     names = [
         "setting",
-        "crossed ANOVA",
-        "pigeonhole bootstrap",
-        "t on seed means, of these pairs",
-        "t on seed means, of new users",
-        "mixed model, of these seeds",
+        "seeds and users",
+        "seeds alone, of these pairs",
+        "seeds alone, of new users",
+        "users alone, of these seeds",
     ]
     return pd.DataFrame(rows, columns=names)
 
@@ -125,8 +120,9 @@ def single(studies: int, rng: np.random.Generator) -> pd.DataFrame:
             for _ in range(studies):
                 drawn = simulated_contrast(truth, rng)
                 method, reference = drawn.taking([5]), drawn.taking(range(5))
-                diff = estimate(method, mean_squares(reference)).interval(COVERAGE_LEVEL)
-                moved = unpaired_change(method, reference).interval(COVERAGE_LEVEL)
+                lender = mean_squares(reference)
+                diff = estimate(mean_squares(method), lender=lender).interval(COVERAGE_LEVEL)
+                moved = unpaired(method, reference).interval(COVERAGE_LEVEL)
                 results.append((covers(diff, truth.diff_pp), covers(moved, 0.0)))
             name = f"{pairs(truth)}, seed sd {seed_pp(truth):.1f} pp"
             rows.append((name, *pd.DataFrame(results).mean()))
@@ -145,16 +141,12 @@ def changes(
             for _ in range(studies):
                 method, reference = (drawn.contrast for drawn in simulated_methods(truth, rng, 2))
                 intervals = (
-                    estimate(difference(method, reference)).interval(COVERAGE_LEVEL),
-                    unpaired_change(method, reference).interval(COVERAGE_LEVEL),
-                    percentile(
-                        pigeonhole([(1.0, difference(method, reference))], BOOTSTRAP_DRAWS, rng),
-                        COVERAGE_LEVEL,
-                    ),
+                    alone(difference(method, reference)).interval(COVERAGE_LEVEL),
+                    unpaired(method, reference).interval(COVERAGE_LEVEL),
                 )
                 results.append([covers(interval, 0.0) for interval in intervals])
             rows.append((f"{seeds} seeds, {pairs(truth)}", *pd.DataFrame(results).mean()))
-    return pd.DataFrame(rows, columns=["setting", "paired by seed", "unpaired", "bootstrap, paired"])
+    return pd.DataFrame(rows, columns=["setting", "paired by seed", "unpaired"])
 
 
 def family(studies: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -164,7 +156,9 @@ def family(studies: int, rng: np.random.Generator) -> pd.DataFrame:
         truth = SimulatedStudy(seeds, 60, 8.3, sd_seed=0.03)
         results = []
         for _ in range(studies):
-            estimates = [estimate(simulated_contrast(truth, rng)) for _ in range(FAMILY_SIZE)]
+            squares = [mean_squares(simulated_contrast(truth, rng)) for _ in range(FAMILY_SIZE)]
+            spreads = moderated([split.spread for split in squares if split.spread])
+            estimates = [estimate(split, spread) for split, spread in zip(squares, spreads, strict=True)]
             p = np.array([split.p for split in estimates], dtype=float)
             adjusted = [split.interval(1 - (1 - COVERAGE_LEVEL) / FAMILY_SIZE) for split in estimates]
             words = {word_for(Prediction.A_ABOVE_B, interval, Options().margin_pp) for interval in adjusted}
@@ -199,9 +193,9 @@ def powers(studies: int, rng: np.random.Generator) -> pd.DataFrame:
             for diff in (3.0, 6.0):
                 truth = replace(null, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
                 results = np.mean(
-                    [(estimate(simulated_contrast(truth, rng)).p or 1.0) < 0.05 for _ in range(studies)]
+                    [(alone(simulated_contrast(truth, rng)).p or 1.0) < 0.05 for _ in range(studies)]
                 )
-                predicted = float(power(diff, *design_variance(row, seeds, users), 0.05))
+                predicted = float(power(diff, design_variance(row, seeds, users, splits=1), 0.05))
                 rows.append((f"{seeds} seeds, {pairs(truth)}, {diff:g} pp", predicted, float(results)))
     return pd.DataFrame(rows, columns=["setting", "predicted", "simulated"])
 
@@ -243,11 +237,10 @@ def rule(studies: int, rng: np.random.Generator, sizes: Sequence[tuple[int, floa
                 after, before = (verdict(side.values, Prediction.A_ABOVE_B) for side in (method, reference))
                 label = change(before, after)
                 moved = (
-                    estimate(difference(method, reference))
-                    if seeds > 1
-                    else unpaired_change(method, reference)
+                    alone(difference(method, reference)) if seeds > 1 else unpaired(method, reference)
                 ).interval(COVERAGE_LEVEL)
-                diff = estimate(method, mean_squares(reference)).interval(COVERAGE_LEVEL)
+                lender = mean_squares(reference) if seeds == 1 else None
+                diff = estimate(mean_squares(method), lender=lender).interval(COVERAGE_LEVEL)
                 margin = Options().margin_pp
                 results.append(
                     (

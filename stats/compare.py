@@ -1,5 +1,6 @@
 """Compare a study's methods with their reference: the published labels and the evidence, side by side."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from stats.comparison import CellTables, Comparison, PublishedLabels
 from stats.errors import TableError
 from stats.evidence.curves import learning_curves
+from stats.evidence.family import family_sizes
 from stats.evidence.gates import gates
 from stats.evidence.held_out import HeldOutEvidence, held_out_evidence
 from stats.evidence.held_out_power import held_out_power
@@ -22,7 +24,7 @@ from stats.evidence.seed_power import (
 )
 from stats.names import BASELINE, CELL, HELD_OUT_METRIC, SPLIT, TAIL_METRIC
 from stats.rule.changes import CHANGE_COLUMNS, changes
-from stats.rule.labels import UNLABELLED, Prediction, Verdict
+from stats.rule.labels import UNLABELLED, Verdict
 from stats.rule.published import TAIL_ACCURACY, TAIL_PAIRS, counts_in_128ths, restore
 from stats.rule.rule_errors import rule_errors_by_method
 from stats.rule.sensitivity import leave_one_out
@@ -67,9 +69,10 @@ def compare(
     labelled = _verdicts(checked, predictions, rule)
     valid = labelled[~labelled["verdict"].isin(list(UNLABELLED))]
     diffs = checked.diffs.merge(valid[SPLIT], on=SPLIT)
-    splits = int((valid.drop_duplicates("split")["predicted"] != Prediction.EXPLORATORY).sum())
+    families = family_sizes(labelled)
+    splits = max(families.values(), default=1)
     accuracy = options.tail_accuracy or _typical_accuracy(cells)
-    heldout = _held_out(sums, valid, reference, options)
+    heldout = _held_out(sums, valid, reference, options, families)
     return Comparison(
         reference=reference,
         options=options,
@@ -80,7 +83,7 @@ def compare(
             sensitivity=leave_one_out(diffs, predictions, reference, rule),
             rule_errors=_rule_errors(diffs, accuracy, reference, rule, options),
         ),
-        tail=seed_evidence(diffs, _predicted_by_study(labelled), reference, options),
+        tail=seed_evidence(diffs, _predicted_by_study(labelled), reference, options, families),
         heldout=heldout,
         tail_power=_tail_power(diffs, accuracy, reference, max(1, splits), options),
         heldout_power=held_out_power(heldout.variances if heldout else None, splits, options),
@@ -170,12 +173,16 @@ def _predicted_by_study(labelled: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def _held_out(
-    sums: pd.DataFrame | None, valid: pd.DataFrame, reference: str, options: Options
+    sums: pd.DataFrame | None,
+    valid: pd.DataFrame,
+    reference: str,
+    options: Options,
+    families: Mapping[tuple[str, str], int],
 ) -> HeldOutEvidence | None:
     if sums is None:
         return None
     predicted = dict(zip(valid["split"], valid["predicted"], strict=True))
-    return held_out_evidence(sums.merge(valid[SPLIT], on=SPLIT), predicted, reference, options)
+    return held_out_evidence(sums.merge(valid[SPLIT], on=SPLIT), predicted, reference, options, families)
 
 
 def _typical_accuracy(cells: pd.DataFrame) -> float | None:

@@ -5,9 +5,10 @@ import pandas as pd
 
 from stats.errors import TableError
 from stats.evidence.contrasts import ACCURACY
+from stats.evidence.family import family_sizes
 from stats.evidence.held_out import judge_by_method
 from stats.evidence.options import Options
-from stats.evidence.power import smallest_effect
+from stats.evidence.power import DesignVariance, smallest_effect
 from stats.evidence.quantity import quantities
 from stats.evidence.seed_power import seeds_for_effect
 from stats.evidence.sums import user_sums
@@ -85,12 +86,15 @@ def judge(
     predicted = _one_prediction_per_split(sums, predictions)
     _check_reference(sums, reference, "outcomes")
     options = Options(margin_pp=margin_pp)
+    splits = sums.loc[sums["split"].isin(predicted), SPLIT].drop_duplicates()
+    families = family_sizes(splits.assign(predicted=splits["split"].map(predicted)))
     rng = np.random.default_rng(options.seed)
     tables = []
     for contrast, items in zip(
         ("diff", "change"), quantities(sums, predicted, reference, ACCURACY), strict=True
     ):
-        table = judge_by_method(items, predicted, options, rng).reindex(columns=[*SPLIT, *JUDGED_COLUMNS])
+        table = judge_by_method(items, predicted, options, families, rng)
+        table = table.reindex(columns=[*SPLIT, *JUDGED_COLUMNS])
         tables.append(table.assign(contrast=contrast).rename(columns=JUDGED_COLUMNS))
     filled = [table for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True) if filled else tables[0]
@@ -190,7 +194,7 @@ def power(
     assert seeds is not None
     if seeds < 2:
         raise ValueError(f"power: seeds is {seeds}, but a spread needs two or more; raise it")
-    return smallest_effect(sd_pp**2 / seeds, seeds - 1, alpha / splits)
+    return smallest_effect(DesignVariance(sd_pp**2 / seeds, seeds - 1), alpha / splits)
 
 
 def _one_prediction_per_split(sums: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Intervals become words, labels need their own kind of evidence, and a family is adjusted together."""
 
-import numpy as np
+import pandas as pd
 import pytest
 
-from stats.evidence.anova import BOTH, USERS_ONLY, Estimate
+from stats.evidence.estimate import BORROWED, BOTH, USERS_ONLY, Estimate, Part, without_interval
 from stats.evidence.family import judge_family
 from stats.evidence.options import Options
 from stats.evidence.words import carried, word_for
@@ -54,20 +54,38 @@ def test_a_label_needs_evidence_of_its_own_kind(label: str | None, evidence: str
     assert carried(label, evidence) == expected
 
 
+def known(value: float, captures: str = BOTH) -> Estimate:
+    """An estimate with a standard error of 1 and 20 degrees of freedom."""
+    return Estimate(value, (Part(1.0, 20.0),), captures)
+
+
 def test_a_family_is_adjusted_together_and_exploratory_splits_are_outside_it() -> None:
     estimates = [
-        ({"split": "S1"}, "A > B", Estimate(3.0, 1.0, 20.0, BOTH)),
-        ({"split": "S2"}, "A < B", Estimate(-2.2, 1.0, 20.0, BOTH)),
-        ({"split": "S3"}, "exploratory", Estimate(9.0, 1.0, 20.0, BOTH)),
-        ({"split": "S4"}, "A > B", Estimate(9.0, 1.0, 20.0, USERS_ONLY)),
-        ({"split": "S5"}, "A > B", Estimate(0.0, None, np.inf, BOTH, "no outcome varies: no interval")),
+        ({"split": "S1"}, "A > B", known(3.8)),
+        ({"split": "S2"}, "A < B", known(-2.2)),
+        ({"split": "S3"}, "exploratory", known(9.0)),
+        ({"split": "S4"}, "A > B", known(9.0, USERS_ONLY)),
+        ({"split": "S5"}, "A > B", without_interval(0.0, BOTH, "no outcome varies: no interval")),
+        ({"split": "S6"}, "A > B", known(9.0, BORROWED)),
     ]
-    table = judge_family(estimates, Options()).set_index("split")
+    table = judge_family(estimates, Options(), size=5).set_index("split")
     raw = table["p"]
-    assert table.loc["S1", "p_holm"] == pytest.approx(min(1, 2 * raw["S1"]))  # second smallest of three
-    assert table.loc["S2", "p_holm"] == pytest.approx(raw["S2"])
+    # S4 and S6 are smaller, S5 has no interval and keeps its place behind S2.
+    assert table.loc["S1", "p_holm"] == pytest.approx(3 * raw["S1"])
+    assert table.loc["S2", "p_holm"] == pytest.approx(2 * raw["S2"])
     assert (table["low_adjusted"] < table["low"]).loc[["S1", "S2"]].all()
-    assert table["evidence"].tolist() == ["supported", "undecided", "undecided", "undecided", "undecided"]
+    words = table["evidence"].to_dict()
+    # One seed supports nothing, however far from zero it is.
+    assert words == dict.fromkeys(words, "undecided") | {"S1": "supported"}
     gaps = table[table[["p_holm", "low_adjusted"]].isna().any(axis=1)]
     assert set(gaps.index) == {"S3", "S5"}
     assert (gaps["note"] != "").all()
+
+
+def test_a_failed_split_keeps_its_place_in_the_family() -> None:
+    """Otherwise the splits that are left would look surer, the more of the others failed."""
+    splits = [({"split": f"S{number}"}, "A > B", known(2.9 - number / 10)) for number in range(6)]
+    whole = judge_family(splits, Options(), size=6).set_index("split")
+    left = judge_family(splits[:2], Options(), size=6).set_index("split")
+    columns = ["p_holm", "low_adjusted", "high_adjusted", "evidence"]
+    pd.testing.assert_frame_equal(left[columns], whole.loc[left.index, columns])

@@ -53,7 +53,8 @@ def test_every_public_name_is_offered() -> None:
 def test_judged_outcomes_are_the_evidence_of_a_report(table: pd.DataFrame) -> None:
     judged = stats.judge(table, PREDICTIONS, "dpo")
     predicted = dict(zip(PREDICTIONS["split"], PREDICTIONS["predicted"], strict=True))
-    report = held_out_evidence(user_sums(table), predicted, "dpo", Options(draws=10))
+    families = {("simulated", method): 2 for method in ("dpo", "wpo")}
+    report = held_out_evidence(user_sums(table), predicted, "dpo", Options(), families)
     columns = {
         "n_seeds": "seeds",
         "estimate": "estimate_pp",

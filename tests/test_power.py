@@ -8,8 +8,9 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from stats.evidence.anova import estimate, mean_squares
+from stats.evidence.estimate import BOTH, Estimate, Part
 from stats.evidence.held_out_power import design_variance, detectable, needed, smallest_by_design
-from stats.evidence.power import power, smallest_effect
+from stats.evidence.power import DesignVariance, power, smallest_effect
 from stats.evidence.seed_power import seeds_needed, smallest_by_comparison, smallest_by_seeds
 from stats.evidence.simulate import SimulatedStudy, simulated_contrast
 from stats.rule.published import restore
@@ -20,13 +21,36 @@ REFERENCE = Path(__file__).parent.parent / "configs" / "reference"
 @pytest.mark.parametrize(("effect", "seeds", "alpha"), [(0.5, 10, 0.05), (1.2, 4, 0.05), (2.0, 3, 0.01)])
 def test_power_is_that_of_the_noncentral_t(effect: float, seeds: int, alpha: float) -> None:
     expected = TTestPower().power(effect, seeds, alpha)  # effect in standard deviations of one seed
-    assert float(power(effect, 1 / seeds, seeds - 1.0, alpha)) == pytest.approx(expected, abs=1e-3)
+    assert float(power(effect, DesignVariance(1 / seeds, seeds - 1), alpha)) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_smallest_effect_has_the_power_it_claims() -> None:
     for df in (1.0, 4.0, 50.0):
-        effect = smallest_effect(2.5, df, 0.05)
-        assert float(power(effect, 2.5, df, 0.05)) == pytest.approx(0.8, abs=1e-6)
+        for design in (DesignVariance(2.5, df), DesignVariance(0.5, df, 2.0, 60.0)):
+            effect = smallest_effect(design, 0.05)
+            assert float(power(effect, design, 0.05)) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_power_with_two_parts_is_what_simulated_intervals_have() -> None:
+    """Seeds with two degrees of freedom and users with many: as `Estimate` judges them."""
+    rng, effect, studies = np.random.default_rng(0), 6.0, 4000
+    of_seeds, of_users, df, user_df = 1.0, 2.0, 2, 80
+    values = effect + rng.normal(0, np.sqrt(of_seeds + of_users), studies)
+    parts = of_seeds * rng.chisquare(df, studies) / df, of_users * rng.chisquare(user_df, studies) / user_df
+    rejected = [
+        abs(value) > Estimate(value, (Part(seeds, df), Part(users, user_df)), BOTH).half(0.025)
+        for value, seeds, users in zip(values, *parts, strict=True)
+    ]
+    predicted = float(power(effect, DesignVariance(of_seeds, df, of_users, user_df), 0.05))
+    assert np.mean(rejected) == pytest.approx(predicted, abs=0.03)
+
+
+def test_more_pairs_never_make_the_smallest_diff_larger() -> None:
+    table = variances(SimulatedStudy(2, 60, 6), np.random.default_rng(2), 60)
+    for _, line in smallest_by_design(table, 0.05, (2, 3, 5), splits=7).groupby("seeds"):
+        assert line.sort_values("pairs")["smallest_pp"].is_monotonic_decreasing
 
 
 def variances(truth: SimulatedStudy, rng: np.random.Generator, studies: int) -> pd.DataFrame:
@@ -53,23 +77,24 @@ def test_predicted_power_is_what_simulated_studies_have() -> None:
     null = SimulatedStudy(seeds=5, users=60, pairs_per_user=6, accuracy_a=0.7, accuracy_b=0.7)
     rng = np.random.default_rng(0)
     table = variances(null, rng, 200)
-    diff = float(detectable(table, 0.05, 1)["smallest_pp"].iloc[0])
+    diff = float(detectable(table, 0.05, splits=1)["smallest_pp"].iloc[0])
     truth = SimulatedStudy(5, 60, 6, accuracy_a=0.7 + diff / 200, accuracy_b=0.7 - diff / 200)
-    result = [estimate(simulated_contrast(truth, rng)).p for _ in range(400)]
+    result = [estimate(mean_squares(simulated_contrast(truth, rng))).p for _ in range(400)]
     assert np.mean([p is not None and p < 0.05 for p in result]) == pytest.approx(0.8, abs=0.06)
 
 
 def test_needed_is_the_first_design_that_is_enough() -> None:
     table = variances(SimulatedStudy(5, 150, 6, sd_seed=0.1), np.random.default_rng(1), 30)
     row = table.iloc[0]
-    expected = needed(table, (9.0, 0.01), 0.05).set_index("diff_pp")
+    expected = needed(table, (9.0, 0.01), 0.05, splits=1).set_index("diff_pp")
     seeds = int(expected.loc[9.0, "seeds"])
     enough = [
-        float(power(9.0, *design_variance(row, count, 150), 0.05)) >= 0.8 for count in (seeds - 1, seeds)
+        float(power(9.0, design_variance(row, count, 150, splits=1), 0.05)) >= 0.8
+        for count in (seeds - 1, seeds)
     ]
     assert enough == [False, True]
     assert np.isinf(expected.loc[0.01, "seeds"])
-    designs = smallest_by_design(table, 0.05, (3, 10))
+    designs = smallest_by_design(table, 0.05, (3, 10), splits=1)
     assert (designs.groupby("pairs")["smallest_pp"].apply(lambda part: part.is_monotonic_decreasing)).all()
 
 
@@ -96,5 +121,5 @@ def test_the_design_that_published_diffs_need_has_the_power_it_claims() -> None:
     for column, factor in (("pairs", 1 / 5), ("pairs_one_seed", 1 + 1 / 5)):
         pairs = result.loc[5.0, column]
         variance = (seed_variance + 2 * 100**2 * 0.915 * 0.085 / pairs) * factor
-        assert float(power(5.0, variance, 4.0, 0.05)) == pytest.approx(0.8, abs=0.01)
+        assert float(power(5.0, DesignVariance(variance, 4.0), 0.05)) == pytest.approx(0.8, abs=0.01)
     assert result.loc[5.0, "pairs"] > 128  # five seeds with 128 pairs do not see 5 pp

@@ -1,30 +1,36 @@
-"""Variance of a contrast whose seeds and users are both samples: crossed two-way ANOVA, Satterthwaite.
+"""Variance of a contrast whose seeds and users are both samples: crossed two-way ANOVA.
 
 For a table x[s, u] (S seeds, U users) with mean squares MS_seed, MS_user, MS_res of the additive two-way
 layout, the grand mean has variance (MS_seed + MS_user - MS_res) / (S U), both factors random (Searle,
 Casella & McCulloch 1992, ch. 4). A contrast of disjoint user groups g that share their seeds has, with d[s]
 its value by seed,
 
-    V = var_s(d) / S + max(0, sum_g (MS_user,g - MS_res,g) / (S U_g)),
+    V_seeds = var_s(d) / S,    V_users = sum_g (MS_user,g - MS_res,g) / (S U_g).
 
-with Satterthwaite's (1946) degrees of freedom V^2 / sum_i (V_i^2 / df_i), where the V_i are the terms of V.
-They are never fewer than those of the term that has the fewest.
+var_s(d) may be steadied by the other splits of the method (`stats.evidence.spread`). At most V_seeds is
+subtracted from the users' part, so that an interval for new seeds and new users is never narrower than one
+for new users under these seeds, or than one for new seeds on these users.
 """
 
 from dataclasses import dataclass
-from math import inf, sqrt
 
 import numpy as np
-from scipy import stats as distributions
 
 from stats.arrays import Floats
 from stats.evidence.crossed import CrossedTable, GroupOutcomes, check_same_pairs
+from stats.evidence.estimate import (
+    BORROWED,
+    BOTH,
+    SAME_PAIRS,
+    THESE_SEEDS,
+    USERS_ONLY,
+    Estimate,
+    Part,
+    without_interval,
+)
+from stats.evidence.spread import Spread
 
 ROUNDING_VARIANCE = 1e-18  # a variance below it is rounding
-
-BOTH = "new seeds and new users"
-USERS_ONLY = "new users under this one seed; nothing about other seeds"
-BORROWED = "new users and new seeds, the seeds' spread taken from the reference (the method has one seed)"
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class MeanSquares:
     groups: tuple[GroupSquares, ...]
 
     @property
+    def spread(self) -> Spread | None:
+        """The spread of one seed's value; None for one seed."""
+        return Spread(self.over_seeds, self.seeds - 1) if self.seeds > 1 else None
+
+    @property
     def residual_variance(self) -> float:
         """Sum of MS_res over groups: V_res = residual_variance / (S U) for U users in each group."""
         return sum(group.residual for group in self.groups)
@@ -67,42 +78,6 @@ class MeanSquares:
     def user_variance(self) -> float:
         """Sum over groups of the variance over users with infinitely many seeds; not below 0."""
         return max(0.0, sum(group.between - group.residual / self.seeds for group in self.groups))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An estimate with its standard error and degrees of freedom.
-
-    value: the estimate, in the contrast's unit. df: degrees of freedom; infinite without a standard error.
-    se: None where the data do not determine it; `note` says why.
-    captures: the uncertainty that the standard error describes.
-    """
-
-    value: float
-    se: float | None
-    df: float
-    captures: str
-    note: str = ""
-
-    def interval(self, level: float) -> tuple[float, float] | None:
-        """Return the t interval with coverage `level`; None without a standard error."""
-        if self.se is None:
-            return None
-        half = float(distributions.t.ppf(0.5 + level / 2, self.df)) * self.se
-        return self.value - half, self.value + half
-
-    @property
-    def p(self) -> float | None:
-        """Two-sided p value against zero."""
-        if self.se is None:
-            return None
-        return float(2 * distributions.t.sf(abs(self.value) / self.se, self.df))
-
-    def p_equivalent(self, margin: float) -> float | None:
-        """Return the larger p of two one-sided tests (Schuirmann 1987) of |truth| >= margin."""
-        if self.se is None:
-            return None
-        return float(distributions.t.sf((margin - abs(self.value)) / self.se, self.df))
 
 
 def mean_squares(table: CrossedTable) -> MeanSquares:
@@ -123,20 +98,46 @@ def _group_squares(group: GroupOutcomes) -> GroupSquares:
     return GroupSquares(users, _variance(by_user), residual)
 
 
-def estimate(table: CrossedTable, reference: MeanSquares | None = None) -> Estimate:
+def estimate(
+    squares: MeanSquares, spread: Spread | None = None, lender: MeanSquares | None = None
+) -> Estimate:
     """Estimate a contrast's mean over seeds and pairs.
 
     Args:
-        reference: mean squares of the same contrast of the reference. A table with one seed borrows the
-            reference's spread over seeds, if the reference has two seeds or more.
+        squares: the contrast's mean squares.
+        spread: the spread of one seed's value, if it is not to be the contrast's own: the one that the other
+            splits of the method have steadied or, for a contrast of one seed, that of the lender.
+        lender: mean squares of the reference, if the spread is its own.
     """
-    own = mean_squares(table)
-    between = [(group.users, group.between) for group in own.groups]
-    if own.seeds > 1:
-        return _estimate(own.value, [(own, 1 / own.seeds)], between, BOTH)
-    if reference is not None and reference.seeds > 1:
-        return _estimate(own.value, [(reference, 1.0)], between, BORROWED)
-    return _estimate(own.value, [], between, USERS_ONLY)
+    of_one_seed = spread or (lender or squares).spread
+    between = [(group.users, group.between) for group in squares.groups]
+    if of_one_seed is None:
+        return _estimate(squares.value, [], between, USERS_ONLY)
+    residuals = tuple(group.residual for group in (lender or squares).groups)
+    leg = _Leg(of_one_seed, 1 / squares.seeds, residuals)
+    return _estimate(squares.value, [leg], between, BORROWED if lender else BOTH)
+
+
+def nested_estimates(
+    squares: MeanSquares, spread: Spread | None = None
+) -> tuple[tuple[str, Estimate], tuple[str, Estimate]]:
+    """Return (name, estimate) of what seeds alone and users alone contribute, with two seeds or more.
+
+    Neither interval is wider than that of `estimate`.
+    """
+    of_one_seed = spread or squares.spread
+    assert of_one_seed is not None
+    both = estimate(squares, of_one_seed)
+    if not both.parts:
+        return (
+            ("seeds alone", without_interval(squares.value, SAME_PAIRS, both.note)),
+            ("users alone", without_interval(squares.value, THESE_SEEDS, both.note)),
+        )
+    users = _users_part([(group.users, group.between) for group in squares.groups])
+    return (
+        ("seeds alone", Estimate(squares.value, both.parts[:1], SAME_PAIRS)),
+        ("users alone", Estimate(squares.value, (users,), THESE_SEEDS)),
+    )
 
 
 def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
@@ -152,7 +153,7 @@ def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
     counts = np.arange(start, len(table.seeds) + 1)
     values = table.values
     of_seeds = np.array([values[:n].var(ddof=1) / n for n in counts], dtype=float)
-    of_users = np.zeros(len(counts))
+    between, residuals = np.zeros(len(counts)), np.zeros(len(counts))
     for group in table.groups:
         x = group.contributions
         users = x.shape[1]
@@ -165,17 +166,23 @@ def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
         within = (x**2).sum(axis=1).cumsum()[start - 1 :] - counts * (by_user**2).sum(axis=1)
         of_rows = (by_seed**2).cumsum()[start - 1 :] - counts * grand**2
         residual = (within - users * of_rows) / ((counts - 1) * (users - 1))
-        of_users += (by_user.var(axis=1, ddof=1) - residual / counts) / users
-    of_users = np.maximum(of_users, 0)
+        between += by_user.var(axis=1, ddof=1) / users
+        residuals += residual / (counts * users)
+    of_users = np.maximum(between - np.minimum(residuals, of_seeds), 0)
     return of_seeds, np.where(of_seeds + of_users > ROUNDING_VARIANCE, of_users, np.nan)
 
 
-def unpaired_change(method: CrossedTable, reference: CrossedTable) -> Estimate:
+def unpaired_change(
+    method: CrossedTable, reference: CrossedTable, spreads: tuple[Spread | None, Spread | None]
+) -> Estimate:
     """Estimate method minus reference where they share fewer than two seeds.
 
     Their seeds are independent, and their users are the same. A side with one seed is assumed to have the
     spread over seeds of the other. If the method is the side with one seed, the interval is the reference's
     prediction interval for one more seed, shifted to the change.
+
+    Args:
+        spreads: the spreads of one seed's value of method and reference; None for a side with one seed.
 
     Raises:
         TableError: They did not score the same pairs.
@@ -186,53 +193,58 @@ def unpaired_change(method: CrossedTable, reference: CrossedTable) -> Estimate:
         (len(a.pairs), _variance(a.contributions.mean(axis=0) - b.contributions.mean(axis=0)))
         for a, b in zip(method.groups, reference.groups, strict=True)
     ]
-    with_spread = [side for side in sides if side.seeds > 1]
-    if len(with_spread) == 1:
-        legs, captures = [(with_spread[0], sum(1 / side.seeds for side in sides))], BORROWED
-    else:
-        legs = [(side, 1 / side.seeds) for side in with_spread]
-        captures = BOTH if with_spread else USERS_ONLY
+    known = [(side, spread) for side, spread in zip(sides, spreads, strict=True) if spread is not None]
+    per_seed = [1 / side.seeds for side, _ in known]
+    captures = BOTH if known else USERS_ONLY
+    if len(known) == 1:
+        per_seed, captures = [sum(1 / side.seeds for side in sides)], BORROWED
+    legs = [
+        _Leg(spread, factor, tuple(group.residual for group in side.groups))
+        for (side, spread), factor in zip(known, per_seed, strict=True)
+    ]
     return _estimate(sides[0].value - sides[1].value, legs, between, captures)
 
 
-def _estimate(
-    value: float, legs: list[tuple[MeanSquares, float]], between: list[tuple[int, float]], captures: str
-) -> Estimate:
+@dataclass(frozen=True)
+class _Leg:
+    """The seeds of one side: their spread, its factor in the variance, and MS_res by group."""
+
+    spread: Spread
+    factor: float
+    residuals: tuple[float, ...]
+
+
+def _estimate(value: float, legs: list[_Leg], between: list[tuple[int, float]], captures: str) -> Estimate:
     """Add up the variance of seeds over `legs` and of users over groups.
 
     Args:
-        legs: (mean squares, the factor by which their variance over seeds counts).
         between: (number of users, variance over users of their means), one per group.
     """
-    over_seeds = [(leg.over_seeds * factor, leg.seeds - 1) for leg, factor in legs]
-    over_users, residuals = [], []
-    for position, (users, variance) in enumerate(between):
-        if users < 2:
-            return Estimate(value, None, inf, captures, "a group has one held-out user: no interval")
-        over_users.append((variance / users, users - 1))
-        residuals += [
-            (leg.groups[position].residual * factor / users, (leg.seeds - 1) * (users - 1))
-            for leg, factor in legs
-        ]
-    terms = over_seeds
-    variance = _total(over_seeds)
+    if min(users for users, _ in between) < 2:
+        return without_interval(value, captures, "a group has one held-out user: no interval")
+    users = _users_part(between)
+    # Seeds are never known better than users, so that the users' interval lies inside the common one.
+    of_seeds = [Part(leg.spread.variance * leg.factor, min(leg.spread.df, users.df)) for leg in legs]
     # The sum is truncated once, not group by group: where users do not differ at all (two equal methods),
     # each further truncation would only add to the variance.
-    of_users = _total(over_users) - _total(residuals)
-    if of_users > 0:
-        variance += of_users
-        terms = [*over_seeds, *over_users, *residuals]
-    if variance <= ROUNDING_VARIANCE:
-        return Estimate(value, None, inf, captures, "no outcome varies: no interval")
-    df = variance**2 / sum(part**2 / part_df for part, part_df in terms)
-    # Because mean squares are subtracted, the formula can fall below the fewest degrees of freedom.
-    fewest = min(part_df for _, part_df in terms)
-    return Estimate(value, sqrt(variance), max(df, fewest), captures)
+    residual = sum(
+        leg.factor * mean_square / group_users
+        for leg in legs
+        for mean_square, (group_users, _) in zip(leg.residuals, between, strict=True)
+    )
+    of_users = users.variance - min(residual, sum(part.variance for part in of_seeds))
+    parts = (*of_seeds, Part(max(0.0, of_users), users.df))
+    if sum(part.variance for part in parts) <= ROUNDING_VARIANCE:
+        return without_interval(value, captures, "no outcome varies: no interval")
+    return Estimate(value, parts, captures)
 
 
-def _total(terms: list[tuple[float, int]]) -> float:
-    """Sum the variances of (variance, degrees of freedom) terms."""
-    return sum(variance for variance, _ in terms)
+def _users_part(between: list[tuple[int, float]]) -> Part:
+    """Return the variance of a mean over users, summed over groups (Welch-Satterthwaite)."""
+    terms = [(variance / users, users - 1) for users, variance in between]
+    variance = sum(term for term, _ in terms)
+    squares = sum(term**2 / df for term, df in terms)
+    return Part(variance, variance**2 / squares if squares else sum(df for _, df in terms))
 
 
 def _variance(values: Floats) -> float:

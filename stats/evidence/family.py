@@ -4,38 +4,54 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from stats.evidence.anova import USERS_ONLY, Estimate
+from stats.evidence.estimate import OF_ONE_SEED, Estimate
 from stats.evidence.options import Options
 from stats.evidence.words import EvidenceWord, word_for
 from stats.rule.labels import Prediction
 
+Judged = tuple[dict[str, object], str, Estimate]  # identity columns, predicted, estimate
 
-def judge_family(estimates: list[tuple[dict[str, object], str, Estimate]], options: Options) -> pd.DataFrame:
+
+def family_sizes(splits: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return (study, method) -> number of its splits with a prediction.
+
+    Args:
+        splits: study, method, split, predicted; one row per planned split.
+    """
+    tested = splits["predicted"] != Prediction.EXPLORATORY
+    sizes: dict[tuple[str, str], int] = {}
+    for study, method, is_tested in zip(splits["study"], splits["method"], tested, strict=True):
+        sizes[str(study), str(method)] = sizes.get((str(study), str(method)), 0) + int(is_tested)
+    return sizes
+
+
+def judge_family(estimates: list[Judged], options: Options, size: int) -> pd.DataFrame:
     """Judge one family of splits.
 
     Args:
-        estimates: (identity columns, predicted, estimate) for every split of one method.
+        estimates: (identity columns, predicted, estimate) for splits of one method.
         options: levels and the margin.
+        size: the number of predicted splits that were planned. One that failed, is incomplete or has no
+            interval keeps its place: otherwise each failure would make the others look surer.
 
     Returns:
-        The identity columns and: predicted, estimate, se, df, low, high (at `level`), p, p_holm, p_bh
-        (Benjamini-Hochberg), low_adjusted, high_adjusted (Bonferroni over the predicted splits that have an
-        interval: together they cover all truths at `level`), p_equivalent (two one-sided tests), evidence,
-        captures, note. A value is NaN only where `note` says why.
+        The identity columns and: predicted, estimate, se, low, high (at `level`), p, p_holm, p_bh
+        (Benjamini-Hochberg), low_adjusted, high_adjusted (Bonferroni over `size`: together they cover all
+        truths at `level`), p_equivalent (two one-sided tests), evidence, captures, note. A value is NaN only
+        where `note` says why.
     """
-    tested = [
-        predicted != Prediction.EXPLORATORY and estimate.se is not None
-        for _, predicted, estimate in estimates
-    ]
-    adjusted_level = 1 - (1 - options.level) / max(1, sum(tested))
+    tested = [predicted != Prediction.EXPLORATORY and bool(of.parts) for _, predicted, of in estimates]
+    adjusted_level = 1 - (1 - options.level) / max(1, size)
     rows = [
         identity | _judgement(predicted, estimate, is_tested, adjusted_level, options)
         for (identity, predicted, estimate), is_tested in zip(estimates, tested, strict=True)
     ]
     table = pd.DataFrame(rows)
     if any(tested):
+        p = table.loc[tested, "p"].tolist()
+        places = p + [1.0] * (size - len(p))
         for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
-            table.loc[tested, column] = multipletests(table.loc[tested, "p"], method=method)[1]
+            table.loc[tested, column] = multipletests(places, method=method)[1][: len(p)]
     return table
 
 
@@ -45,12 +61,11 @@ def _judgement(
     """Return the columns of one split; p_holm and p_bh are filled in for the whole family."""
     low, high = estimate.interval(options.level) or (np.nan, np.nan)
     adjusted = estimate.interval(adjusted_level) if tested else None
-    known = estimate.se is not None
+    known = bool(estimate.parts)
     return {
         "predicted": predicted,
         "estimate": estimate.value,
         "se": estimate.se if known else np.nan,
-        "df": estimate.df if known else np.nan,
         "low": low,
         "high": high,
         "p": estimate.p if known else np.nan,
@@ -60,7 +75,7 @@ def _judgement(
         "high_adjusted": adjusted[1] if adjusted else np.nan,
         "p_equivalent": estimate.p_equivalent(options.margin_pp) if known else np.nan,
         "evidence": EvidenceWord.UNDECIDED
-        if estimate.captures == USERS_ONLY
+        if estimate.captures in OF_ONE_SEED
         else word_for(predicted, adjusted, options.margin_pp),
         "captures": estimate.captures,
         "note": estimate.note or ("" if tested else "exploratory: not in the family of tests"),

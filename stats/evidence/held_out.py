@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -40,7 +39,11 @@ class HeldOutEvidence:
 
 
 def held_out_evidence(
-    sums: pd.DataFrame, predictions: Mapping[str, str], reference: str, options: Options
+    sums: pd.DataFrame,
+    predictions: Mapping[str, str],
+    reference: str,
+    options: Options,
+    families: Mapping[tuple[str, str], int],
 ) -> HeldOutEvidence:
     """Compute all held-out estimates of a study.
 
@@ -49,6 +52,7 @@ def held_out_evidence(
             are left out.
         predictions: split -> predicted.
         reference: the method that the others are compared with.
+        families: (study, method) -> number of predicted splits that were planned.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
@@ -57,18 +61,17 @@ def held_out_evidence(
     diffs, changes = quantities(sums, predictions, reference, ACCURACY)
     margins = [item for part in quantities(sums, predictions, reference, MARGIN) for item in part]
     spread = null_spread(diffs, predictions)
-    diff_table = judge_by_method(diffs, predictions, options, rng)
+    diff_table = judge_by_method(diffs, predictions, options, families, rng)
     diff_table["effect_vs_null"] = [
         value / spread.get((study, method), np.nan)
         for study, method, value in zip(
             diff_table["study"], diff_table["method"], diff_table["estimate"], strict=True
         )
     ]
-    intervals = [row for item in [*diffs, *changes] for row in item.intervals(options, rng)]
-    intervals += [row for item in margins for row in islice(item.intervals(options, rng), 2)]
+    intervals = [row for item in [*diffs, *changes, *margins] for row in item.intervals(options)]
     return HeldOutEvidence(
         diffs=diff_table,
-        changes=judge_by_method(changes, predictions, options, rng),
+        changes=judge_by_method(changes, predictions, options, families, rng),
         intervals=pd.DataFrame(intervals),
         contrasts=_contrasts(sums, predictions, reference, options),
         variances=variances([*diffs, *changes]),
@@ -76,7 +79,11 @@ def held_out_evidence(
 
 
 def judge_by_method(
-    items: Sequence[Quantity], predictions: Mapping[str, str], options: Options, rng: np.random.Generator
+    items: Sequence[Quantity],
+    predictions: Mapping[str, str],
+    options: Options,
+    families: Mapping[tuple[str, str], int],
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Judge method by method, because the splits of one method are one family."""
     frames = []
@@ -88,7 +95,7 @@ def judge_by_method(
                 p_sign_flip = np.nan if by_seed is None else sign_flip(by_seed, rng)
                 identity = item.identity | {"p_sign_flip": p_sign_flip}
                 estimates.append((identity, predictions[item.split], item.estimate))
-        frames.append(judge_family(estimates, options))
+        frames.append(judge_family(estimates, options, families[study, method]))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*SPLIT, "estimate"])
 
 

@@ -3,10 +3,11 @@
 With S seeds, U users in each group, and the variances (pp^2) of `stats.evidence.held_out.variances`, a diff
 has the variance
 
-    V = seed_variance / S + user_variance / U + residual_variance / (S U)
+    V = (seed_variance + residual_variance / U) / S + user_variance / U.
 
-and, from the expected mean squares of `stats.evidence.anova`, Satterthwaite's degrees of freedom. Power is
-that of the two-sided t test with this V: the noncentral t distribution at diff / sqrt(V).
+The answers are about the verdict that the report prints: the interval of `stats.evidence.estimate`, adjusted
+for the number of splits that are tested together. The spread of seeds is taken to be as well known as that of
+splits that are alike (`stats.evidence.spread`).
 """
 
 from dataclasses import dataclass, field
@@ -16,10 +17,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stats.arrays import Floats
 from stats.evidence.options import Options
-from stats.evidence.power import SEED_COUNTS, TARGET_POWER, first_enough, power, smallest_effect
+from stats.evidence.power import (
+    SEED_COUNTS,
+    TARGET_POWER,
+    DesignVariance,
+    first_enough,
+    power,
+    smallest_effect,
+)
 from stats.evidence.quantity import DIFF
+from stats.evidence.spread import most_prior_df
 
 USER_LIMIT = 1_000_000  # largest number of users per group that is tried
 USER_COUNTS = np.unique(np.geomspace(2, USER_LIMIT, 150).astype(int))
@@ -51,23 +59,20 @@ def held_out_power(variances: pd.DataFrame | None, splits: int, options: Options
         return HeldOutPower()
     return HeldOutPower(
         detectable(variances, options.alpha, splits),
-        needed(variances, options.stated_pp, options.alpha),
-        smallest_by_design(variances[variances["quantity"] == DIFF], options.alpha, DESIGN_SEEDS),
+        needed(variances, options.stated_pp, options.alpha, splits),
+        smallest_by_design(variances[variances["quantity"] == DIFF], options.alpha, DESIGN_SEEDS, splits),
     )
 
 
 def design_variance(
-    parts: "pd.Series[float]", seeds: npt.ArrayLike, users: npt.ArrayLike
-) -> tuple[Floats, Floats]:
-    """Return (V, degrees of freedom) of designs with `users` users in each of two groups (broadcast)."""
+    parts: "pd.Series[float]", seeds: npt.ArrayLike, users: npt.ArrayLike, splits: int
+) -> DesignVariance:
+    """Return the variance of designs with `users` users in each of two groups (seeds and users broadcast)."""
     s, u = np.asarray(seeds, dtype=float), np.asarray(users, dtype=float)
-    over_seeds = (parts["seed_variance"] + parts["residual_variance"] / u) / s
-    residual = parts["residual_variance"] / (s * u)
-    over_users = parts["user_variance"] / u + residual
-    variance = over_seeds + over_users - residual
-    # Two groups, each with half of what is summed over groups.
-    squares = over_seeds**2 / (s - 1) + over_users**2 / (2 * (u - 1)) + residual**2 / (2 * (s - 1) * (u - 1))
-    return np.asarray(variance), np.asarray(variance**2 / squares)
+    user_df = 2 * (u - 1)
+    seed_df = np.minimum(s - 1 + most_prior_df(s - 1, splits), user_df)
+    of_seeds = (parts["seed_variance"] + parts["residual_variance"] / u) / s
+    return DesignVariance(of_seeds, seed_df, np.asarray(parts["user_variance"] / u), user_df)
 
 
 def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFrame:
@@ -84,10 +89,8 @@ def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFra
     """
     rows = []
     for _, row in variances.iterrows():
-        variance, df = design_variance(row, row["n_seeds"], row["users"] / 2)
-        single, adjusted = (
-            smallest_effect(float(variance), float(df), level) for level in (alpha, alpha / max(1, splits))
-        )
+        design = design_variance(row, row["n_seeds"], row["users"] / 2, splits)
+        single, adjusted = (smallest_effect(design, level) for level in (alpha, alpha / max(1, splits)))
         identity = {name: row[name] for name in (*IDENTITY, "n_seeds", "pairs")}
         rows.append(
             {
@@ -100,13 +103,15 @@ def detectable(variances: pd.DataFrame, alpha: float, splits: int) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) -> pd.DataFrame:
-    """Compute the seeds, or the held-out pairs, that detect a diff with 80 % power.
+def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float, splits: int) -> pd.DataFrame:
+    """Compute the seeds, or the held-out pairs, that decide a diff with 80 % power.
 
     The other of the two numbers is kept as it is.
 
     Args:
         variances: see `detectable`. effects: diffs in percentage points.
+        alpha: the family-wise error. splits: number of splits that are tested together, each at
+            alpha / splits.
 
     Returns:
         study, method, split, quantity, diff_pp, seeds (with the present pairs), pairs (of both groups, with
@@ -117,9 +122,11 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
     for _, row in variances.iterrows():
         users, pairs_per_user = row["users"] / 2, row["pairs"] / row["users"]
         for effect in effects:
-            by_seeds = power(effect, *design_variance(row, SEED_COUNTS, users), alpha) >= TARGET_POWER
-            by_users = (
-                power(effect, *design_variance(row, row["n_seeds"], USER_COUNTS), alpha) >= TARGET_POWER
+            with_seeds = design_variance(row, SEED_COUNTS, users, splits)
+            with_users = design_variance(row, row["n_seeds"], USER_COUNTS, splits)
+            by_seeds, by_users = (
+                power(effect, design, alpha / max(1, splits)) >= TARGET_POWER
+                for design in (with_seeds, with_users)
             )
             pairs = 2 * pairs_per_user * first_enough(USER_COUNTS, by_users)
             rows.append(
@@ -133,11 +140,14 @@ def needed(variances: pd.DataFrame, effects: tuple[float, ...], alpha: float) ->
     return pd.DataFrame(rows)
 
 
-def smallest_by_design(variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...]) -> pd.DataFrame:
+def smallest_by_design(
+    variances: pd.DataFrame, alpha: float, seeds: tuple[int, ...], splits: int
+) -> pd.DataFrame:
     """Compute the smallest diff (80 % power) by seeds and pairs, with the median variances of the splits.
 
     Args:
         variances: see `detectable`. seeds: numbers of seeds.
+        alpha: the family-wise error. splits: number of splits that are tested together.
 
     Returns:
         seeds, pairs (both groups), smallest_pp.
@@ -147,7 +157,6 @@ def smallest_by_design(variances: pd.DataFrame, alpha: float, seeds: tuple[int, 
     rows = []
     for users in DESIGN_USERS:
         for count in seeds:
-            variance, df = design_variance(middle, count, users)
-            smallest = smallest_effect(float(variance), float(df), alpha)
+            smallest = smallest_effect(design_variance(middle, count, users, splits), alpha / max(1, splits))
             rows.append((count, round(2 * users * pairs_per_user), smallest))
     return pd.DataFrame(rows, columns=["seeds", "pairs", "smallest_pp"])

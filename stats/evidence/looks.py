@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stats.arrays import Floats
-from stats.evidence.anova import estimate, variance_parts
+from stats.evidence.anova import estimate, mean_squares, variance_parts
 from stats.evidence.boundaries import Spending, nominal, reach, sequential_p
 from stats.evidence.crossed import CrossedTable
 
@@ -83,7 +83,7 @@ def estimate_path(table: CrossedTable, looks: Looks) -> EstimatePath:
     of_seeds, of_users = variance_parts(table, looks.start)
     users = min(len(group.pairs) for group in table.groups)
     p = _p_values(value, of_seeds, of_users, users, looks)
-    return EstimatePath(looks.start, users, value, of_seeds, of_users, p, estimate(table).note)
+    return EstimatePath(looks.start, users, value, of_seeds, of_users, p, estimate(mean_squares(table)).note)
 
 
 def _p_values(value: Floats, of_seeds: Floats, of_users: Floats, users: int, looks: Looks) -> Floats:

@@ -9,7 +9,7 @@ class Options:
 
     margin_pp: a diff whose interval lies inside +-margin_pp is practically null (percentage points).
     level: coverage of an interval; 1 - level is the family-wise error over a method's splits.
-    draws, seed: number of draws and random seed of the pigeonhole bootstrap.
+    seed: random seed of the simulations and of the sign flips that are drawn.
     stated_pp: diffs for which the power tables give the seeds and pairs needed (percentage points).
     window: optimiser steps between which the learning curves are averaged.
     loss_tolerance: largest distance of the loss at step 0 from log 2 (nats).
@@ -22,7 +22,6 @@ class Options:
 
     margin_pp: float = 1.0
     level: float = 0.95
-    draws: int = 2000
     seed: int = 0
     stated_pp: tuple[float, ...] = (1.0, 2.5, 5.0)
     window: tuple[int, int] = (200, 800)

@@ -9,21 +9,19 @@ import pandas as pd
 
 from stats.arrays import Floats
 from stats.evidence.anova import (
-    BOTH,
-    USERS_ONLY,
-    Estimate,
     MeanSquares,
     estimate,
     mean_squares,
+    nested_estimates,
     unpaired_change,
 )
-from stats.evidence.bootstrap import percentile, pigeonhole
 from stats.evidence.contrasts import OWN_GROUPS, Contrast, Metric
 from stats.evidence.crossed import CrossedTable, crossed_table, difference
-from stats.evidence.mixed import mixed_estimate
+from stats.evidence.estimate import Estimate
 from stats.evidence.options import Options
-from stats.evidence.seeds import mean_estimate
+from stats.evidence.spread import Spread, moderated_by_method
 from stats.names import SPLIT
+from stats.rule.changes import SplitKey
 
 DIFF, CHANGE = "A minus B", "change"
 
@@ -35,7 +33,9 @@ class Quantity:
     kind: DIFF or CHANGE.
     legs: (weight, contrast); the quantity is their weighted sum. There is one leg, or there are two (method
         and reference) where these share fewer than two seeds.
-    reference_squares: the reference's mean squares, whose spread over seeds a method with one seed borrows.
+    spreads: the spread of one seed's value for each leg, steadied by the method's other splits; None for a
+        leg with one seed.
+    lender: the reference's mean squares and spread, which a method with one seed borrows.
     """
 
     study: str
@@ -44,7 +44,8 @@ class Quantity:
     kind: str
     metric: Metric
     legs: tuple[tuple[float, CrossedTable], ...]
-    reference_squares: MeanSquares | None = None
+    spreads: tuple[Spread | None, ...]
+    lender: tuple[MeanSquares, Spread] | None = None
 
     @property
     def identity(self) -> dict[str, object]:
@@ -67,32 +68,23 @@ class Quantity:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """The main estimate: crossed ANOVA with Satterthwaite's degrees of freedom."""
-        if len(self.legs) == 1:
-            return estimate(self.legs[0][1], self.reference_squares)
-        return unpaired_change(self.legs[0][1], self.legs[1][1])
+        """The estimate for new seeds and new users, where the data determine its variance."""
+        if len(self.legs) > 1:
+            return unpaired_change(self.legs[0][1], self.legs[1][1], (self.spreads[0], self.spreads[1]))
+        squares = mean_squares(self.legs[0][1])
+        if self.spreads[0] is None and self.lender is not None:
+            return estimate(squares, self.lender[1], self.lender[0])
+        return estimate(squares, self.spreads[0])
 
-    def intervals(self, options: Options, rng: np.random.Generator) -> Iterator[dict[str, object]]:
-        """Yield every interval of the quantity, each with the uncertainty that it captures."""
-        one_seed = all(len(leg.seeds) == 1 for _, leg in self.legs)
-        main = self.estimate
-        yield self._row("crossed ANOVA", main.value, main.interval(options.level), main.captures, main.note)
-        draws = pigeonhole(self.legs, options.draws, rng)
-        captures = USERS_ONLY if one_seed else BOTH
-        yield self._row("pigeonhole bootstrap", main.value, percentile(draws, options.level), captures, "")
-        if self.by_seed is None:
-            return
-        others = (
-            ("t on seed means", mean_estimate(self.by_seed)),
-            ("mixed model", mixed_estimate(self.legs[0][1])),
-        )
-        for name, other in others:
-            yield self._row(name, other.value, other.interval(options.level), other.captures, other.note)
+    def intervals(self, options: Options) -> Iterator[dict[str, object]]:
+        """Yield the interval that counts, and those of the kinds of chance that it holds."""
+        yield self._row("seeds and users", self.estimate, options.level)
+        if len(self.legs) == 1 and self.spreads[0] is not None:
+            for name, part in nested_estimates(mean_squares(self.legs[0][1]), self.spreads[0]):
+                yield self._row(name, part, options.level)
 
-    def _row(
-        self, name: str, value: float, interval: tuple[float, float] | None, captures: str, note: str
-    ) -> dict[str, object]:
-        low, high = interval or (np.nan, np.nan)
+    def _row(self, name: str, of: Estimate, level: float) -> dict[str, object]:
+        low, high = of.interval(level) or (np.nan, np.nan)
         return {
             "study": self.study,
             "method": self.method,
@@ -100,12 +92,12 @@ class Quantity:
             "quantity": self.kind,
             "metric": self.metric.name,
             "interval": name,
-            "estimate": value,
+            "estimate": of.value,
             "low": low,
             "high": high,
             "unit": self.metric.unit,
-            "captures": captures,
-            "note": note,
+            "captures": of.captures,
+            "note": of.note,
         }
 
 
@@ -137,21 +129,34 @@ def quantities(
         for (study, method, split), part in rows.groupby(SPLIT, sort=False)
     }
     keys = sorted(tables, key=lambda key: (methods.index(key[1]), splits.index(key[2])))
-    reference_tables = {key[2]: tables[key] for key in keys if key[1] == reference}
-    reference_squares = {split: mean_squares(table) for split, table in reference_tables.items()}
-    diffs = [
-        Quantity(*key, DIFF, metric, ((1.0, tables[key]),), reference_squares.get(key[2])) for key in keys
-    ]
-    changes = [
-        Quantity(*key, CHANGE, metric, _change_legs(tables[key], reference_tables[key[2]]))
-        for key in keys
-        if key[1] != reference and key[2] in reference_tables
-    ]
+    references = {key[2]: key for key in keys if key[1] == reference}
+    squares = {key: mean_squares(tables[key]) for key in keys}
+    spreads = _steadied(squares)
+    diffs = []
+    for key in keys:
+        lender = references.get(key[2])
+        lent = (squares[lender], spreads[lender]) if lender in spreads else None
+        diffs.append(Quantity(*key, DIFF, metric, ((1.0, tables[key]),), (spreads.get(key),), lent))
+    compared = [key for key in keys if key[1] != reference and key[2] in references]
+    paired = {
+        key: difference(tables[key], tables[references[key[2]]])
+        for key in compared
+        if len(set(tables[key].seeds) & set(tables[references[key[2]]].seeds)) > 1
+    }
+    paired_spreads = _steadied({key: mean_squares(table) for key, table in paired.items()})
+    changes = []
+    for key in compared:
+        before = references[key[2]]
+        if key in paired:
+            legs: tuple[tuple[float, CrossedTable], ...] = ((1.0, paired[key]),)
+            of_legs: tuple[Spread | None, ...] = (paired_spreads[key],)
+        else:
+            legs = ((1.0, tables[key]), (-1.0, tables[before]))
+            of_legs = (spreads.get(key), spreads.get(before))
+        changes.append(Quantity(*key, CHANGE, metric, legs, of_legs))
     return diffs, changes
 
 
-def _change_legs(method: CrossedTable, reference: CrossedTable) -> tuple[tuple[float, CrossedTable], ...]:
-    """Return one paired contrast if the sides share two or more seeds, otherwise both with their signs."""
-    if len(set(method.seeds) & set(reference.seeds)) > 1:
-        return ((1.0, difference(method, reference)),)
-    return ((1.0, method), (-1.0, reference))
+def _steadied(squares: Mapping[SplitKey, MeanSquares]) -> dict[SplitKey, Spread]:
+    """Return the spreads of the splits with two seeds or more, steadied within each method."""
+    return moderated_by_method({key: of.spread for key, of in squares.items() if of.spread is not None})

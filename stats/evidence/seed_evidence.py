@@ -1,25 +1,27 @@
 """Evidence from diffs by seed alone, as published tables have them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from stats.evidence.anova import Estimate
-from stats.evidence.family import judge_family
+from stats.evidence.estimate import SAME_PAIRS, TRAINING_TAIL, Estimate
+from stats.evidence.family import Judged, judge_family
 from stats.evidence.options import Options
 from stats.evidence.seeds import (
-    SAME_PAIRS,
-    change_estimate,
+    common_diffs,
     mean_estimate,
     prediction_interval,
     sign_flip,
+    spread_of,
+    unpaired_estimate,
 )
+from stats.evidence.spread import Spread, moderated_by_method
 from stats.names import SPLIT
 from stats.rule.changes import SplitKey, reference_splits
 
-TRAINING_TAIL = "new seeds, each with the training pairs it ends on; nothing about new users"
+DiffsBySeed = Mapping[SplitKey, dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ class SeedEvidence:
 
 
 def seed_evidence(
-    diffs: pd.DataFrame, predicted: Mapping[tuple[str, str], str], reference: str, options: Options
+    diffs: pd.DataFrame,
+    predicted: Mapping[tuple[str, str], str],
+    reference: str,
+    options: Options,
+    families: Mapping[tuple[str, str], int],
 ) -> SeedEvidence:
     """Judge every method's diffs, and every other method's change from the reference.
 
@@ -45,41 +51,64 @@ def seed_evidence(
         diffs: study, method, split, seed, diff_pp.
         predicted: (study, split) -> predicted.
         reference: the method that the others are compared with.
+        families: (study, method) -> number of predicted splits that were planned.
 
     Raises:
         TableError: A split has two references.
     """
     rng = np.random.default_rng(options.seed)
-    diffs_of = {
+    diffs_of: DiffsBySeed = {
         (str(study), str(method), str(split)): dict(zip(part["seed"], part["diff_pp"], strict=True))
         for (study, method, split), part in diffs.groupby(SPLIT, sort=False)
     }
-    diff_tables, change_tables = [], []
-    for study, method in dict.fromkeys(key[:2] for key in diffs_of):
+    references = _references(diffs_of, reference)
+    spreads = _steadied({key: list(seeds.values()) for key, seeds in diffs_of.items()})
+    paired = {key: common_diffs(diffs_of[key], diffs_of[before]) for key, before in references.items()}
+    paired_spreads = _steadied(paired)
+    own: dict[tuple[str, str], list[Judged]] = {}
+    changed: dict[tuple[str, str], list[Judged]] = {}
+    for key, seeds in diffs_of.items():
+        values, expected = list(seeds.values()), predicted[key[0], key[2]]
+        before = references.get(key)
+        lender = spreads.get(before) if before else None
+        mean = mean_estimate(values, spreads.get(key), lender)
+        identity: dict[str, object] = {**dict(zip(SPLIT, key, strict=True)), "n_seeds": len(seeds)}
+        flip: dict[str, object] = {"p_sign_flip": sign_flip(values, rng)}
+        own.setdefault(key[:2], []).append((identity | flip, expected, _of_tail(mean)))
+        if before and key[1] != reference:
+            reference_values = list(diffs_of[before].values())
+            if key in paired_spreads:
+                change = mean_estimate(paired[key], paired_spreads[key])
+            else:
+                change = unpaired_estimate(values, reference_values, (spreads.get(key), lender))
+            one_more = _one_more_seed(reference_values, values, options.level)
+            changed.setdefault(key[:2], []).append((identity | one_more, expected, _of_tail(change)))
+    return SeedEvidence(_judged(own, options, families), _judged(changed, options, families))
+
+
+def _references(diffs_of: DiffsBySeed, reference: str) -> dict[SplitKey, SplitKey]:
+    """Return the reference's split of each split that has one."""
+    references: dict[SplitKey, SplitKey] = {}
+    for study in dict.fromkeys(key[0] for key in diffs_of):
         before = reference_splits(diffs_of, study, reference)
-        own, changes = [], []
-        for split, seeds in (
-            (key[2], seeds) for key, seeds in diffs_of.items() if key[:2] == (study, method)
-        ):
-            key = (study, method, split)
-            expected, values = predicted[study, split], list(seeds.values())
-            reference_seeds = diffs_of[before[split]] if split in before else {}
-            reference_values = list(reference_seeds.values())
-            flip = {"p_sign_flip": sign_flip(values, rng)}
-            mean = _of_tail(mean_estimate(values, reference_values))
-            own.append((_identity(key, seeds) | flip, expected, mean))
-            if method != reference and reference_values:
-                one_more = _one_more_seed(reference_values, values, options.level)
-                change = _of_tail(change_estimate(seeds, reference_seeds))
-                changes.append((_identity(key, seeds) | one_more, expected, change))
-        diff_tables.append(judge_family(own, options))
-        if changes:
-            change_tables.append(judge_family(changes, options))
-    return SeedEvidence(_joined(diff_tables), _joined(change_tables))
+        of_study = (key for key in diffs_of if key[0] == study and key[2] in before)
+        references |= {key: before[key[2]] for key in of_study}
+    return references
 
 
-def _identity(key: SplitKey, seeds: Mapping[int, float]) -> dict[str, object]:
-    return dict(zip(SPLIT, key, strict=True)) | {"n_seeds": len(seeds)}
+def _steadied(values: Mapping[SplitKey, Sequence[float]]) -> dict[SplitKey, Spread]:
+    """Return the spreads of the splits with two seeds or more, steadied within each method."""
+    spreads = {key: spread_of(diffs) for key, diffs in values.items()}
+    return moderated_by_method({key: spread for key, spread in spreads.items() if spread is not None})
+
+
+def _judged(
+    families: Mapping[tuple[str, str], list[Judged]],
+    options: Options,
+    sizes: Mapping[tuple[str, str], int],
+) -> pd.DataFrame:
+    tables = [judge_family(estimates, options, sizes[key]) for key, estimates in families.items()]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=SPLIT)
 
 
 def _one_more_seed(reference_values: list[float], values: list[float], level: float) -> dict[str, object]:
@@ -95,7 +124,3 @@ def _of_tail(estimate: Estimate) -> Estimate:
     Every seed's tail holds other pairs of the same users, so the spread is not that of seeds alone.
     """
     return replace(estimate, captures=TRAINING_TAIL) if estimate.captures == SAME_PAIRS else estimate
-
-
-def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=SPLIT)

@@ -6,7 +6,14 @@ from math import ceil, sqrt
 import numpy as np
 import pandas as pd
 
-from stats.evidence.power import SEED_COUNTS, TARGET_POWER, first_enough, power, smallest_effect
+from stats.evidence.power import (
+    SEED_COUNTS,
+    TARGET_POWER,
+    DesignVariance,
+    first_enough,
+    power,
+    smallest_effect,
+)
 
 MOST_SEEDS_PLOTTED = 60
 
@@ -63,7 +70,9 @@ def smallest_by_comparison(
             (f"one seed against {usual} of the reference", 1 + 1 / usual, usual),
             ("mean of 10 seeds against zero", 1 / 10, 10),
         ):
-            rows.append((design, spread, sd, smallest_effect(sd**2 * factor, seeds - 1, alpha)))
+            rows.append(
+                (design, spread, sd, smallest_effect(DesignVariance(sd**2 * factor, seeds - 1), alpha))
+            )
     return pd.DataFrame(rows, columns=["design", "spread", "sd_pp", "smallest_pp"])
 
 
@@ -79,16 +88,18 @@ def smallest_by_seeds(
         seeds (2 to `most`), smallest_pp (one test at `alpha`), smallest_adjusted_pp (at alpha / splits,
         Holm's first step).
     """
+    designs = {seeds: DesignVariance(sd_pp**2 / seeds, seeds - 1) for seeds in range(2, most + 1)}
     rows = [
-        (seeds, *(smallest_effect(sd_pp**2 / seeds, seeds - 1, level) for level in (alpha, alpha / splits)))
-        for seeds in range(2, most + 1)
+        (seeds, *(smallest_effect(design, level) for level in (alpha, alpha / splits)))
+        for seeds, design in designs.items()
     ]
     return pd.DataFrame(rows, columns=["seeds", "smallest_pp", "smallest_adjusted_pp"])
 
 
 def seeds_for_effect(effect_pp: float, sd_pp: float, alpha: float) -> float:
     """Return the seeds whose mean distinguishes `effect_pp` from zero with 80 % power; infinite above 200."""
-    enough = power(effect_pp, sd_pp**2 / SEED_COUNTS, SEED_COUNTS - 1, alpha) >= TARGET_POWER
+    designs = DesignVariance(sd_pp**2 / SEED_COUNTS, SEED_COUNTS - 1)
+    enough = power(effect_pp, designs, alpha) >= TARGET_POWER
     return first_enough(SEED_COUNTS, enough)
 
 
@@ -120,7 +131,7 @@ def seeds_needed(
     usual, pooled = pooled_sd(diffs, reference)
     sampling = sampling_sd(accuracy, tail_pairs) ** 2
     seed_variance = max(0.0, pooled**2 - sampling)
-    smallest_in_sd = smallest_effect(1.0, usual - 1, alpha)
+    smallest_in_sd = smallest_effect(DesignVariance(1.0, usual - 1), alpha)
     rows = []
     for effect in stated_pp:
         seeds = [seeds_for_effect(effect, pooled, level) for level in (alpha, alpha / splits)]

@@ -1,62 +1,72 @@
-"""Estimates from diffs by seed alone: t intervals on seed means, prediction intervals, sign flips.
+"""Estimates from diffs by seed alone, as published tables have them, prediction intervals and sign flips.
 
-They need no outcomes, so they serve published tables too. None of them accounts for the held-out pairs being
-a sample.
+None of them accounts for the held-out pairs being a sample.
 """
 
-from math import inf, sqrt
+from collections.abc import Iterable
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats as distributions
 
-from stats.evidence.anova import ROUNDING_VARIANCE, Estimate
+from stats.evidence.anova import ROUNDING_VARIANCE
+from stats.evidence.estimate import PREDICTION, SAME_PAIRS, SINGLE, Estimate, Part, without_interval
+from stats.evidence.spread import Spread
 
 MOST_EXACT = 14  # with up to 14 seeds, all 2^n sign flips are tried; with more, a sample of them
 FLIPS = 2**MOST_EXACT
 
-SAME_PAIRS = "new seeds on these same pairs and users"
-PREDICTION = "one seed, against the spread of the reference's seeds; nothing about new pairs or users"
-SINGLE = "one seed and no reference seeds: no spread is known"
+
+def spread_of(values: Iterable[float]) -> Spread | None:
+    """Return the spread of one seed's value; None for fewer than two seeds."""
+    diffs = np.array(list(values), dtype=float)
+    return Spread(float(diffs.var(ddof=1)), len(diffs) - 1) if len(diffs) > 1 else None
 
 
-def mean_estimate(values: npt.ArrayLike, reference: npt.ArrayLike | None = None) -> Estimate:
-    """Estimate the mean diff over seeds with its t standard error.
+def common_diffs(method: dict[int, float], reference: dict[int, float]) -> list[float]:
+    """Return method minus reference on their common seeds."""
+    return [method[seed] - reference[seed] for seed in sorted(set(method) & set(reference))]
 
-    One seed borrows the reference's standard deviation over seeds, if the reference has two seeds or more.
+
+def mean_estimate(
+    values: npt.ArrayLike, spread: Spread | None = None, lender: Spread | None = None
+) -> Estimate:
+    """Estimate the mean diff over seeds.
+
+    Args:
+        values: one diff per seed.
+        spread: the spread of one seed's diff, if it is not to be the sample's own.
+        lender: the spread of one seed of the reference, which a single seed borrows.
     """
     diffs = np.asarray(values, dtype=float)
     if len(diffs) > 1:
-        return _estimate(diffs.mean(), diffs.var(ddof=1) / len(diffs), len(diffs) - 1, SAME_PAIRS)
-    lender = np.asarray([] if reference is None else reference, dtype=float)
-    if len(lender) > 1:
-        return _estimate(diffs.mean(), lender.var(ddof=1), len(lender) - 1, PREDICTION)
-    return Estimate(float(diffs.mean()), None, inf, SINGLE, "one seed: no interval")
+        of_one_seed = spread or spread_of(diffs)
+        assert of_one_seed is not None
+        return _estimate(diffs.mean(), [(of_one_seed, 1 / len(diffs))], SAME_PAIRS)
+    if lender is not None:
+        return _estimate(diffs.mean(), [(lender, 1.0)], PREDICTION)
+    return without_interval(diffs.mean(), SINGLE, "one seed: no interval")
 
 
-def change_estimate(method: dict[int, float], reference: dict[int, float]) -> Estimate:
-    """Estimate method minus reference from their diffs by seed.
+def unpaired_estimate(
+    method: npt.ArrayLike, reference: npt.ArrayLike, spreads: tuple[Spread | None, Spread | None]
+) -> Estimate:
+    """Estimate method minus reference where they share fewer than two seeds, so that these are independent.
 
-    With two common seeds or more, this is a paired t on them. Otherwise both sides' seeds are independent:
-    Welch's t (1947) or, for a single seed on one side, the prediction interval of the other, s^2 (1 + 1/n).
+    For a single seed on one side, the interval is the prediction interval of the other, s^2 (1 + 1/n).
+
+    Args:
+        method, reference: diffs by seed. spreads: those of one seed's diff; None for a side with one seed.
     """
-    common = sorted(set(method) & set(reference))
-    if len(common) > 1:
-        pairs = np.array([method[seed] - reference[seed] for seed in common])
-        return _estimate(pairs.mean(), pairs.var(ddof=1) / len(pairs), len(pairs) - 1, SAME_PAIRS)
-    sides = np.array(list(method.values())), np.array(list(reference.values()))
+    sides = np.asarray(method, dtype=float), np.asarray(reference, dtype=float)
     value = sides[0].mean() - sides[1].mean()
-    if min(map(len, sides)) > 1:
-        parts = [(side.var(ddof=1) / len(side), len(side) - 1) for side in sides]
-        variance = sum(part for part, _ in parts)
-        if variance <= ROUNDING_VARIANCE:
-            return _estimate(value, variance, inf, SAME_PAIRS)
-        return _estimate(value, variance, variance**2 / sum(part**2 / df for part, df in parts), SAME_PAIRS)
-    lender = max(sides, key=len)
-    if len(lender) < 2:
-        return Estimate(float(value), None, inf, SINGLE, "one seed on both sides: no interval")
-    variance = lender.var(ddof=1) * (1 / len(sides[0]) + 1 / len(sides[1]))
-    return _estimate(value, variance, len(lender) - 1, PREDICTION)
+    known = [(spread, 1 / len(side)) for side, spread in zip(sides, spreads, strict=True) if spread]
+    if not known:
+        return without_interval(value, SINGLE, "one seed on both sides: no interval")
+    if len(known) == 1:
+        return _estimate(value, [(known[0][0], sum(1 / len(side) for side in sides))], PREDICTION)
+    return _estimate(value, known, SAME_PAIRS)
 
 
 def prediction_interval(reference: npt.ArrayLike, level: float) -> tuple[float, float] | None:
@@ -86,7 +96,9 @@ def sign_flip(values: npt.ArrayLike, rng: np.random.Generator) -> float:
     return float(np.mean(sums >= np.abs(diffs.sum()) - 1e-9))
 
 
-def _estimate(value: float, variance: float, df: float, captures: str) -> Estimate:
-    if variance <= ROUNDING_VARIANCE:
-        return Estimate(float(value), None, inf, captures, "every seed has the same diff: no interval")
-    return Estimate(float(value), sqrt(variance), float(df), captures)
+def _estimate(value: float, legs: list[tuple[Spread, float]], captures: str) -> Estimate:
+    """Return the estimate whose variance is the sum of (spread, factor)."""
+    parts = tuple(Part(spread.variance * factor, spread.df) for spread, factor in legs)
+    if sum(part.variance for part in parts) <= ROUNDING_VARIANCE:
+        return without_interval(value, captures, "every seed has the same diff: no interval")
+    return Estimate(float(value), parts, captures)

@@ -236,9 +236,10 @@ def _finished_seeds(sums: pd.DataFrame | None, order: Sequence[int]) -> CrossedT
 
 def _needed(table: CrossedTable, looks: Looks, predictions: Mapping[str, str]) -> dict[str, object]:
     """Return the seeds or pairs that would decide, at the last look's level of Holm's first step."""
-    if estimate(table).se is None:
+    squares = mean_squares(table)
+    if not estimate(squares).parts:
         return NOT_NEEDED
-    squares, pairs = mean_squares(table), sum(float(group.pairs.sum()) for group in table.groups)
+    pairs = sum(float(group.pairs.sum()) for group in table.groups)
     tested = sum(predicted != Prediction.EXPLORATORY for predicted in predictions.values())
     alpha = float(looks.levels((1 - looks.level) / max(1, tested))[-1])
     more_seeds, more_pairs = needed_to_decide(squares, pairs, alpha, looks.margin_pp)

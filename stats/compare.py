@@ -14,6 +14,8 @@ from stats.evidence.gates import gates
 from stats.evidence.held_out import HeldOutEvidence, held_out_evidence
 from stats.evidence.held_out_power import held_out_power
 from stats.evidence.options import Options
+from stats.evidence.quantity import CHANGE, DIFF
+from stats.evidence.regime import described_only, under_decisions
 from stats.evidence.seed_evidence import seed_evidence
 from stats.evidence.seed_power import (
     SeedPower,
@@ -44,6 +46,7 @@ def compare(
     sums: pd.DataFrame | None = None,
     curves: pd.DataFrame | None = None,
     options: Options | None = None,
+    decisions: pd.DataFrame | None = None,
 ) -> Comparison:
     """Judge every split of every method.
 
@@ -57,6 +60,8 @@ def compare(
         sums: the result of `stats.evidence.sums.user_sums`; without it the evidence rests on seeds alone.
         curves: study, method, split, seed, arm, step, metric, value; None if nothing was logged.
         options: levels and tolerances of the evidence.
+        decisions: the result of `stats.evidence.sequential.decide`, where the evidence chose the number of
+            seeds; then it is the evidence.
 
     Returns:
         The published labels, the evidence beside them, and what the design could have detected.
@@ -73,6 +78,16 @@ def compare(
     splits = max(families.values(), default=1)
     accuracy = options.tail_accuracy or _typical_accuracy(cells)
     heldout = _held_out(sums, valid, reference, options, families)
+    tail = seed_evidence(diffs, _predicted_by_study(labelled), reference, options, families)
+    if decisions is not None:
+        tail = replace(
+            tail, diffs=described_only(tail.diffs, decisions), changes=described_only(tail.changes, decisions)
+        )
+        heldout = heldout and replace(
+            heldout,
+            diffs=under_decisions(heldout.diffs, decisions, DIFF),
+            changes=under_decisions(heldout.changes, decisions, CHANGE),
+        )
     return Comparison(
         reference=reference,
         options=options,
@@ -83,7 +98,7 @@ def compare(
             sensitivity=leave_one_out(diffs, predictions, reference, rule),
             rule_errors=_rule_errors(diffs, accuracy, reference, rule, options),
         ),
-        tail=seed_evidence(diffs, _predicted_by_study(labelled), reference, options, families),
+        tail=tail,
         heldout=heldout,
         tail_power=_tail_power(diffs, accuracy, reference, max(1, splits), options),
         heldout_power=held_out_power(heldout.variances if heldout else None, splits, options),

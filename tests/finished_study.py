@@ -17,7 +17,7 @@ SPLIT_PREDICTIONS = pd.DataFrame(
     [("s", "S1", "A > B"), ("s", "S2", "A = B"), ("s", "S3", "exploratory")],
     columns=["study", "split", "predicted"],
 )
-QUICK_OPTIONS = Options(draws=200, tail_pairs=128, window=(10, 30), stated_pp=(2.5,))
+QUICK_OPTIONS = Options(tail_pairs=128, window=(10, 30), stated_pp=(2.5,))
 ARM_ACCURACIES = {"S1": (0.85, 0.6), "S2": (0.7, 0.7), "S3": (0.7, 0.65)}
 CURVE_COLUMNS = ["study", "method", "split", "seed", "arm", "step", "metric", "value"]
 

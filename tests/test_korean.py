@@ -104,7 +104,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("korean")
     looks = Looks(2, 4)
     predicted = {"S1": "A > B", "S2": "A = B", "S3": "exploratory"}
-    decided = decide(user_sums(outcomes), predicted, looks, {"dpo": range(4), "wpo": range(4)})
+    decided = decide(user_sums(outcomes), predicted, looks, {"dpo": range(4), "wpo": range(4)}, "dpo")
     decided.loc[decided.index[:2], ["state", "note"]] = [
         ["undecided", "reached the limit of 4 seeds"],
         ["open", "its cell of seed 3 failed"],

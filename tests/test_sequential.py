@@ -158,7 +158,7 @@ def by_split(decided: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_planted_diffs_are_found_and_stop_their_splits(sums: pd.DataFrame) -> None:
-    result = by_split(decide(sums, PREDICTIONS, LOOKS, SEEDS))
+    result = by_split(decide(sums, PREDICTIONS, LOOKS, SEEDS, "dpo"))
     assert result.loc["up", "state"] == SplitState.SUPPORTED
     assert result.loc["down", "state"] == SplitState.CONTRADICTED
     assert result.loc["none", "state"] == SplitState.UNDECIDED
@@ -170,17 +170,17 @@ def test_planted_diffs_are_found_and_stop_their_splits(sums: pd.DataFrame) -> No
 
 def test_splits_with_fewer_seeds_than_the_first_look_are_open(sums: pd.DataFrame) -> None:
     for seeds in (pd.DataFrame(columns=sums.columns), sums[sums["seed"].isin([4, 0])]):
-        result = decide(seeds, PREDICTIONS, LOOKS, SEEDS)
+        result = decide(seeds, PREDICTIONS, LOOKS, SEEDS, "dpo")
         assert set(result["state"]) == {SplitState.OPEN}
         assert result[["estimate", "look", "p_holm"]].isna().all(axis=None)
 
 
 def test_only_the_first_seeds_count_in_whatever_order_cells_finish(sums: pd.DataFrame) -> None:
     four = sums[sums["seed"].isin([4, 0, 6, 2])]
-    expected = decide(four, PREDICTIONS, LOOKS, SEEDS)
+    expected = decide(four, PREDICTIONS, LOOKS, SEEDS, "dpo")
     # Seeds 3, 5 and 7 are there before seed 1: a gap.
     gap = sums[sums["seed"] != 1].sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(decide(gap, PREDICTIONS, LOOKS, SEEDS), expected)
+    pd.testing.assert_frame_equal(decide(gap, PREDICTIONS, LOOKS, SEEDS, "dpo"), expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -194,7 +194,7 @@ def test_claims_are_kept_whatever_finishes_next(seed: int) -> None:
     finished, before = pd.Series(False, index=sums.index), {}
     for split, number in cells:
         finished |= (sums["split"] == split) & (sums["seed"] == int(number))
-        states = by_split(decide(sums[finished], PREDICTIONS, LOOKS, SEEDS))["state"].to_dict()
+        states = by_split(decide(sums[finished], PREDICTIONS, LOOKS, SEEDS, "dpo"))["state"].to_dict()
         assert all(
             states[name] in (state, SplitState.PRACTICALLY_NULL)
             for name, state in before.items()
@@ -206,7 +206,7 @@ def test_claims_are_kept_whatever_finishes_next(seed: int) -> None:
 def test_a_split_without_effect_is_practically_null_with_many_pairs() -> None:
     truth = SimulatedStudy(8, 80, 60, sd_seed=0.0, sd_user=0.02, sd_pair=0.05, sd_noise=0.99)
     result = by_split(
-        decide(simulated({"none": 0.0}, truth), {"none": "A = B"}, Looks(3, 8, margin_pp=3.0), SEEDS)
+        decide(simulated({"none": 0.0}, truth), {"none": "A = B"}, Looks(3, 8, margin_pp=3.0), SEEDS, "dpo")
     )
     assert result.loc["none", "state"] == SplitState.PRACTICALLY_NULL
     assert -3 < result.loc["none", "low"] < 0 < result.loc["none", "high"] < 3
@@ -235,7 +235,7 @@ def test_a_diff_at_the_margin_is_rarely_called_practically_null() -> None:
 
 def test_where_the_users_are_the_uncertainty_no_further_seed_is_spent() -> None:
     truth = SimulatedStudy(4, 20, 5, sd_seed=0.0, sd_user=0.3, sd_pair=0.9, sd_noise=0.2)
-    result = decide(simulated({"up": 3.0}, truth, 1), {"up": "A > B"}, LOOKS, {"dpo": range(8)})
+    result = decide(simulated({"up": 3.0}, truth, 1), {"up": "A > B"}, LOOKS, {"dpo": range(8)}, "dpo")
     (row,) = result.to_dict("records")
     assert (row["state"], row["seeds"]) == (SplitState.UNDECIDED, 4)
     assert row["chance"] < 4 * LOOKS.worth
@@ -246,13 +246,15 @@ def test_where_the_users_are_the_uncertainty_no_further_seed_is_spent() -> None:
 def test_the_stated_number_of_pairs_decides() -> None:
     truth = SimulatedStudy(6, 60, 5, sd_seed=0.01, sd_user=0.1, sd_pair=0.9, sd_noise=0.3)
     looks, seeds = Looks(6, 6), {"dpo": range(6)}
-    row = decide(simulated({"up": 5.0}, truth, 1), {"up": "A > B"}, looks, seeds).iloc[0]
+    row = decide(simulated({"up": 5.0}, truth, 1), {"up": "A > B"}, looks, seeds, "dpo").iloc[0]
     factor = row["needed_pairs"] / (2 * 60 * 5)
     assert (row["state"], row["cheaper"]) == (SplitState.UNDECIDED, "pairs")
     assert 1 < factor < 20
     again = replace(truth, users=round(60 * factor))
     ends = [
-        decide(simulated({"up": row["estimate"]}, again, seed), {"up": "A > B"}, looks, seeds)["state"][0]
+        decide(simulated({"up": row["estimate"]}, again, seed), {"up": "A > B"}, looks, seeds, "dpo")[
+            "state"
+        ][0]
         for seed in range(12)
     ]
     assert ends.count(SplitState.SUPPORTED) >= 7  # of 12 at 80 %: fewer in 2 % of cases
@@ -263,7 +265,7 @@ def test_tables_without_an_interval_are_undecided_with_a_note(users: int) -> Non
     sums = simulated({"up": 0.0}, SimulatedStudy(4, users, 3), seed=1)
     if users > 1:
         sums["correct"] = sums["pairs"]  # every arm is right everywhere
-    (row,) = decide(sums, {"up": "A > B"}, LOOKS, {"dpo": range(8)}).to_dict("records")
+    (row,) = decide(sums, {"up": "A > B"}, LOOKS, {"dpo": range(8)}, "dpo").to_dict("records")
     assert row["state"] == SplitState.UNDECIDED
     assert "no interval" in row["note"]
     assert np.isnan(row["low"])
@@ -271,7 +273,7 @@ def test_tables_without_an_interval_are_undecided_with_a_note(users: int) -> Non
 
 
 def test_the_section_states_what_was_spent_and_what_would_decide(sums: pd.DataFrame) -> None:
-    text = "\n\n".join(decisions(decide(sums, PREDICTIONS, LOOKS, SEEDS), LOOKS, Page(Words(), {})))
+    text = "\n\n".join(decisions(decide(sums, PREDICTIONS, LOOKS, SEEDS, "dpo"), LOOKS, Page(Words(), {})))
     assert "32 cells instead of 32" in text
     rows = {line.split(" | ")[1]: line for line in text.splitlines() if line.startswith("| dpo")}
     assert set(rows) == set(PREDICTIONS)

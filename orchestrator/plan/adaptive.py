@@ -17,6 +17,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.evidence.decision import SplitState
 from stats.evidence.looks import Looks
+from stats.evidence.quantity import DIFF
 from stats.evidence.sequential import decide
 from stats.evidence.sums import CELL_OUTCOMES, SUM_COLUMNS, user_sums
 from stats.status import CellStatus
@@ -79,9 +80,9 @@ class Adaptive:
         table = self._decisions.copy()
         continuing = {(trial.method, trial.split) for trial in self.open}
         for row in table.index[table["state"] == SplitState.OPEN]:
-            method, split = table.loc[row, ["method", "split"]]
-            if (method, split) not in continuing:
-                failed_seed = self._next_seed_if_failed(method, split, int(table.loc[row, "seeds"]))
+            methods, split, finished = self._needs_of(table.loc[row])
+            if not any((method, split) in continuing for method in methods):
+                failed_seed = self._next_seed_if_failed(methods, split, finished)
                 note = (
                     "the budget is spent" if failed_seed is None else f"its cell of seed {failed_seed} failed"
                 )
@@ -122,10 +123,11 @@ class Adaptive:
     @cached_property
     def _queue(self) -> list[Trial]:
         """The cells to hand out next, in order, without duplicates and within the budget."""
+        wanted = {trial.trial_id: trial for trial in [*self._first_seeds(), *self._further_seeds()]}
         queue = [
             trial
-            for trial in [*self._first_seeds(), *self._further_seeds()]
-            if trial.trial_id not in self._succeeded and trial.trial_id not in self._out
+            for trial_id, trial in wanted.items()
+            if trial_id not in self._succeeded and trial_id not in self._out
         ]
         return queue[: self._affordable()]
 
@@ -147,17 +149,24 @@ class Adaptive:
         table = table[(table["state"] == SplitState.OPEN) & (table["seeds"] >= self._seeds.start)]
         lacking = table["needed_seeds"] - table["seeds"]
         for row in lacking.sort_values().index:
-            method, split, finished = table.loc[row, ["method", "split", "seeds"]]
-            if self._next_seed_if_failed(method, split, finished) is None:
+            methods, split, finished = self._needs_of(table.loc[row])
+            if self._next_seed_if_failed(methods, split, finished) is None:
                 ahead = ceil(lacking[row] / 2) if isfinite(lacking[row]) else 1
-                for seed in self._study.seeds_of(method)[finished : finished + max(1, ahead)]:
-                    yield self._trials[method, split, seed]
+                for seed in self._study.seeds_of(methods[0])[finished : finished + max(1, ahead)]:
+                    for method in methods:
+                        yield self._trials[method, split, seed]
 
-    def _next_seed_if_failed(self, method: str, split: str, finished: int) -> int | None:
-        """Return the seed that follows the finished ones if its cell has failed, otherwise None."""
-        for seed in self._study.seeds_of(method)[finished : finished + 1]:
-            if self._succeeded.get(self._trials[method, split, seed].trial_id) is False:
-                return seed
+    def _needs_of(self, row: pd.Series) -> tuple[list[str], str, int]:
+        """Return (methods whose cells a verdict needs, split, seeds that both have finished)."""
+        methods = [row["method"]] if row["quantity"] == DIFF else [row["method"], self._study.reference]
+        return methods, row["split"], int(row["seeds"])
+
+    def _next_seed_if_failed(self, methods: Sequence[str], split: str, finished: int) -> int | None:
+        """Return the seed that follows the finished ones if one of its cells has failed, otherwise None."""
+        for seed in self._study.seeds_of(methods[0])[finished : finished + 1]:
+            for method in methods:
+                if self._succeeded.get(self._trials[method, split, seed].trial_id) is False:
+                    return seed
         return None
 
     def _affordable(self) -> int | None:
@@ -181,7 +190,7 @@ def decisions_of(study: Study, sums: pd.DataFrame, looks: Looks) -> pd.DataFrame
     """Return `stats.evidence.sequential.decide` for the methods whose seeds depend on the evidence."""
     predictions = {name: split.predicted for name, split in study.grid_splits.items()}
     seeds = {method: study.seeds_of(method) for method in adaptive_methods(study)}
-    return decide(sums, predictions, looks, seeds)
+    return decide(sums, predictions, looks, seeds, study.reference)
 
 
 def adaptive_methods(study: Study) -> list[str]:

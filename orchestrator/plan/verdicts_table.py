@@ -17,13 +17,13 @@ def verdicts_table(verdicts: "pd.DataFrame") -> Table:
     Args:
         verdicts: One row per verdict, as `stats.evidence.sequential.decide` returns them.
     """
-    table = plain_table("method", "split", "verdict", "seeds", "would decide (80 % power)", "")
+    table = plain_table("method", "split", "quantity", "verdict", "seeds", "would decide (80 % power)", "")
     for row in verdicts.to_dict("records"):
         needed = [
             f"{row[f'needed_{unit}']:.0f} {unit}" + (" (cheaper)" if unit == row["cheaper"] else "")
             for unit in ("seeds", "pairs")
             if math.isfinite(row[f"needed_{unit}"])
         ]
-        labels = (row["method"], row["split"], row["state"], str(row["seeds"]))
+        labels = (row["method"], row["split"], row["quantity"], row["state"], str(row["seeds"]))
         table.add_row(*labels, " or ".join(needed), row["note"])
     return table

@@ -91,7 +91,7 @@ def write(
         other: The verdicts.csv of another version's report, to compare with.
     """
     record = read_record(study, trials, ledger)
-    comparison = comparison_of(study, record)
+    comparison = comparison_of(study, record, decisions[0] if decisions else None)
     about = setup(study, corpus, record.finished)
     shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
     path = report.write(comparison, about, corpus.generated, places.report, other, study.language, decisions)
@@ -112,8 +112,12 @@ def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyR
     )
 
 
-def comparison_of(study: Study, record: StudyRecord) -> Comparison:
-    """Judge a study's record by its predictions, its reference and its rule."""
+def comparison_of(study: Study, record: StudyRecord, decisions: pd.DataFrame | None = None) -> Comparison:
+    """Judge a study's record by its predictions, its reference and its rule.
+
+    Args:
+        decisions: The verdicts so far, where the evidence decides how many seeds there are.
+    """
     return compare(
         record.cells,
         predictions_of(study),
@@ -122,6 +126,7 @@ def comparison_of(study: Study, record: StudyRecord) -> Comparison:
         sums=record.sums,
         curves=record.curves,
         options=options_of(study),
+        decisions=decisions,
     )
 
 

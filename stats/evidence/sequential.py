@@ -7,6 +7,9 @@ distribution of a group-sequential trial (Jennison & Turnbull 2000, ch. 3). Each
 (`stats.evidence.anova`); `stats.evidence.boundaries` gives the distance from zero that an estimate needs, so
 that all looks together err at a stated level.
 
+The same is done for changes from the reference, pair by pair on the seeds that both have, as a family of
+their own: whether a method changed what the reference showed is a question beside what it shows itself.
+
 Each of these claims is kept whatever finishes later:
 
 - *differs from zero*, on the side of the estimate: Holm over the sequential p values (Liu & Anderson 2008;
@@ -32,15 +35,28 @@ import pandas as pd
 from stats.arrays import Floats
 from stats.evidence.anova import estimate, mean_squares
 from stats.evidence.boundaries import reach
-from stats.evidence.crossed import CrossedTable, crossed_table
+from stats.evidence.crossed import CrossedTable, crossed_table, difference
 from stats.evidence.decision import Decision, SplitState
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
 from stats.evidence.outlook import chance_to_decide, needed_to_decide
+from stats.evidence.quantity import CHANGE, DIFF
 from stats.rule.labels import Prediction
 
 NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
 DECISION_COLUMNS = [
-    *("method", "split", "predicted", "state", "seeds", "look", "estimate", "low", "high", "p_holm"),
+    *(
+        "method",
+        "split",
+        "quantity",
+        "predicted",
+        "state",
+        "seeds",
+        "look",
+        "estimate",
+        "low",
+        "high",
+        "p_holm",
+    ),
     *("needed_seeds", "needed_pairs", "cheaper", "chance", "note"),
 ]
 
@@ -65,9 +81,13 @@ class _Family:
 
 
 def decide(
-    sums: pd.DataFrame, predictions: Mapping[str, str], looks: Looks, seeds: Mapping[str, Sequence[int]]
+    sums: pd.DataFrame,
+    predictions: Mapping[str, str],
+    looks: Looks,
+    seeds: Mapping[str, Sequence[int]],
+    reference: str,
 ) -> pd.DataFrame:
-    """Decide every split of every method from the cells that have finished, in whatever order.
+    """Decide every diff, and every change from the reference, from the cells that have finished so far.
 
     A split's looks use the seeds before the first unfinished one in `seeds`; later seeds do not count yet.
 
@@ -76,45 +96,77 @@ def decide(
         predictions: split -> predicted.
         looks: the design.
         seeds: method -> its seeds in the order in which they are taken, `looks.most` of them.
+        reference: the method that the others are compared with. If `seeds` has it, changes from it are
+            decided, too.
 
     Returns:
-        One row per (method, split): method, split, predicted; state (see `SplitState`); seeds (finished ones
-        that count); look (seed count that settled the split, otherwise the last; NaN before the first);
-        estimate, low, high (pp, repeated interval, of that look); p_holm; for unsettled splits needed_seeds
-        and needed_pairs (of both groups), each of which would decide with 80 % power if the estimate were the
-        truth, infinite where no number is enough; cheaper (`seeds` or `pairs`: whichever must grow by the
-        smaller factor), chance (the probability that seeds up to `most` decide); note.
+        One row per (method, split, quantity): method, split, quantity (DIFF or CHANGE of
+        `stats.evidence.quantity`), predicted; state (see `SplitState`); seeds (finished ones that count; for
+        a change, by both methods); look (seed count that settled the split, otherwise the last; NaN before
+        the first); estimate, low, high (pp, repeated interval, of that look); p_holm; for unsettled splits
+        needed_seeds and needed_pairs (of both groups), each of which would decide with 80 % power if the
+        estimate were the truth, infinite where no number is enough; cheaper (`seeds` or `pairs`: whichever
+        must grow by the smaller factor), chance (the probability that seeds up to `most` decide); note.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
     """
     rows: list[dict[str, object]] = []
     sums_of = dict(iter(sums.groupby(["method", "split"], sort=False))) if len(sums) else {}
-    for method, order in seeds.items():
-        tables = {
+    tables_of = {
+        method: {
             split: table
             for split in predictions
             if (table := _finished_seeds(sums_of.get((method, split)), order[: looks.most])) is not None
         }
-        paths = {split: estimate_path(table, looks) for split, table in tables.items()}
-        for split, decision in decide_family(paths, predictions, looks).items():
-            row: dict[str, object] = {
-                "method": method,
-                "split": split,
-                "predicted": predictions[split],
-                "state": decision.state,
-                "seeds": len(tables[split].seeds) if split in tables else 0,
-                "look": looks.start + decision.at if decision.at >= 0 else np.nan,
-                "estimate": paths[split].value[decision.at] if decision.at >= 0 else np.nan,
-                "low": decision.low,
-                "high": decision.high,
-                "p_holm": decision.p_holm,
-                "chance": decision.chance,
-                "note": decision.note,
+        for method, order in seeds.items()
+    }
+    for method, tables in tables_of.items():
+        rows += _rows_of_family(method, DIFF, tables, predictions, looks)
+        if method != reference and reference in tables_of:
+            changes = {
+                split: _paired(table, tables_of[reference][split])
+                for split, table in tables.items()
+                if split in tables_of[reference]
             }
-            unsettled = decision.at >= 0 and decision.state in (SplitState.OPEN, SplitState.UNDECIDED)
-            rows.append({**row, **(_needed(tables[split], looks, predictions) if unsettled else NOT_NEEDED)})
+            rows += _rows_of_family(method, CHANGE, changes, predictions, looks)
     return pd.DataFrame(rows, columns=DECISION_COLUMNS)
+
+
+def _paired(method: CrossedTable, reference: CrossedTable) -> CrossedTable:
+    """Return the change on the seeds that both have, in the order in which they were taken."""
+    common = [seed for seed in method.seeds if seed in reference.seeds]
+    return difference(method, reference).taking(common)
+
+
+def _rows_of_family(
+    method: str,
+    quantity: str,
+    tables: Mapping[str, CrossedTable],
+    predictions: Mapping[str, str],
+    looks: Looks,
+) -> list[dict[str, object]]:
+    paths = {split: estimate_path(table, looks) for split, table in tables.items()}
+    rows: list[dict[str, object]] = []
+    for split, decision in decide_family(paths, predictions, looks).items():
+        row: dict[str, object] = {
+            "method": method,
+            "split": split,
+            "quantity": quantity,
+            "predicted": predictions[split],
+            "state": decision.state,
+            "seeds": len(tables[split].seeds) if split in tables else 0,
+            "look": looks.start + decision.at if decision.at >= 0 else np.nan,
+            "estimate": paths[split].value[decision.at] if decision.at >= 0 else np.nan,
+            "low": decision.low,
+            "high": decision.high,
+            "p_holm": decision.p_holm,
+            "chance": decision.chance,
+            "note": decision.note,
+        }
+        unsettled = decision.at >= 0 and decision.state in (SplitState.OPEN, SplitState.UNDECIDED)
+        rows.append({**row, **(_needed(tables[split], looks, predictions) if unsettled else NOT_NEEDED)})
+    return rows
 
 
 def decide_family(

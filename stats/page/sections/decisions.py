@@ -4,6 +4,7 @@ import pandas as pd
 
 from stats.evidence.decision import SplitState
 from stats.evidence.looks import Looks
+from stats.evidence.quantity import DIFF
 from stats.page.markdown import NO_VALUE, intervals, plain, probability, signed
 from stats.page.page import Page
 
@@ -22,6 +23,7 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
         {
             "method": decided["method"],
             "split": decided["split"],
+            "quantity": say.words(decided["quantity"]),
             "predicted": decided["predicted"],
             "verdict": say.words(decided["state"]),
             "seeds": decided["seeds"],
@@ -39,21 +41,23 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
             "note": say.words(decided["note"].replace("", NO_VALUE)),
         }
     )
+    of_diffs = decided[decided["quantity"] == DIFF]
     still_open = int((decided["state"] == SplitState.OPEN).sum())
     spent = say(
         "Every split was judged after each of its seeds, from {start} to {most}, and received no more once "
         "it was settled: {cells} cells instead of {all}.",
         start=looks.start,
         most=looks.most,
-        cells=int(decided["seeds"].sum()),
-        all=looks.most * len(decided),
+        cells=int(of_diffs["seeds"].sum()),
+        all=looks.most * len(of_diffs),
     )
     return [
         say("### Verdicts, seed by seed"),
         spent + (say(" Verdicts that are still open: {still}.", still=still_open) if still_open else ""),
         say(
-            "The tests account for the repeated looks. Over all looks and predicted splits of a method, the "
-            "probability of claiming a difference where there is none is at most {error:.0%} (Holm's "
+            "These verdicts are the evidence of this report: in its headline, its tables and its figures. "
+            "The tests account for the repeated looks. Diffs and changes are a family each. Over all looks "
+            "and predicted splits of a method, the probability of claiming a difference where there is none is at most {error:.0%} (Holm's "
             "adjustment of sequential p values), and so is the probability of calling a diff practically "
             "null (inside ±{margin:g} pp) when it is not. The repeated intervals capture new seeds and new "
             "users. With probability {level:.0%}, those of all looks and predicted splits contain their true "

@@ -28,8 +28,8 @@ from bench.designs import (
     adaptive,
     draw,
     score_adaptive,
+    score_finished,
     score_fixed,
-    score_satterthwaite,
     simulate,
 )
 from stats.evidence.decision import SplitState
@@ -71,7 +71,7 @@ def designs(studies: dict[tuple[str, str], list[MethodSplits]]) -> tuple[pd.Data
         rows += [
             {**label, "design": f"adaptive, {start} to 20 seeds", **ends[start]} for start in FIRST_LOOKS
         ]
-        for name, design in (("fixed", score_fixed), ("fixed, Satterthwaite", score_satterthwaite)):
+        for name, design in (("fixed", score_fixed), ("fixed, as a finished study", score_finished)):
             fixed = {n: design(drawn, diffs, n) for n in FIXED_SEEDS}
             rows += [{**label, "design": f"{name}, {n} seeds", **fixed[n]} for n in (3, 5, 20)]
             if kind == PLANTED:

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.special import logit
 
 from bench.survey_models import traits, twin
-from stats.evidence.anova import estimate
+from stats.evidence.anova import estimate, mean_squares
 from stats.evidence.crossed import CrossedTable, GroupOutcomes
 from stats.page.markdown import table
 from stats.survey.heterogeneity import heterogeneity
@@ -52,7 +52,7 @@ def balanced_group(
 
 def main() -> None:
     group = balanced_group(np.random.default_rng(0))
-    anova = estimate(CrossedTable(tuple(range(len(group.sums))), (group,)))
+    anova = estimate(mean_squares(CrossedTable(tuple(range(len(group.sums))), (group,))))
     survey, pairs, kinds = twin(300, 0)
     columns = traits(survey)
     names = [name for name in columns if name != "user_id"]

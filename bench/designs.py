@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from stats.arrays import Floats
 from stats.evidence.decision import Decision, SplitState
+from stats.evidence.estimate import BOTH, Estimate, Part
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
 from stats.evidence.sequential import decide_family, holm
 from stats.evidence.simulate import SimulatedStudy, simulated_methods
+from stats.evidence.spread import Spread, moderated
 
 LOOKS = Looks(start=2, most=20)
 FAMILY_ERROR = 1 - LOOKS.level
@@ -152,22 +153,29 @@ def score_fixed(studies: Sequence[MethodSplits], diffs: Sequence[float], seeds: 
     return score_adaptive(studies, diffs, Looks(seeds, seeds))
 
 
-def score_satterthwaite(
-    studies: Sequence[MethodSplits], diffs: Sequence[float], seeds: int
-) -> dict[str, float]:
-    """Score a fixed design with Satterthwaite's degrees of freedom, by which finished studies are judged."""
+def score_finished(studies: Sequence[MethodSplits], diffs: Sequence[float], seeds: int) -> dict[str, float]:
+    """Score a fixed design as a report judges a finished study: spreads steadied over splits, and Holm."""
     look = seeds - LOOKS.start
-    value, of_seeds, of_users = (
-        np.array([[getattr(path, name)[look] for path in study.paths] for study in studies])
-        for name in ("value", "of_seeds", "of_users")
-    )
-    users = np.array([path.users for path in studies[0].paths])
-    variance = of_seeds + of_users
-    df = variance**2 / (of_seeds**2 / (seeds - 1) + of_users**2 / (2 * (users - 1)))
-    se = np.sqrt(variance)
-    half = stdtrit(df, 1 - FAMILY_ERROR / len(SPLIT_NAMES) / 2) * se
+    p, halves, values = [], [], []
+    for study in studies:
+        own = [Spread(seeds * float(path.of_seeds[look]), seeds - 1) for path in study.paths]
+        estimates = [
+            Estimate(
+                float(path.value[look]),
+                (
+                    Part(spread.variance / seeds, spread.df),
+                    Part(float(path.of_users[look]), 2 * (path.users - 1)),
+                ),
+                BOTH,
+            )
+            for path, spread in zip(study.paths, moderated(own), strict=True)
+        ]
+        values.append([estimate.value for estimate in estimates])
+        halves.append([estimate.half(FAMILY_ERROR / len(SPLIT_NAMES) / 2) for estimate in estimates])
+        p.append([estimate.p for estimate in estimates])
+    value, half = np.array(values), np.array(halves)
     null = np.abs(value) + half < LOOKS.margin_pp
-    differs = holm(2 * stdtr(df, -np.abs(value) / se)) <= FAMILY_ERROR
+    differs = holm(np.array(p, dtype=float)) <= FAMILY_ERROR
     sign = np.where(differs & ~null, np.sign(value), 0).astype(int)
     covered = np.abs(value - np.array(diffs)) <= half
     return scores(sign, null, covered, np.full(len(studies), seeds * len(SPLIT_NAMES)), diffs)

@@ -57,13 +57,13 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
         say(
             "These verdicts are the evidence of this report: in its headline, its tables and its figures. "
             "The tests account for the repeated looks. Diffs and changes are a family each. Over all looks "
-            "and predicted splits of a method, the probability of claiming a difference where there is none is at most {error:.0%} (Holm's "
-            "adjustment of sequential p values), and so is the probability of calling a diff practically "
-            "null (inside ±{margin:g} pp) when it is not. The repeated intervals capture new seeds and new "
-            "users. With probability {level:.0%}, those of all looks and predicted splits contain their true "
-            "values, so Holm's adjustment may settle a split whose interval still touches zero. The interval "
-            "of an exploratory split holds for that split alone. A diff that settled early is, on average, "
-            "slightly too large; its interval allows for that.",
+            "and predicted splits of a method, the probability of claiming a difference where there is none "
+            "is at most {error:.0%} (Holm's adjustment of sequential p values), and so is the probability of "
+            "calling a diff practically null (inside ±{margin:g} pp) when it is not. The repeated intervals "
+            "capture new seeds and new users. With probability {level:.0%}, those of all looks and predicted "
+            "splits contain their true values, so Holm's adjustment may settle a split whose interval still "
+            "touches zero. The interval of an exploratory split holds for that split alone. A diff that "
+            "settled early is, on average, slightly too large; its interval allows for that.",
             error=1 - looks.level,
             margin=looks.margin_pp,
             level=looks.level,

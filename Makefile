@@ -54,6 +54,7 @@ bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and
 calibration: install  ## check survey models, evidence and the published rule on simulated studies (an hour)
 	$(BIN)/python -m bench.survey_models
 	$(BIN)/python -m bench.calibration
+	$(BIN)/python -m bench.few_seeds
 
 bench-adaptive: install  ## check the seed-by-seed verdicts on simulated studies: errors, cells, the figure
 	$(BIN)/python -m bench.adaptive --figure docs/seeds.png

@@ -97,6 +97,7 @@ def compare(
             changes=_changes(labelled, reference),
             sensitivity=leave_one_out(diffs, predictions, reference, rule),
             rule_errors=_rule_errors(diffs, accuracy, reference, rule, options),
+            rule=rule,
         ),
         tail=tail,
         heldout=heldout,

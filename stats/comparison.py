@@ -10,8 +10,10 @@ from stats.evidence.held_out_power import HeldOutPower
 from stats.evidence.options import Options
 from stats.evidence.seed_evidence import SeedEvidence
 from stats.evidence.seed_power import SeedPower
-from stats.evidence.words import carried
+from stats.evidence.words import OF_TWO_VERDICTS, carried
 from stats.names import SPLIT
+from stats.rule.changes import NO_SPLIT, SplitKey, reference_splits
+from stats.rule.thresholds import PublishedRule
 from stats.status import STATUSES_WITH_NUMBERS
 
 EVIDENCE_COLUMNS = ["estimate", "low_adjusted", "high_adjusted", "evidence"]
@@ -48,12 +50,14 @@ class PublishedLabels:
     changes: the result of `stats.rule.changes.changes`.
     sensitivity: the result of `stats.rule.sensitivity.leave_one_out`.
     rule_errors: the result of `stats.rule.rule_errors.rule_errors_by_method`.
+    rule: the thresholds.
     """
 
     verdicts: pd.DataFrame
     changes: pd.DataFrame
     sensitivity: pd.DataFrame
     rule_errors: pd.DataFrame
+    rule: PublishedRule
 
 
 @dataclass(frozen=True)
@@ -83,17 +87,29 @@ class Comparison:
         comes from the tail diffs by seed. `carried` is the result of `stats.evidence.words.carried`.
         """
         heldout = self.heldout.diffs if self.heldout else None
-        return _with_evidence(self.published.verdicts, "verdict", self.tail.diffs, heldout)
+        null_pp = self.published.rule.null_pp
+        return _with_evidence(self.published.verdicts, "verdict", self.tail.diffs, heldout, null_pp)
 
     @property
     def change_labels(self) -> pd.DataFrame:
-        """Changes with the evidence beside them, as in `labels`."""
+        """Changes with the evidence beside them, as in `labels`.
+
+        FIXED, IMPROVED and REGRESSED say something about two verdicts, so both have to be borne out, too.
+        """
         heldout = self.heldout.changes if self.heldout else None
-        return _with_evidence(self.published.changes, "change", self.tail.changes, heldout)
+        null_pp = self.published.rule.null_pp
+        table = _with_evidence(self.published.changes, "change", self.tail.changes, heldout, null_pp)
+        own = {tuple(row[:3]): row[3] for row in self.labels[[*SPLIT, "carried"]].to_numpy()}
+        for row in table.index[table["change"].isin(list(OF_TWO_VERDICTS))]:
+            key: SplitKey = tuple(table.loc[row, SPLIT])
+            reference = reference_splits(own, key[0], self.reference).get(key[2], NO_SPLIT)
+            if not (own.get(key) == own.get(reference) == "yes"):
+                table.loc[row, "carried"] = "no"
+        return table
 
 
 def _with_evidence(
-    labelled: pd.DataFrame, label: str, tail: pd.DataFrame, heldout: pd.DataFrame | None
+    labelled: pd.DataFrame, label: str, tail: pd.DataFrame, heldout: pd.DataFrame | None, null_pp: float
 ) -> pd.DataFrame:
     """Join the held-out evidence of each split, or the tail's where a split has none."""
     columns = [*SPLIT, *EVIDENCE_COLUMNS]
@@ -103,7 +119,9 @@ def _with_evidence(
     evidence = pd.concat(sources).drop_duplicates(SPLIT) if sources else pd.DataFrame(columns=columns)
     table = labelled.merge(evidence, on=SPLIT, how="left")
     table["evidence"] = table["evidence"].astype(object).where(table["evidence"].notna(), "-")
+    columns = [label, "evidence", "low_adjusted", "high_adjusted"]
     table["carried"] = [
-        carried(label, word) for label, word in zip(table[label], table["evidence"], strict=True)
+        carried(printed, word, (low, high), null_pp)
+        for printed, word, low, high in table[columns].itertuples(index=False, name=None)
     ]
     return table

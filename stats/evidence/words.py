@@ -15,6 +15,8 @@ class EvidenceWord(StrEnum):
     UNDECIDED = "undecided"  # None of these, or there is no interval.
 
 
+# These changes are statements about two verdicts, so they are borne out only if both verdicts are.
+OF_TWO_VERDICTS = frozenset({Change.FIXED, Change.IMPROVED, Change.REGRESSED})
 # Published label -> the evidence that bears it out.
 CARRIED_BY: Mapping[str, frozenset[EvidenceWord]] = {
     Verdict.MATCH: frozenset({EvidenceWord.SUPPORTED}),
@@ -52,8 +54,16 @@ def word_for(predicted: str, interval: tuple[float, float] | None, margin: float
     return EvidenceWord.SUPPORTED if as_predicted else EvidenceWord.CONTRADICTED
 
 
-def carried(label: str | None, evidence: str) -> str:
-    """Return whether the evidence bears out a published label: yes, no, or - if there is no label."""
+def carried(label: str | None, evidence: str, interval: tuple[float, float], null_pp: float) -> str:
+    """Return whether the evidence bears out a published label: yes, no, or - if there is no label.
+
+    Args:
+        label: a published verdict or change.
+        evidence: what the adjusted interval says about the prediction.
+        interval: that interval (percentage points); NaN where there is none.
+        null_pp: the rule's threshold. NOT NULL claims a diff of at least this size, not only one beyond zero.
+    """
     if label is None or label not in CARRIED_BY:
         return "-"
-    return "yes" if evidence in CARRIED_BY[label] else "no"
+    is_large = interval[0] >= null_pp or interval[1] <= -null_pp
+    return "yes" if evidence in CARRIED_BY[label] and (label != Verdict.NOT_NULL or is_large) else "no"

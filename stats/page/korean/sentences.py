@@ -135,23 +135,30 @@ SENTENCES = {
         "발표된 지표(학습 마지막 구간)를 그대로 말하면:",
     # evidence
     "Accuracy, A minus B, in pp. Each arm is scored on pairs of its own group, from users on whom no arm "
-    "trained. The {level} intervals come from a crossed ANOVA over seeds and users with Satterthwaite's "
-    "degrees of freedom; the last column says which uncertainty they capture. `adjusted`: the intervals of "
-    "all predicted splits of the method hold together. `null p`: two one-sided tests that the true value "
-    "lies inside ±{margin:g} pp. `effect / null`: the estimate over the spread of the null control's seeds.":
-        "어느 arm도 학습하지 않은 유저의 pair에 대한 accuracy, 자기 그룹 기준, A − B, pp. {level} 구간은 "
-        "seed와 유저의 교차 분산분석(Satterthwaite 자유도)이며, 마지막 열에 적힌 불확실성을 반영한다. "
-        "`보정`: 그 method의 예측된 split 전체가 동시에 성립. `null p`: 참값이 ±{margin:g} pp 안에 있다는 "
-        "두 단측검정(TOST). `효과 / null`: null 대조군 seed의 퍼짐으로 나눈 값.",
+    "trained. The interval in the column `adjusted` and Holm's p decide: they hold for all predicted splits "
+    "of the method together, also for those that failed. The {level} intervals add up the chance of new "
+    "seeds and of new users (Banerjee 1960); the spread over seeds of each split is steadied by that of the "
+    "method's other splits. The last column says which uncertainty they capture. `sign flip` needs no normal "
+    "distribution, but with n seeds it cannot fall below 2 / 2^n. `null p`: two one-sided tests that the "
+    "true value lies inside ±{margin:g} pp. `effect / null`: the estimate over the spread of the null "
+    "control's seeds.":
+        "어느 arm도 학습하지 않은 유저의 pair에 대한 accuracy, 자기 그룹 기준, A − B, pp. 결정은 `보정` 열의 "
+        "구간과 Holm p로 한다: 실패한 split까지 포함해 그 method의 예측된 split 전체에 대해 동시에 성립한다. "
+        "{level} 구간은 새 seed와 새 유저의 우연을 더한 것이며(Banerjee 1960), 각 split의 seed 간 퍼짐은 "
+        "같은 method의 다른 split들로 안정시킨다. 마지막 열은 구간이 반영하는 불확실성이다. `부호 뒤집기`는 "
+        "정규분포를 가정하지 않지만 seed가 n개면 2 / 2^n 아래로 내려갈 수 없다. `null p`: 참값이 "
+        "±{margin:g} pp 안에 있다는 두 단측검정(TOST). `효과 / null`: null 대조군 seed의 퍼짐으로 나눈 값.",
     "The own-group diff is the sum of two parts: how the arms differ on the same pairs, and how the groups' "
     "pairs differ under the same arms. The own-group advantage is what an arm gains on its own group beyond "
     "both parts.":
         "자기 그룹 diff는 두 부분의 합이다: 같은 pair에서의 arm 차이, 그리고 같은 arm에서의 그룹 간 pair "
         "차이. 자기 그룹 이점은 이 둘을 넘어 arm이 자기 그룹에서 얻는 몫이다.",
-    "All intervals, and the uncertainty that each one captures": "모든 구간과 각 구간이 반영하는 불확실성",
-    "t intervals over the seeds of the training-tail diffs, with Holm's adjustment over the splits of a "
-    "method.":
-        "학습 마지막 구간 diff의 seed에 대한 t 구간; Holm 보정은 한 method의 split 전체에 대해.",
+    "The interval that counts, and those of the kinds of chance that it holds":
+        "결정에 쓰이는 구간과, 그 안에 담긴 우연의 종류별 구간",
+    "t intervals over the seeds of the training-tail diffs. The spread over seeds of each split is steadied "
+    "by that of the method's other splits. Holm's adjustment is over the predicted splits of a method.":
+        "학습 마지막 구간 diff의 seed에 대한 t 구간. 각 split의 seed 간 퍼짐은 같은 method의 다른 split들로 "
+        "안정시킨다. Holm 보정은 한 method의 예측된 split 전체에 대해.",
     "Where the {level} prediction interval for one more {reference} seed contains the method's mean, the "
     "method looks like another seed of the reference.":
         "{reference} seed 하나를 더 돌렸을 때의 {level} 예측구간이 method의 평균을 포함하면, 그 method는 "
@@ -193,14 +200,16 @@ SENTENCES = {
         "split마다 seed {start}개부터 {most}개까지 하나 늘 때마다 판정했고, 결론이 난 split에는 seed를 더 "
         "쓰지 않았다: 셀 {all}개 대신 {cells}개.",
     " Verdicts that are still open: {still}.": " 아직 미결인 판정: {still}개.",
-    "The tests account for the repeated looks. Over all looks and predicted splits of a method, the "
-    "probability of claiming a difference where there is none is at most {error:.0%} (Holm's adjustment of "
-    "sequential p values), and so is the probability of calling a diff practically null (inside ±{margin:g} "
-    "pp) when it is not. The repeated intervals capture new seeds and new users. With probability "
-    "{level:.0%}, those of all looks and predicted splits contain their true values, so Holm's adjustment "
-    "may settle a split whose interval still touches zero. The interval of an exploratory split holds for "
-    "that split alone. A diff that settled early is, on average, slightly too large; its interval allows "
-    "for that.":
+    "These verdicts are the evidence of this report: in its headline, its tables and its figures. The tests "
+    "account for the repeated looks. Diffs and changes are a family each. Over all looks and predicted "
+    "splits of a method, the probability of claiming a difference where there is none is at most {error:.0%} "
+    "(Holm's adjustment of sequential p values), and so is the probability of calling a diff practically "
+    "null (inside ±{margin:g} pp) when it is not. The repeated intervals capture new seeds and new users. "
+    "With probability {level:.0%}, those of all looks and predicted splits contain their true values, so "
+    "Holm's adjustment may settle a split whose interval still touches zero. The interval of an exploratory "
+    "split holds for that split alone. A diff that settled early is, on average, slightly too large; its "
+    "interval allows for that.":
+        "이 판정이 이 보고서의 머리말, 표, 그림에 쓰인 증거이다. diff와 변화는 각각 하나의 검정 집합이다. "
         "이렇게 여러 번 판정하는 것을 보정했다. 한 method의 모든 판정 시점과 예측된 split을 통틀어, 없는 "
         "차이를 있다고 할 확률은 최대 {error:.0%}(순차 p 값에 Holm), 사실상 0(±{margin:g} pp 안)이 아닌 "
         "diff를 그렇다고 할 확률도 최대 {error:.0%}이다. 반복 구간은 새 seed와 새 유저를 반영하며, 모든 "

@@ -17,11 +17,13 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
         say("### Evidence from held-out users"),
         say(
             "Accuracy, A minus B, in pp. Each arm is scored on pairs of its own group, from users on whom no "
-            "arm trained. The {level} intervals come from a crossed ANOVA over seeds and users with "
-            "Satterthwaite's degrees of freedom; the last column says which uncertainty they capture. "
-            "`adjusted`: the intervals of all predicted splits of the method hold together. `null p`: two "
-            "one-sided tests that the true value lies inside ±{margin:g} pp. `effect / null`: the estimate "
-            "over the spread of the null control's seeds.",
+            "arm trained. The interval in the column `adjusted` and Holm's p decide: they hold for all "
+            "predicted splits of the method together, also for those that failed. The {level} intervals add "
+            "up the chance of new seeds and of new users (Banerjee 1960); the spread over seeds of each "
+            "split is steadied by that of the method's other splits. The last column says which uncertainty "
+            "they capture. `sign flip` needs no normal distribution, but with n seeds it cannot fall below "
+            "2 / 2^n. `null p`: two one-sided tests that the true value lies inside ±{margin:g} pp. "
+            "`effect / null`: the estimate over the spread of the null control's seeds.",
             level=level,
             margin=comparison.options.margin_pp,
         ),
@@ -34,7 +36,7 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
         ]
     if len(heldout.contrasts):
         parts += _contrasts(heldout.contrasts, page)
-    summary = say("All intervals, and the uncertainty that each one captures")
+    summary = say("The interval that counts, and those of the kinds of chance that it holds")
     every_interval = _every_interval(heldout.intervals, level, page)
     return [*parts, f"<details><summary>{summary}</summary>", every_interval, "</details>"]
 

@@ -30,7 +30,8 @@ def tail_evidence(comparison: Comparison, page: Page) -> list[str]:
     return [
         say("### The published metric: what its seeds can show"),
         say(
-            "t intervals over the seeds of the training-tail diffs, with Holm's adjustment over the splits "
+            "t intervals over the seeds of the training-tail diffs. The spread over seeds of each split is "
+            "steadied by that of the method's other splits. Holm's adjustment is over the predicted splits "
             "of a method."
         ),
         page.table(rows),

@@ -87,6 +87,7 @@ def compare(
             heldout,
             diffs=under_decisions(heldout.diffs, decisions, DIFF),
             changes=under_decisions(heldout.changes, decisions, CHANGE),
+            advantages=described_only(heldout.advantages, decisions),
         )
     return Comparison(
         reference=reference,

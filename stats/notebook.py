@@ -9,7 +9,7 @@ from stats.evidence.family import family_sizes
 from stats.evidence.held_out import judge_by_method
 from stats.evidence.options import Options
 from stats.evidence.power import DesignVariance, smallest_effect
-from stats.evidence.quantity import quantities
+from stats.evidence.quantity import advantage_predictions, advantages, quantities
 from stats.evidence.seed_power import seeds_for_effect
 from stats.evidence.sums import user_sums
 from stats.names import BASELINE, SPLIT
@@ -30,7 +30,9 @@ JUDGED_COLUMNS = {
     "p": "p",
     "p_holm": "p_holm",
     "evidence": "evidence",
+    "regime": "regime",
 }
+FIXED_DESIGN = "fixed design"  # the number of seeds did not depend on the outcomes
 PUBLISHED_COLUMNS = [
     *(*SPLIT, "predicted", "seeds", "mean_pp", "std_pp", "direction", "x_of_n"),
     *("verdict", "reference_verdict", "change"),
@@ -56,11 +58,13 @@ def judge(
 
     Returns:
         One row per method, split and contrast: study, method, split, contrast ("diff": arm A on A's pairs
-        minus arm B on B's; "change": the diff minus the reference's), seeds (number), estimate_pp, low95_pp,
-        high95_pp (95 % interval), low_pp, high_pp (interval adjusted over the family), all in percentage
-        points; p (two-sided), p_holm (adjusted over the family), evidence ("supported", "contradicted",
-        "practically null" or "undecided"). A value is NaN where the data give no interval, and low_pp,
-        high_pp and p_holm are NaN for an exploratory split.
+        minus arm B on B's; "change": the diff minus the reference's; "advantage": what an arm gains over the
+        other one on its own group's pairs, where both arms scored both groups), seeds (number), estimate_pp,
+        low95_pp, high95_pp (95 % interval), low_pp, high_pp (interval adjusted over the family), all in
+        percentage points; p (two-sided), p_holm (adjusted over the family), evidence ("supported",
+        "contradicted", "practically null" or "undecided"), regime ("fixed design": the intervals hold if the
+        number of seeds did not depend on the outcomes). A value is NaN where the data give no interval, and
+        low_pp, high_pp and p_holm are NaN for an exploratory split.
 
     Raises:
         TableError: A column or prediction is missing, a row is contradictory or appears twice, or seeds or
@@ -77,10 +81,12 @@ def judge(
         >>> predictions = pd.DataFrame({"study": ["simulated"], "split": ["S1_age"], "predicted": ["A > B"]})
         >>> table = stats.judge(pd.concat([dpo, wpo]), predictions, reference="dpo")
         >>> print(table[["method", "contrast", "seeds", "estimate_pp", "evidence"]].round(1))
-          method contrast  seeds  estimate_pp      evidence
-        0    dpo     diff      3         17.4     supported
-        1    wpo     diff      3        -17.4  contradicted
-        2    wpo   change      3        -34.7  contradicted
+          method   contrast  seeds  estimate_pp      evidence
+        0    dpo       diff      3         17.4     supported
+        1    wpo       diff      3        -17.4  contradicted
+        2    wpo     change      3        -34.7  contradicted
+        3    dpo  advantage      3          0.5     undecided
+        4    wpo  advantage      3         -0.5     undecided
     """
     sums = user_sums(outcomes)
     predicted = _one_prediction_per_split(sums, predictions)
@@ -90,12 +96,18 @@ def judge(
     families = family_sizes(splits.assign(predicted=splits["split"].map(predicted)))
     rng = np.random.default_rng(options.seed)
     tables = []
-    for contrast, items in zip(
-        ("diff", "change"), quantities(sums, predicted, reference, ACCURACY), strict=True
+    diffs, moved = quantities(sums, predicted, reference, ACCURACY)
+    of_advantages = advantage_predictions(predicted)
+    for contrast, items, expected in (
+        ("diff", diffs, predicted),
+        ("change", moved, predicted),
+        ("advantage", advantages(sums, predicted, reference, ACCURACY), of_advantages),
     ):
-        table = judge_by_method(items, predicted, options, families, rng)
-        table = table.reindex(columns=[*SPLIT, *JUDGED_COLUMNS])
-        tables.append(table.assign(contrast=contrast).rename(columns=JUDGED_COLUMNS))
+        table = judge_by_method(items, expected, options, families, rng)
+        table = table.reindex(columns=[*SPLIT, *JUDGED_COLUMNS]).assign(
+            contrast=contrast, regime=FIXED_DESIGN
+        )
+        tables.append(table.rename(columns=JUDGED_COLUMNS))
     filled = [table for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True) if filled else tables[0]
 

@@ -66,15 +66,31 @@ def test_judged_outcomes_are_the_evidence_of_a_report(table: pd.DataFrame) -> No
         "p_holm": "p_holm",
         "evidence": "evidence",
     }
-    for contrast, expected in (("diff", report.diffs), ("change", report.changes)):
-        rows = judged[judged["contrast"] == contrast].drop(columns="contrast").reset_index(drop=True)
+    tables = {"diff": report.diffs, "change": report.changes, "advantage": report.advantages}
+    for contrast, expected in tables.items():
+        rows = judged[judged["contrast"] == contrast].drop(columns=["contrast", "regime"])
+        rows = rows.reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, expected[[*SPLIT, *columns]].rename(columns=columns))
-    assert len(judged) == 6 + 3
+    assert len(judged) == 6 + 3 + 6
+
+
+def test_an_advantage_is_predicted_to_be_positive_whichever_group_is_above(table: pd.DataFrame) -> None:
+    """Each arm is better on its own group's pairs, and group B's pairs are easier: A minus B is negative."""
+    rng = np.random.default_rng(3)
+    own = table["arm"] == table["eval_group"]
+    share = np.where(own, 0.8, 0.4) + np.where(table["eval_group"] == "B", 0.15, 0.0)
+    correct = rng.random(len(table)) < share
+    worse = table.assign(correct=correct, margin=np.where(correct, 1.0, -1.0))
+    for predicted, diff in (("A > B", "contradicted"), ("A < B", "supported")):
+        predictions = PREDICTIONS.assign(predicted=[predicted, "A = B", "exploratory"])
+        judged = stats.judge(worse, predictions, "dpo").set_index(["method", "split", "contrast"])
+        assert judged.loc[("dpo", "S1", "advantage"), "evidence"] == "supported"
+        assert judged.loc[("dpo", "S1", "diff"), "evidence"] in (diff, "undecided")
 
 
 def test_a_single_method_has_no_changes(table: pd.DataFrame) -> None:
     judged = stats.judge(table[table["method"] == "dpo"], PREDICTIONS, "dpo")
-    assert judged["contrast"].tolist() == ["diff"] * 3
+    assert judged["contrast"].tolist() == ["diff"] * 3 + ["advantage"] * 3
 
 
 def test_outcomes_that_cannot_be_judged_are_refused(table: pd.DataFrame) -> None:

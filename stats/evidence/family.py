@@ -2,13 +2,16 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from stats.evidence.estimate import OF_ONE_SEED, Estimate
 from stats.evidence.options import Options
+from stats.evidence.shrinkage import shrink
 from stats.evidence.words import EvidenceWord, word_for
 from stats.rule.labels import Prediction
 
+SHRUNKEN = ("shrunken", "low_shrunken", "high_shrunken")
 Judged = tuple[dict[str, object], str, Estimate]  # identity columns, predicted, estimate
 
 
@@ -37,8 +40,10 @@ def judge_family(estimates: list[Judged], options: Options, size: int) -> pd.Dat
     Returns:
         The identity columns and: predicted, estimate, se, low, high (at `level`), p, p_holm, p_bh
         (Benjamini-Hochberg), low_adjusted, high_adjusted (Bonferroni over `size`: together they cover all
-        truths at `level`), p_equivalent (two one-sided tests), evidence, captures, note. A value is NaN only
-        where `note` says why.
+        truths at `level`), p_equivalent (two one-sided tests), shrunken, low_shrunken, high_shrunken (the
+        effect and its interval at `level` when the family's effects have a common distribution, see
+        `stats.evidence.shrinkage`; NaN for fewer than three), evidence, captures, note. Any other value is
+        NaN only where `note` says why.
     """
     tested = [predicted != Prediction.EXPLORATORY and bool(of.parts) for _, predicted, of in estimates]
     adjusted_level = 1 - (1 - options.level) / max(1, size)
@@ -52,6 +57,14 @@ def judge_family(estimates: list[Judged], options: Options, size: int) -> pd.Dat
         places = p + [1.0] * (size - len(p))
         for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
             table.loc[tested, column] = multipletests(places, method=method)[1][: len(p)]
+        in_family = [of for (_, _, of), is_tested in zip(estimates, tested, strict=True) if is_tested]
+        # As wide as the t intervals are, for a model that takes standard errors as known.
+        widened = [of.half((1 - options.level) / 2) / norm.ppf(0.5 + options.level / 2) for of in in_family]
+        shrunken = shrink([of.value for of in in_family], widened, options.level)
+        if shrunken is not None:
+            table.loc[tested, list(SHRUNKEN)] = np.stack(
+                [shrunken.value, shrunken.low, shrunken.high], axis=1
+            )
     return table
 
 
@@ -73,6 +86,7 @@ def _judgement(
         "p_bh": np.nan,
         "low_adjusted": adjusted[0] if adjusted else np.nan,
         "high_adjusted": adjusted[1] if adjusted else np.nan,
+        **dict.fromkeys(SHRUNKEN, np.nan),
         "p_equivalent": estimate.p_equivalent(options.margin_pp) if known else np.nan,
         "evidence": EvidenceWord.UNDECIDED
         if estimate.captures in OF_ONE_SEED

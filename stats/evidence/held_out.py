@@ -10,7 +10,13 @@ from stats.evidence.anova import mean_squares
 from stats.evidence.contrasts import ACCURACY, CONTRASTS, MARGIN
 from stats.evidence.family import judge_family
 from stats.evidence.options import Options
-from stats.evidence.quantity import Quantity, quantities
+from stats.evidence.quantity import (
+    Quantity,
+    advantage_predictions,
+    advantages,
+    quantities,
+    scored_by_both,
+)
 from stats.evidence.seeds import sign_flip
 from stats.names import SPLIT
 from stats.rule.labels import Prediction
@@ -20,10 +26,10 @@ from stats.rule.labels import Prediction
 class HeldOutEvidence:
     """Frames of a study's held-out evidence; accuracies in percentage points, margins in nats.
 
-    diffs, changes: results of `stats.evidence.family.judge_family` with study, method, split, quantity,
-        n_seeds, users, pairs, p_sign_flip (NaN where method and reference share fewer than two seeds) and,
-        for diffs, effect_vs_null (estimate over the root mean square of the null controls' diffs by seed;
-        NaN without such a control).
+    diffs, changes, advantages: results of `stats.evidence.family.judge_family` with study, method, split,
+        quantity, n_seeds, users, pairs, p_sign_flip (NaN where method and reference share fewer than two
+        seeds) and, for diffs, effect_vs_null (estimate over the root mean square of the null controls' diffs
+        by seed; NaN without such a control).
     intervals: one row per interval of the same quantities: study, method, split, quantity, metric,
         interval, estimate, low, high, unit, captures, note.
     contrasts: train group x test group: study, method, split, contrast, estimate, low, high, captures, note.
@@ -33,6 +39,7 @@ class HeldOutEvidence:
 
     diffs: pd.DataFrame
     changes: pd.DataFrame
+    advantages: pd.DataFrame
     intervals: pd.DataFrame
     contrasts: pd.DataFrame
     variances: pd.DataFrame
@@ -72,6 +79,13 @@ def held_out_evidence(
     return HeldOutEvidence(
         diffs=diff_table,
         changes=judge_by_method(changes, predictions, options, families, rng),
+        advantages=judge_by_method(
+            advantages(sums, predictions, reference, ACCURACY),
+            advantage_predictions(predictions),
+            options,
+            families,
+            rng,
+        ),
         intervals=pd.DataFrame(intervals),
         contrasts=_contrasts(sums, predictions, reference, options),
         variances=variances([*diffs, *changes]),
@@ -113,11 +127,10 @@ def _contrasts(
     sums: pd.DataFrame, predictions: Mapping[str, str], reference: str, options: Options
 ) -> pd.DataFrame:
     """Estimate train group x test group; splits whose arms scored only their own group are left out."""
-    blocks = sums.groupby(SPLIT, sort=False)[["arm", "eval_group"]].value_counts().groupby(SPLIT, sort=False)
-    scored_both = sums.join(blocks.size().rename("blocks"), on=SPLIT).query("blocks == 4")
+    scored = scored_by_both(sums)
     rows = []
     for name, contrast in CONTRASTS.items():
-        for item in quantities(scored_both, predictions, reference, ACCURACY, contrast)[0]:
+        for item in quantities(scored, predictions, reference, ACCURACY, contrast)[0]:
             estimate = item.estimate
             low, high = estimate.interval(options.level) or (np.nan, np.nan)
             rows.append(

@@ -15,22 +15,23 @@ from stats.evidence.anova import (
     nested_estimates,
     unpaired_change,
 )
-from stats.evidence.contrasts import OWN_GROUPS, Contrast, Metric
+from stats.evidence.contrasts import OWN_GROUP_ADVANTAGE, OWN_GROUPS, Contrast, Metric
 from stats.evidence.crossed import CrossedTable, crossed_table, difference
 from stats.evidence.estimate import Estimate
 from stats.evidence.options import Options
 from stats.evidence.spread import Spread, moderated_by_method
 from stats.names import SPLIT
 from stats.rule.changes import SplitKey
+from stats.rule.labels import Prediction
 
-DIFF, CHANGE = "A minus B", "change"
+DIFF, CHANGE, ADVANTAGE = "A minus B", "change", "own-group advantage"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A diff or a change of one method and split.
+    """A diff, a change or an own-group advantage of one method and split.
 
-    kind: DIFF or CHANGE.
+    kind: DIFF, CHANGE or ADVANTAGE.
     legs: (weight, contrast); the quantity is their weighted sum. There is one leg, or there are two (method
         and reference) where these share fewer than two seeds.
     spreads: the spread of one seed's value for each leg, steadied by the method's other splits; None for a
@@ -107,6 +108,7 @@ def quantities(
     reference: str,
     metric: Metric,
     contrast: Contrast = OWN_GROUPS,
+    kind: str = DIFF,
 ) -> tuple[list[Quantity], list[Quantity]]:
     """Return all diffs of a study, and all changes from the reference.
 
@@ -117,7 +119,7 @@ def quantities(
             are left out.
         predictions: split -> predicted.
         reference: the method that the others are compared with.
-        metric: the outcome that is averaged. contrast: what is compared.
+        metric: the outcome that is averaged. contrast: what is compared. kind: the name of that.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
@@ -136,7 +138,7 @@ def quantities(
     for key in keys:
         lender = references.get(key[2])
         lent = (squares[lender], spreads[lender]) if lender in spreads else None
-        diffs.append(Quantity(*key, DIFF, metric, ((1.0, tables[key]),), (spreads.get(key),), lent))
+        diffs.append(Quantity(*key, kind, metric, ((1.0, tables[key]),), (spreads.get(key),), lent))
     compared = [key for key in keys if key[1] != reference and key[2] in references]
     paired = {
         key: difference(tables[key], tables[references[key[2]]])
@@ -155,6 +157,35 @@ def quantities(
             of_legs = (spreads.get(key), spreads.get(before))
         changes.append(Quantity(*key, CHANGE, metric, legs, of_legs))
     return diffs, changes
+
+
+def advantages(
+    sums: pd.DataFrame, predictions: Mapping[str, str], reference: str, metric: Metric
+) -> list[Quantity]:
+    """Return how much better each arm is on its own group's pairs than the other arm is on the same pairs.
+
+    Unlike a diff, this does not depend on how hard a group's pairs are. Splits whose arms scored only their
+    own group are left out. The arguments are those of `quantities`.
+    """
+    return quantities(scored_by_both(sums), predictions, reference, metric, OWN_GROUP_ADVANTAGE, ADVANTAGE)[0]
+
+
+def advantage_predictions(predictions: Mapping[str, str]) -> dict[str, str]:
+    """Return split -> what a prediction about the diff says about the own-group advantage.
+
+    Groups that differ, on whichever side, are served better by their own arm: the advantage is above zero.
+    """
+    unchanged = (Prediction.EQUAL, Prediction.EXPLORATORY)
+    return {
+        split: predicted if predicted in unchanged else Prediction.A_ABOVE_B
+        for split, predicted in predictions.items()
+    }
+
+
+def scored_by_both(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the splits whose arms both scored both groups."""
+    blocks = sums.groupby(SPLIT, sort=False)[["arm", "eval_group"]].value_counts().groupby(SPLIT, sort=False)
+    return sums.join(blocks.size().rename("blocks"), on=SPLIT).query("blocks == 4").drop(columns="blocks")
 
 
 def _steadied(squares: Mapping[SplitKey, MeanSquares]) -> dict[SplitKey, Spread]:

@@ -33,6 +33,7 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         candidates |= {
             "evidence": comparison.heldout.diffs,
             "evidence_changes": comparison.heldout.changes,
+            "evidence_advantages": comparison.heldout.advantages,
             "intervals": comparison.heldout.intervals,
             "contrasts": comparison.heldout.contrasts,
             "variances": comparison.heldout.variances,

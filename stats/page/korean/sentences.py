@@ -140,14 +140,25 @@ SENTENCES = {
     "seeds and of new users (Banerjee 1960); the spread over seeds of each split is steadied by that of the "
     "method's other splits. The last column says which uncertainty they capture. `sign flip` needs no normal "
     "distribution, but with n seeds it cannot fall below 2 / 2^n. `null p`: two one-sided tests that the "
-    "true value lies inside ±{margin:g} pp. `effect / null`: the estimate over the spread of the null "
-    "control's seeds.":
+    "true value lies inside ±{margin:g} pp. `shrunken`: the effect when the splits' effects have a common "
+    "distribution (a hierarchical model), which takes back what chance added to the largest ones. `effect / "
+    "null`: the estimate over the spread of the null control's seeds.":
         "어느 arm도 학습하지 않은 유저의 pair에 대한 accuracy, 자기 그룹 기준, A − B, pp. 결정은 `보정` 열의 "
         "구간과 Holm p로 한다: 실패한 split까지 포함해 그 method의 예측된 split 전체에 대해 동시에 성립한다. "
         "{level} 구간은 새 seed와 새 유저의 우연을 더한 것이며(Banerjee 1960), 각 split의 seed 간 퍼짐은 "
         "같은 method의 다른 split들로 안정시킨다. 마지막 열은 구간이 반영하는 불확실성이다. `부호 뒤집기`는 "
         "정규분포를 가정하지 않지만 seed가 n개면 2 / 2^n 아래로 내려갈 수 없다. `null p`: 참값이 "
-        "±{margin:g} pp 안에 있다는 두 단측검정(TOST). `효과 / null`: null 대조군 seed의 퍼짐으로 나눈 값.",
+        "±{margin:g} pp 안에 있다는 두 단측검정(TOST). `축소`: split들의 효과가 공통 분포를 따른다고 "
+        "볼 때의 효과(계층 모형)로, 우연히 커 보이는 몫을 되돌린다. `효과 / null`: null 대조군 seed의 "
+        "퍼짐으로 나눈 값.",
+    "#### Own-group advantage: each arm beside the other one on the same pairs":
+        "#### 자기 그룹 이점: 같은 pair에서 두 arm 비교",
+    "A minus B also holds how hard the pairs of each group are. The own-group advantage does not: it is what "
+    "an arm gains over the other arm on its own group's pairs, on average over both groups. Where groups are "
+    "predicted to differ, on either side, it is predicted to be above zero. It is a family of its own.":
+        "A − B에는 각 그룹의 pair가 얼마나 어려운지도 들어 있다. 자기 그룹 이점에는 들어 있지 않다: 자기 "
+        "그룹 pair에서 arm이 다른 arm보다 더 얻는 몫을 두 그룹에 대해 평균한 값이다. 어느 쪽으로든 그룹이 "
+        "다를 것으로 예측된 곳에서는 0보다 클 것으로 예측한다. 별도의 검정 집합이다.",
     "The own-group diff is the sum of two parts: how the arms differ on the same pairs, and how the groups' "
     "pairs differ under the same arms. The own-group advantage is what an arm gains on its own group beyond "
     "both parts.":

@@ -89,6 +89,7 @@ TABLE_WORDS = {
     "A minus B": "A − B",
     "null control": "null 대조군",
     "seeds and users": "seed와 유저",
+    "shrunken": "축소",
     "seeds alone": "seed만",
     "users alone": "유저만",
     "seeds were added until the held-out evidence was clear: this metric is described, not tested":

@@ -1,9 +1,10 @@
 """The section about the evidence from held-out users."""
 
+import numpy as np
 import pandas as pd
 
 from stats.comparison import Comparison
-from stats.page.markdown import intervals, probability, signed
+from stats.page.markdown import NO_VALUE, intervals, probability, signed
 from stats.page.page import Page
 
 
@@ -23,7 +24,9 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
             "split is steadied by that of the method's other splits. The last column says which uncertainty "
             "they capture. `sign flip` needs no normal distribution, but with n seeds it cannot fall below "
             "2 / 2^n. `null p`: two one-sided tests that the true value lies inside ±{margin:g} pp. "
-            "`effect / null`: the estimate over the spread of the null control's seeds.",
+            "`shrunken`: the effect when the splits' effects have a common distribution (a hierarchical "
+            "model), which takes back what chance added to the largest ones. `effect / null`: the estimate "
+            "over the spread of the null control's seeds.",
             level=level,
             margin=comparison.options.margin_pp,
         ),
@@ -33,6 +36,17 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
         parts += [
             say("#### Change from {reference} on the same pairs and seeds", reference=comparison.reference),
             _estimates(heldout.changes, level, page),
+        ]
+    if len(heldout.advantages):
+        parts += [
+            say("#### Own-group advantage: each arm beside the other one on the same pairs"),
+            say(
+                "A minus B also holds how hard the pairs of each group are. The own-group advantage does "
+                "not: it is what an arm gains over the other arm on its own group's pairs, on average over "
+                "both groups. Where groups are predicted to differ, on either side, it is predicted to be "
+                "above zero. It is a family of its own."
+            ),
+            _estimates(heldout.advantages, level, page),
         ]
     if len(heldout.contrasts):
         parts += _contrasts(heldout.contrasts, page)
@@ -57,6 +71,14 @@ def _estimates(estimates: pd.DataFrame, level: str, page: Page) -> str:
         "BH": estimates["p_bh"].map(probability),
         "sign flip": estimates["p_sign_flip"].map(probability),
         "null p": estimates["p_equivalent"].map(probability),
+        "shrunken": [
+            f"{signed(value, 1)} {interval}" if np.isfinite(value) else NO_VALUE
+            for value, interval in zip(
+                estimates["shrunken"],
+                intervals(estimates["low_shrunken"], estimates["high_shrunken"]),
+                strict=True,
+            )
+        ],
     }
     if "effect_vs_null" in estimates:
         columns["effect / null"] = estimates["effect_vs_null"].map(signed)

@@ -1,20 +1,21 @@
 """The desk loses no cell, whatever lanes do: each `run()` ends, with a result or with a reason."""
 
 import asyncio
-import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from virtual_time import play
 
 from orchestrator.plan.progress import Progress
 from orchestrator.record.result import TrialResult
-from orchestrator.run.desk import Desk
+from orchestrator.run.desk import ENDED_EARLY, Desk
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure, FirstWorker
+from orchestrator.study.faults import Faults
 from orchestrator.study.shape import Shape
 from orchestrator.study.trial import Trial
 from training.model import ModelFiles
@@ -22,11 +23,17 @@ from training.shards import Shard
 from training.spec import MethodSpec, TrainingSpec
 
 SMALL_SHAPE, LARGE_SHAPE = Shape(), Shape(workers=2, gpus_per_worker=1)
-WORKER = FirstWorker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL_SHAPE)
+WORKER = FirstWorker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL_SHAPE, node="n1")
 
 
-def new_desk(backoff_s: float, free: Callable[[Any], None] = print, **options: Any) -> Desk:
-    return Desk(backoff_s, **{"shapes": [SMALL_SHAPE], "free": free, **options})
+def new_desk(
+    backoff_s: float = 0,
+    shapes: Sequence[Shape] = (SMALL_SHAPE,),
+    free: Callable[[Any], None] = print,
+    kill: Callable[[Any], None] = print,
+    **faults: Any,
+) -> Desk:
+    return Desk(Faults(backoff_s=backoff_s, **faults), shapes, kill, free)
 
 
 def new_job(seed: int) -> Job:
@@ -39,36 +46,13 @@ def result_of(job: Job) -> TrialResult:
     return TrialResult(job.trial.trial_id, {"x": 1.0}, pd.DataFrame(), pd.DataFrame(), {})
 
 
-class Moments(selectors.DefaultSelector):
-    """A selector under which time passes only while every task waits, and then at once: seconds are exact."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready:
-            self.now += timeout or 0
-        return ready
-
-
-def play(story: Coroutine[Any, Any, None]) -> None:
-    def new_loop() -> asyncio.AbstractEventLoop:
-        moments = Moments()
-        loop = asyncio.SelectorEventLoop(moments)
-        loop.time = lambda: moments.now  # type: ignore[method-assign]
-        return loop
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(asyncio.wait_for(story, timeout=60))
-
-
 def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
         desk, job = new_desk(backoff_s=0), new_job(1)
         attempt = asyncio.create_task(desk.run(job))
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == job.trial.trial_id
-        await desk.done(0, visit, result_of(job))
+        await desk.done(0, visit, job.key, result_of(job))
         assert await attempt is None
         assert (await desk.take(job.trial.trial_id)).metrics == {"x": 1.0}
         with pytest.raises(KeyError):
@@ -85,13 +69,15 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
         await desk.next(0, await desk.visit(0, WORKER))
         assert await desk.lose(0, "node died")
         assert freed == ["its CPUs"]
-        assert await attempt == Failure("node died", retriable=True, logs="here")
+        assert await attempt == Failure(
+            "node died", retriable=True, logs="here", kind=ENDED_EARLY, node="n1", lane=0
+        )
         second_attempt = asyncio.create_task(desk.run(job))
         visit = await desk.visit(0, WORKER)
         await desk.next(0, visit)
-        await desk.done(0, visit, result_of(job))
+        await desk.done(0, visit, job.key, result_of(job))
         assert await second_attempt is None
-        assert [failure.error for failure in await desk.failures(job.trial.trial_id)] == ["node died"]
+        assert [failure.error for failure in (await desk.history(job.key)).failures] == ["node died"]
 
     play(story())
 
@@ -108,9 +94,9 @@ def test_a_visit_that_is_over_can_neither_take_nor_finish_a_cell() -> None:
         assert await desk.next(0, dead_visit) is None  # requested after its end was known
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == job.trial.trial_id
-        await desk.done(0, dead_visit, result_of(job))  # arrives late
+        await desk.done(0, dead_visit, job.key, result_of(job))  # arrives late
         assert not attempt.done()
-        await desk.done(0, visit, result_of(job))
+        await desk.done(0, visit, job.key, result_of(job))
         assert await attempt is None
 
     play(story())
@@ -124,7 +110,7 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
         await desk.next(0, visit)
         second = asyncio.create_task(desk.run(job))
         await asyncio.sleep(0)
-        await desk.done(0, visit, result_of(job))
+        await desk.done(0, visit, job.key, result_of(job))
         assert await first is None
         assert await second is None
 
@@ -148,7 +134,7 @@ def test_when_no_lane_of_a_shape_is_left_its_cells_fail_with_the_reason_and_the_
             assert "no GPU" in failure.error
         visit = await desk.visit(0, WORKER)
         assert await desk.next(0, visit) == small.key
-        await desk.done(0, visit, result_of(small))
+        await desk.done(0, visit, small.key, result_of(small))
         assert await attempts[0] is None
 
     play(story())
@@ -164,7 +150,7 @@ def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
         visit = await desk.visit(7, replace(WORKER, shape=LARGE_SHAPE))
         for expected in (large, shard):
             assert await desk.next(7, visit) == expected.key
-            await desk.done(7, visit, None)
+            await desk.done(7, visit, expected.key, None)
         waiting = asyncio.create_task(desk.next(7, visit))
         await asyncio.sleep(0.01)
         assert not waiting.done()
@@ -189,7 +175,7 @@ def test_only_idle_lanes_are_sent_home() -> None:
         assert await idle[0] is None
         await desk.dismiss(SMALL_SHAPE, 5)
         assert await idle[1] is None
-        await desk.done(0, visits[0], result_of(job))  # the lane at work is not disturbed
+        await desk.done(0, visits[0], job.key, result_of(job))  # the lane at work is not disturbed
         assert await attempt is None
         assert await desk.close() == {0, 1, 2}  # the lanes to wait for, since Ray must not end before them
 
@@ -206,7 +192,7 @@ def test_each_further_attempt_waits_longer() -> None:
             visit = await desk.visit(0, WORKER)
             await desk.next(0, visit)
             waits.append(loop.time() - requested)
-            await desk.failed(0, visit, Failure("x", retriable=True))
+            await desk.failed(0, visit, job.key, Failure("x", retriable=True))
             await attempt
         assert waits == pytest.approx([0, 0.05, 0.1])
 
@@ -221,18 +207,21 @@ def test_a_worker_that_makes_no_step_is_killed_and_its_cell_tried_again() -> Non
         attempts = [asyncio.create_task(desk.run(job)) for job in (slow, hung)]
         visits = [
             await desk.visit(0, WORKER),
-            await desk.visit(1, FirstWorker("hung actor", "there", "its CPUs", SMALL_SHAPE)),
+            await desk.visit(1, replace(WORKER, actor="hung actor", logs="there")),
         ]
         for lane, visit in enumerate(visits):
             await desk.next(lane, visit)
         for step in range(6):  # longer than the timeout in all, but it moves
             await asyncio.sleep(0.1)
-            await desk.step(0, visits[0], Progress("A", step, 9))
+            await desk.step(0, visits[0], slow.key, Progress("A", step, 9))
         assert killed == ["hung actor"]
-        assert await attempts[1] == Failure("stalled: no step for 0.2 s", retriable=True, logs="there")
+        stalled = await attempts[1]
+        assert stalled is not None
+        assert stalled.retriable
+        assert (stalled.error, stalled.logs) == ("stalled: no step for 0.2 s", "there")
         assert not attempts[0].done()
         assert await desk.lose(1, "its worker was killed")  # the lane's own report, later: it did work
-        await desk.done(0, visits[0], result_of(slow))
+        await desk.done(0, visits[0], slow.key, result_of(slow))
         assert await attempts[0] is None
 
     play(story())
@@ -252,10 +241,10 @@ def test_each_time_memory_is_too_small_half_the_micro_batch_is_tried(
             assert trial_id
             tried.append((await desk.work(trial_id)).micro_batch)
             too_large = Failure("does not fit", retriable=True, halve_micro_batch=True)
-            await desk.failed(0, visit, too_large)
+            await desk.failed(0, visit, job.key, too_large)
             await attempt
         assert tried == [micro_batch, *smaller]
-        errors = [failure.error for failure in await desk.failures(job.trial.trial_id)]
+        errors = [failure.error for failure in (await desk.history(job.key)).failures]
         assert errors[0] == f"does not fit; the next attempt's micro-batch is {smaller[0]}"
 
     play(story())

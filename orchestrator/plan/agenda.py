@@ -1,5 +1,6 @@
 """Which cells a study plans, and which of them runs next."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,9 +48,10 @@ class Agenda(Protocol):
 
 
 class Listed:
-    """The agenda of a study that lists its seeds: all its cells, the longest first.
+    """The agenda of a study that lists its seeds: all its cells, the longest first, its methods in turn.
 
-    Long cells come first so that a sweep does not end on one straggler.
+    Long cells come first so that a sweep does not end on one straggler. The methods take turns so that one
+    that does not work shows early, and alone.
     """
 
     def __init__(self, trials: Sequence[Trial], statuses: Mapping[str, CellStatus]) -> None:
@@ -83,5 +85,12 @@ class Listed:
 
 
 def longest_first(trials: Iterable[Trial]) -> list[Trial]:
-    """Sort cells by their optimiser steps, the longest first: two arms before one."""
-    return sorted(trials, key=steps_in_all, reverse=True)
+    """Sort cells by their optimiser steps, the longest first: two arms before one, and methods in turn."""
+    turns: Counter[tuple[int, str]] = Counter()
+
+    def place(trial: Trial) -> tuple[int, int]:
+        steps = steps_in_all(trial)
+        turns[steps, trial.method] += 1
+        return -steps, turns[steps, trial.method]
+
+    return sorted(trials, key=place)

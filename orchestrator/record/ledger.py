@@ -111,6 +111,12 @@ class Ledger:
         self.experiment.tag_run(run_id, {**tags, "error": error})
         self.experiment.close_run(run_id, RunStatus.FAILED)
 
+    def abandon(self, run_id: str, reason: str) -> None:
+        """Close the run of a cell that was not trained after all; it does not count."""
+        self.guard()
+        self.experiment.tag_run(run_id, {"abandoned": reason})
+        self.experiment.close_run(run_id, RunStatus.KILLED)
+
     def close_abandoned(self) -> int:
         """Close the runs that a dead driver left open, which never count, and return how many there were."""
         abandoned = list(self.experiment.runs(RunKind.CELL, RunStatus.RUNNING))

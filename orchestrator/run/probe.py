@@ -120,6 +120,9 @@ class TimedListener:
         self.step_ends.append(time.monotonic())
         return self.listener(arm, step, total)
 
+    def alive(self) -> bool | None:
+        return self.listener.alive()
+
     def kept(self, uri: str, step: int) -> None:
         self.listener.kept(uri, step)
 

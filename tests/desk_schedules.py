@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,6 +92,7 @@ class Sweep:
     def __post_init__(self) -> None:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
+        self.lives = count()
         self.background: set[asyncio.Task[Any]] = set()
         self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
         methods = lambda: {job.trial.method for job in self.jobs if job.key not in self.ended}  # noqa: E731
@@ -142,15 +144,15 @@ class Sweep:
         tasks: dict[int, asyncio.Task[None]] = {}
         while len(self.ended) < len(self.jobs):
             for shape in SHAPES:
-                cells = sum(job.shape == shape and job.key not in self.ended for job in self.jobs)
-                of_shape = [number for number, (_, other) in enumerate(self.lanes) if other == shape]
+                cells = sum(job.shape is shape and job.key not in self.ended for job in self.jobs)
+                of_shape = [number for number, (_, other) in enumerate(self.lanes) if other is shape]
                 missing = cells - len(self.alive & set(of_shape))
                 for number in [number for number in of_shape if number not in self.alive][: max(0, missing)]:
                     self.alive.add(number)
                     tasks[number] = asyncio.create_task(self.lane(number))
                 if missing < 0:
                     await self.desk.dismiss(shape, -missing)
-            await asyncio.sleep(2)
+            await asyncio.sleep(5)
         await asyncio.gather(*tasks.values())
 
     async def lane(self, number: int) -> None:
@@ -171,7 +173,7 @@ class Sweep:
     async def life(self, number: int) -> None:
         node, shape = self.lanes[number]
         killed = asyncio.Event()
-        worker = FirstWorker(killed, "its log", "its CPUs", shape, node)
+        worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=str(next(self.lives)))
         visit = await self.send(self.desk.visit, number, worker)
         while True:
             key = await self.wait_for_work(number, visit)

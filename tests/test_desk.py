@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -23,7 +24,12 @@ from training.shards import Shard
 from training.spec import MethodSpec, TrainingSpec
 
 SMALL_SHAPE, LARGE_SHAPE = Shape(), Shape(workers=2, gpus_per_worker=1)
-WORKER = FirstWorker(actor="its actor", logs="here", placement="its CPUs", shape=SMALL_SHAPE, node="n1")
+
+
+def worker(**changes: Any) -> FirstWorker:
+    """Return the first worker of a new worker group."""
+    new = FirstWorker("its actor", "here", "its CPUs", SMALL_SHAPE, "n1", life=uuid4().hex)
+    return replace(new, **changes)
 
 
 def new_desk(
@@ -50,7 +56,7 @@ def test_a_finished_cell_is_handed_over_once() -> None:
     async def story() -> None:
         desk, job = new_desk(backoff_s=0), new_job(1)
         attempt = asyncio.create_task(desk.run(job))
-        visit = await desk.visit(0, WORKER)
+        visit = await desk.visit(0, worker())
         assert await desk.next(0, visit) == job.trial.trial_id
         await desk.done(0, visit, job.key, result_of(job))
         assert await attempt is None
@@ -66,14 +72,14 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
         freed: list[str] = []
         desk, job = new_desk(backoff_s=0, free=freed.append), new_job(1)
         attempt = asyncio.create_task(desk.run(job))
-        await desk.next(0, await desk.visit(0, WORKER))
+        await desk.next(0, await desk.visit(0, worker()))
         assert await desk.lose(0, "node died")
         assert freed == ["its CPUs"]
         assert await attempt == Failure(
             "node died", retriable=True, logs="here", kind=ENDED_EARLY, node="n1", lane=0
         )
         second_attempt = asyncio.create_task(desk.run(job))
-        visit = await desk.visit(0, WORKER)
+        visit = await desk.visit(0, worker())
         await desk.next(0, visit)
         await desk.done(0, visit, job.key, result_of(job))
         assert await second_attempt is None
@@ -85,14 +91,14 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
 def test_a_visit_that_is_over_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
         desk, job = new_desk(backoff_s=0), new_job(1)
-        dead_visit = await desk.visit(0, WORKER)
+        dead_visit = await desk.visit(0, worker())
         hanging = asyncio.create_task(desk.next(0, dead_visit))  # requested by a worker that dies now
         await asyncio.sleep(0)
         await desk.lose(0, "killed")
         attempt = asyncio.create_task(desk.run(job))
         assert await hanging is None
         assert await desk.next(0, dead_visit) is None  # requested after its end was known
-        visit = await desk.visit(0, WORKER)
+        visit = await desk.visit(0, worker())
         assert await desk.next(0, visit) == job.trial.trial_id
         await desk.done(0, dead_visit, job.key, result_of(job))  # arrives late
         assert not attempt.done()
@@ -106,7 +112,7 @@ def test_a_tune_trial_that_comes_back_joins_the_attempt_under_way() -> None:
     async def story() -> None:
         desk, job = new_desk(backoff_s=0), new_job(1)
         first = asyncio.create_task(desk.run(job))
-        visit = await desk.visit(0, WORKER)
+        visit = await desk.visit(0, worker())
         await desk.next(0, visit)
         second = asyncio.create_task(desk.run(job))
         await asyncio.sleep(0)
@@ -132,7 +138,7 @@ def test_when_no_lane_of_a_shape_is_left_its_cells_fail_with_the_reason_and_the_
             assert failure is not None
             assert not failure.retriable
             assert "no GPU" in failure.error
-        visit = await desk.visit(0, WORKER)
+        visit = await desk.visit(0, worker())
         assert await desk.next(0, visit) == small.key
         await desk.done(0, visit, small.key, result_of(small))
         assert await attempts[0] is None
@@ -147,14 +153,14 @@ def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
         small, large = new_job(1), replace(new_job(2), shape=LARGE_SHAPE)
         attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, shard)]
         await asyncio.sleep(0.01)
-        visit = await desk.visit(7, replace(WORKER, shape=LARGE_SHAPE))
+        visit = await desk.visit(7, worker(shape=LARGE_SHAPE))
         for expected in (large, shard):
             assert await desk.next(7, visit) == expected.key
             await desk.done(7, visit, expected.key, None)
         waiting = asyncio.create_task(desk.next(7, visit))
         await asyncio.sleep(0.01)
         assert not waiting.done()
-        assert await desk.next(0, await desk.visit(0, WORKER)) == small.key
+        assert await desk.next(0, await desk.visit(0, worker())) == small.key
         waiting.cancel()
         del attempts
 
@@ -164,7 +170,7 @@ def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
 def test_only_idle_lanes_are_sent_home() -> None:
     async def story() -> None:
         desk, job = new_desk(backoff_s=0), new_job(1)
-        visits = [await desk.visit(lane, WORKER) for lane in range(3)]
+        visits = [await desk.visit(lane, worker()) for lane in range(3)]
         attempt = asyncio.create_task(desk.run(job))
         assert await desk.next(0, visits[0]) == job.key
         idle = [asyncio.create_task(desk.next(lane, visits[lane])) for lane in (1, 2)]
@@ -189,7 +195,7 @@ def test_each_further_attempt_waits_longer() -> None:
         for _ in range(3):
             requested = loop.time()
             attempt = asyncio.create_task(desk.run(job))
-            visit = await desk.visit(0, WORKER)
+            visit = await desk.visit(0, worker())
             await desk.next(0, visit)
             waits.append(loop.time() - requested)
             await desk.failed(0, visit, job.key, Failure("x", retriable=True))
@@ -206,8 +212,8 @@ def test_a_worker_that_makes_no_step_is_killed_and_its_cell_tried_again() -> Non
         slow, hung = new_job(1), new_job(2)
         attempts = [asyncio.create_task(desk.run(job)) for job in (slow, hung)]
         visits = [
-            await desk.visit(0, WORKER),
-            await desk.visit(1, replace(WORKER, actor="hung actor", logs="there")),
+            await desk.visit(0, worker()),
+            await desk.visit(1, worker(actor="hung actor", logs="there")),
         ]
         for lane, visit in enumerate(visits):
             await desk.next(lane, visit)
@@ -233,7 +239,7 @@ def test_each_time_memory_is_too_small_half_the_micro_batch_is_tried(
 ) -> None:
     async def story() -> None:
         desk, job = new_desk(0), replace(new_job(1), micro_batch=micro_batch)
-        visit = await desk.visit(0, WORKER)
+        visit = await desk.visit(0, worker())
         tried = []
         for _ in [micro_batch, *smaller]:
             attempt = asyncio.create_task(desk.run(job))

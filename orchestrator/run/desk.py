@@ -121,9 +121,12 @@ class Desk:
     # --- for lanes ----------------------------------------------------------------------------------
 
     async def visit(self, number: int, worker: FirstWorker) -> int:
-        """Register a lane's new worker group, and return the number of this visit."""
-        await self.lose(number, "its lane was restarted")
+        """Register a lane's new worker group, once, and return the number of this visit."""
         lane = self._lanes[number]
+        if worker.life in lane.visits:
+            return lane.visits[worker.life]
+        await self.lose(number, "its lane was restarted")
+        lane.visits[worker.life] = lane.visit
         lane.worker, lane.places = worker, (f"node {worker.node}", f"lane {number}")
         if self._faults.stall_timeout_s and not self._stall_watch:
             self._stall_watch = asyncio.create_task(self._end_stalled(self._faults.stall_timeout_s))

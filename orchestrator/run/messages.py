@@ -49,6 +49,7 @@ class FirstWorker:
         placement: The placement group that holds the resources of all workers.
         shape: The shape of the lane.
         node: The address and id of that worker's node.
+        life: The name of this life of the worker group, unlike that of any other.
     """
 
     actor: Any
@@ -56,3 +57,4 @@ class FirstWorker:
     placement: Any
     shape: Shape
     node: str
+    life: str

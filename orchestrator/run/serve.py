@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import ray
 from ray import train
@@ -82,6 +83,7 @@ def _first_worker(shape: Shape) -> FirstWorker:
         placement=ray.util.get_current_placement_group(),
         shape=shape,
         node=f"{address} ({context.get_node_id()[:8]})",
+        life=uuid4().hex,
     )
 
 

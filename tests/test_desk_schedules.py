@@ -1,4 +1,4 @@
-"""The desk and the breaker keep their rules in thousands of schedules; `make schedules` explores a million."""
+"""The desk and the breaker keep their rules in thousands of schedules; `make schedules` plays a million."""
 
 from concurrent.futures import ProcessPoolExecutor
 

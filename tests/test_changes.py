@@ -49,7 +49,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["splits.S1.seed 0 -> 5: 2 finished cells no longer count"],
         ),
         (
-            {"splits": {"S1": {"by": "median", "column": "prefs_safety", "predicted": "A = B"}}, "seeds": [2]},
+            {
+                "splits": {"S1": {"by": "median", "column": "prefs_safety", "predicted": "A = B"}},
+                "seeds": [2],
+            },
             [
                 "splits.S1.by random -> median, splits.S1.column (absent) -> prefs_safety, "
                 "splits.S1.seed 0 -> (absent): 2 finished cells no longer count"

@@ -16,6 +16,7 @@ from orchestrator.record.result import TrialResult
 from orchestrator.run.desk import ENDED_EARLY, Desk
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure, FirstWorker
+from orchestrator.run.suspects import OUT_S
 from orchestrator.study.faults import Faults
 from orchestrator.study.shape import Shape
 from orchestrator.study.trial import Trial
@@ -252,5 +253,189 @@ def test_each_time_memory_is_too_small_half_the_micro_batch_is_tried(
         assert tried == [micro_batch, *smaller]
         errors = [failure.error for failure in (await desk.history(job.key)).failures]
         assert errors[0] == f"does not fit; the next attempt's micro-batch is {smaller[0]}"
+
+    play(story())
+
+
+async def fail(desk: Desk, lane: int, visit: int, job: Job, error: str = "x") -> None:
+    """Fail a lane's work, and end the lane's life, as a crash does."""
+    await desk.failed(lane, visit, job.key, Failure(error, retriable=True, kind=error))
+    await desk.lose(lane, "its worker crashed")
+
+
+def test_a_retry_avoids_the_node_that_failed_it_while_another_lane_is_up() -> None:
+    async def story() -> None:
+        desk, job = new_desk(), new_job(1)
+        visits = {lane: await desk.visit(lane, worker(node=f"n{lane}")) for lane in (0, 1)}
+        attempt = asyncio.create_task(desk.run(job))
+        assert await desk.next(0, visits[0]) == job.key
+        await fail(desk, 0, visits[0], job)
+        failure = await attempt
+        assert failure is not None
+        assert str(failure) == "x [node n0]"
+        second_attempt = asyncio.create_task(desk.run(job))
+        waiting = asyncio.create_task(desk.next(0, await desk.visit(0, worker(node="n0"))))
+        await asyncio.sleep(100)
+        assert not waiting.done()
+        assert await desk.next(1, visits[1]) == job.key
+        await desk.done(1, visits[1], job.key, result_of(job))
+        assert await second_attempt is None
+        waiting.cancel()
+
+    play(story(), 1000)
+
+
+def test_a_retry_goes_back_to_the_node_that_failed_it_when_no_other_lane_is_up() -> None:
+    async def story() -> None:
+        desk, job = new_desk(), new_job(1)
+        visits = {lane: await desk.visit(lane, worker(node=f"n{lane}")) for lane in (0, 1)}
+        attempt = asyncio.create_task(desk.run(job))
+        await desk.next(0, visits[0])
+        await fail(desk, 0, visits[0], job)
+        await attempt
+        second_attempt = asyncio.create_task(desk.run(job))
+        waiting = asyncio.create_task(desk.next(0, await desk.visit(0, worker(node="n0"))))
+        await asyncio.sleep(1)
+        await desk.lose(1, "its node is gone")
+        assert await waiting == job.key
+        second_attempt.cancel()
+
+    play(story())
+
+
+def test_the_lane_that_suits_a_waiting_retry_is_not_sent_home() -> None:
+    async def story() -> None:
+        desk, job = new_desk(backoff_s=5), new_job(1)
+        visits = {lane: await desk.visit(lane, worker(node=f"n{lane}")) for lane in (0, 1)}
+        attempt = asyncio.create_task(desk.run(job))
+        await desk.next(0, visits[0])
+        idle = asyncio.create_task(desk.next(1, visits[1]))
+        await fail(desk, 0, visits[0], job)
+        await attempt
+        second_attempt = asyncio.create_task(desk.run(job))
+        await asyncio.sleep(1)
+        await desk.dismiss(SMALL_SHAPE, 1)  # one cell is left, two lanes are alive, and one of them restarts
+        await asyncio.sleep(1)
+        failed_it = asyncio.create_task(desk.next(0, await desk.visit(0, worker(node="n0"))))
+        await desk.dismiss(SMALL_SHAPE, 1)
+        assert await failed_it is None
+        assert await idle == job.key
+        second_attempt.cancel()
+
+    play(story())
+
+
+def test_a_node_that_fails_one_cell_after_another_gets_no_work_for_a_while() -> None:
+    async def story() -> None:
+        desk, loop = new_desk(), asyncio.get_running_loop()
+        jobs = [new_job(number) for number in range(5)]
+        attempts = [asyncio.create_task(desk.run(job)) for job in jobs]
+        await asyncio.sleep(0)
+        sound = await desk.visit(1, worker(node="sound"))
+        assert await desk.next(1, sound) == jobs[0].key  # and this takes long
+        for job in jobs[1:4]:
+            visit = await desk.visit(0, worker(node="bad"))
+            assert await desk.next(0, visit) == job.key
+            await fail(desk, 0, visit, job)
+        assert any("node bad failed one cell after another" in line for line in await desk.news())
+        taken_out_at = loop.time()
+        visit = await desk.visit(0, worker(node="bad"))
+        assert await desk.next(0, visit) == jobs[4].key  # tried again
+        assert loop.time() - taken_out_at >= OUT_S
+        await fail(desk, 0, visit, jobs[4])
+        late = asyncio.create_task(desk.run(new_job(9)))
+        taken_out_at = loop.time()
+        await desk.next(0, await desk.visit(0, worker(node="bad")))
+        assert loop.time() - taken_out_at >= 2 * OUT_S
+        for attempt in (*attempts, late):
+            attempt.cancel()
+
+    play(story(), 10_000)
+
+
+def test_cells_that_fail_everywhere_take_no_node_out() -> None:
+    async def story() -> None:
+        desk, loop = new_desk(max_attempts=9), asyncio.get_running_loop()
+        for number in range(8):
+            job = new_job(number)
+            for lane in (0, 1):
+                attempt = asyncio.create_task(desk.run(job))
+                visit = await desk.visit(lane, worker(node=f"n{lane}"))
+                await desk.visit(1 - lane, worker(node=f"n{1 - lane}"))
+                assert await desk.next(lane, visit) == job.key
+                await fail(desk, lane, visit, job)
+                await attempt
+        assert await desk.news() == []
+        assert loop.time() < OUT_S * 8
+
+    play(story(), 10_000)
+
+
+def test_the_only_node_is_never_without_work() -> None:
+    async def story() -> None:
+        desk = new_desk()
+        for number in range(6):
+            attempt = asyncio.create_task(desk.run(job := new_job(number)))
+            visit = await desk.visit(0, worker())
+            assert await desk.next(0, visit) == job.key
+            await fail(desk, 0, visit, job)
+            await attempt
+        assert asyncio.get_running_loop().time() == 0
+
+    play(story())
+
+
+def test_preemption_spends_no_attempt_until_its_own_budget_is_spent() -> None:
+    async def story() -> None:
+        desk, job = new_desk(max_preemptions=4), new_job(1)
+        attempt = asyncio.create_task(desk.run(job))
+        for preemptions in range(5):
+            assert not attempt.done()
+            assert (await desk.history(job.key)).preemptions == preemptions
+            visit = await desk.visit(0, worker())
+            assert await desk.next(0, visit) == job.key
+            stopped = Failure("saved at step 3", retriable=True, preempted=True)
+            await desk.failed(0, visit, job.key, stopped)
+            await desk.lose(0, "its worker ended")
+        failure = await attempt
+        assert failure is not None
+        assert failure.error == "saved at step 3"
+
+    play(story())
+
+
+def test_work_without_steps_is_no_stall_while_it_reports() -> None:
+    async def story() -> None:
+        killed: list[Any] = []
+        desk, job = new_desk(stall_timeout_s=10, kill=killed.append), new_job(1)
+        attempt = asyncio.create_task(desk.run(job))
+        visit = await desk.visit(0, worker())
+        await desk.next(0, visit)
+        await desk.step(0, visit, job.key, Progress("A", 5, 5))
+        for _ in range(20):
+            await asyncio.sleep(5)
+            await desk.step(0, visit, job.key, None)
+        assert await desk.progress() == {job.key: Progress("A", 5, 5)}
+        assert not killed
+        await asyncio.sleep(20)
+        assert killed
+        await attempt
+
+    play(story(), 1000)
+
+
+def test_a_stopped_desk_turns_work_away_but_ends_what_it_began() -> None:
+    async def story() -> None:
+        desk, jobs = new_desk(), [new_job(number) for number in range(2)]
+        attempts = [asyncio.create_task(desk.run(job)) for job in jobs]
+        await asyncio.sleep(0)
+        visit = await desk.visit(0, worker())
+        assert await desk.next(0, visit) == jobs[0].key
+        await desk.stop("all fail alike")
+        for failure in (await attempts[1], await desk.run(new_job(7))):
+            assert failure == Failure("all fail alike", retriable=False)
+        assert (await desk.history(jobs[1].key)).failures == []
+        await desk.done(0, visit, jobs[0].key, result_of(jobs[0]))
+        assert await attempts[0] is None
 
     play(story())

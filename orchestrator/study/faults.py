@@ -23,8 +23,8 @@ class Faults(Spec):
     stall_timeout_s: float | None = Field(
         1800.0,
         gt=0,
-        description="Seconds without a step after which a worker is killed and its cell retried; null waits "
-        "forever.",
+        description="Seconds without a step, or a batch scored, after which a worker is killed and its cell "
+        "retried; null waits forever.",
     )
     room_timeout_s: float = Field(
         1800.0,

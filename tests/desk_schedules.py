@@ -71,7 +71,7 @@ class Sweep:
     Attributes:
         lanes: The node and the shape of each lane, by its number.
         bad_nodes: Nodes on which every attempt fails.
-        handed: For each cell, when and to which lane an attempt was handed out.
+        handed: For each cell, when an attempt was handed out, to which lane, and at which visit.
         ended: For each cell, None if it finished, otherwise its last failure.
     """
 
@@ -82,7 +82,8 @@ class Sweep:
     lanes: list[tuple[str, Shape]]
     bad_nodes: set[str] = field(default_factory=set)
     restart_s: float = 5.0
-    handed: defaultdict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    step_s: tuple[float, ...] = (0.1, 1.0, 10.0)
+    handed: defaultdict[str, list[tuple[float, int, int]]] = field(default_factory=lambda: defaultdict(list))
     failed_at: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     results: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Failure | None] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Sweep:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
         self.lives = count()
+        self.fleet_s = self.draw.choice((2.0, 7.0))
         self.background: set[asyncio.Task[Any]] = set()
         self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
         methods = lambda: {job.trial.method for job in self.jobs if job.key not in self.ended}  # noqa: E731
@@ -116,7 +118,9 @@ class Sweep:
         """Call the desk as a lane does: late, perhaps twice, and perhaps the caller dies meanwhile."""
         weather, draw = self.weather, self.draw
         await asyncio.sleep(draw.choice(weather.delays_s))
-        if draw.random() < weather.is_lost:
+        if draw.random() < weather.is_lost:  # before the message arrives, which it may never do
+            if draw.random() < 0.5:
+                self.later(method, *arguments)
             raise Died
         reply = await method(*arguments)
         if draw.random() < weather.is_repeated:
@@ -152,7 +156,7 @@ class Sweep:
                     tasks[number] = asyncio.create_task(self.lane(number))
                 if missing < 0:
                     await self.desk.dismiss(shape, -missing)
-            await asyncio.sleep(5)
+            await asyncio.sleep(self.fleet_s)
         await asyncio.gather(*tasks.values())
 
     async def lane(self, number: int) -> None:
@@ -195,7 +199,7 @@ class Sweep:
         if key:
             is_late = self.stopped_at is not None and self.now() > self.stopped_at
             assert not is_late, "work was handed out after the sweep had stopped"
-            self.handed[key].append((self.now(), number))
+            self.handed[key].append((self.now(), number, visit))
         return key
 
     async def work_on(self, key: str, number: int, visit: int, killed: asyncio.Event) -> None:
@@ -208,7 +212,7 @@ class Sweep:
             await self.send(desk.failed, number, visit, key, Failure("bad node", retriable=True, kind="bad"))
             raise Died
         for step in range(STEPS):
-            await asyncio.sleep(draw.choice((0.1, 1.0, 10.0)))
+            await asyncio.sleep(draw.choice(self.step_s))
             if killed.is_set() or draw.random() < weather.dies:
                 raise Died
             if draw.random() < weather.hangs:
@@ -265,8 +269,8 @@ class Sweep:
         for job in self.jobs:
             key, last, history = job.key, self.ended[job.key], await self.desk.history(job.key)
             if last is None:
-                assert self.results[key][0] == key, "a cell has another cell's result"
-                assert self.results[key][1] in {lane for _, lane in self.handed[key]}
+                _, lane, visit = self.handed[key][-1]
+                assert self.results[key] == (key, lane, visit), "a result is not of the cell's last attempt"
             else:
                 assert key not in self.results
                 spent = len(history.failures) == self.faults.max_attempts
@@ -277,7 +281,7 @@ class Sweep:
             assert history.preemptions <= self.faults.max_preemptions
             for number, failed_at in enumerate(self.failed_at[key]):
                 wait_s = self.faults.backoff_s * 2**number
-                too_early = [at for at, _ in self.handed[key] if failed_at < at < failed_at + wait_s - 1e-6]
+                too_early = [at for at, *_ in self.handed[key] if failed_at < at < failed_at + wait_s - 1e-6]
                 assert not too_early, "an attempt did not wait"
         if self.stopped_at is not None:
             assert self.first_finished_at is None or self.first_finished_at >= self.stopped_at
@@ -323,9 +327,10 @@ def one_bad_node(draw: random.Random) -> Sweep:
     lanes += draw.choice(([], [("bad", shape)], [("n1", shape)]))
     draw.shuffle(lanes)
     jobs = [job_of(number, "dpo", shape) for number in range(draw.randint(len(lanes), 12))]
-    faults = Faults(backoff_s=2.0, stall_timeout_s=60.0)
+    faults = Faults(backoff_s=2.0, stall_timeout_s=600.0)
     weather = Weather(delays_s=draw.choice(((0.0,), (0.0, 0.01))))
-    return Sweep(draw, weather, faults, jobs, lanes, {"bad"}, restart_s=draw.choice((0.1, 1.0)))
+    restart_s, step_s = draw.choice((0.1, 1.0)), draw.choice(((0.1, 1.0, 10.0), (30.0, 100.0)))
+    return Sweep(draw, weather, faults, jobs, lanes, {"bad"}, restart_s, step_s)
 
 
 def all_alike(draw: random.Random) -> Sweep:

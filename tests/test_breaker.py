@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from orchestrator.plan.agenda import longest_first
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.messages import Failure
 from orchestrator.study.trial import Trial
-from training.spec import MethodSpec, TrainingSpec
+from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 # A failure: the cell's method and seed, the lane, and what failures that are alike have in common.
 Failed = tuple[str, int, int, str]
@@ -65,3 +66,15 @@ def test_the_reason_says_what_the_cells_have_in_common() -> None:
         "the first 3 cells all failed alike, in 4 attempts, and none finished: error boom [node n0]" in reason
     )
     assert "in common: method dpo, split S;" in reason
+
+
+def test_the_methods_of_a_study_take_turns_so_that_a_broken_one_shows_early_and_alone() -> None:
+    trials = [
+        Trial("s", method, "S", seed, "m", "d", {}, groups, MethodSpec(), TrainingSpec())
+        for method in ("dpo", "wpo", "robust")
+        for groups in (None, RandomSplit(predicted="A = B"))
+        for seed in (1, 2)
+    ]
+    order = longest_first(trials)
+    assert [trial.method for trial in order] == ["dpo", "wpo", "robust"] * 4
+    assert [len(trial.arms) for trial in order] == [2] * 6 + [1] * 6

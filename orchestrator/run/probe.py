@@ -135,7 +135,7 @@ def _result(desk: ray.actor.ActorHandle, job: Job, max_attempts: int) -> TimedRe
         if not failure.retriable:
             raise StudyError(failure.error)
         if attempts == max_attempts:
-            raise RuntimeError(f"the probe failed: {failure.error}\n{failure.traceback}")
+            raise RuntimeError(f"the probe failed: {failure}\n{failure.traceback}")
     return cast(TimedResult, ray.get(desk.take.remote(job.key)))
 
 

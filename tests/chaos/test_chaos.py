@@ -198,7 +198,7 @@ def test_cells_that_all_fail_alike_stop_the_sweep_with_attempts_unspent(
 
 
 def test_preempted_again_and_again(tmp_path: Path, record: Record) -> None:
-    """Send SIGTERM to one cell more often than it has attempts."""
+    """Send SIGTERM to the only lane, more often than a cell has attempts."""
     setting = Setting(tmp_path, cells=2, lanes=1)
     driver, preempted = DriverProcess(setting).start(), set()
     for _ in range(4):
@@ -207,7 +207,7 @@ def test_preempted_again_and_again(tmp_path: Path, record: Record) -> None:
         preempted.add(pid)
     assert driver.finish() == 0, driver.output[-3000:]
     assert "trying again" not in driver.output
-    record(judge("SIGTERM amid an arm, more often than a cell has attempts", 4, setting))
+    record(judge("SIGTERM amid an arm, four times in two cells", 4, setting))
 
 
 def test_cells_that_hang_or_always_fail_take_no_other_cell_with_them(tmp_path: Path, record: Record) -> None:

@@ -8,6 +8,7 @@ Ray Tune's trials and the fleet. Every draw comes from the seed, so a schedule t
 
 import argparse
 import asyncio
+import math
 import random
 import sys
 import time
@@ -28,6 +29,7 @@ from orchestrator.run.breaker import ENOUGH_FAILURES, Breaker
 from orchestrator.run.desk import Desk
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure, FirstWorker
+from orchestrator.run.suspects import BAD_AFTER, OUT_S
 from orchestrator.study.faults import Faults
 from orchestrator.study.shape import Shape
 from orchestrator.study.trial import Trial
@@ -94,7 +96,7 @@ class Sweep:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
         self.lives = count()
-        self.fleet_s = self.draw.choice((2.0, 7.0))
+        self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
         self.background: set[asyncio.Task[Any]] = set()
         self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
         methods = lambda: {job.trial.method for job in self.jobs if job.key not in self.ended}  # noqa: E731
@@ -326,7 +328,7 @@ def one_bad_node(draw: random.Random) -> Sweep:
     lanes = [(node, shape) for node in ("bad", "n1", "n2", "n3")[: draw.randint(2, 4)]]
     lanes += draw.choice(([], [("bad", shape)], [("n1", shape)]))
     draw.shuffle(lanes)
-    jobs = [job_of(number, "dpo", shape) for number in range(draw.randint(len(lanes), 12))]
+    jobs = [job_of(number, "dpo", shape) for number in range(draw.randint(len(lanes), 16))]
     faults = Faults(backoff_s=2.0, stall_timeout_s=600.0)
     weather = Weather(delays_s=draw.choice(((0.0,), (0.0, 0.01))))
     restart_s, step_s = draw.choice((0.1, 1.0)), draw.choice(((0.1, 1.0, 10.0), (30.0, 100.0)))
@@ -357,6 +359,10 @@ def explore(seed: int) -> str:
         if kind is one_bad_node:
             assert not any(sweep.ended.values()), "a bad node cost a cell all its attempts"
             assert sweep.stopped_at is None, "a bad node stopped the sweep"
+            bad = {number for number, (node, _) in enumerate(sweep.lanes) if node in sweep.bad_nodes}
+            taken = sum(lane in bad for handed in sweep.handed.values() for _, lane, _ in handed)
+            times_out = 1 + math.log2(1 + sweep.now() / OUT_S)  # each is twice as long as the one before
+            assert taken <= BAD_AFTER - 1 + len(bad) * (1 + times_out), "a bad node was given too much"
         if kind is all_alike:
             assert sweep.stopped_at is not None, "nothing stopped a sweep in which every cell fails"
             most = (len(sweep.lanes) + 1) * sweep.faults.max_attempts + len(sweep.lanes)

@@ -99,8 +99,9 @@ class Sweep:
         self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
         self.background: set[asyncio.Task[Any]] = set()
         self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
-        methods = lambda: {job.trial.method for job in self.jobs if job.key not in self.ended}  # noqa: E731
-        self.breaker = Breaker(lambda: self.alive, methods)
+        self.breaker = Breaker(
+            lambda: self.alive, lambda: [job.trial for job in self.jobs if job.key not in self.ended]
+        )
 
     async def play(self) -> None:
         fleet = asyncio.create_task(self.fleet())

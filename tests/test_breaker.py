@@ -14,11 +14,20 @@ from training.spec import MethodSpec, RandomSplit, TrainingSpec
 Failed = tuple[str, int, int, str]
 
 
-def breaker_after(failed: Sequence[Failed], lanes: set[int], methods: set[str]) -> Breaker:
-    breaker = Breaker(lambda: lanes, lambda: methods)
+def cell(method: str, seed: int, split: str = "S") -> Trial:
+    groups = None if split == "baseline" else RandomSplit(predicted="A = B")
+    return Trial("s", method, split, seed, "m", "d", {}, groups, MethodSpec(), TrainingSpec())
+
+
+def breaker_after(
+    failed: Sequence[Failed], lanes: set[int], methods: set[str], splits: Sequence[str] = ("S", "baseline")
+) -> Breaker:
+    open_cells = [cell(method, 99, split) for method in methods for split in splits]
+    breaker = Breaker(lambda: lanes, lambda: open_cells)
     for method, seed, lane, kind in failed:
-        trial = Trial("s", method, "S", seed, "m", "d", {}, None, MethodSpec(), TrainingSpec())
-        breaker.failed(trial, Failure(f"error {kind}", True, kind=kind, node=f"n{lane}", lane=lane))
+        breaker.failed(
+            cell(method, seed), Failure(f"error {kind}", True, kind=kind, node=f"n{lane}", lane=lane)
+        )
     return breaker
 
 
@@ -52,11 +61,10 @@ def test_the_breaker_trips_when_the_first_cells_all_fail_alike(
 
 
 def test_once_a_cell_has_finished_nothing_stops_the_sweep() -> None:
-    breaker = Breaker(lambda: {0, 1}, lambda: {"dpo"})
+    breaker = Breaker(lambda: {0, 1}, lambda: [])
     breaker.finished()
-    trial = Trial("s", "dpo", "S", 1, "m", "d", {}, None, MethodSpec(), TrainingSpec())
-    for _ in range(9):
-        breaker.failed(trial, Failure("boom", True, kind="boom", lane=0))
+    for number in range(9):
+        breaker.failed(cell("dpo", number), Failure("boom", True, kind="boom", lane=0))
     assert not breaker.reason
 
 
@@ -68,13 +76,19 @@ def test_the_reason_says_what_the_cells_have_in_common() -> None:
     assert "in common: method dpo, split S;" in reason
 
 
-def test_the_methods_of_a_study_take_turns_so_that_a_broken_one_shows_early_and_alone() -> None:
+def test_another_split_that_was_not_tried_keeps_the_sweep_going() -> None:
+    assert not breaker_after(ALIKE, {0, 1}, {"dpo"}, ("S", "S2", "baseline")).reason
+
+
+def test_methods_and_splits_take_turns_so_that_a_broken_one_shows_early_and_alone() -> None:
     trials = [
-        Trial("s", method, "S", seed, "m", "d", {}, groups, MethodSpec(), TrainingSpec())
+        cell(method, seed, split)
         for method in ("dpo", "wpo", "robust")
-        for groups in (None, RandomSplit(predicted="A = B"))
         for seed in (1, 2)
+        for split in ("baseline", "S1", "S2")
     ]
     order = longest_first(trials)
-    assert [trial.method for trial in order] == ["dpo", "wpo", "robust"] * 4
-    assert [len(trial.arms) for trial in order] == [2] * 6 + [1] * 6
+    assert sorted(trial.name for trial in order) == sorted(trial.name for trial in trials)
+    assert [trial.method for trial in order] == ["dpo", "wpo", "robust"] * 6
+    assert [trial.split for trial in order[:3]] == ["S1", "S2", "S1"]
+    assert {trial.split for trial in order[12:]} == {"baseline"}

@@ -15,19 +15,19 @@ class Breaker:
     """Stops a sweep whose first cells all fail alike while none finishes.
 
     It trips at the `ENOUGH_FAILURES`-th failure of one kind, or later: once each lane has met such a failure,
-    and, if cells of several methods are open, cells of two of them. A bad node among sound ones and a method
-    that does not work among others that do are no reason to stop.
+    and, if cells of several methods or splits are open, cells of two of them. A bad node among sound ones, or
+    a method or split that does not work among others that do, is no reason to stop.
 
     Args:
         lanes: Returns the numbers of the lanes that are alive or wait for room.
-        methods: Returns the methods of the cells that have not ended.
+        open_cells: Returns the cells that have not ended.
 
     Attributes:
         reason: Why the sweep has to stop; empty while it may go on.
     """
 
     lanes: Callable[[], Collection[int]]
-    methods: Callable[[], Collection[str]]
+    open_cells: Callable[[], Collection[Trial]]
     reason: str = ""
     _has_finished: bool = False
     _failures: list[tuple[Trial, Failure]] = field(default_factory=list)
@@ -43,14 +43,28 @@ class Breaker:
             return
         self._failures.append((trial, failure))
         alike = [(cell, other) for cell, other in self._failures if other.kind == failure.kind]
-        methods = {cell.method for cell, _ in alike}
+        cells = {cell.trial_id: cell for cell, _ in alike}.values()
         if (
             len(alike) >= ENOUGH_FAILURES
-            and len({cell.trial_id for cell, _ in alike}) > 1
+            and len(cells) > 1
             and set(self.lanes()) <= {other.lane for _, other in alike}
-            and len(methods) >= min(2, len({*self.methods(), *methods}))
+            and self._are_varied(cells)
         ):
             self.reason = _describe(alike)
+
+    def _are_varied(self, cells: Collection[Trial]) -> bool:
+        """Return whether cells are of two methods and of two splits, as far as such cells are open.
+
+        Baseline cells, which are the shortest and come last, do not count as those of another split.
+        """
+        open_cells = self.open_cells()
+        return all(
+            len(tried) >= min(2, len(tried | untried))
+            for tried, untried in (
+                ({cell.method for cell in cells}, {cell.method for cell in open_cells}),
+                ({cell.split for cell in cells}, {cell.split for cell in open_cells if cell.groups}),
+            )
+        )
 
 
 def _describe(alike: list[tuple[Trial, Failure]]) -> str:

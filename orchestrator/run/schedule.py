@@ -62,7 +62,7 @@ def run(
         try:
             with open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet):
                 jobs = {job.key: job for job in prepare(trials, desk)}
-                breaker = Breaker(fleet.numbers, _methods_left(agenda))
+                breaker = Breaker(fleet.numbers, lambda: agenda.open)
                 callback = LedgerCallback(ledger, jobs, desk, provenance, watcher, agenda, breaker)
                 _tune(study, places, fleet, callback)
             if breaker.reason:
@@ -85,10 +85,6 @@ def _cells_left(study: Study, agenda: Agenda) -> CellsLeft:
         return cells
 
     return cells_left
-
-
-def _methods_left(agenda: Agenda) -> Callable[[], set[str]]:
-    return lambda: {trial.method for trial in agenda.open}
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) -> None:

@@ -180,7 +180,7 @@ class Sweep:
     async def life(self, number: int) -> None:
         node, shape = self.lanes[number]
         killed = asyncio.Event()
-        worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=str(next(self.lives)))
+        worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=next(self.lives))
         visit = await self.send(self.desk.visit, number, worker)
         while True:
             key = await self.wait_for_work(number, visit)

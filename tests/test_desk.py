@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -26,10 +26,12 @@ from training.spec import MethodSpec, TrainingSpec
 
 SMALL_SHAPE, LARGE_SHAPE = Shape(), Shape(workers=2, gpus_per_worker=1)
 
+LIVES = count()
+
 
 def worker(**changes: Any) -> FirstWorker:
     """Return the first worker of a new worker group."""
-    new = FirstWorker("its actor", "here", "its CPUs", SMALL_SHAPE, "n1", life=uuid4().hex)
+    new = FirstWorker("its actor", "here", "its CPUs", SMALL_SHAPE, "n1", life=next(LIVES))
     return replace(new, **changes)
 
 

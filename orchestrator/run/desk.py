@@ -121,12 +121,15 @@ class Desk:
     # --- for lanes ----------------------------------------------------------------------------------
 
     async def visit(self, number: int, worker: FirstWorker) -> int:
-        """Register a lane's new worker group, once, and return the number of this visit."""
+        """Register a lane's new worker group, once, and return the number of this visit.
+
+        A group whose message comes after that of a newer one gets 0, which is no visit.
+        """
         lane = self._lanes[number]
-        if worker.life in lane.visits:
-            return lane.visits[worker.life]
+        if worker.life <= lane.life:
+            return lane.life_visit if worker.life == lane.life else 0
         await self.lose(number, "its lane was restarted")
-        lane.visits[worker.life] = lane.visit
+        lane.life, lane.life_visit = worker.life, lane.visit
         lane.worker, lane.places = worker, (f"node {worker.node}", f"lane {number}")
         if self._faults.stall_timeout_s and not self._stall_watch:
             self._stall_watch = asyncio.create_task(self._end_stalled(self._faults.stall_timeout_s))

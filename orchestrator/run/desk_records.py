@@ -45,7 +45,7 @@ class LaneState:
 
     Attributes:
         visit: The number of the worker group's current life, counted from 1.
-        visits: The number of each life that registered, by its name.
+        life: The newest life that registered, and `life_visit` the visit that it was given.
         worker: The first worker of the group; None while no group is running, and once the lane is sent home.
         places: Where the group runs, the widest place first: its first worker's node, and the lane.
         asking: Receives the key of the lane's next work while the lane waits for it; None sends it home.
@@ -57,7 +57,8 @@ class LaneState:
     """
 
     visit: int = 0
-    visits: dict[str, int] = field(default_factory=dict)
+    life: int = -1
+    life_visit: int = 0
     worker: FirstWorker | None = None
     places: tuple[str, ...] = ()
     asking: asyncio.Future[str | None] | None = None

@@ -49,7 +49,7 @@ class FirstWorker:
         placement: The placement group that holds the resources of all workers.
         shape: The shape of the lane.
         node: The address and id of that worker's node.
-        life: The name of this life of the worker group, unlike that of any other.
+        life: The number of this life of the lane; each is larger than those before.
     """
 
     actor: Any
@@ -57,4 +57,4 @@ class FirstWorker:
     placement: Any
     shape: Shape
     node: str
-    life: str
+    life: int

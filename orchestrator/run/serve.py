@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import ray
 from ray import train
@@ -28,9 +27,10 @@ NOT_RETRIABLE = (StudyError, FloatingPointError)  # another attempt would end th
 
 @dataclass(frozen=True)
 class LaneConfig:
-    """What the workers of a lane need to serve."""
+    """What the workers of a lane need to serve. `life` numbers the worker groups of the lane."""
 
     number: int
+    life: int
     shape: Shape
     desk: ray.actor.ActorHandle
     run_work: WorkFunction
@@ -48,7 +48,7 @@ def serve(config: dict[str, Any]) -> None:
 
     lane: LaneConfig = config["lane"]
     is_first = train.get_context().get_world_rank() == 0
-    visit = ray.get(lane.desk.visit.remote(lane.number, _first_worker(lane.shape))) if is_first else 0
+    visit = ray.get(lane.desk.visit.remote(lane.number, _first_worker(lane))) if is_first else 0
     while True:
         next_key = ray.get(lane.desk.next.remote(lane.number, visit)) if is_first else None
         key = broadcast_from_rank_zero(next_key)
@@ -73,7 +73,7 @@ def serve(config: dict[str, Any]) -> None:
                 ray.get(lane.desk.done.remote(lane.number, visit, key, result))
 
 
-def _first_worker(shape: Shape) -> FirstWorker:
+def _first_worker(lane: LaneConfig) -> FirstWorker:
     """Describe this worker to the desk."""
     log_file = os.path.realpath("/proc/self/fd/2")  # Ray does not tell a worker which file it prints to
     context, address = ray.get_runtime_context(), ray.util.get_node_ip_address()
@@ -81,9 +81,9 @@ def _first_worker(shape: Shape) -> FirstWorker:
         actor=context.current_actor,
         logs=f"{address}:{log_file}",
         placement=ray.util.get_current_placement_group(),
-        shape=shape,
+        shape=lane.shape,
         node=f"{address} ({context.get_node_id()[:8]})",
-        life=uuid4().hex,
+        life=lane.life,
     )
 
 

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo screenshots services test chaos load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean
+.PHONY: help install demo screenshots services test chaos schedules load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -30,6 +30,9 @@ test: install services lint  ## run lint, types and all tests except the long su
 
 chaos: install services  ## inject every fault into real sweeps and print a table (40 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos
+
+schedules: install  ## explore a million schedules of the desk with deaths, delays, lost and repeated messages (hours)
+	PYTHONPATH=.:tests $(BIN)/python tests/desk_schedules.py --count 1000000 --processes $$(nproc)
 
 load: install services  ## look up 10,000 cells in the record, run 2,000 fake cells through Ray Tune
 	$(BIN)/python -m bench.load

@@ -68,6 +68,9 @@ class SilentListener:
     def __call__(self, arm: str, step: int, total: int) -> None:
         pass
 
+    def alive(self) -> None:
+        pass
+
     def kept(self, uri: str, step: int) -> None:
         pass
 

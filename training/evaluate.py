@@ -1,5 +1,7 @@
 """Measure how strongly a tuned model prefers the chosen answers of held-out pairs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from datasets import Dataset
@@ -11,7 +13,12 @@ from training.likelihood import Answers, answer_logps
 
 
 def heldout_margins(
-    model: PreTrainedModel, scored: Dataset, rows: IntArray, max_length: int, name: str
+    model: PreTrainedModel,
+    scored: Dataset,
+    rows: IntArray,
+    max_length: int,
+    name: str,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """Return the implicit reward margins of some rows of a scored table.
 
@@ -23,6 +30,7 @@ def heldout_margins(
         rows: Row numbers of the pairs to evaluate: shape [pairs].
         max_length: Tokens of prompt and answer together; longer sequences are cut.
         name: The trial and arm, for error messages.
+        on_batch: `on_batch(done, total)` is called after each batch of answers.
 
     Returns:
         One row per pair: pair_id, margin.
@@ -32,7 +40,7 @@ def heldout_margins(
     """
     pairs = scored.select(rows)[:]
     model.eval()
-    chosen, rejected = answer_logps(model, Answers.of_pairs(pairs, max_length)).reshape(2, -1)
+    chosen, rejected = answer_logps(model, Answers.of_pairs(pairs, max_length), on_batch).reshape(2, -1)
     reference_chosen, reference_rejected = (
         np.array(pairs[f"ref_{side}_logps"]) for side in ("chosen", "rejected")
     )

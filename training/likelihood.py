@@ -131,9 +131,11 @@ def score_answers(
     return AnswerScores(logp, (logp - squares) / n, (logp - best) / n)
 
 
-def answer_logps(model: PreTrainedModel, answers: Answers) -> FloatArray:
+def answer_logps(
+    model: PreTrainedModel, answers: Answers, on_batch: Callable[[int, int], None] = lambda done, total: None
+) -> FloatArray:
     """Return only the `logp` of `AnswerScores`, which costs less: [B]."""
-    return _sums(model, logps, answers, lambda done, total: None)[0]
+    return _sums(model, logps, answers, on_batch)[0]
 
 
 def padded(answers: Answers, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Which cells a study plans, and which of them runs next."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.plan.progress import steps_in_all
@@ -47,9 +49,10 @@ class Agenda(Protocol):
 
 
 class Listed:
-    """The agenda of a study that lists its seeds: all its cells, the longest first.
+    """The agenda of a study that lists its seeds: all its cells, the longest first, its methods in turn.
 
-    Long cells come first so that a sweep does not end on one straggler.
+    Long cells come first so that a sweep does not end on one straggler. The methods take turns, and
+    so do their splits, so that one that does not work shows early, and alone.
     """
 
     def __init__(self, trials: Sequence[Trial], statuses: Mapping[str, CellStatus]) -> None:
@@ -83,5 +86,19 @@ class Listed:
 
 
 def longest_first(trials: Iterable[Trial]) -> list[Trial]:
-    """Sort cells by their optimiser steps, the longest first: two arms before one."""
-    return sorted(trials, key=steps_in_all, reverse=True)
+    """Sort cells by their optimiser steps, the longest first: two arms before one.
+
+    Of cells with the same steps, the methods take turns. Each method begins at another place of its own list,
+    so that the first cells are of several splits, too.
+    """
+    by_steps: defaultdict[int, defaultdict[str, list[Trial]]] = defaultdict(lambda: defaultdict(list))
+    for trial in trials:
+        by_steps[steps_in_all(trial)][trial.method].append(trial)
+    order: list[Trial] = []
+    for steps in sorted(by_steps, reverse=True):
+        lists = [
+            cells[start % len(cells) :] + cells[: start % len(cells)]
+            for start, cells in enumerate(by_steps[steps].values())
+        ]
+        order += [trial for turn in zip_longest(*lists) for trial in turn if trial]
+    return order

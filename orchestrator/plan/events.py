@@ -27,5 +27,8 @@ class Watcher(Protocol):
     def tell(self, event: Event) -> None:
         """Show an event."""
 
+    def note(self, text: str) -> None:
+        """Show something that concerns no single cell, such as a node that gets no more work."""
+
     def running(self, progress: Mapping[str, Progress]) -> None:
         """Show the running cells' progress (by trial_id). This is called about once per second."""

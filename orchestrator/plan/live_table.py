@@ -51,6 +51,9 @@ class LiveTable:
             style = MARK_STYLES[event.status]
             self.console.print(str(event), style=style, highlight=False, markup=False)
 
+    def note(self, text: str) -> None:
+        self.console.print(text, style=MARK_STYLES[CellStatus.RETRIED], highlight=False, markup=False)
+
     def running(self, progress: Mapping[str, Progress]) -> None:
         now, first_seen = self.clock(), {}
         for trial_id, current in progress.items():

@@ -12,5 +12,8 @@ class LogLines:
     def tell(self, event: Event) -> None:
         print(event, flush=True)
 
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
     def running(self, progress: Mapping[str, Progress]) -> None:
         pass

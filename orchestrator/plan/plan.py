@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from orchestrator.plan.agenda import Agenda, Listed
+from orchestrator.plan.changes import changes
 from orchestrator.plan.grid_table import MARKS, as_text, grid_table
 from orchestrator.plan.time_span import time_span
 from orchestrator.plan.verdicts_table import verdicts_table
@@ -33,6 +34,7 @@ class Plan:
         places: Where the study's files and its record are.
         progress: trial_id -> progress of a running cell.
         cell_seconds: trial_id -> seconds that the workers spent on a finished cell.
+        changes: What made finished cells count no longer, one line per change.
     """
 
     study: Study
@@ -42,6 +44,7 @@ class Plan:
     places: Places
     progress: Mapping[str, str]
     cell_seconds: Mapping[str, float]
+    changes: Sequence[str]
 
     @classmethod
     def from_record(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
@@ -57,7 +60,8 @@ class Plan:
             for trial in trials
         }
         statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
-        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds)
+        changed = _changes(trials, recorded, ledger) if ledger else []
+        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, changed)
 
     @property
     def open(self) -> list[Trial]:
@@ -107,6 +111,7 @@ class Plan:
             f"at most {study.faults.max_attempts} attempts",
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
+            *(f"  changed: {change}" for change in self.changes),
         ]
 
     def _legend(self) -> str:
@@ -147,6 +152,20 @@ def make_agenda(
     from orchestrator.plan.adaptive import Adaptive  # other plans need neither pandas nor scipy
 
     return Adaptive(study, trials, statuses, recorded)
+
+
+def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger: "Ledger") -> list[str]:
+    """Say what made cells of the record count no longer; whole runs are read only if there are such cells."""
+    grid = {trial.trial_id for trial in trials}
+    orphans = {
+        trial_id
+        for trial_id, status in recorded.items()
+        if status == CellStatus.FINISHED and trial_id not in grid
+    }
+    if not orphans:
+        return []
+    open_trials = [trial for trial in trials if recorded.get(trial.trial_id) != CellStatus.FINISHED]
+    return changes(ledger.cells.identities(orphans), open_trials)
 
 
 def _gpus(resources: Resources) -> str:

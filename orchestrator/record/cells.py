@@ -1,6 +1,6 @@
 """A study's cells, as its record holds them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ from mlflow.entities import Run
 
 from orchestrator.record.cell_statuses import ended_cells
 from orchestrator.record.experiment import Experiment, RunKind, RunStatus
+from orchestrator.record.finished_cell import FinishedCell
 from orchestrator.record.result import GPU_SECONDS
 from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, checksum_tag, read_table
 from orchestrator.study.trial import Trial
@@ -81,6 +82,15 @@ class RecordedCells:
             for trial_id, run in self.finished().items()
             if GPU_SECONDS in run.data.tags
         }
+
+    def identities(self, trial_ids: Collection[str]) -> list[FinishedCell]:
+        """Return place and identity of these finished cells, the newest first."""
+        runs = [run for trial_id, run in self.finished().items() if trial_id in trial_ids]
+        return [
+            FinishedCell((tags["method"], tags["split"], int(tags["seed"])), run.data.params)
+            for run in sorted(runs, key=lambda run: run.info.end_time, reverse=True)
+            for tags in [run.data.tags]
+        ]
 
     def table(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """Return one row per planned cell.

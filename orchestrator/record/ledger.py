@@ -1,8 +1,7 @@
 """A study's record in MLflow, as its driver uses it. The runs of cells are written here."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from mlflow.entities import Metric, Param
 
@@ -16,7 +15,6 @@ from orchestrator.record.study_run import StudyRun
 from orchestrator.study.trial import Trial
 
 METRICS_PER_CALL = 1000  # MLflow's limit for one log_batch
-PARAM_LENGTH = 6000  # MLflow's limit for a parameter, in characters
 
 
 class Ledger:
@@ -72,7 +70,7 @@ class Ledger:
             **provenance,
         }
         run_id = self.experiment.open_run(RunKind.CELL, trial.name, tags)
-        params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in _dotted(trial.identity)]
+        params = [Param(key, value) for key, value in trial.dotted_identity.items()]
         self.experiment.client.log_batch(run_id, params=params)
         return run_id
 
@@ -111,6 +109,12 @@ class Ledger:
         self.experiment.tag_run(run_id, {**tags, "error": error})
         self.experiment.close_run(run_id, RunStatus.FAILED)
 
+    def abandon(self, run_id: str, reason: str) -> None:
+        """Close the run of a cell that was not trained after all; it does not count."""
+        self.guard()
+        self.experiment.tag_run(run_id, {"abandoned": reason})
+        self.experiment.close_run(run_id, RunStatus.KILLED)
+
     def close_abandoned(self) -> int:
         """Close the runs that a dead driver left open, which never count, and return how many there were."""
         abandoned = list(self.experiment.runs(RunKind.CELL, RunStatus.RUNNING))
@@ -130,12 +134,3 @@ def _metric_points(result: TrialResult) -> list[Metric]:
         for arm, step, metric, value in curves.itertuples(index=False, name=None)
     ]
     return final + logged
-
-
-def _dotted(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of a nested identity, each with its dotted key."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _dotted(item, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, value

@@ -21,6 +21,7 @@ TUNE_ENVIRONMENT = {
 }
 
 MAX_CLUSTER_STARTS = 3
+LOCAL = "local"  # the address that has Ray start a cluster
 # A cluster of one machine for one sweep does not need these, and each would be one more process to start.
 LOCAL_OPTIONS = {"include_dashboard": False}
 LOCAL_ENVIRONMENT = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # nothing drains the only node
@@ -63,9 +64,18 @@ def cluster(verbose: bool = False) -> Iterator[None]:
         ray.shutdown()
 
 
+def can_grow() -> bool:
+    """Return whether nodes may join the cluster: all may, except one that was started here for one sweep."""
+    return _address() != LOCAL
+
+
+def _address() -> str:
+    return os.environ.get("RAY_ADDRESS", LOCAL)
+
+
 def _start(verbose: bool) -> None:
-    address = os.environ.get("RAY_ADDRESS", "local")
-    is_local = address == "local"
+    address = _address()
+    is_local = address == LOCAL
     for attempt in range(1, MAX_CLUSTER_STARTS + 1):
         try:
             ray.init(

@@ -10,10 +10,15 @@ from orchestrator.run.messages import Failure, FirstWorker
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt at some work, from the request until its outcome is known."""
+    """One attempt at some work, from the request until its outcome is known.
+
+    Attributes:
+        avoid: The nodes and lanes that gave the same work back before.
+    """
 
     work: Work
     outcome: asyncio.Future[Failure | None]
+    avoid: set[str]
     progress: Progress | None = None
 
 
@@ -23,10 +28,14 @@ class WorkHistory:
 
     Attributes:
         failures: Why the failed attempts failed, oldest first.
+        preemptions: How many times an attempt was interrupted and went on in another lane.
+        avoid: The nodes and lanes that failed it or were preempted.
         micro_batch: The micro-batch of the next attempt at a job; None keeps the job's own.
     """
 
     failures: list[Failure] = field(default_factory=list)
+    preemptions: int = 0
+    avoid: set[str] = field(default_factory=set)
     micro_batch: int | None = None
 
 
@@ -36,7 +45,10 @@ class LaneState:
 
     Attributes:
         visit: The number of the worker group's current life, counted from 1.
+        life: The newest life that registered, and `life_visit` the visit that it was given.
         worker: The first worker of the group; None while no group is running, and once the lane is sent home.
+        places: Where the group runs, the widest place first: its first worker's node, and the lane.
+        asking: Receives the key of the lane's next work while the lane waits for it; None sends it home.
         attempt: The attempt that the lane is making.
         heard_at: When the lane last took work or reported a step, in seconds of the event loop's clock.
         has_worked: Whether the lane took any work in this visit.
@@ -45,17 +57,40 @@ class LaneState:
     """
 
     visit: int = 0
+    life: int = -1
+    life_visit: int = 0
     worker: FirstWorker | None = None
+    places: tuple[str, ...] = ()
+    asking: asyncio.Future[str | None] | None = None
     attempt: Attempt | None = None
     heard_at: float = 0.0
     has_worked: bool = False
     dismissed: bool = False
     sent_home: bool = False
 
-    def release(self, visit: int) -> Attempt | None:
-        """Take the attempt away from the lane; None if it has none or if `visit` is over."""
-        if visit != self.visit:
-            return None
+    def take(self, attempt: Attempt, now: float) -> None:
+        """Give the lane, which asked for work, an attempt to make."""
+        self.attempt, self.has_worked, self.dismissed, self.heard_at = attempt, True, False, now
+        self.answer(attempt.work.key)
+
+    def send_home(self) -> None:
+        """Send the lane, which asked for work, home; Ray Train frees its resources."""
+        self.worker, self.sent_home, self.dismissed = None, True, False
+        self.answer(None)
+
+    def answer(self, key: str | None) -> None:
+        """Answer the lane's question for work, if it asked: with the work's key, or None to send it home."""
+        asking, self.asking = self.asking, None
+        if asking and not asking.done():
+            asking.set_result(key)
+
+    def attempt_at(self, key: str, visit: int) -> Attempt | None:
+        """Return the attempt that the lane makes at some work; None if it makes none or `visit` is over."""
+        is_current = self.attempt is not None and self.attempt.work.key == key and self.visit == visit
+        return self.attempt if is_current else None
+
+    def release(self) -> Attempt | None:
+        """Take the attempt away from the lane, and return it if there is one."""
         attempt, self.attempt = self.attempt, None
         return attempt
 

@@ -16,9 +16,11 @@ from ray.exceptions import RayActorError, RayError
 
 from orchestrator.record.places import Places
 from orchestrator.run import mps, worker
+from orchestrator.run.cluster import can_grow
 from orchestrator.run.desk import open_desk
 from orchestrator.run.lane import Lane
 from orchestrator.run.packing import allocate_lanes
+from orchestrator.run.room import RoomWatch
 from orchestrator.run.serve import WorkFunction
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
@@ -50,11 +52,13 @@ def open_fleet(
 
     Raises:
         DeskLost: The desk was lost, and the block failed because of it.
+        StudyError: The cluster holds no lane of a shape, and it cannot grow.
     """
     shapes = list(cells_left())
-    desk = open_desk(study.faults.backoff_s, shapes, study.faults.stall_timeout_s)
+    desk = open_desk(study.faults, shapes)
+    room = RoomWatch(study.faults.room_timeout_s if can_grow() else None)
     with mps.sharing(shape.gpus for shape in shapes) as environment:
-        fleet = Fleet(desk, cells_left, study.resources.lanes, places.ray, run_work, environment)
+        fleet = Fleet(desk, cells_left, study.resources.lanes, room, places.ray, run_work, environment)
         fleet.start()
         try:
             yield desk, fleet
@@ -74,6 +78,7 @@ class Fleet(threading.Thread):
 
     Args:
         max_lanes: The largest number of lanes of one shape; None allows as many as fit.
+        room: Says which shapes the cluster will never hold.
         storage: Where Ray Train keeps its own files.
         environment: Variables for the lanes' workers, in addition to those of their node.
     """
@@ -83,12 +88,14 @@ class Fleet(threading.Thread):
         desk: ray.actor.ActorHandle,
         cells_left: CellsLeft,
         max_lanes: int | None,
+        room: RoomWatch,
         storage: Path,
         run_work: WorkFunction,
         environment: Mapping[str, str],
     ) -> None:
         super().__init__(name="fleet", daemon=True)
         self._desk, self._cells_left, self._max_lanes = desk, cells_left, max_lanes
+        self._room = room
         self._ended = threading.Event()
         self._new_lane = partial(
             Lane, desk=desk, storage=storage, run_work=run_work, environment=environment, ended=self._ended
@@ -116,6 +123,10 @@ class Fleet(threading.Thread):
         """Return how many lanes of a shape are alive or wait for room."""
         return sum(lane.is_alive() for lane in self._lanes if lane.shape == shape)
 
+    def numbers(self) -> set[int]:
+        """The numbers of the lanes that are alive or wait for room."""
+        return {lane.number for lane in self._lanes if lane.is_alive()}
+
     def disband(self, sent_home: Collection[int]) -> None:
         """Stop, and wait until the lanes that the desk sent home have ended.
 
@@ -135,9 +146,13 @@ class Fleet(threading.Thread):
     def _adjust(self) -> None:
         """Start lanes, send idle ones home, refuse shapes and request room, as the cells left call for."""
         cells_left = self._cells_left()
-        wanted = allocate_lanes(_cpus_and_gpus_by_node(), cells_left, self._max_lanes)
+        nodes = _cpus_and_gpus_by_node()
+        wanted = allocate_lanes(nodes, cells_left, self._max_lanes)
         for shape, cells in cells_left.items():
             alive = self.lanes(shape)
+            if cells and (reason := self._room.why_never(shape, nodes)):
+                ray.get(self._desk.refuse.remote(shape, reason))
+                continue
             reasons = [lane.gave_up for lane in self._lanes if lane.shape == shape and lane.gave_up]
             if reasons:
                 if not alive:

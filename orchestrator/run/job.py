@@ -59,5 +59,12 @@ class Listener(Protocol):
             True if the arm should save itself and stop.
         """
 
+    def alive(self) -> bool | None:
+        """Report that the work goes on, where it makes no optimiser step.
+
+        Returns:
+            True if the work should stop.
+        """
+
     def kept(self, uri: str, step: int) -> None:
         """Report that a whole checkpoint was kept at `uri`. Every worker of the cell calls this."""

@@ -79,4 +79,4 @@ def score_on_lanes(desk: ray.actor.ActorHandle, max_attempts: int, shards: Seque
             return
         unscored = list(failures)
     first = failures[unscored[0]]
-    raise RuntimeError(f"{len(unscored)} parts of the scoring pass failed: {first.error}\n{first.traceback}")
+    raise RuntimeError(f"{len(unscored)} parts of the scoring pass failed: {first}\n{first.traceback}")

@@ -6,6 +6,7 @@ Process start, imports and the process group are paid once per lane, not once pe
 import threading
 import traceback
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -52,6 +53,7 @@ class Lane(threading.Thread):
         self._run_work = run_work
         self._runtime_environment = {"env_vars": dict(environment)} if environment else None
         self._ended = ended
+        self._lives = count()
         self._trainer: LaneTrainer | None = None
 
     def stop(self) -> None:
@@ -95,7 +97,9 @@ class Lane(threading.Thread):
             per_worker["GPU"] = shape.gpus
         return LaneTrainer(
             serve,
-            train_loop_config={"lane": LaneConfig(self.number, shape, self._desk, self._run_work)},
+            train_loop_config={
+                "lane": LaneConfig(self.number, next(self._lives), shape, self._desk, self._run_work)
+            },
             torch_config=preemption.PreemptibleTorchConfig(),
             scaling_config=train.ScalingConfig(
                 num_workers=shape.workers,

@@ -13,6 +13,8 @@ from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Event, Watcher
 from orchestrator.plan.progress import Progress
 from orchestrator.record.ledger import Ledger
+from orchestrator.run.breaker import Breaker
+from orchestrator.run.desk_records import WorkHistory
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
 from orchestrator.study.trial import Trial
@@ -33,6 +35,7 @@ class LedgerCallback(tune.Callback):
     Attributes:
         jobs: The cells' jobs, by trial_id.
         provenance: Tags for each cell's run.
+        breaker: Says when the sweep should stop early.
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
     """
@@ -43,6 +46,7 @@ class LedgerCallback(tune.Callback):
     provenance: Mapping[str, str]
     watcher: Watcher
     agenda: Agenda
+    breaker: Breaker
     finished: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
     _shown_at: float = 0.0
@@ -58,7 +62,10 @@ class LedgerCallback(tune.Callback):
         if now - self._shown_at < SHOW_PROGRESS_EVERY_S:
             return
         self._shown_at = now
-        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
+        progress: dict[str, Progress]
+        progress, news = ray.get([self.desk.progress.remote(), self.desk.news.remote()])
+        for text in news:
+            self.watcher.note(text)
         self.watcher.running(progress)
         if now - self._recorded_at >= RECORD_PROGRESS_EVERY_S:
             self._recorded_at = now
@@ -71,9 +78,10 @@ class LedgerCallback(tune.Callback):
     def on_trial_recover(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
         trial = self._trial(tune_trial)
-        error = self._failures(trial)[-1].error
-        text = f"attempt {tune_trial.num_failures} failed, trying again: {error}"
+        failure = self._last_failure(trial)
+        text = f"attempt {tune_trial.num_failures} failed, trying again: {failure}"
         self.watcher.tell(Event(trial, CellStatus.RETRIED, text))
+        self._ask_breaker(trial, failure)
 
     def on_trial_complete(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
@@ -86,6 +94,7 @@ class LedgerCallback(tune.Callback):
         self.ledger.finish(self._run_id(trial), result, self._attempt_tags(trial, succeeded=1))
         CheckpointStore(self.jobs[trial.trial_id].store).clear()  # the record holds it now
         self.agenda.ended(trial, result)
+        self.breaker.finished()
         self.finished += 1
         text = f"done ({self.finished}, {len(self.agenda.open)} to go)"
         self.watcher.tell(Event(trial, CellStatus.FINISHED, text))
@@ -106,26 +115,44 @@ class LedgerCallback(tune.Callback):
         return self.run_ids[trial.trial_id]
 
     def _fail(self, trial: Trial) -> None:
-        last = self._failures(trial)[-1]
+        """Record that a cell ended without a result, or that the sweep stopped before its first attempt."""
+        if self.breaker.reason and not self._history(trial).failures:
+            self.ledger.abandon(self._run_id(trial), self.breaker.reason)
+            self.agenda.ended(trial, None)
+            return
+        last = self._last_failure(trial)
         tags = {
             "traceback": last.traceback[-TRACEBACK_CHARACTERS:],
             "log_cell": str(self.jobs[trial.trial_id].log),
             "log_ray": last.logs,
         }
-        self.ledger.fail(self._run_id(trial), last.error, self._attempt_tags(trial, succeeded=0) | tags)
+        self.ledger.fail(self._run_id(trial), str(last), self._attempt_tags(trial, succeeded=0) | tags)
         self.agenda.ended(trial, None)
-        self.watcher.tell(Event(trial, CellStatus.FAILED, f"failed: {last.error}"))
+        self.watcher.tell(Event(trial, CellStatus.FAILED, f"failed: {last}"))
+        self._ask_breaker(trial, last)
+
+    def _ask_breaker(self, trial: Trial, failure: Failure) -> None:
+        """Report a failed attempt to the breaker, and have the desk stop once it trips."""
+        self.breaker.failed(trial, failure)
+        if self.breaker.reason:
+            ray.get(self.desk.stop.remote(self.breaker.reason))
 
     def _attempt_tags(self, trial: Trial, succeeded: int) -> dict[str, str]:
-        """Return how many attempts were made, and why each failed one failed."""
-        failures: list[Failure] = ray.get(self.desk.failures.remote(trial.trial_id))
-        tags = {f"attempt_{number}": failure.error for number, failure in enumerate(failures, start=1)}
-        return {"attempts": str(len(failures) + succeeded), **tags}
+        """Return how many attempts were made, why each failed one failed, and how many were interrupted."""
+        history = self._history(trial)
+        tags = {f"attempt_{number}": str(failure) for number, failure in enumerate(history.failures, start=1)}
+        if history.preemptions:
+            tags["preemptions"] = str(history.preemptions)
+        return {"attempts": str(len(history.failures) + succeeded), **tags}
 
-    def _failures(self, trial: Trial) -> list[Failure]:
-        """Return the failed attempts. If the Tune trial's own process died, the desk may know of none."""
-        failures: list[Failure] = ray.get(self.desk.failures.remote(trial.trial_id))
-        return failures or [Failure("its Tune trial was lost before it reached a lane", retriable=True)]
+    def _last_failure(self, trial: Trial) -> Failure:
+        """Return the newest failure. If the Tune trial's own process died, the desk may know of none."""
+        lost = Failure("its Tune trial was lost before it reached a lane", retriable=True)
+        return [lost, *self._history(trial).failures][-1]
+
+    def _history(self, trial: Trial) -> WorkHistory:
+        history: WorkHistory = ray.get(self.desk.history.remote(trial.trial_id))
+        return history
 
 
 def _free_memory(tune_trial: TuneTrial) -> None:

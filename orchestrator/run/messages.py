@@ -17,6 +17,11 @@ class Failure:
         traceback: The worker's traceback, if there is one.
         logs: Where Ray keeps what the worker printed: the node's address and a path.
         halve_micro_batch: Whether the next attempt should use half the micro-batch.
+        preempted: Whether the attempt was interrupted after it had saved itself, and could go on elsewhere.
+        kind: What failures that are alike have in common, such as the type of an error and its place in the
+            code; empty if the failure says nothing about other work.
+        node: The node on which it happened; empty if it reached none.
+        lane: The number of the lane in which it happened; None if it reached none.
     """
 
     error: str
@@ -24,6 +29,14 @@ class Failure:
     traceback: str = ""
     logs: str = ""
     halve_micro_batch: bool = False
+    preempted: bool = False
+    kind: str = ""
+    node: str = ""
+    lane: int | None = None
+
+    def __str__(self) -> str:
+        """Return the error, and the node on which it happened unless the node cannot be its cause."""
+        return f"{self.error} [node {self.node}]" if self.node and self.retriable else self.error
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,13 @@ class FirstWorker:
         logs: Where Ray keeps what that worker prints: the node's address and a path.
         placement: The placement group that holds the resources of all workers.
         shape: The shape of the lane.
+        node: The address and id of that worker's node.
+        life: The number of this life of the lane; each is larger than those before.
     """
 
     actor: Any
     logs: str
     placement: Any
     shape: Shape
+    node: str
+    life: int

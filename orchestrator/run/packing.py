@@ -60,6 +60,11 @@ def allocate_lanes(
             full.add(shape)
 
 
+def holds_a_lane(nodes: Iterable[tuple[float, int]], shape: Shape) -> bool:
+    """Return whether nodes with these CPUs and GPUs hold a lane of a shape if nothing else runs there."""
+    return _place_lane(shape, [NodeRoom(cpus, [1.0] * gpus) for cpus, gpus in nodes])
+
+
 def _place_lane(shape: Shape, rooms: list[NodeRoom]) -> bool:
     """Place all workers of a lane, or none, and return whether they were placed."""
     before = [(room.cpus, list(room.cards)) for room in rooms]

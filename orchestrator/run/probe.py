@@ -120,6 +120,9 @@ class TimedListener:
         self.step_ends.append(time.monotonic())
         return self.listener(arm, step, total)
 
+    def alive(self) -> bool | None:
+        return self.listener.alive()
+
     def kept(self, uri: str, step: int) -> None:
         self.listener.kept(uri, step)
 
@@ -132,7 +135,7 @@ def _result(desk: ray.actor.ActorHandle, job: Job, max_attempts: int) -> TimedRe
         if not failure.retriable:
             raise StudyError(failure.error)
         if attempts == max_attempts:
-            raise RuntimeError(f"the probe failed: {failure.error}\n{failure.traceback}")
+            raise RuntimeError(f"the probe failed: {failure}\n{failure.traceback}")
     return cast(TimedResult, ray.get(desk.take.remote(job.key)))
 
 

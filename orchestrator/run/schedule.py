@@ -12,6 +12,7 @@ from orchestrator.plan.events import Watcher
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.run import worker
+from orchestrator.run.breaker import Breaker
 from orchestrator.run.cell import CellTrainable
 from orchestrator.run.fleet import CellsLeft, DeskLost, Fleet, open_fleet
 from orchestrator.run.job import Job
@@ -21,6 +22,7 @@ from orchestrator.run.serve import WorkFunction
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from training.errors import StudyError
 
 
 def run(
@@ -51,13 +53,20 @@ def run(
         provenance: Tags for each cell's run.
         watcher: Shows the user what happens.
         run_work: What lanes do with their work.
+
+    Raises:
+        StudyError: The first cells all failed alike, so the others were not tried; or the cluster can hold no
+            lane that the study needs.
     """
     for further_desks in reversed(range(study.faults.max_attempts)):
         try:
             with open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet):
                 jobs = {job.key: job for job in prepare(trials, desk)}
-                callback = LedgerCallback(ledger, jobs, desk, provenance, watcher, agenda)
+                breaker = Breaker(fleet.numbers, lambda: agenda.open)
+                callback = LedgerCallback(ledger, jobs, desk, provenance, watcher, agenda, breaker)
                 _tune(study, places, fleet, callback)
+            if breaker.reason:
+                raise StudyError(f"{study.study}: {breaker.reason}")
             return
         except DeskLost:
             if not further_desks:
@@ -89,7 +98,9 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
     tune.Tuner(
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),
         tune_config=tune.TuneConfig(
-            search_alg=CellSearcher(callback.agenda, study.shapes, capacity),
+            search_alg=CellSearcher(
+                callback.agenda, study.shapes, capacity, lambda: bool(callback.breaker.reason)
+            ),
             num_samples=len(callback.jobs),
             reuse_actors=True,
             trial_name_creator=lambda tune_trial: str(tune_trial.config["cell"]),

@@ -22,10 +22,18 @@ class CellSearcher(Searcher):  # type: ignore[misc]
     Args:
         shapes: The shape of each method's cells.
         capacity: Returns how many cells of a shape may be under way at the same time.
+        has_stopped: Returns whether no further cell should be handed out.
     """
 
-    def __init__(self, agenda: Agenda, shapes: Mapping[str, Shape], capacity: Callable[[Shape], int]) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        shapes: Mapping[str, Shape],
+        capacity: Callable[[Shape], int],
+        has_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
+        self._has_stopped = has_stopped
         self._agenda, self._shapes, self._capacity = agenda, shapes, capacity
         self._under_way: dict[str, Trial] = {}  # by Tune's own trial id
 
@@ -35,6 +43,9 @@ class CellSearcher(Searcher):  # type: ignore[misc]
 
     # Tune sets the names of the parameters: `trial_id` is its own trial id, not a cell's.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        finished: str = Searcher.FINISHED
+        if self._has_stopped():
+            return finished
         counts = Counter(self._shapes[trial.method] for trial in self._under_way.values())
         free = {method for method, shape in self._shapes.items() if counts[shape] < self._capacity(shape)}
         # Tune asks many times per second, mostly while there is no room.
@@ -42,7 +53,6 @@ class CellSearcher(Searcher):  # type: ignore[misc]
         if trial:
             self._under_way[trial_id] = trial
             return {"cell": trial.trial_id}
-        finished: str = Searcher.FINISHED
         return None if self._agenda.open else finished
 
     def on_trial_complete(

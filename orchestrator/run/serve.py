@@ -18,7 +18,7 @@ from orchestrator.run import preemption
 from orchestrator.run.job import Job, Listener, Work
 from orchestrator.run.messages import Failure, FirstWorker
 from orchestrator.study.shape import Shape
-from training.errors import OutOfMemory, StudyError
+from training.errors import OutOfMemory, Preempted, StudyError
 
 WorkFunction = Callable[[Any, Listener], Any]  # does a `Job` or other `Work` and returns its result
 PROGRESS_EVERY_S = 0.5
@@ -27,9 +27,10 @@ NOT_RETRIABLE = (StudyError, FloatingPointError)  # another attempt would end th
 
 @dataclass(frozen=True)
 class LaneConfig:
-    """What the workers of a lane need to serve."""
+    """What the workers of a lane need to serve. `life` numbers the worker groups of the lane."""
 
     number: int
+    life: int
     shape: Shape
     desk: ray.actor.ActorHandle
     run_work: WorkFunction
@@ -47,52 +48,67 @@ def serve(config: dict[str, Any]) -> None:
 
     lane: LaneConfig = config["lane"]
     is_first = train.get_context().get_world_rank() == 0
-    visit = ray.get(lane.desk.visit.remote(lane.number, _first_worker(lane.shape))) if is_first else 0
+    visit = ray.get(lane.desk.visit.remote(lane.number, _first_worker(lane))) if is_first else 0
     while True:
         next_key = ray.get(lane.desk.next.remote(lane.number, visit)) if is_first else None
         key = broadcast_from_rank_zero(next_key)
         if key is None:
             return
         work: Work = ray.get(lane.desk.work.remote(key))
-        listener = FirstWorkerListener(lane, visit) if is_first else WorkerListener()
+        listener = FirstWorkerListener(lane, visit, key) if is_first else WorkerListener()
         try:
             with preemption.at_work():
                 result = lane.run_work(work, listener)
         except NOT_RETRIABLE as error:
             if is_first:
-                ray.get(lane.desk.failed.remote(lane.number, visit, Failure(str(error), retriable=False)))
+                failure = Failure(str(error), retriable=False, kind=_kind(error))
+                ray.get(lane.desk.failed.remote(lane.number, visit, key, failure))
         except Exception as error:
             if is_first:
-                ray.get(lane.desk.failed.remote(lane.number, visit, _failure(error, work)))
+                ray.get(lane.desk.failed.remote(lane.number, visit, key, _failure(error, work)))
             # What a crash leaves behind in a process is unknown: the next cell gets a fresh one.
             raise
         else:
             if is_first:
-                ray.get(lane.desk.done.remote(lane.number, visit, result))
+                ray.get(lane.desk.done.remote(lane.number, visit, key, result))
 
 
-def _first_worker(shape: Shape) -> FirstWorker:
+def _first_worker(lane: LaneConfig) -> FirstWorker:
     """Describe this worker to the desk."""
     log_file = os.path.realpath("/proc/self/fd/2")  # Ray does not tell a worker which file it prints to
+    context, address = ray.get_runtime_context(), ray.util.get_node_ip_address()
     return FirstWorker(
-        actor=ray.get_runtime_context().current_actor,
-        logs=f"{ray.util.get_node_ip_address()}:{log_file}",
+        actor=context.current_actor,
+        logs=f"{address}:{log_file}",
         placement=ray.util.get_current_placement_group(),
-        shape=shape,
+        shape=lane.shape,
+        node=f"{address} ({context.get_node_id()[:8]})",
+        life=lane.life,
     )
 
 
 def _failure(error: Exception, work: Work) -> Failure:
     """Describe an error to the desk, with its place in the code and the log of the work."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
     log = f"; log: {work.log}" if isinstance(work, Job) else ""
     return Failure(
-        f"{type(error).__name__}: {error} ({place}{log})",
+        f"{type(error).__name__}: {error} ({_place(error)}{log})",
         retriable=True,
         traceback="".join(traceback.format_exception(error)),
         halve_micro_batch=isinstance(error, OutOfMemory),
+        preempted=isinstance(error, Preempted),
+        # The next attempt uses less memory, so too little of it says nothing about other work yet.
+        kind="" if isinstance(error, OutOfMemory | Preempted) else _kind(error),
     )
+
+
+def _kind(error: Exception) -> str:
+    """Return what an error has in common with others that are alike: its type and its place in the code."""
+    return f"{type(error).__name__} ({_place(error)})"
+
+
+def _place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 class WorkerListener:
@@ -100,6 +116,9 @@ class WorkerListener:
 
     def __call__(self, arm: str, step: int, total: int) -> bool:
         return preemption.is_requested()
+
+    def alive(self) -> bool:
+        return False
 
     def kept(self, uri: str, step: int) -> None:
         """Tell Ray Train about a checkpoint.
@@ -116,16 +135,27 @@ class WorkerListener:
 class FirstWorkerListener(WorkerListener):
     """The listener of a lane's first worker, which also reports progress to the desk."""
 
-    def __init__(self, lane: LaneConfig, visit: int) -> None:
-        self._lane, self._visit = lane, visit
+    def __init__(self, lane: LaneConfig, visit: int, key: str) -> None:
+        self._lane, self._visit, self._key = lane, visit, key
         self._reported_at = 0.0
         self._unanswered: list[ray.ObjectRef] = []
 
     def __call__(self, arm: str, step: int, total: int) -> bool:
-        if time.monotonic() - self._reported_at >= PROGRESS_EVERY_S or step == total:
-            self._reported_at = time.monotonic()
-            # This does not wait for the desk. If the desk is lost, the answer to the last report raises here.
-            ray.get(ray.wait(self._unanswered, timeout=0)[0] if self._unanswered else [])
-            progress = Progress(arm, step, total)
-            self._unanswered = [self._lane.desk.step.remote(self._lane.number, self._visit, progress)]
+        if self._is_due() or step == total:
+            self._tell_desk(Progress(arm, step, total))
         return super().__call__(arm, step, total)
+
+    def alive(self) -> bool:
+        if self._is_due():
+            self._tell_desk(None)
+        return preemption.is_requested()
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._reported_at >= PROGRESS_EVERY_S
+
+    def _tell_desk(self, progress: Progress | None) -> None:
+        """Call the desk without waiting. If it is lost, the answer to the previous call raises here."""
+        self._reported_at = time.monotonic()
+        ray.get(ray.wait(self._unanswered, timeout=0)[0] if self._unanswered else [])
+        call = self._lane.desk.step.remote(self._lane.number, self._visit, self._key, progress)
+        self._unanswered = [call]

@@ -122,8 +122,13 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
     )
     heldout = pairs[pairs["fold"] == "heldout"]
     start = time.monotonic()
+
+    def on_batch(done: int, total: int) -> None:
+        if report.alive():
+            raise Preempted(f"{task.name}: asked to stop during held-out scoring")
+
     margins = heldout_margins(
-        trained.model, scored, heldout["row"].to_numpy(), trial.training.max_length, task.name
+        trained.model, scored, heldout["row"].to_numpy(), trial.training.max_length, task.name, on_batch
     )
     outcomes = (
         heldout.merge(margins, on="pair_id", validate="one_to_one")

@@ -1,6 +1,7 @@
 """The identity of a cell: everything that can change its answer, hashed into `trial_id`."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
 # Increment this when the training code changes so that the same trial would give different numbers.
 TRAINING_RECIPE = 3
+VALUE_LENGTH = 6000  # characters of a value as text; MLflow's limit for a parameter
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,21 @@ class Trial:
             "seed": self.seed,
         }
 
+    @property
+    def dotted_identity(self) -> dict[str, str]:
+        """The values of the identity as text, by dotted key such as `training.max_steps`."""
+        return {key: str(value)[:VALUE_LENGTH] for key, value in _dotted(self.identity)}
+
     @cached_property
     def trial_id(self) -> str:
         """The first 16 hexadecimal digits of the identity's SHA-256."""
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()[:16]
+
+
+def _dotted(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested identity, each with its dotted key."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _dotted(item, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value

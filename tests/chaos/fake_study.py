@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import ray
 
 from orchestrator.record.places import Places
 from orchestrator.record.result import TrialResult
@@ -64,7 +65,10 @@ class Setting:
 
     @property
     def faults(self) -> Path:
-        """Files here make a cell meet a fault: `<fault>-<cell number>`, removed if it is met only once."""
+        """Files here make a cell meet a fault: `<fault>-<cell number>`, removed if it is met only once.
+
+        `every cell fails` concerns all cells; `bad node` holds the id of a node on which every cell fails.
+        """
         return self.root / "faults"
 
     @property
@@ -129,7 +133,9 @@ def fake_trainer(setting: Setting) -> Callable[[Job, Listener], TrialResult]:
 
     def run(job: Job, report: Listener) -> TrialResult:
         cell = job.trial.seed
-        if meets("always fails", cell, once=False):
+        if _node_is_bad(setting):
+            raise RuntimeError("this node is broken")
+        if meets("always fails", cell, once=False) or (setting.faults / "every cell fails").exists():
             raise RuntimeError("this cell always fails")
         if meets("hangs", cell):
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -158,6 +164,11 @@ def fake_trainer(setting: Setting) -> Callable[[Job, Listener], TrialResult]:
         return link
 
     return run
+
+
+def _node_is_bad(setting: Setting) -> bool:
+    bad_node = setting.faults / "bad node"
+    return bad_node.exists() and bad_node.read_text() == ray.get_runtime_context().get_node_id()
 
 
 def fill_memory() -> None:

@@ -164,6 +164,53 @@ def test_a_node_lost_with_its_cells(tmp_path: Path, record: Record) -> None:
     record(judge(fault, 2, setting, min_failed_attempts=1))
 
 
+def test_a_bad_node_costs_no_other_cell_its_attempts(tmp_path: Path, record: Record) -> None:
+    """On one of four nodes every cell fails at once, so its lane is always the first that is free."""
+    from ray.cluster_utils import Cluster
+
+    setting = Setting(tmp_path, cells=24, lanes=4, step_s=0.5)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        bad, *_ = [cluster.add_node(num_cpus=1) for _ in range(3)]
+        driver = DriverProcess(setting, RAY_ADDRESS=cluster.address)
+        (setting.faults / "bad node").write_text(bad.node_id)
+        assert driver.start().finish() == 0, driver.output[-3000:]
+    finally:
+        cluster.shutdown()
+    was_taken_out = f"({bad.node_id[:8]}) failed one cell after another and gets no work" in driver.output
+    assert was_taken_out == (driver.output.count("this node is broken") >= 3)
+    record(judge("a node on which every cell fails, of four", 1, setting, min_failed_attempts=1))
+
+
+@pytest.mark.integration
+def test_cells_that_all_fail_alike_stop_the_sweep_with_attempts_unspent(
+    tmp_path: Path, record: Record
+) -> None:
+    setting = Setting(tmp_path, cells=12)
+    driver = DriverProcess(setting)
+    (setting.faults / "every cell fails").touch()
+    assert driver.start().finish() != 0
+    assert "in common: method dpo, split S, node " in driver.output
+    attempts = driver.output.count("failed, trying again") + driver.output.count(": failed: ")
+    assert attempts <= 3 * 4, driver.output  # of 36: those of the cells that were under way
+    (setting.faults / "every cell fails").unlink()
+    assert driver.start().finish() == 0, driver.output[-3000:]
+    record(judge("every cell fails alike, until the cause is fixed", 1, setting))
+
+
+def test_preempted_again_and_again(tmp_path: Path, record: Record) -> None:
+    """Send SIGTERM to the only lane, more often than a cell has attempts."""
+    setting = Setting(tmp_path, cells=2, lanes=1)
+    driver, preempted = DriverProcess(setting).start(), set()
+    for _ in range(4):
+        driver.wait_until(lambda: (mid_arm(setting) or 0) not in preempted | {0})
+        os.kill(pid := mid_arm(setting) or 0, signal.SIGTERM)
+        preempted.add(pid)
+    assert driver.finish() == 0, driver.output[-3000:]
+    assert "trying again" not in driver.output
+    record(judge("SIGTERM amid an arm, four times in two cells", 4, setting))
+
+
 def test_cells_that_hang_or_always_fail_take_no_other_cell_with_them(tmp_path: Path, record: Record) -> None:
     setting = Setting(tmp_path, stall_timeout_s=15)
     driver = DriverProcess(setting)

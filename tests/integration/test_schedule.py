@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
@@ -122,6 +123,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         with cluster():
             agenda = Listed(trials, {})
             schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
+            node = f"{ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:8]})"
         threads = [thread.name for thread in threading.enumerate()]
         table = ledger.cells.table(trials)
         table["work"] = [job.store for job in jobs]
@@ -130,7 +132,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
     tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")
     joined = table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")
-    joined.attrs = table.attrs | {"threads": threads}
+    joined.attrs = table.attrs | {"threads": threads, "node": node}
     return joined
 
 
@@ -141,7 +143,7 @@ def test_every_cell_ends_finished_or_failed(cells: pd.DataFrame) -> None:
 
 def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFrame) -> None:
     assert cells["attempts"].astype(int).to_dict() == {
-        fate: 1 if fate in ("fine", "user's mistake") else 2 for fate in FATES
+        fate: 1 if fate in ("fine", "user's mistake", "preempted once") else 2 for fate in FATES
     }
     reasons = {
         "fine": "",
@@ -149,11 +151,17 @@ def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFram
         "crashes always": "boom",
         "user's mistake": "fix it",
         "hangs once": "stalled: no step for 20 s",
-        "preempted once": "Preempted: asked to stop, saved at step 1",
         "memory too small once": "the next attempt's micro-batch is 4",
     }
     for fate, reason in reasons.items():
         assert reason in cells.loc[fate, "attempt_1"]
+    assert cells.loc["crashes always", "attempt_2"].endswith(f"[node {cells.attrs['node']}]")
+
+
+def test_a_preempted_cell_goes_on_and_spends_no_attempt(cells: pd.DataFrame) -> None:
+    preempted = cells.loc["preempted once"]
+    assert (preempted["attempts"], preempted["preemptions"], preempted["attempt_1"]) == ("1", "1", "")
+    assert set(cells["preemptions"].drop("preempted once")) == {""}
 
 
 def test_no_lane_is_left_that_could_call_ray_after_its_shutdown(cells: pd.DataFrame) -> None:

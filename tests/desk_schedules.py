@@ -1,0 +1,402 @@
+"""Explore schedules of the desk: a made-up sweep per seed, with deaths, delays, lost and repeated messages.
+
+The real desk and breaker run in an event loop with its own time. Around them, coroutines stand in for lanes,
+Ray Tune's trials and the fleet. Every draw comes from the seed, so a schedule that breaks a rule replays:
+
+    PYTHONPATH=.:tests python tests/desk_schedules.py --first 4711 --count 1
+"""
+
+import argparse
+import asyncio
+import math
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from virtual_time import play
+
+from orchestrator.plan.agenda import longest_first
+from orchestrator.plan.progress import Progress
+from orchestrator.run.breaker import ENOUGH_FAILURES, Breaker
+from orchestrator.run.desk import Desk
+from orchestrator.run.job import Job
+from orchestrator.run.messages import Failure, FirstWorker
+from orchestrator.run.suspects import BAD_AFTER, OUT_S
+from orchestrator.study.faults import Faults
+from orchestrator.study.shape import Shape
+from orchestrator.study.trial import Trial
+from training.model import ModelFiles
+from training.spec import MethodSpec, TrainingSpec
+
+SHAPES = (Shape(), Shape(workers=2))
+LONGEST_S = 200_000.0  # of a schedule's own time; whatever takes longer hangs
+STEPS = 3
+Reply = TypeVar("Reply")
+
+
+class Died(Exception):
+    """A lane's workers are gone."""
+
+
+@cache
+def job_of(number: int, method: str, shape: Shape) -> Job:
+    trial = Trial("s", method, "S", number, "m", "d", {}, None, MethodSpec(), TrainingSpec())
+    nowhere = Path("/nowhere")
+    return Job(trial, ModelFiles("m"), nowhere, nowhere, "/nowhere", nowhere, 8, {}, shape)
+
+
+@dataclass
+class Weather:
+    """How likely each misfortune is, per step or per message."""
+
+    dies: float = 0.0
+    raises: float = 0.0
+    hangs: float = 0.0
+    is_preempted: float = 0.0
+    is_lost: float = 0.0  # the caller dies before or after its message arrives
+    is_repeated: float = 0.0
+    delays_s: tuple[float, ...] = (0.0,)
+
+
+@dataclass
+class Sweep:
+    """A made-up sweep around a real desk, and what is noted of it.
+
+    Attributes:
+        lanes: The node and the shape of each lane, by its number.
+        bad_nodes: Nodes on which every attempt fails.
+        handed: For each cell, when an attempt was handed out, to which lane, and at which visit.
+        ended: For each cell, None if it finished, otherwise its last failure.
+    """
+
+    draw: random.Random
+    weather: Weather
+    faults: Faults
+    jobs: list[Job]
+    lanes: list[tuple[str, Shape]]
+    bad_nodes: set[str] = field(default_factory=set)
+    restart_s: float = 5.0
+    step_s: tuple[float, ...] = (0.1, 1.0, 10.0)
+    handed: defaultdict[str, list[tuple[float, int, int]]] = field(default_factory=lambda: defaultdict(list))
+    failed_at: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    results: dict[str, Any] = field(default_factory=dict)
+    ended: dict[str, Failure | None] = field(default_factory=dict)
+    stopped_at: float | None = None
+    first_finished_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.alive: set[int] = set()
+        self.lives = count()
+        self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
+        self.background: set[asyncio.Task[Any]] = set()
+        self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
+        self.breaker = Breaker(
+            lambda: self.alive, lambda: [job.trial for job in self.jobs if job.key not in self.ended]
+        )
+
+    async def play(self) -> None:
+        fleet = asyncio.create_task(self.fleet())
+        under_way = asyncio.Semaphore(len(self.lanes) + 1)
+        await asyncio.gather(*(self.cell(job, under_way) for job in self.jobs_in_order()))
+        await self.desk.close()
+        await fleet
+        await asyncio.gather(*self.background)
+
+    def jobs_in_order(self) -> list[Job]:
+        by_trial = {job.key: job for job in self.jobs}
+        return [by_trial[trial.trial_id] for trial in longest_first(job.trial for job in self.jobs)]
+
+    # --- the messages ---------------------------------------------------------------------------------
+
+    async def send(self, method: Callable[..., Awaitable[Reply]], *arguments: Any) -> Reply:
+        """Call the desk as a lane does: late, perhaps twice, and perhaps the caller dies meanwhile."""
+        weather, draw = self.weather, self.draw
+        await asyncio.sleep(draw.choice(weather.delays_s))
+        if draw.random() < weather.is_lost:  # before the message arrives, which it may never do
+            if draw.random() < 0.5:
+                self.later(method, *arguments)
+            raise Died
+        reply = await method(*arguments)
+        if draw.random() < weather.is_repeated:
+            self.later(method, *arguments)
+        if draw.random() < weather.is_lost:
+            raise Died
+        return reply
+
+    def later(self, method: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
+        async def repeat(wait_s: float) -> None:
+            await asyncio.sleep(wait_s)
+            await method(*arguments)
+
+        self.in_background(repeat(self.draw.choice((0.0, *self.weather.delays_s, 20.0))))
+
+    def in_background(self, story: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(story)
+        self.background.add(task)
+        return task
+
+    # --- lanes ----------------------------------------------------------------------------------------
+
+    async def fleet(self) -> None:
+        """Keep as many lanes as there are cells, as `Fleet` does."""
+        tasks: dict[int, asyncio.Task[None]] = {}
+        while len(self.ended) < len(self.jobs):
+            for shape in SHAPES:
+                cells = sum(job.shape is shape and job.key not in self.ended for job in self.jobs)
+                of_shape = [number for number, (_, other) in enumerate(self.lanes) if other is shape]
+                missing = cells - len(self.alive & set(of_shape))
+                for number in [number for number in of_shape if number not in self.alive][: max(0, missing)]:
+                    self.alive.add(number)
+                    tasks[number] = asyncio.create_task(self.lane(number))
+                if missing < 0:
+                    await self.desk.dismiss(shape, -missing)
+            await asyncio.sleep(self.fleet_s)
+        await asyncio.gather(*tasks.values())
+
+    async def lane(self, number: int) -> None:
+        """Live one life after another, until the desk sends the lane home."""
+        while len(self.ended) < len(self.jobs):
+            await asyncio.sleep(self.draw.uniform(0, self.restart_s))
+            try:
+                await self.life(number)
+                break
+            except Died:
+                await asyncio.sleep(self.draw.choice(self.weather.delays_s))
+                await self.desk.lose(number, "lost with its worker")
+                if self.draw.random() < self.weather.is_repeated:
+                    await self.desk.lose(number, "lost with its worker")
+                await asyncio.sleep(self.restart_s)
+        self.alive.discard(number)
+
+    async def life(self, number: int) -> None:
+        node, shape = self.lanes[number]
+        killed = asyncio.Event()
+        worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=next(self.lives))
+        visit = await self.send(self.desk.visit, number, worker)
+        while True:
+            key = await self.wait_for_work(number, visit)
+            if key is None:
+                return
+            await self.work_on(key, number, visit, killed)
+
+    async def wait_for_work(self, number: int, visit: int) -> str | None:
+        """Ask for work; a lane that dies meanwhile leaves its question open."""
+        question = self.in_background(self.ask(number, visit))
+        if self.draw.random() < self.weather.dies:
+            await asyncio.wait({question}, timeout=self.draw.uniform(0, 30))
+            raise Died
+        key: str | None = await question
+        return key
+
+    async def ask(self, number: int, visit: int) -> str | None:
+        key = await self.desk.next(number, visit)
+        if key:
+            is_late = self.stopped_at is not None and self.now() > self.stopped_at
+            assert not is_late, "work was handed out after the sweep had stopped"
+            self.handed[key].append((self.now(), number, visit))
+        return key
+
+    async def work_on(self, key: str, number: int, visit: int, killed: asyncio.Event) -> None:
+        weather, draw, desk = self.weather, self.draw, self.desk
+        try:
+            await desk.work(key)
+        except KeyError:  # the desk has given this lane up meanwhile
+            raise Died from None
+        if self.lanes[number][0] in self.bad_nodes:
+            await self.send(desk.failed, number, visit, key, Failure("bad node", retriable=True, kind="bad"))
+            raise Died
+        for step in range(STEPS):
+            await asyncio.sleep(draw.choice(self.step_s))
+            if killed.is_set() or draw.random() < weather.dies:
+                raise Died
+            if draw.random() < weather.hangs:
+                await killed.wait()
+                raise Died
+            if draw.random() < weather.raises:
+                kind = draw.choice(("one error", "another"))
+                await self.send(desk.failed, number, visit, key, Failure(kind, retriable=True, kind=kind))
+                raise Died
+            if draw.random() < weather.is_preempted:
+                await self.send(
+                    desk.failed, number, visit, key, Failure("SIGTERM", retriable=True, preempted=True)
+                )
+                raise Died
+            await self.send(desk.step, number, visit, key, Progress("A", step, STEPS))
+        await self.send(desk.done, number, visit, key, (key, number, visit))
+
+    # --- cells ----------------------------------------------------------------------------------------
+
+    async def cell(self, job: Job, under_way: asyncio.Semaphore) -> None:
+        """Try a cell as Ray Tune does, with one budget of attempts."""
+        async with under_way:
+            if self.stopped_at is not None:
+                self.ended[job.key] = Failure(self.breaker.reason, retriable=False)
+                return
+            for _ in range(self.faults.max_attempts):
+                if self.draw.random() < self.weather.is_repeated:
+                    self.in_background(self.desk.run(job))
+                failure = await self.desk.run(job)
+                if failure is None:
+                    self.results[job.key] = await self.desk.take(job.key)
+                    self.first_finished_at = self.first_finished_at or self.now()
+                    self.breaker.finished()
+                    break
+                if failure.retriable:
+                    self.failed_at[job.key].append(self.now())
+                    self.breaker.failed(job.trial, failure)
+                    if self.breaker.reason and self.stopped_at is None:
+                        await self.desk.stop(self.breaker.reason)
+                        self.stopped_at = self.now()
+                else:
+                    break
+            self.ended[job.key] = failure
+
+    @staticmethod
+    def now() -> float:
+        return asyncio.get_running_loop().time()
+
+    # --- the rules ------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Assert what must hold of every schedule."""
+        assert self.ended.keys() == {job.key for job in self.jobs}, "a cell is lost"
+        for job in self.jobs:
+            key, last, history = job.key, self.ended[job.key], await self.desk.history(job.key)
+            if last is None:
+                _, lane, visit = self.handed[key][-1]
+                assert self.results[key] == (key, lane, visit), "a result is not of the cell's last attempt"
+            else:
+                assert key not in self.results
+                spent = len(history.failures) == self.faults.max_attempts
+                assert spent or self.stopped_at is not None, "a cell failed with attempts left"
+            outcomes = len(history.failures) + history.preemptions + (last is None)
+            assert len(self.handed[key]) == outcomes, "an attempt has no outcome, or two"
+            assert len(history.failures) <= self.faults.max_attempts
+            assert history.preemptions <= self.faults.max_preemptions
+            for number, failed_at in enumerate(self.failed_at[key]):
+                wait_s = self.faults.backoff_s * 2**number
+                too_early = [at for at, *_ in self.handed[key] if failed_at < at < failed_at + wait_s - 1e-6]
+                assert not too_early, "an attempt did not wait"
+        if self.stopped_at is not None:
+            assert self.first_finished_at is None or self.first_finished_at >= self.stopped_at
+            assert sum(map(len, self.failed_at.values())) >= ENOUGH_FAILURES
+
+
+def drawn_sweep(draw: random.Random) -> Sweep:
+    """Draw a sweep in which anything may go wrong."""
+    nodes = [f"n{number}" for number in range(draw.randint(1, 3))]
+    shapes = SHAPES[: draw.randint(1, 2)]
+    lanes = [(draw.choice(nodes), shape) for shape in shapes for _ in range(draw.randint(1, 3))]
+    jobs = [
+        job_of(number, draw.choice(("dpo", "wpo")), draw.choice(shapes))
+        for number in range(draw.randint(1, 8))
+    ]
+
+    def chance(*values: float) -> float:
+        return draw.choice((0.0, *values))
+
+    weather = Weather(
+        chance(0.02, 0.1),
+        chance(0.05, 0.3, 1.0),
+        chance(0.02, 0.1),
+        chance(0.05, 0.2),
+        chance(0.02),
+        chance(0.1),
+        draw.choice(((0.0,), (0.0, 0.01), (0.0, 0.5, 40.0))),
+    )
+    faults = Faults(
+        max_attempts=draw.randint(1, 3),
+        max_preemptions=draw.choice((0, 2, 100)),
+        backoff_s=draw.choice((0.0, 2.0)),
+        stall_timeout_s=60.0,
+    )
+    bad_nodes = set(draw.sample(nodes, draw.choice((0, 0, 1, len(nodes)))))
+    return Sweep(draw, weather, faults, jobs, lanes, bad_nodes)
+
+
+def one_bad_node(draw: random.Random) -> Sweep:
+    """Draw a sweep on sound nodes and a bad one, whose lanes are the first to be free."""
+    shape = SHAPES[0]
+    lanes = [(node, shape) for node in ("bad", "n1", "n2", "n3")[: draw.randint(2, 4)]]
+    lanes += draw.choice(([], [("bad", shape)], [("n1", shape)]))
+    draw.shuffle(lanes)
+    jobs = [job_of(number, "dpo", shape) for number in range(draw.randint(len(lanes), 16))]
+    faults = Faults(backoff_s=2.0, stall_timeout_s=600.0)
+    weather = Weather(delays_s=draw.choice(((0.0,), (0.0, 0.01))))
+    restart_s, step_s = draw.choice((0.1, 1.0)), draw.choice(((0.1, 1.0, 10.0), (30.0, 100.0)))
+    return Sweep(draw, weather, faults, jobs, lanes, {"bad"}, restart_s, step_s)
+
+
+def all_alike(draw: random.Random) -> Sweep:
+    """Draw a sweep in which every attempt fails alike."""
+    lanes = [(f"n{number}", SHAPES[0]) for number in range(draw.randint(1, 3))]
+    jobs = [job_of(number, draw.choice(("dpo", "wpo")), SHAPES[0]) for number in range(40)]
+    faults = Faults(max_attempts=3, backoff_s=2.0)
+    return Sweep(draw, Weather(), faults, jobs, lanes, {node for node, _ in lanes})
+
+
+def explore(seed: int) -> str:
+    """Play the schedule of a seed, and return its kind.
+
+    Raises:
+        AssertionError: The schedule broke a rule.
+    """
+    draw = random.Random(seed)
+    kind = (drawn_sweep, drawn_sweep, one_bad_node, all_alike)[seed % 4]
+
+    async def story() -> None:
+        sweep = kind(draw)
+        await sweep.play()
+        await sweep.check()
+        if kind is one_bad_node:
+            assert not any(sweep.ended.values()), "a bad node cost a cell all its attempts"
+            assert sweep.stopped_at is None, "a bad node stopped the sweep"
+            bad = {number for number, (node, _) in enumerate(sweep.lanes) if node in sweep.bad_nodes}
+            taken = sum(lane in bad for handed in sweep.handed.values() for _, lane, _ in handed)
+            times_out = 1 + math.log2(1 + sweep.now() / OUT_S)  # each is twice as long as the one before
+            assert taken <= BAD_AFTER - 1 + len(bad) * (1 + times_out), "a bad node was given too much"
+        if kind is all_alike:
+            assert sweep.stopped_at is not None, "nothing stopped a sweep in which every cell fails"
+            most = (len(sweep.lanes) + 1) * sweep.faults.max_attempts + len(sweep.lanes)
+            assert sum(map(len, sweep.handed.values())) <= most + ENOUGH_FAILURES
+
+    try:
+        play(story(), LONGEST_S)
+    except BaseException as error:
+        error.add_note(f"schedule {seed}; replay it with tests/desk_schedules.py --first {seed} --count 1")
+        raise
+    return kind.__name__
+
+
+def explore_all(seeds: range) -> Counter[str]:
+    """Play the schedules of all seeds, and count them by kind."""
+    return Counter(map(explore, seeds))
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--first", type=int, default=0)
+    flags.add_argument("--count", type=int, default=1_000_000)
+    flags.add_argument("--processes", type=int, default=2)
+    args = flags.parse_args()
+    start, kinds = time.monotonic(), Counter[str]()
+    last = args.first + args.count
+    parts = [range(first, min(first + 1000, last)) for first in range(args.first, last, 1000)]
+    with ProcessPoolExecutor(args.processes) as pool:
+        for part in pool.map(explore_all, parts):
+            kinds += part
+            print(f"{kinds.total()} schedules, {time.monotonic() - start:.0f} s", flush=True)
+    print(dict(kinds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

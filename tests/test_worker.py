@@ -1,0 +1,66 @@
+"""What a worker reports while it makes no step: that it is alive, and it stops there when it is asked to."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.plan.tables import load_tables
+from orchestrator.record.places import Places
+from orchestrator.run.job import Job
+from orchestrator.run.jobs import make_jobs, score
+from orchestrator.run.worker import run_trial
+from orchestrator.study import grid
+from orchestrator.study.study import Study
+from training.errors import Preempted
+from training.shards import serial
+
+STUDY = Study.model_validate(
+    {
+        "study": "heartbeat",
+        "data": {"source": "twin", "users": 40, "history": "none"},
+        "splits": {"S1": {"by": "random", "predicted": "A = B"}},
+        "methods": {"dpo": {}},
+        "seeds": [1],
+        "training": {"max_steps": 2, "batch_size": 4, "max_length": 128, "dtype": "float32"},
+        "faults": {"checkpoint_every": 1},
+    }
+)
+
+
+class Listener:
+    """Notes what it hears, and asks the cell to stop at its `stop_at`-th report of held-out scoring."""
+
+    def __init__(self, stop_at: int) -> None:
+        self.stop_at, self.steps, self.alive_reports = stop_at, list[int](), 0
+
+    def __call__(self, arm: str, step: int, total: int) -> bool:
+        self.steps.append(step)
+        return False
+
+    def alive(self) -> bool:
+        self.alive_reports += 1
+        return self.alive_reports == self.stop_at
+
+    def kept(self, uri: str, step: int) -> None:
+        pass
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    places, tables = Places("heartbeat", tmp_path), load_tables(STUDY)
+    score(STUDY, tables, places, serial)
+    baseline = next(trial for trial in grid.expand(STUDY) if trial.groups is None)
+    (job,) = make_jobs(STUDY, tables, places, [baseline], desk=None)  # the pairs are scored already
+    return job
+
+
+def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_checkpoint(job: Job) -> None:
+    stopped = Listener(stop_at=2)
+    with pytest.raises(Preempted, match="asked to stop during held-out scoring"):
+        run_trial(job, stopped)
+    assert stopped.steps == [1, 2]
+    resumed = Listener(stop_at=-1)
+    result = run_trial(job, resumed)
+    assert resumed.steps == [2]
+    assert resumed.alive_reports > 2
+    assert result.metrics["all/pref_acc_heldout"] > 0

@@ -10,6 +10,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 from orchestrator.study import grid
+from orchestrator.study.judging import judging_of
 
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
         ledger.close_abandoned()
         plan = Plan.from_record(study, trials, places)  # another sweep may have ended just now
+        ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
             _train(plan, data, ledger, args.verbose)
         written = report.write(

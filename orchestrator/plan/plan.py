@@ -69,6 +69,11 @@ class Plan:
         unfinished = {trial.trial_id for trial in self.agenda.open}
         return [trial for trial in self.trials if trial.trial_id in unfinished]
 
+    @property
+    def finished(self) -> int:
+        """How many cells the record holds."""
+        return sum(status == CellStatus.FINISHED for status in self.statuses.values())
+
     def __str__(self) -> str:
         grid = grid_table(self.study, self.trials, self.statuses, self.progress)
         lines = [*self._summary(), "", as_text(grid), "", self._legend()]
@@ -100,9 +105,8 @@ class Plan:
         planned = plural(len(self.agenda.planned), "cell")
         if study.adaptive:
             planned += f" of at most {len(self.trials)}"
-        finished = sum(status == CellStatus.FINISHED for status in self.statuses.values())
         return [
-            f"study {study.study}: {planned}, {finished} finished, {len(self.open)} to train "
+            f"study {study.study}: {planned}, {self.finished} finished, {len(self.open)} to train "
             f"({self._open_arms()} arms x {study.training.max_steps} steps of "
             f"{study.training.batch_size} pairs)",
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",

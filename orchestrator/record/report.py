@@ -10,7 +10,9 @@ import pandas as pd
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
+from orchestrator.record.seals import plan_changes, with_plan
 from orchestrator.record.setup import setup
+from orchestrator.study.judging import judging_of
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.compare import compare
@@ -93,8 +95,20 @@ def write(
     record = read_record(study, trials, ledger)
     comparison = comparison_of(study, record, decisions[0] if decisions else None)
     about = setup(study, corpus, record.finished)
+    seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
+    if seals:
+        about["plan sealed"] = seals[0].name
     shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
-    path = report.write(comparison, about, corpus.generated, places.report, other, study.language, decisions)
+    path = report.write(
+        comparison,
+        about,
+        corpus.generated,
+        places.report,
+        other,
+        study.language,
+        decisions,
+        plan_changes(seals),
+    )
     _publish(path, record, ledger)
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)

@@ -49,6 +49,16 @@ class StudyRun:
         self._experiment.close_run(run_id, RunStatus.FINISHED)
         return run_id
 
+    def read(self, name: str, file: str) -> str:
+        """Return the text of a file that was published in the folder `name`; empty if there is none."""
+        client, path = self._experiment.client, f"{name}/{file}"
+        for run in self._experiment.runs(RunKind.STUDY):
+            if path in {artifact.path for artifact in client.list_artifacts(run.info.run_id, name)}:
+                with tempfile.TemporaryDirectory() as scratch:
+                    local = client.download_artifacts(run.info.run_id, path, scratch)
+                    return Path(local).read_text(encoding="utf-8")
+        return ""
+
     def describe(self, text: str, run_id: str, page: str) -> None:
         """Set the experiment's description, in Markdown.
 

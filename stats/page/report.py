@@ -1,6 +1,6 @@
 """A comparison as a Markdown report. Every number comes from a table; the same tables give the same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ from stats.evidence.looks import Looks
 from stats.page import html
 from stats.page.language import Language
 from stats.page.page import Page
+from stats.page.plan_change import PlanChange
 from stats.page.plots.draw import draw
 from stats.page.sections.baselines import baselines
 from stats.page.sections.completeness import completeness
@@ -41,6 +42,7 @@ def write(
     other: pd.DataFrame | None = None,
     language: Language = "en",
     decisions: tuple[pd.DataFrame, Looks] | None = None,
+    plan_changes: Sequence[PlanChange] = (),
 ) -> Path:
     """Write report.md, the same page as one HTML file, its tables as CSV and its figures into `out`.
 
@@ -53,6 +55,7 @@ def write(
         language: the language of the page and the figures; the CSV tables are the same in every language.
         decisions: the result of `stats.evidence.sequential.decide` and its looks, for a study whose evidence
             decided how many seeds to run.
+        plan_changes: what was changed after the plan had been sealed.
 
     Returns:
         The path of report.md.
@@ -71,7 +74,8 @@ def write(
         frame.to_csv(out / f"{name}.csv", index=False, float_format=CSV_FLOAT_FORMAT)
     page = Page(Words(language), draw(comparison, out, Words(language)))
     report = out / "report.md"
-    report.write_text(render(comparison, setup, generated, page, agreement, decisions), encoding="utf-8")
+    text = render(comparison, setup, generated, page, agreement, decisions, plan_changes)
+    report.write_text(text, encoding="utf-8")
     html.write(report, setup["study"], language)
     return report
 
@@ -83,6 +87,7 @@ def render(
     page: Page,
     agreement: pd.DataFrame | None = None,
     decisions: tuple[pd.DataFrame, Looks] | None = None,
+    plan_changes: Sequence[PlanChange] = (),
 ) -> str:
     """Return the report's text, in the order of the study's notes.
 
@@ -90,12 +95,12 @@ def render(
 
     Args:
         agreement: the result of `stats.rule.crosscheck.crosscheck`.
-        decisions: as in `write`.
+        decisions, plan_changes: as in `write`.
     """
     setup_rows = pd.DataFrame({"": page.say.words(setup), "value": setup.values()})
     parts = [
         front_matter(comparison, setup["study"], generated),
-        *head(comparison, setup, generated, page),
+        *head(comparison, setup, generated, page, plan_changes),
         page.say("## Setup"),
         page.table(setup_rows),
         *completeness(comparison, page),

@@ -151,6 +151,10 @@ SENTENCES = {
         "±{margin:g} pp 안에 있다는 두 단측검정(TOST). `축소`: split들의 효과가 공통 분포를 따른다고 "
         "볼 때의 효과(계층 모형)로, 우연히 커 보이는 몫을 되돌린다. `효과 / null`: null 대조군 seed의 "
         "퍼짐으로 나눈 값.",
+    "**The plan was changed after {finished} of {planned} cells**: {keys}. What this report says under the "
+    "changed plan is exploratory.":
+        "**셀 {planned}개 중 {finished}개가 끝난 뒤 계획이 바뀌었다**: {keys}. 바뀐 계획에 따른 내용은 "
+        "탐색적이다.",
     "#### Own-group advantage: each arm beside the other one on the same pairs":
         "#### 자기 그룹 이점: 같은 pair에서 두 arm 비교",
     "A minus B also holds how hard the pairs of each group are. The own-group advantage does not: it is what "

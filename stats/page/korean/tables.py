@@ -90,6 +90,7 @@ TABLE_WORDS = {
     "null control": "null 대조군",
     "seeds and users": "seed와 유저",
     "shrunken": "축소",
+    "plan sealed": "계획 봉인",
     "seeds alone": "seed만",
     "users alone": "유저만",
     "seeds were added until the held-out evidence was clear: this metric is described, not tested":

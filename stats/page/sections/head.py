@@ -1,6 +1,6 @@
 """The head of a report: front matter, title, what is missing, and what the labels are worth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,6 +9,7 @@ import yaml
 from stats.comparison import Comparison
 from stats.names import BASELINE
 from stats.page.page import Page, title_lines
+from stats.page.plan_change import PlanChange
 from stats.page.words import Words
 from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
@@ -32,8 +33,14 @@ def front_matter(comparison: Comparison, study: str, generated: bool) -> str:
     return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---"
 
 
-def head(comparison: Comparison, setup: Mapping[str, str], generated: bool, page: Page) -> list[str]:
-    """Return the title with N of M, the cells without numbers, and how many labels are supported."""
+def head(
+    comparison: Comparison,
+    setup: Mapping[str, str],
+    generated: bool,
+    page: Page,
+    plan_changes: Sequence[PlanChange] = (),
+) -> list[str]:
+    """Return the title with N of M, later changes of the plan, missing cells, and how many labels hold."""
     cells, say = comparison.cells.table, page.say
     with_numbers = int(cells["status"].isin(STATUSES_WITH_NUMBERS).sum())
     published = int((cells["status"] == CellStatus.PUBLISHED).sum())
@@ -43,6 +50,16 @@ def head(comparison: Comparison, setup: Mapping[str, str], generated: bool, page
     else:
         title = say("{study}: {done} of {all} cells finished", **counts)
     parts = title_lines(title, generated, say)
+    parts += [
+        say(
+            "**The plan was changed after {finished} of {planned} cells**: {keys}. What this report says "
+            "under the changed plan is exploratory.",
+            finished=change.finished,
+            planned=change.planned,
+            keys=change.keys,
+        )
+        for change in plan_changes
+    ]
     if published:
         parts.append(
             say(

@@ -1,0 +1,52 @@
+"""The plan that a study's evidence is judged by: what it predicts, and the rules of judging."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.study.study import Study
+
+DIGEST_LENGTH = 12
+ABSENT = "(absent)"
+Judging = dict[str, Any]  # dotted key of the study file -> value
+
+
+def judging_of(study: Study) -> Judging:
+    """Return the keys of a study that decide how its outcomes are judged, as JSON values by dotted key.
+
+    These are the splits with their predictions, the methods and their reference (the family of tests), the
+    seeds, and the thresholds and margins.
+    """
+    nested = {
+        "splits": {name: split.model_dump(mode="json") for name, split in study.grid_splits.items()},
+        "methods": {
+            name: method.model_dump(mode="json", exclude={"resources"})
+            for name, method in study.methods.items()
+        },
+        "reference": study.reference,
+        "seeds": study.adaptive.model_dump(mode="json") if study.adaptive else study.seeds,
+        "verdicts": vars(study.verdicts),
+        "equivalence_margin_pp": study.equivalence_margin_pp,
+        "curve_window": list(study.curve_window),
+    }
+    return dict(_flattened("", nested))
+
+
+def digest(judging: Judging) -> str:
+    """Return the hash by which a report names a plan."""
+    text = json.dumps(judging, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def differences(before: Judging, after: Judging) -> list[str]:
+    """Return `key: old -> new` for each key that differs, in the order of the keys."""
+    keys = sorted(key for key in {**before, **after} if before.get(key, ABSENT) != after.get(key, ABSENT))
+    return [f"{key}: {before.get(key, ABSENT)} -> {after.get(key, ABSENT)}" for key in keys]
+
+
+def _flattened(prefix: str, value: Any) -> "list[tuple[str, Any]]":
+    if not isinstance(value, Mapping) or not value:
+        return [(prefix, value)]
+    dot = "." if prefix else ""
+    return [pair for key, inner in value.items() for pair in _flattened(f"{prefix}{dot}{key}", inner)]

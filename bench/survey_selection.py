@@ -59,7 +59,7 @@ def simulated_survey(world: SurveyWorld, seed: int) -> tuple[pd.DataFrame, pd.Da
     flag[rng.permutation(count)[:FLAGGED]] = 1
     users = pd.DataFrame(
         {
-            "user_id": [f"u{number}" for number in range(count)],
+            "user_id": np.arange(count),
             "five": np.array(list("abcde"), dtype=object)[rng.permutation(count) % 5],
             "rare": rare,
             "slider": rng.normal(60, 20, count),
@@ -85,7 +85,7 @@ def simulated_survey(world: SurveyWorld, seed: int) -> tuple[pd.DataFrame, pd.Da
         number = np.minimum(rng.geometric(1 / 12, count), 80)
     person = np.repeat(np.arange(count), number)
     gaps = 100 * expit(-1.8 + 0.65 * (eta[person] + rng.logistic(size=len(person))))
-    return pd.DataFrame({"user_id": users["user_id"].to_numpy()[person], "score_gap": gaps}), users
+    return pd.DataFrame({"user_id": person, "score_gap": gaps}), users
 
 
 def selection_of(world: SurveyWorld, seed: int) -> pd.DataFrame:

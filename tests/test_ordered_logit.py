@@ -171,7 +171,7 @@ def nonsense(kind: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str | Non
         ("no gaps", "pairs: no column 'score_gap'"),
         ("cuts", "cuts: 30, 15, 45 do not ascend; sort them"),
         ("owned", r"traits\.owner: 1 user .* at least 10"),
-        ("rare reference", r"traits\.age: only 3 users .* choose another reference"),
+        ("rare reference", r"traits\.age: the reference 'ancient' has only 3 users .* choose another"),
         ("one level", r"traits\.age: no level but 'young' has at least 10 users; leave"),
     ],
 )

@@ -96,8 +96,9 @@ def _without_rare_levels(
             if counts.get(reference, 0) < min_users:
                 number = plural(counts.get(reference, 0), "user")
                 raise TableError(
-                    f"traits.{trait}: only {number} with scored pairs and all traits with the reference "
-                    f"{reference!r}, and at least {min_users} are needed; choose another reference"
+                    f"traits.{trait}: the reference {reference!r} has only {number} with scored pairs and "
+                    f"all traits, and at least {min_users} are needed; choose another reference or a smaller "
+                    "min_users"
                 )
             if (counts >= min_users).sum() < 2:
                 raise TableError(

@@ -1,5 +1,7 @@
 """Traits without an effect are seldom selected, whatever their shape; a real effect is found."""
 
+import gc
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +11,14 @@ from stats.survey.ordered_logit import ordered_logit
 
 SURVEYS = 120
 ERROR = (0.05 * 0.95 / SURVEYS) ** 0.5  # the Monte Carlo error of a share of 0.05
+
+
+@pytest.fixture(autouse=True)
+def frozen() -> Iterator[None]:
+    """Spare the modules of this process the search for garbage that statsmodels starts for each Holm."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from stats.arrays import Floats
 from stats.evidence.decision import Decision, SplitState
 from stats.evidence.estimate import BOTH, Estimate, Part
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
-from stats.evidence.sequential import decide_family, holm
+from stats.evidence.sequential import decide_family
 from stats.evidence.simulate import SimulatedStudy, simulated_methods
 from stats.evidence.spread import Spread, moderated
+from stats.multiplicity import holm
 
 LOOKS = Looks(start=2, most=20)
 FAMILY_ERROR = 1 - LOOKS.level

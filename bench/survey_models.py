@@ -1,21 +1,25 @@
 """Measure whether the survey models recover the planted truth of generated twins.
 
-    python -m bench.survey_models [--users 1400] [--twins 600] [--mixed 300]
+    python -m bench.survey_models [--users 1400] [--twins 600] [--mixed 300] [--surveys 1000]
 
 Every twin is a new draw of people and ratings (numbers only, no text). The ordered logit is fitted with the
 planted traits and with traits that have no effect, with errors clustered by user and with naive ones. The
 heterogeneity measures (on `--mixed` twins) compare people who are very familiar with language models with the
-others. It prints Markdown tables for docs/data.md.
+others. The selection of splits is tried on `--surveys` simulated surveys per setting, with traits that have
+rare levels, five levels or a slider (`bench.survey_selection`). A number of 0 leaves a part out. It prints
+Markdown tables for docs/data.md and docs/statistics.md.
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
+import gc
+from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
+from bench.survey_selection import ALPHA, SurveyWorld, selection_rates
 from stats.page.markdown import table
 from stats.survey.heterogeneity import heterogeneity
 from stats.survey.ordered_logit import gap_quartile, ordered_logit
@@ -30,6 +34,17 @@ NULL_TRAITS = (
     "prefs_creativity",
     "prefs_diversity",
     "prefs_personalisation",
+)
+
+PLANTED_TRAITS = {"five": 0.5, "slider": 0.2}
+SELECTION_WORLDS = (
+    SurveyWorld(100),
+    SurveyWorld(300),
+    SurveyWorld(1400),
+    SurveyWorld(300, user_sd=1.2, heavy=True),
+    SurveyWorld(1400, user_sd=1.2, heavy=True),
+    SurveyWorld(300, effects=PLANTED_TRAITS),
+    SurveyWorld(1400, effects=PLANTED_TRAITS),
 )
 
 
@@ -147,21 +162,37 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1400, help="people per twin")
     parser.add_argument("--twins", type=int, default=600, help="twins for the ordered logit")
     parser.add_argument("--mixed", type=int, default=300, help="twins for the heterogeneity measures")
+    parser.add_argument("--surveys", type=int, default=1000, help="simulated surveys per setting")
     parser.add_argument("--processes", type=int, default=2, help="processes at the same time")
     args = parser.parse_args()
-    with ProcessPoolExecutor(args.processes) as pool:
-        logit = pd.concat(pool.map(partial(logit_of, args.users), range(args.twins), chunksize=5))
-        print(f"Ordered logit, {args.twins} generated twins of {args.users} people.\n")
-        print(table(summary(logit, ["trait"], "beta")))
-        nulls = logit[logit["own"] == 0]
-        shares = nulls[["rejected clustered", "rejected naive"]].mean()
-        print(
-            f"\nTraits without effect, together: {shares.round(4).to_dict()} of {len(nulls)} tests.\n",
-            flush=True,
-        )
-        measures = pd.concat(pool.map(partial(measures_of, args.users), range(args.mixed), chunksize=5))
-        print(f"Heterogeneity, {args.mixed} generated twins of {args.users} people.\n")
-        print(table(summary(measures, ["split", "measure", "group"], "estimate")))
+    # Holm's correction in statsmodels collects garbage; frozen, what is imported is not searched each time.
+    with ProcessPoolExecutor(args.processes, initializer=gc.freeze) as pool:
+        if args.surveys:
+            print(f"Selection of splits at {ALPHA:g}, {args.surveys} simulated surveys per setting.\n")
+            print(table(selection_rates(SELECTION_WORLDS, args.surveys, pool).round(3)), flush=True)
+        if args.twins:
+            print_logit(args.users, args.twins, pool)
+        if args.mixed:
+            print_heterogeneity(args.users, args.mixed, pool)
+
+
+def print_logit(users: int, twins: int, pool: Executor) -> None:
+    """Print how the ordered logit recovers planted effects."""
+    logit = pd.concat(pool.map(partial(logit_of, users), range(twins), chunksize=5))
+    print(f"\nOrdered logit, {twins} generated twins of {users} people.\n")
+    print(table(summary(logit, ["trait"], "beta")))
+    nulls = logit[logit["own"] == 0]
+    shares = nulls[["rejected clustered", "rejected naive"]].mean()
+    print(
+        f"\nTraits without effect, together: {shares.round(4).to_dict()} of {len(nulls)} tests.", flush=True
+    )
+
+
+def print_heterogeneity(users: int, twins: int, pool: Executor) -> None:
+    """Print how the heterogeneity measures recover what was planted."""
+    measures = pd.concat(pool.map(partial(measures_of, users), range(twins), chunksize=5))
+    print(f"\nHeterogeneity, {twins} generated twins of {users} people.\n")
+    print(table(summary(measures, ["split", "measure", "group"], "estimate")))
 
 
 if __name__ == "__main__":

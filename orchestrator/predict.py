@@ -1,4 +1,4 @@
-"""Fit the survey models and derive the splits that they predict."""
+"""Fit the survey models to the training users and derive the splits that they predict."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,42 +10,51 @@ from orchestrator import cli
 from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
-from stats.survey.ordered_logit import SurveyFit, binary_logit, ordered_logit, predicted_splits
+from stats.page.markdown import probability, table
+from stats.survey.ordered_logit import SurveyFit, binary_logit, ordered_logit
+from stats.survey.predicted_splits import predicted_splits
+from stats.text import plural
 from training.data.corpus import Corpus
 from training.data.sources import load_corpus
+from training.data.splits import assign
 from training.errors import StudyError
 from training.hints import suggestion
 
 UNDISCLOSED = "Prefer not to say"  # counts as a missing trait, not as one of its levels
+CORRECTIONS = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.predict") -> int:
     """Print and write the tables of both survey models and the predicted splits; the exit code is 0."""
     flags = cli.parser(program, __doc__)
     flags.add_argument("--write", type=Path, metavar="FILE", help="file for the splits: block of a study")
+    flags.add_argument(
+        "--all-users",
+        action="store_true",
+        help="fit the held-out users, too; verdicts on them are then not independent of the choice of splits",
+    )
     study, args = cli.study_of(flags, argv)
     corpus = load_corpus(study.data)
-    ordered, binary = _fits(study, corpus)
+    pairs, fitted_on = _fitted_pairs(study, corpus, args.all_users)
+    ordered, binary = _fits(study, corpus, pairs)
     out = places_of(study).out / "prediction"
     out.mkdir(parents=True, exist_ok=True)
     if corpus.generated:
         print("These people and their ratings were generated.")
+    print(f"Both models are fitted on {fitted_on}.")
     for name, fit, alpha in (
         ("ordered", ordered, study.survey.alpha),
         ("binary", binary, study.survey.w2_alpha),
     ):
         fit.table.to_csv(out / f"{name}_logit.csv", index=False)
-        splits = predicted_splits(fit, alpha)
-        print(
-            f"{fit.model}: {fit.pairs} pairs of {fit.users} users; {fit.left_out} pairs are left out, since "
-            "their user lacks a trait"
-        )
-        print(fit.table.round(4).to_string(index=False, na_rep=""))
-        predicted = ", ".join(f"{row.trait} ({row.predicted})" for row in splits.itertuples())
-        print(f"p < {alpha:g}: {predicted or 'none'}\n")
+        fit.traits.to_csv(out / f"{name}_logit_traits.csv", index=False)
+        _show(fit, study, alpha)
     print(f"tables: {out}")
     if args.write:
-        cli.write(args.write, splits_block(predicted_splits(ordered, study.survey.alpha)), "--write")
+        survey = study.survey
+        chosen = f"{ordered.model}, {CORRECTIONS[survey.correction]} p < {survey.alpha:g}, on {fitted_on}"
+        splits = predicted_splits(ordered, survey.alpha, survey.correction)
+        cli.write(args.write, f"# chosen by {chosen}\n{splits_block(splits)}", "--write")
         print(f"splits: {args.write}")
     return 0
 
@@ -66,11 +75,23 @@ def splits_block(splits: pd.DataFrame) -> str:
     return yaml.safe_dump({"splits": block}, sort_keys=False, allow_unicode=True)
 
 
-def _fits(study: Study, corpus: Corpus) -> tuple[SurveyFit, SurveyFit]:
-    """Return the ordered logit and the binary logit W2 of a study's people and pairs."""
+def _fitted_pairs(study: Study, corpus: Corpus, all_users: bool) -> tuple[pd.DataFrame, str]:
+    """Return the pairs to fit, user_id and score_gap, and which users' they are, in words."""
+    pairs = corpus.pairs[["user_id", "score_gap"]]
+    held_out = assign(corpus, study.held_out, None)["fold"].to_numpy() == "heldout"
+    number = plural(pairs["user_id"][held_out].nunique(), "held-out user")
+    if all_users:
+        return pairs, (
+            f"all users, with the {number}: verdicts on these are not independent of the choice of splits"
+        )
+    return pairs[~held_out], f"the training users, without the {number}"
+
+
+def _fits(study: Study, corpus: Corpus, pairs: pd.DataFrame) -> tuple[SurveyFit, SurveyFit]:
+    """Return the ordered logit and the binary logit W2 of a study's people and these pairs."""
     survey = study.survey
     missing = [trait for trait in survey.traits if trait not in corpus.users]
-    if corpus.pairs["score_gap"].isna().all():
+    if pairs["score_gap"].isna().all():
         raise StudyError(
             f"data.source: no pair of {study.data.source!r} has a score; a survey model needs prism or twin"
         )
@@ -80,14 +101,49 @@ def _fits(study: Study, corpus: Corpus) -> tuple[SurveyFit, SurveyFit]:
     users = corpus.users.assign(
         **{trait: corpus.users[trait].where(corpus.users[trait] != UNDISCLOSED) for trait in survey.traits}
     )
-    pairs = corpus.pairs[["user_id", "score_gap"]]
     try:
         return (
-            ordered_logit(pairs, users, survey.traits, survey.cuts),
-            binary_logit(pairs, users, survey.traits, survey.w2_cut),
+            ordered_logit(pairs, users, survey.traits, survey.cuts, survey.min_users),
+            binary_logit(pairs, users, survey.traits, survey.w2_cut, survey.min_users),
         )
     except TableError as error:
         raise StudyError(f"survey: {error}") from error
+
+
+def _show(fit: SurveyFit, study: Study, alpha: float) -> None:
+    """Print a fit: its size, what it left out, the test of each trait, the coefficients and the selection."""
+    survey = study.survey
+    print(f"\n{fit.model}: {fit.pairs} pairs of {fit.users} users; {fit.left_out} pairs are left out")
+    for row in fit.rare.itertuples():
+        print(
+            f"left out: {row.trait} {row.level!r} with {plural(row.users, 'user')}; fewer than "
+            f"survey.min_users {survey.min_users}"
+        )
+    correction = CORRECTIONS[survey.correction]
+    tests = fit.traits
+    corrected = tests[f"p_{survey.correction}"]
+    shown = pd.DataFrame(
+        {
+            "trait": tests["trait"],
+            "coefficients": tests["terms"],
+            "F": tests["f"].map(_short),
+            "df": tests["df"].map(_short),
+            f"p ({correction})": corrected.map(probability),
+            "selected": (corrected < alpha).map({True: "yes", False: "no"}),
+        }
+    )
+    print(f"\n{table(shown)}\n")
+    coefficients = fit.table.assign(
+        **{name: fit.table[name].map(_short) for name in ("beta", "se", "df", "low", "high")}
+    )
+    print(table(coefficients))
+    splits = predicted_splits(fit, alpha, survey.correction)
+    predicted = ", ".join(f"{row.trait} ({row.predicted})" for row in splits.itertuples())
+    print(f"\npredicted ({correction} p < {alpha:g}): {predicted or 'none'}\n")
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 if __name__ == "__main__":

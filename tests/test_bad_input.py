@@ -220,6 +220,7 @@ MISTAKES = [
     ),
     # the other commands
     ("predict --config {tmp}/study.yaml survey.traits.shoe=null", ["survey.traits", "'shoe'", "age"]),
+    ("predict --config {tmp}/study.yaml survey.cuts=[29,14]", ["survey: cuts", "29, 14", "sort them"]),
     (
         "predict --config {tmp}/study.yaml data.source=pairs data.path={tmp}/short.jsonl",
         ["short.jsonl", "kind"],

@@ -15,9 +15,10 @@ from bench.designs import NO_EFFECT, PLANTED, SETTINGS, TRUE_DIFFS, score_adapti
 from stats.evidence.boundaries import Spending, nominal, reach, sequential_p
 from stats.evidence.decision import SplitState
 from stats.evidence.looks import EstimatePath, Looks
-from stats.evidence.sequential import decide, decide_family, holm
+from stats.evidence.sequential import decide, decide_family
 from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
 from stats.evidence.sums import user_sums
+from stats.multiplicity import holm
 from stats.page.page import Page
 from stats.page.sections.decisions import decisions
 from stats.page.words import Words

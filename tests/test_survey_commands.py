@@ -1,7 +1,10 @@
 """`predict` derives splits from the survey, `groups` shows who is in them: both on planted effects."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -9,8 +12,10 @@ import yaml
 from orchestrator import groups, predict
 from orchestrator.study.files import CONFIGS, load
 from training.data import twin
+from training.data.sources import load_corpus
+from training.data.splits import assign
 from training.errors import StudyError
-from training.spec import TwinData
+from training.spec import HeldOut, TwinData
 
 
 @pytest.fixture
@@ -41,6 +46,41 @@ def test_the_planted_traits_become_splits_of_a_study_file(home: Path) -> None:
     file = home / "study.yaml"
     file.write_text(yaml.safe_dump(study))
     assert set(load(file, []).splits) == set(splits)
+
+
+def test_the_users_that_evaluate_the_splits_do_not_choose_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = load_corpus(TwinData(users=300, history="none"))
+    held_out = assign(corpus, HeldOut(share=0.25), None)["fold"].to_numpy() == "heldout"
+    other_gaps = np.random.default_rng(0).permutation(corpus.pairs["score_gap"])
+    other = replace(
+        corpus,
+        pairs=corpus.pairs.assign(score_gap=np.where(held_out, other_gaps, corpus.pairs["score_gap"])),
+    )
+    tables: dict[tuple[bool, bool], str] = {}
+    for changed in (False, True):
+        monkeypatch.setattr(predict, "load_corpus", lambda _, data=other if changed else corpus: data)
+        for all_users, flag in ((False, []), (True, ["--all-users"])):
+            assert predict.main(["--write", str(home / "s.yaml"), *flag]) == 0
+            tables[changed, all_users] = (home / "runs/demo/prediction/ordered_logit.csv").read_text()
+            said = capsys.readouterr().out
+            assert ("not independent of the choice of splits" in said) == all_users
+            assert ("without the 70 held-out users" in said) == (not all_users)
+            assert ("not independent" in (home / "s.yaml").read_text()) == all_users
+            assert not re.search(r"\b0\.000+\b", said)
+    assert tables[False, False] == tables[True, False]
+    assert tables[False, True] != tables[True, True]
+
+
+def test_what_is_left_out_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict.main(["survey.min_users=12", "survey.correction=bh"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"left out: reside_region 'Asia' with \d+ users; fewer than survey.min_users 12", said)
+    assert "p (Benjamini-Hochberg)" in said
+    table = pd.read_csv(home / "runs/demo/prediction/ordered_logit.csv")
+    assert (table["users"].dropna() >= 12).all()
+    assert "Asia" not in set(table["level"])
 
 
 def test_group_sizes_are_shown_beside_the_published_ones(

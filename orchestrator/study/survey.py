@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from stats.survey.cuts import CUTS, W2_CUT
+from stats.survey.defaults import CUTS, MIN_USERS, W2_CUT, Correction
 from training.data.traits import PRISM_TRAITS
 from training.spec import Spec
 
@@ -17,6 +17,16 @@ class SurveyModel(Spec):
     cuts: tuple[float, ...] = Field(
         CUTS, min_length=1, description="Cut points between the categories of the score gap."
     )
-    alpha: float = Field(0.05, gt=0, lt=1, description="A trait with a p-value below this becomes a split.")
+    min_users: int = Field(
+        MIN_USERS, ge=2, description="A level that fewer users have is left out, together with them."
+    )
+    correction: Correction = Field(
+        "holm",
+        description="How the p values of the traits are corrected before a trait is selected: holm "
+        "(family-wise error) or bh (Benjamini-Hochberg, false discovery rate).",
+    )
+    alpha: float = Field(
+        0.05, gt=0, lt=1, description="A trait whose corrected p value is below this becomes a split."
+    )
     w2_cut: float = Field(W2_CUT, description="In W2, a score gap above this counts as large.")
     w2_alpha: float = Field(0.1, gt=0, lt=1, description="`alpha` for W2.")

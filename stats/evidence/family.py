@@ -2,13 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control, norm
 
 from stats.evidence.estimate import OF_ONE_SEED, Estimate
 from stats.evidence.options import Options
 from stats.evidence.shrinkage import shrink
 from stats.evidence.words import EvidenceWord, word_for
+from stats.multiplicity import holm
 from stats.rule.labels import Prediction
 
 SHRUNKEN = ("shrunken", "low_shrunken", "high_shrunken")
@@ -55,8 +55,8 @@ def judge_family(estimates: list[Judged], options: Options, size: int) -> pd.Dat
     if any(tested):
         p = table.loc[tested, "p"].tolist()
         places = p + [1.0] * (size - len(p))
-        for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
-            table.loc[tested, column] = multipletests(places, method=method)[1][: len(p)]
+        table.loc[tested, "p_holm"] = holm(np.array(places))[: len(p)]
+        table.loc[tested, "p_bh"] = false_discovery_control(places)[: len(p)]
         in_family = [of for (_, _, of), is_tested in zip(estimates, tested, strict=True) if is_tested]
         # As wide as the t intervals are, for a model that takes standard errors as known.
         widened = [of.half((1 - options.level) / 2) / norm.ppf(0.5 + options.level / 2) for of in in_family]

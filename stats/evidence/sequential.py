@@ -40,6 +40,7 @@ from stats.evidence.decision import Decision, SplitState
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
 from stats.evidence.outlook import chance_to_decide, needed_to_decide
 from stats.evidence.quantity import CHANGE, DIFF
+from stats.multiplicity import holm
 from stats.rule.labels import Prediction
 
 NOT_NEEDED = {"needed_seeds": np.nan, "needed_pairs": np.nan, "cheaper": ""}
@@ -255,18 +256,6 @@ def _chances(path: EstimatePath, family: _Family, looks: Looks) -> Floats:
     )
     spread = np.sqrt(of_one_seed * (1 / n - 1 / later))
     return chance_to_decide(path.value[-1], spread, df, beyond, looks.margin_pp - within)
-
-
-def holm(p: Floats) -> Floats:
-    """Return adjusted p values [..., k] of families of k (Holm 1979).
-
-    statsmodels' function runs the garbage collector at each call, which is slow.
-    """
-    order = np.argsort(p, axis=-1)
-    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
-    adjusted = np.empty_like(steps)
-    np.put_along_axis(adjusted, order, np.maximum.accumulate(steps, axis=-1), -1)
-    return np.minimum(adjusted, 1.0)
 
 
 def _pooled_variance(paths: Iterable[EstimatePath]) -> tuple[float, int]:

@@ -7,7 +7,7 @@ import pandas as pd
 from stats.page import html
 from stats.page.fonts import figure_words
 from stats.page.language import Language
-from stats.page.markdown import NO_VALUE, plain
+from stats.page.markdown import plain, probability
 from stats.page.page import Page, title_lines
 from stats.page.plots.canvas import save
 from stats.page.plots.groups import heterogeneity
@@ -84,7 +84,7 @@ def write(
 
 def _feature_rows(features: pd.DataFrame) -> pd.DataFrame:
     numbers = {name: features[name].map(plain) for name in ("preferred", "user_sd", "differing")}
-    return features.assign(**numbers, p=features["p"].map(_p))
+    return features.assign(**numbers, p=features["p"].map(probability))
 
 
 def _measure_rows(measures: pd.DataFrame) -> pd.DataFrame:
@@ -97,12 +97,8 @@ def _measure_rows(measures: pd.DataFrame) -> pd.DataFrame:
                 f"{plain(row.estimate, 3)} [{plain(row.low, 3)}, {plain(row.high, 3)}]"
                 for row in measures.itertuples()
             ],
-            "p": measures["p"].map(_p),
+            "p": measures["p"].map(probability),
             "users": measures["users"],
             "pairs": measures["pairs"],
         }
     )
-
-
-def _p(value: float) -> str:
-    return NO_VALUE if pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -34,7 +34,7 @@ def probability(value: object) -> str:
     """Return a p value with three decimals, never 0.000; `-` where it is missing."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return NO_VALUE
-    return f"{value:.3f}" if value >= 0.001 else "<0.001"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def intervals(low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1) -> list[str]:

@@ -1,10 +1,11 @@
 """Which traits go with how strongly people discriminate: the survey models that predict a study's splits.
 
 Ordered logit (v3): logit P(Y <= j) = theta_j - X beta, where Y is the quartile of a pair's score gap and X
-the traits of its user. Binary logit "W2" (v2): logit P(gap > cut) = alpha + X beta. statsmodels fits both,
-with errors clustered by user: one person gives many pairs, and treating them as independent rejects true
-nulls far too often. The coefficients are population-averaged: where users also differ for reasons outside X,
-they lie nearer to zero than a person's own (Zeger, Liang and Albert 1988).
+the traits of its user. Binary logit "W2" (v2): the same with one cut. One person gives many pairs, and
+treating them as independent rejects true nulls far too often, so errors are clustered by user, with
+corrections that hold for levels that few users have (`stats.survey.small_clusters`). The coefficients are
+population-averaged: where users also differ for reasons outside X, they lie nearer to zero than a person's
+own (Zeger, Liang and Albert 1988).
 """
 
 from collections.abc import Mapping
@@ -14,29 +15,37 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import statsmodels.api as sm
-from statsmodels.miscmodels.ordinal_model import OrderedModel
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control
+from scipy.stats import t as t_distribution
 
 from stats.errors import TableError
-from stats.survey.cuts import CUTS, W2_CUT
+from stats.multiplicity import holm
+from stats.survey.cumulative_logit import CumulativeLogit, fit_counts
+from stats.survey.defaults import CUTS, MIN_USERS, W2_CUT
+from stats.survey.design import SurveyDesign, survey_design
+from stats.survey.small_clusters import ClusterVariance, cluster_variance
 
-SEPARATION = 10.0  # log odds between the ends of a column; a larger coefficient has diverged
+COVERED = 0.95  # of the interval of a coefficient
 
 
 @dataclass(frozen=True)
 class SurveyFit:
     """A fitted survey model.
 
-    table: trait, level (missing for a numeric trait), reference, beta (log odds; of a numeric trait, log odds
-        per unit), se (clustered by user), z, p, low, high (95 % interval of beta), holm, bh (p adjusted over
-        the terms).
-    pairs, users: numbers that the model was fitted on. left_out: number of pairs that have no score, or
-        whose user has no value for some trait.
+    traits: one row per trait, with the one test of all its coefficients: trait, terms (number of
+        coefficients), f, df (of the denominator), p, p_holm and p_bh (corrected over the traits).
+    table: one row per coefficient: trait, level (missing for a numeric trait), reference, users (number with
+        this level), beta (log odds; of a numeric trait, log odds per unit), se (CR2, clustered by user), df
+        (Satterthwaite), low, high (95 % interval of beta).
+    rare: trait, level, users: the levels that are left out, with their users.
+    pairs, users: numbers that the model was fitted on. left_out: number of pairs that were not used: they
+        have no score, or their user lacks a trait or has a rare level.
     """
 
     model: str
+    traits: pd.DataFrame
     table: pd.DataFrame
+    rare: pd.DataFrame
     pairs: int
     users: int
     left_out: int
@@ -48,7 +57,11 @@ def gap_quartile(gaps: "pd.Series[float]", cuts: tuple[float, ...] = CUTS) -> np
 
 
 def ordered_logit(
-    pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None], cuts: tuple[float, ...] = CUTS
+    pairs: pd.DataFrame,
+    users: pd.DataFrame,
+    traits: Mapping[str, str | None],
+    cuts: tuple[float, ...] = CUTS,
+    min_users: int = MIN_USERS,
 ) -> SurveyFit:
     """Fit an ordered logit of the gap quartile on traits, with errors clustered by user.
 
@@ -56,16 +69,18 @@ def ordered_logit(
         pairs: user_id, score_gap (0 to 100, chosen minus rejected); pairs without a score are left out.
         users: user_id and one column per trait.
         traits: trait -> reference level, or None for a numeric trait.
-        cuts: largest gaps of all categories but the last.
+        cuts: largest gaps of all categories but the last, ascending.
+        min_users: a level that fewer users have is left out together with them.
 
     Returns:
-        A fit whose `table` has one row per trait level (or numeric trait): trait, level, reference, beta (log
-        odds), se, z, p, low, high (95 % interval of beta), holm, bh (adjusted p values); with the numbers
-        `pairs`, `users` and `left_out`.
+        A fit with one joint test per trait in `traits` (trait, terms, f, df, p, p_holm, p_bh) and one row per
+        coefficient in `table` (trait, level, reference, users, beta, se, df, low, high); `rare` names the
+        levels that are left out.
 
     Raises:
-        TableError: A trait or level is unknown, a column is constant or follows from the others, a quartile
-            has no pairs, a trait separates the gaps, or the fit did not converge.
+        TableError: A column, user, trait or level is unknown, a numeric trait has text, the cuts do not
+            ascend, a trait has too few users beside its most common value, traits cannot be told apart, a
+            category has no pair, a trait separates the gaps, or the fit did not converge.
 
     Example:
         >>> import numpy as np
@@ -79,142 +94,96 @@ def ordered_logit(
         >>> print(fit.table[["trait", "level", "beta", "low", "high"]].round(1))
           trait  level  beta  low  high
         0   age  young  -0.9 -1.1  -0.7
+        >>> bool(fit.traits["p_holm"].item() < 0.05)
+        True
     """
-    design = _design(pairs, users, traits)
-    quartile = gap_quartile(design.rows["score_gap"], cuts)
-    for number in range(1, len(cuts) + 2):
-        if not (quartile == number).any():
-            raise TableError(
-                f"score_gap: no pair in category {number} of cuts {cuts}; choose other cut points"
-            )
-    model = OrderedModel(quartile - 1, design.scaled, distr="logit", hasconst=False)
-    fit = model.fit(method="bfgs", maxiter=500, disp=False, **design.clusters)
-    return _fit("ordered logit", fit, design)
+    return _fitted("ordered logit", pairs, users, traits, cuts, min_users)
 
 
 def binary_logit(
-    pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None], cut: float = W2_CUT
+    pairs: pd.DataFrame,
+    users: pd.DataFrame,
+    traits: Mapping[str, str | None],
+    cut: float = W2_CUT,
+    min_users: int = MIN_USERS,
 ) -> SurveyFit:
-    """Fit W2, a binary logit of gap > cut on traits.
+    """Fit W2, a binary logit of gap > cut on traits: an ordered logit with two categories.
 
     The other arguments, the result and the errors are those of `ordered_logit`.
     """
-    design = _design(pairs, users, traits)
-    large = (design.rows["score_gap"] > cut).to_numpy(dtype=float)
-    if large.min() == large.max():
-        raise TableError(f"score_gap: every pair is on one side of {cut:g}; choose another cut")
-    try:
-        model = sm.Logit(large, sm.add_constant(design.scaled))
-        fit = model.fit(disp=False, maxiter=100, **design.clusters)
-    except (sm.tools.sm_exceptions.PerfectSeparationError, np.linalg.LinAlgError) as error:
-        raise TableError(f"binary logit: a trait separates large gaps from small ones ({error})") from error
-    return _fit("binary logit", fit, design, skip=1)
+    return _fitted("binary logit", pairs, users, traits, (cut,), min_users)
 
 
-def predicted_splits(fit: SurveyFit, alpha: float) -> pd.DataFrame:
-    """Derive splits from the traits with p < alpha.
-
-    A numeric trait is split at its median, A above: a positive beta predicts larger gaps there, "A > B".
-    Levels of a categorical trait whose coefficient is above the mean go to A, the others to B (the
-    reference's coefficient is 0); this split predicts "A > B" by construction.
-
-    Returns:
-        trait, p (smallest of its terms), beta, predicted, a, b (levels; missing for a numeric trait).
-    """
-    rows: list[dict[str, object]] = []
-    for trait, terms in fit.table.groupby("trait", sort=False):
-        if terms["p"].min() >= alpha:
-            continue
-        strongest = terms.sort_values("p").iloc[0]
-        row: dict[str, object] = {"trait": trait, "p": strongest["p"], "beta": strongest["beta"]}
-        if terms["level"].isna().all():
-            rows.append(
-                row | {"predicted": "A > B" if strongest["beta"] > 0 else "A < B", "a": None, "b": None}
-            )
-            continue
-        level = {
-            str(terms["reference"].iloc[0]): 0.0,
-            **dict(zip(terms["level"], terms["beta"], strict=True)),
-        }
-        middle = float(np.mean(list(level.values())))
-        sides = {
-            side: [name for name, beta in level.items() if (beta > middle) == (side == "a")] for side in "ab"
-        }
-        rows.append(row | {"predicted": "A > B", **sides})
-    return pd.DataFrame(rows, columns=["trait", "p", "beta", "predicted", "a", "b"])
-
-
-@dataclass(frozen=True)
-class _SurveyDesign:
-    """Pairs with all their traits; `matrix` has one column per (trait, level, reference) of `terms`."""
-
-    rows: pd.DataFrame
-    matrix: npt.NDArray[np.float64]
-    terms: list[tuple[str, str | None, str | None]]
-    left_out: int
-
-    @property
-    def scaled(self) -> npt.NDArray[np.float64]:
-        """Columns in units of their sd; a slider of 0 to 100 beside 0/1 columns would slow the search."""
-        scaled: npt.NDArray[np.float64] = self.matrix / self.matrix.std(axis=0)
-        return scaled
-
-    @property
-    def clusters(self) -> dict[str, Any]:
-        return {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(self.rows["user_id"])[0]}}
-
-
-def _design(pairs: pd.DataFrame, users: pd.DataFrame, traits: Mapping[str, str | None]) -> _SurveyDesign:
-    for trait, reference in traits.items():
-        if trait not in users:
-            raise TableError(f"traits: no column {trait!r}; columns are {', '.join(map(str, users.columns))}")
-        if reference is not None and reference not in set(users[trait]):
-            known_levels = ", ".join(sorted(map(str, users[trait].dropna().unique())))
+def _fitted(
+    name: str,
+    pairs: pd.DataFrame,
+    users: pd.DataFrame,
+    traits: Mapping[str, str | None],
+    cuts: tuple[float, ...],
+    min_users: int,
+) -> SurveyFit:
+    if not cuts or (np.diff(cuts) <= 0).any():
+        raise TableError(f"cuts: {', '.join(f'{cut:g}' for cut in cuts)} do not ascend; sort them, each once")
+    design = survey_design(pairs, users, traits, min_users)
+    category = gap_quartile(design.rows["score_gap"], cuts) - 1
+    counts = np.zeros((len(design.users), len(cuts) + 1))
+    np.add.at(counts, (design.rows["user"].to_numpy(), category), 1)
+    for number, size in enumerate(counts.sum(axis=0), start=1):
+        if size == 0:
             raise TableError(
-                f"traits.{trait}: no user has the reference {reference!r}; levels are {known_levels}"
+                f"score_gap: no pair in category {number} of cuts {cuts}; choose other cut points"
             )
-    complete = users.dropna(subset=list(traits))
-    rows = pairs[pairs["score_gap"].notna()].merge(complete, on="user_id", validate="many_to_one")
-    terms: list[tuple[str, str | None, str | None]] = []
-    columns: list[npt.NDArray[np.float64]] = []
-    for trait, reference in traits.items():
-        levels: list[str | None] = [None]
-        if reference is not None:
-            levels = [level for level in sorted(set(rows[trait])) if level != reference]
-        for level in levels:
-            values = rows[trait] if level is None else (rows[trait] == level)
-            terms.append((trait, level, reference))
-            columns.append(np.asarray(values, dtype=np.float64))
-            if np.ptp(columns[-1]) == 0:
-                raise TableError(f"traits.{trait}: the same for every pair; leave it out")
-    matrix = np.column_stack(columns)
-    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        raise TableError("traits: one column follows from the others; leave an overlapping trait out")
-    return _SurveyDesign(rows, matrix, terms, len(pairs) - len(rows))
-
-
-def _fit(name: str, fit: Any, design: _SurveyDesign, skip: int = 0) -> SurveyFit:
-    """Build the coefficient table in the units of the traits; refuse a fit that did not converge."""
-    if not fit.mle_retvals["converged"]:
-        raise TableError(f"{name}: the fit did not converge; leave out traits or merge rare levels")
-    terms = slice(skip, skip + len(design.terms))
-    sd = design.matrix.std(axis=0)
-    beta, se, p = (np.asarray(values)[terms] for values in (fit.params, fit.bse, fit.pvalues))
-    beta, se, interval = beta / sd, se / sd, np.asarray(fit.conf_int())[terms] / sd[:, None]
-    diverged = ~np.isfinite(se) | (np.abs(beta) * np.ptp(design.matrix, axis=0) > SEPARATION)
-    if diverged.any():
-        trait, level, _ = design.terms[int(np.argmax(diverged))]
-        place = f"traits.{trait}" + (f" ({level})" if level is not None else "")
+    scale = design.matrix.std(axis=0)
+    fit = fit_counts(counts, (design.matrix - design.matrix.mean(axis=0)) / scale)
+    places = [_place(term.trait, term.level) for term in design.terms.itertuples()]
+    if fit.diverged.any():
+        place = places[int(np.argmax(fit.diverged))]
         raise TableError(f"{name}: {place} separates the gaps; merge levels or leave it out")
-    table = pd.DataFrame(design.terms, columns=["trait", "level", "reference"]).assign(
-        beta=beta,
-        se=se,
-        z=beta / se,
-        p=p,
-        low=interval[:, 0],
-        high=interval[:, 1],
-        holm=multipletests(p, method="holm")[1],
-        bh=multipletests(p, method="fdr_bh")[1],
+    if not fit.converged:
+        raise TableError(f"{name}: the fit did not converge; leave out traits or merge rare levels")
+    names = [*(f"cuts[{number}]" for number in range(len(cuts))), *places]
+    variance = cluster_variance(fit.scores, fit.information, design.users, names)
+    return SurveyFit(
+        name,
+        _joint_tests(design, fit, variance, len(cuts)),
+        _coefficients(design, fit, variance, len(cuts)),
+        design.rare,
+        len(design.rows),
+        len(design.users),
+        design.left_out,
     )
-    rows = design.rows
-    return SurveyFit(name, table, len(rows), rows["user_id"].nunique(), design.left_out)
+
+
+def _place(trait: object, level: Any) -> str:
+    return f"traits.{trait}" + ("" if pd.isna(level) else f" ({level})")
+
+
+def _coefficients(
+    design: SurveyDesign, fit: CumulativeLogit, variance: ClusterVariance, cuts: int
+) -> pd.DataFrame:
+    """Return one row per coefficient, in the units of its trait."""
+    scale = design.matrix.std(axis=0)
+    columns = np.arange(cuts, len(fit.parameters))
+    beta = fit.parameters[columns] / scale
+    se = np.sqrt(np.diag(variance.variance)[columns]) / scale
+    df = np.array([variance.degrees_of_freedom(np.array([column])) for column in columns])
+    reach = t_distribution.ppf((1 + COVERED) / 2, df) * se
+    return design.terms.assign(beta=beta, se=se, df=df, low=beta - reach, high=beta + reach)
+
+
+def _joint_tests(
+    design: SurveyDesign, fit: CumulativeLogit, variance: ClusterVariance, cuts: int
+) -> pd.DataFrame:
+    """Return one row per trait: the joint test of its coefficients."""
+    rows = []
+    for trait, terms in design.terms.groupby("trait", sort=False):
+        columns = cuts + terms.index.to_numpy()
+        test = variance.wald(fit.parameters[columns], columns)
+        if np.isnan(test.p):
+            raise TableError(
+                f"traits.{trait}: too few users for {test.terms} levels beside the reference; merge levels "
+                "or leave it out"
+            )
+        rows.append({"trait": trait, "terms": test.terms, "f": test.statistic, "df": test.df, "p": test.p})
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p"].to_numpy()), p_bh=false_discovery_control(table["p"]))

@@ -1,4 +1,0 @@
-"""The published study's cut points of the score gap. Imports nothing: reading a study needs no models."""
-
-CUTS = (6.0, 14.0, 29.0)  # between quartiles: 1 up to 6, 2 up to 14, 3 up to 29, 4 above
-W2_CUT = 14.0  # W2 predicts whether a gap is above it

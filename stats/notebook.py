@@ -5,8 +5,7 @@ import pandas as pd
 
 from stats.errors import TableError
 from stats.evidence.contrasts import ACCURACY
-from stats.evidence.family import family_sizes
-from stats.evidence.held_out import judge_by_method
+from stats.evidence.held_out import judge_by_method, sizes_in
 from stats.evidence.options import Options
 from stats.evidence.power import DesignVariance, smallest_effect
 from stats.evidence.quantity import advantage_predictions, advantages, quantities
@@ -92,8 +91,7 @@ def judge(
     predicted = _one_prediction_per_split(sums, predictions)
     _check_reference(sums, reference, "outcomes")
     options = Options(margin_pp=margin_pp)
-    splits = sums.loc[sums["split"].isin(predicted), SPLIT].drop_duplicates()
-    families = family_sizes(splits.assign(predicted=splits["split"].map(predicted)))
+    families = sizes_in(sums, predicted)
     rng = np.random.default_rng(options.seed)
     tables = []
     diffs, moved = quantities(sums, predicted, reference, ACCURACY)

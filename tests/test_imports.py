@@ -20,7 +20,8 @@ MODULE_FILES = {
 ROOM_ORDERS = (
     ("training", "stats", "orchestrator.study", "orchestrator.record", "orchestrator.plan",
      "orchestrator.run", "orchestrator"),
-    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.arrays", "stats.survey",
+    ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.arrays", "stats.multiplicity",
+     "stats.survey",
      "stats.rule", "stats.evidence", "stats.comparison", "stats.compare", "stats.notebook", "stats.page",
      "stats"),
     ("training.errors", "training.hints", "training.arrays", "training.spec", "training.data", "training"),

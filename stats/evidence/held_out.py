@@ -8,7 +8,7 @@ import pandas as pd
 
 from stats.evidence.anova import mean_squares
 from stats.evidence.contrasts import ACCURACY, CONTRASTS, MARGIN
-from stats.evidence.family import judge_family
+from stats.evidence.family import family_sizes, judge_family
 from stats.evidence.options import Options
 from stats.evidence.quantity import (
     Quantity,
@@ -50,7 +50,7 @@ def held_out_evidence(
     predictions: Mapping[str, str],
     reference: str,
     options: Options,
-    families: Mapping[tuple[str, str], int],
+    families: Mapping[tuple[str, str], int] | None = None,
 ) -> HeldOutEvidence:
     """Compute all held-out estimates of a study.
 
@@ -59,11 +59,12 @@ def held_out_evidence(
             are left out.
         predictions: split -> predicted.
         reference: the method that the others are compared with.
-        families: (study, method) -> number of predicted splits that were planned.
+        families: (study, method) -> number of predicted splits that were planned; by default those of `sums`.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
     """
+    families = sizes_in(sums, predictions) if families is None else families
     rng = np.random.default_rng(options.seed)
     diffs, changes = quantities(sums, predictions, reference, ACCURACY)
     margins = [item for part in quantities(sums, predictions, reference, MARGIN) for item in part]
@@ -90,6 +91,12 @@ def held_out_evidence(
         contrasts=_contrasts(sums, predictions, reference, options),
         variances=variances([*diffs, *changes]),
     )
+
+
+def sizes_in(sums: pd.DataFrame, predictions: Mapping[str, str]) -> dict[tuple[str, str], int]:
+    """Return (study, method) -> number of its splits in a table of sums that have a prediction."""
+    splits = sums.loc[sums["split"].isin(predictions), SPLIT].drop_duplicates()
+    return family_sizes(splits.assign(predicted=splits["split"].map(predictions)))
 
 
 def judge_by_method(

@@ -136,7 +136,9 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
         .assign(correct=lambda table: table["margin"] > 0)
     )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
     seconds = {"steps": trained.seconds, "heldout": time.monotonic() - start}
-    dropped = {"pairs_dropped": float(len(groups) - len(pairs))}
+    unscored = groups[~groups["pair_id"].isin(pairs["pair_id"])]
+    own_heldout = unscored[(unscored["fold"] == "heldout") & (unscored["group"] == name)]
+    dropped = {"pairs_dropped": float(len(unscored)), "heldout_dropped": float(len(own_heldout))}
     summary = trained.summary | dropped | _heldout_summary(outcomes, name)
     return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes))
 

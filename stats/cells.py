@@ -10,7 +10,7 @@ import pandas as pd
 from stats.evidence.beforehand import DivergedCells
 from stats.evidence.divergence import has_diverged
 from stats.evidence.gates import gates
-from stats.evidence.missing import Planned, incomplete_added_seeds
+from stats.evidence.missing import Planned
 from stats.evidence.options import Options
 from stats.names import ARMS, BASELINE, CELL, HELD_OUT_METRIC, SPLIT, TAIL_METRIC
 from stats.rule.changes import SplitKey
@@ -27,7 +27,7 @@ class CellTables:
     counts: study, method, split, planned, finished (numbers of cells).
     control_diffs: as `diffs`, for the random halves of the users that were trained as controls.
     gates: the result of `stats.evidence.gates.gates`.
-    left_out: the cells of seeds that were added and are not complete, so that they do not count.
+    left_out: the cells of added seeds that have no numbers yet, so that their splits do not wait for them.
     diverged: the cells that diverged (`stats.evidence.divergence`).
     """
 
@@ -45,29 +45,32 @@ class CellTables:
         return bool(self.table["status"].isin(STATUSES_WITH_NUMBERS).all())
 
 
-def cell_tables(cells: pd.DataFrame, reference: str, options: Options, by_split: bool) -> CellTables:
+def cell_tables(cells: pd.DataFrame, reference: str, options: Options) -> CellTables:
     """Take the diffs from the cells that count, count them, and check each of them.
+
+    A cell of an added seed does not count before it has numbers: it would take the verdict that its split
+    had, for as long as it is missing.
 
     Args:
         cells: as `stats.compare.compare` takes it.
         reference: the method that the others are compared with.
-        by_split: whether each split has seeds of its own, as in an adaptive study.
     """
     planned = cells[cells["split"] != BASELINE]
     diverged = _rows_where(planned, lambda cell: has_diverged(cell, options.diverged_ratio))
     has_numbers = planned["status"].isin(STATUSES_WITH_NUMBERS)
     if options.diverged == DivergedCells.AS_MISSING:
         has_numbers &= ~diverged
-    is_control = planned.get("control", pd.Series(False, index=planned.index)).astype(bool)
-    left_out = incomplete_added_seeds(planned, has_numbers, by_split)
-    finished = planned[has_numbers & ~left_out]
+    is_control, is_added = (
+        planned.get(name, pd.Series(False, index=planned.index)).astype(bool) for name in ("control", "added")
+    )
+    left_out = is_added & ~has_numbers
+    finished = planned[has_numbers]
     diffs = finished[CELL].copy()
     for column, metric in (("diff_pp", TAIL_METRIC), ("heldout_pp", HELD_OUT_METRIC)):
         name = f"diff/{metric}"
         diffs[column] = 100 * finished[name] if name in finished else np.nan
-    judged = ~left_out & ~is_control
-    finished_by_split = planned.loc[judged, SPLIT].assign(finished=has_numbers[judged])
-    counts = finished_by_split.groupby(SPLIT, sort=False)["finished"].agg(planned="size", finished="sum")
+    judged = planned.loc[~is_control, SPLIT].assign(planned=~left_out, finished=has_numbers)
+    counts = judged.groupby(SPLIT, sort=False)[["planned", "finished"]].sum()
     of_controls = is_control[diffs.index]
     return CellTables(
         table=cells,

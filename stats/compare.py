@@ -75,7 +75,7 @@ def compare(
         TableError: A table cannot be judged; the message names the row.
     """
     options = options or Options()
-    checked = cell_tables(cells, reference, options, by_split=decisions is not None)
+    checked = cell_tables(cells, reference, options)
     labelled = _verdicts(checked, predictions, rule, options.missing)
     valid = labelled[~labelled["verdict"].isin(list(UNLABELLED))]
     diffs = checked.diffs.merge(valid[SPLIT], on=SPLIT)
@@ -168,7 +168,7 @@ def _verdicts(
     table["verdict"] = table["verdict"].astype(object).where(table["verdict"].notna(), None)
     keys = pd.MultiIndex.from_frame(table[SPLIT])
     failed = cells.gates.loc[~cells.gates["passed"].astype(bool), SPLIT].drop_duplicates()
-    enough = 1 if missing == MissingRule.BOUND else cells.counts["planned"]
+    enough = 1 if missing == MissingRule.BOUND else cells.counts["planned"].clip(lower=1)
     incomplete = cells.counts.loc[cells.counts["finished"] < enough, SPLIT]
     table.loc[keys.isin(pd.MultiIndex.from_frame(failed)), "verdict"] = Verdict.WITHHELD
     table.loc[keys.isin(pd.MultiIndex.from_frame(incomplete)), "verdict"] = Verdict.INCOMPLETE

@@ -12,6 +12,7 @@ from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
 from orchestrator.record.seals import plan_changes, with_plan
 from orchestrator.record.setup import setup
+from orchestrator.record.verdict_runs import verdict_rows
 from orchestrator.study.judging import Judging, added_seeds, judging_of
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -110,6 +111,7 @@ def write(
         decisions,
         plan_changes(seals),
     )
+    ledger.verdicts.update(verdict_rows(comparison, decisions[0] if decisions else None))
     _publish(path, record, ledger)
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)

@@ -1,4 +1,4 @@
-"""Outcomes that a study planned and lacks: which seeds do not count, and how missing ones widen intervals.
+"""Outcomes that a study planned and lacks, and how far they widen intervals.
 
 With `bound`, a split keeps its verdict although cells or pairs are missing. Nothing is assumed about them: a
 pair's outcome is 0 or 1, so a missing diff lies between -100 and +100 pp, and the truth lies within some
@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 
 from stats.evidence.crossed import CrossedTable
 from stats.evidence.estimate import Estimate, Part, without_interval
-from stats.names import BASELINE, CELL
 
-WHOLE_SEED = ["study", "method", "seed"]
 UNBOUNDED = "outcomes are missing and have no bounds: no interval"
 
 
@@ -36,25 +33,6 @@ class Planned:
         """Return the share of the planned seeds, or of those also planned elsewhere, that are missing."""
         seeds = self.seeds & also_in.seeds if also_in else self.seeds
         return max(0.0, 1 - finished / len(seeds)) if seeds else 0.0
-
-
-def incomplete_added_seeds(cells: pd.DataFrame, has_numbers: pd.Series, by_split: bool) -> pd.Series:
-    """Return for each planned cell whether it belongs to an added seed that is not complete.
-
-    A seed that was added to a study after its first cells would take the verdicts that the study had, for as
-    long as any of its cells is missing. So it counts once it is whole.
-
-    Args:
-        cells: study, method, split, seed and, if seeds were added, `added` (bool).
-        has_numbers: whether a cell has numbers.
-        by_split: whether each split has seeds of its own (an adaptive study); otherwise a seed is whole when
-            all splits of its method have it.
-    """
-    if "added" not in cells:
-        return pd.Series(False, index=cells.index)
-    keys = CELL if by_split else WHOLE_SEED
-    whole = has_numbers.groupby([cells[key] for key in keys]).transform("all")
-    return cells["added"].astype(bool) & (cells["split"] != BASELINE) & ~whole.astype(bool)
 
 
 def allowing_for_missing(

@@ -168,9 +168,9 @@ SENTENCES = {
     "at {level:.0%} together; diffs and changes are a family each.":
         "근거는 검정 집합 단위로 센다: 한 method의 예측된 split {sizes}개(실패한 것 포함)가 함께 {level:.0%} "
         "수준에서 성립하며, diff와 변화는 각각 하나의 집합이다.",
-    "Seeds that were added to the study and are not complete do not count yet: {seeds}. The verdicts are "
-    "those of the complete seeds.":
-        "나중에 추가되어 아직 다 끝나지 않은 seed는 세지 않는다: {seeds}. 판정은 다 끝난 seed의 것이다.",
+    "Seeds were added to the study. Their cells that have no numbers yet do not count, and their splits are "
+    "judged by the seeds that they have: {cells}.":
+        "실험에 seed가 추가되었다. 아직 수치가 없는 셀은 세지 않고, 그 split은 있는 seed로 판정: {cells}.",
     "Splits with missing cells keep their verdicts (`missing: bound`): {splits}. Their intervals are widened "
     "so that they hold whatever the missing cells would have shown (Manski 1990; Imbens & Manski 2004).":
         "빠진 셀이 있는 split도 판정을 유지한다(`missing: bound`): {splits}. 빠진 셀의 결과가 무엇이었든 "

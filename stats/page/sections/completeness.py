@@ -43,12 +43,11 @@ def _exceptions(comparison: Comparison, page: Page) -> list[str]:
     """Return what was left out, bounded or diverged, by the rules that the study file fixed beforehand."""
     cells, options, say, parts = comparison.cells, comparison.options, page.say, []
     if len(cells.left_out):
-        seeds = cells.left_out[["method", "seed"]].drop_duplicates().to_numpy().tolist()
         parts.append(
             say(
-                "Seeds that were added to the study and are not complete do not count yet: {seeds}. The "
-                "verdicts are those of the complete seeds.",
-                seeds=", ".join(f"{method} {seed}" for method, seed in seeds),
+                "Seeds were added to the study. Their cells that have no numbers yet do not count, and their "
+                "splits are judged by the seeds that they have: {cells}.",
+                cells=_names(cells.left_out),
             )
         )
     short = cells.counts[cells.counts["finished"] < cells.counts["planned"]]
@@ -67,12 +66,14 @@ def _exceptions(comparison: Comparison, page: Page) -> list[str]:
             say(
                 "Diverged (a loss above {ratio:g} times that of step 0): {cells}. {rule}",
                 ratio=options.diverged_ratio,
-                cells=", ".join(
-                    f"{row.method}/{row.split}/{row.seed}" for row in cells.diverged.itertuples()
-                ),
+                cells=_names(cells.diverged),
                 rule=say("The study counts diverged cells as they are.")
                 if kept
                 else say("The study counts diverged cells as missing."),
             )
         )
     return parts
+
+
+def _names(cells: pd.DataFrame) -> str:
+    return ", ".join(f"{row.method}/{row.split}/{row.seed}" for row in cells.itertuples())

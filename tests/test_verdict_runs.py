@@ -1,4 +1,4 @@
-"""The verdicts in MLflow: one run per method and split, with the report's numbers, also while cells finish."""
+"""The verdicts in MLflow: one run per method and split, with the report's numbers, while cells finish, too."""
 
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,8 @@ def test_each_run_has_the_numbers_and_words_of_the_report(home: Path) -> None:
     folder = Places("shown", home).report
     for quantity, file in (("diff", "evidence.csv"), ("change", "evidence_changes.csv")):
         for row in pd.read_csv(folder / file).to_dict("records"):
-            metrics, tags = (
-                getattr(runs[row["method"], row["split"]].data, of) for of in ("metrics", "tags")
-            )
+            data = runs[row["method"], row["split"]].data
+            metrics, tags = data.metrics, data.tags
             assert metrics[f"{quantity}_pp"] == pytest.approx(row["estimate"])
             assert metrics[f"{quantity}_low_pp"] == pytest.approx(row["low_adjusted"])
             assert metrics[f"{quantity}_high_pp"] == pytest.approx(row["high_adjusted"])
@@ -76,7 +75,7 @@ def test_a_split_that_is_no_longer_planned_is_set_aside_and_not_deleted(tmp_path
 
 
 def test_the_scoreboard_shows_what_has_finished_so_far(home: Path) -> None:
-    """A sweep that plans a third seed beside the two that have finished: splits are open, numbers are there."""
+    """A sweep that plans a third seed beside the two finished ones: splits are open, numbers are there."""
     study, ledger = Study.model_validate({**FIELDS, "seeds": [1, 2, 3]}), Ledger(Places("shown", home))
     statuses = dict.fromkeys(ledger.cells.finished(), CellStatus.FINISHED)
     Scoreboard(study, Listed(grid.expand(study), statuses), ledger).refresh(finished=1)

@@ -58,10 +58,7 @@ def verdict_rows(comparison: Comparison, decisions: pd.DataFrame | None = None) 
             values |= _numbers("change", change)
             evidence |= {"change_evidence": change["evidence"], "change": change["change"]}
         words = {evidence["evidence"], evidence["change_evidence"]} - {NOTHING}
-        if decisions is None:
-            is_open = key in waiting
-        else:
-            is_open = (method, split) in still_open
+        is_open = key in waiting if decisions is None else (method, split) in still_open
         if is_open:  # a label or a word of evidence is of the whole split, not of its first cells
             evidence = dict.fromkeys(evidence, OPEN)
         settled = DECIDED if words - {EvidenceWord.UNDECIDED} else UNDECIDED

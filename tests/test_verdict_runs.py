@@ -1,4 +1,4 @@
-"""The verdicts in MLflow: one run per method and split, with the report's numbers, while cells finish, too."""
+"""The verdicts in MLflow: a run per method and split, with the report's numbers, while cells finish, too."""
 
 from pathlib import Path
 from typing import Any

@@ -154,7 +154,7 @@ def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
 
 def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPage, study: Study) -> None:
     seeds = {f"wpo/S1_age/{seed}" for seed in study.seeds}
-    query = "tags.method = 'wpo' and tags.split = 'S1_age'"
+    query = "tags.kind = 'cell' and tags.method = 'wpo' and tags.split = 'S1_age'"
     page.open(views.link(page.experiment, views.CELLS_VIEW, charts=False))
     page.until(page.runs)
     page.filter(query, seeds)

@@ -12,6 +12,7 @@ from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
 from orchestrator.record.seals import plan_changes, with_plan
 from orchestrator.record.setup import setup
+from orchestrator.study.grid import rendering_key
 from orchestrator.study.judging import judging_of
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -94,7 +95,8 @@ def write(
     """
     record = read_record(study, trials, ledger)
     comparison = comparison_of(study, record, decisions[0] if decisions else None)
-    about = setup(study, corpus, record.finished)
+    rendering = ledger.renderings.get(rendering_key(study))
+    about = setup(study, corpus, record.finished, rendering)
     seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
     if seals:
         about["plan sealed"] = seals[0].name

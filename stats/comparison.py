@@ -67,6 +67,7 @@ class Comparison:
     tail: the evidence from the published metric, by seeds alone. heldout: the evidence from held-out
         outcomes; None without outcomes.
     tail_power, heldout_power: what the two designs could have detected.
+    pooled: the result of `stats.evidence.pooled_arm.pooled_arm`; None where no baseline has outcomes.
     """
 
     reference: str
@@ -78,6 +79,7 @@ class Comparison:
     tail_power: SeedPower
     heldout_power: HeldOutPower
     curves: LearningCurves
+    pooled: pd.DataFrame | None = None
 
     @property
     def labels(self) -> pd.DataFrame:

@@ -175,11 +175,15 @@ def test_pairs_that_are_all_the_same_tokens_are_refused_before_they_are_scored(r
     assert scored.pairs == 20
 
 
-def test_another_template_with_the_same_ids_has_the_same_tokens(run, pairs, tiny_folder, tmp_path):
+def test_another_template_with_the_same_ids_needs_no_new_scores(run, pairs, tiny_folder, tmp_path):
     commented = tmp_path / "commented"
     commented.mkdir()
     for file in tiny_folder.iterdir():
         (commented / file.name).write_bytes(file.read_bytes())
     template = commented / "chat_template.jinja"
     template.write_text("{# a comment #}" + template.read_text())
-    assert run(pairs, model=commented).rendered.tokens == run(pairs).rendered.tokens
+    assert run(pairs).computed
+    commented_scores = run(pairs, model=commented)
+    assert not commented_scores.computed
+    template.write_text("always " + template.read_text())
+    assert run(pairs, model=commented).path != commented_scores.path

@@ -85,6 +85,22 @@ def fingerprint(model: ModelSpec, data: DataSource) -> str:
     return digest.hexdigest()[:16]
 
 
+def weights_fingerprint(model: ModelSpec, data: DataSource) -> str:
+    """Return 16 hex digits that identify the model without its tokenizer and chat template.
+
+    They identify what a log-probability of given token ids depends on. Only a folder holds the two apart.
+    """
+    path = Path(model.path)
+    if model.path == TINY_PATH or not path.is_dir():
+        return fingerprint(model, data)
+    digest = hashlib.sha256()
+    for file in sorted(f for f in path.iterdir() if f.suffix == ".safetensors" or f.name == "config.json"):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
 def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
     """Return the model's files.
 

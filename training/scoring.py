@@ -22,7 +22,7 @@ from filelock import FileLock
 from training.arrays import FloatArray
 from training.errors import StudyError
 from training.model import ModelFiles
-from training.model_path import fingerprint, resolve_model
+from training.model_path import resolve_model, weights_fingerprint
 from training.rendering import Rendered, render
 from training.scored_folder import DamagedScores, save, verify
 from training.shards import SCORE_COLUMNS, RunShards, Shard, read_shard, serial
@@ -87,7 +87,7 @@ def score(
     rendered = pairs if isinstance(pairs, Rendered) else render(pairs, model, data, training, cache)
     identity = {
         "recipe": SCORE_RECIPE,
-        "model": fingerprint(model, data),
+        "model": weights_fingerprint(model, data),
         "dtype": training.dtype,
         "tokens": rendered.tokens,
     }

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,7 @@ from stats.compare import compare
 from stats.comparison import Comparison
 from stats.evidence.looks import Looks
 from stats.evidence.options import Options
+from stats.evidence.pooled_arm import pooled_arm
 from stats.evidence.sums import CELL_OUTCOMES, user_sums
 from stats.page import report
 from stats.status import CellStatus
@@ -95,6 +96,7 @@ def write(
     """
     record = read_record(study, trials, ledger)
     comparison = comparison_of(study, record, decisions[0] if decisions else None)
+    comparison = replace(comparison, pooled=_pooled_arm(trials, record, ledger))
     rendering = ledger.renderings.get(rendering_key(study))
     about = setup(study, corpus, record.finished, rendering)
     seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
@@ -172,6 +174,13 @@ def description(report: str) -> str:
     title, *sections = body.split("\n## ")
     lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
     return "\n".join(line for line in lines if not line.startswith("!["))
+
+
+def _pooled_arm(trials: Sequence[Trial], record: StudyRecord, ledger: Ledger) -> pd.DataFrame | None:
+    """Compare the baselines' arm with the groups' own; None where either has no finished cell."""
+    baselines = [trial for trial in trials if not trial.groups]
+    sums = _concatenated(map(user_sums, ledger.cells.outcomes(baselines, CELL_OUTCOMES)))
+    return None if sums is None or record.sums is None else pooled_arm(pd.concat([record.sums, sums]))
 
 
 def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ from stats.names import BASELINE
 from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
 from training.model_path import fingerprint as model_fingerprint
+from training.model_path import weights_fingerprint
 
 
 def expand(study: Study, tokens: str = NOT_RENDERED) -> list[Trial]:
@@ -29,7 +30,7 @@ def expand(study: Study, tokens: str = NOT_RENDERED) -> list[Trial]:
         name: getattr(study, name).model_dump(mode="json", exclude_defaults=True)
         for name in ("checks", "prompt")
     }
-    model = model_fingerprint(study.model, study.data)
+    model = weights_fingerprint(study.model, study.data)
     trials = [
         Trial(
             study=study.study,

@@ -27,7 +27,7 @@ class Trial:
     method: str
     split: str
     seed: int
-    model: str  # fingerprint of the model
+    model: str  # fingerprint of the model's weights
     data: str  # fingerprint of the data
     held_out: dict[str, Any]
     groups: SplitSpec | None  # None for a baseline cell, which trains one arm on all pairs

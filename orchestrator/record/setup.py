@@ -80,7 +80,9 @@ def _held_out(study: Study, corpus: Corpus, finished: pd.DataFrame, say: Words) 
     if left_out := len(corpus.pairs) - len(assigned):
         yield say("{count} pairs, of a held-out user or item alone, are in no fold", count=left_out)
     trained = finished.filter(regex="/pairs_heldout_trained$").stack().dropna()
-    if len(trained):
+    if len(trained) and not trained.max():
+        yield say("no held-out pair has the same token ids as a training pair")
+    elif len(trained):
         yield say(
             "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair",
             count=trained.max(),

@@ -53,6 +53,8 @@ SENTENCES = {
         "유저의 {share:.0%}, 그리고 여러 유저가 평가한 항목의 {share:.0%}",
     "{count} pairs, of a held-out user or item alone, are in no fold":
         "held-out 유저나 항목 중 한쪽에만 속하는 pair {count}개는 학습에도 평가에도 쓰지 않음",
+    "no held-out pair has the same token ids as a training pair":
+        "학습 pair와 token id가 같은 held-out pair는 없음",
     "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair":
         "학습 pair와 token id가 같은 held-out pair는 셀당 최대 {count:.0f}개",
     "{name} (published: {file})": "{name} (발표된 값: {file})",

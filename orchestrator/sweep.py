@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
             assert data.rendered is not None
             ledger.renderings.add(grid.rendering_key(study), data.rendered)
             plan = Plan.from_record(study, places)  # a cell's identity holds its token ids
+            for line in plan.about_rendering():
+                print(line)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
             _train(plan, data, ledger, args.verbose)

@@ -129,10 +129,10 @@ class Plan:
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
             *(f"  changed: {change}" for change in self.changes),
-            *(f"  {line}" for line in self._about_rendering()),
+            *(f"  {line}" for line in self.about_rendering()),
         ]
 
-    def _about_rendering(self) -> list[str]:
+    def about_rendering(self) -> list[str]:
         """Say what was dropped, and what makes it impossible to repeat the study on another day."""
         lines, rendering = [], self.rendering
         if rendering and rendering.dropped:

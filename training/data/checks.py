@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from training.data.corpus import Corpus
-from training.data.items import item_ids
+from training.data.items import item_ids, text_ids
 from training.errors import StudyError
 from training.spec import Checks
 
@@ -20,6 +20,8 @@ _INVISIBLE = re.compile(
 
 def checked(corpus: Corpus, checks: Checks) -> Corpus:
     """Return a corpus without the pairs that `checks` refuses; its `dropped` counts each of them once.
+
+    The pairs get a column `item` (`training.data.items`).
 
     These are pairs whose last message or one of whose answers shows nothing or is a placeholder, pairs whose
     answers look the same, pairs that one user rated again, and pairs that one user labelled both ways. Where
@@ -35,7 +37,8 @@ def checked(corpus: Corpus, checks: Checks) -> Corpus:
         pairs["rejected"], checks.placeholders
     )
     same = pairs["chosen"].map(_visible) == pairs["rejected"].map(_visible)
-    text = item_ids(pairs[["prompt", "chosen", "rejected"]])
+    text = text_ids(pairs)
+    pairs = pairs.assign(item=item_ids(pairs, text))
     by_user = pd.DataFrame({"user": pairs["user_id"], "text": text, "chosen": pairs["chosen"]})
     contradictory = by_user.groupby(["user", "text"])["chosen"].transform("nunique") > 1
     repeated = by_user.duplicated() & ~contradictory
@@ -55,7 +58,7 @@ def checked(corpus: Corpus, checks: Checks) -> Corpus:
         if is_dropped:
             left &= ~rows
     if left.all():
-        return replace(corpus, dropped=dropped, kept=kept)
+        return replace(corpus, pairs=pairs, dropped=dropped, kept=kept)
     if not left.any():
         why = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
         raise StudyError(f"data: none of {len(pairs)} pairs is left ({why}); see `checks`")

@@ -14,7 +14,7 @@ class Corpus:
     pairs: One row per pair: pair_id (stable, unique), user_id, source_model (of both answers; missing where
         it is unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
         unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected. A column `item` may
-        name what was rated; `training.data.items` finds it where there is none.
+        name what was rated; `training.data.checks` adds it where there is none.
     users: One row per user of a pair: user_id and one column per trait.
     dropped: Number of answers or pairs that were dropped, by reason.
     generated: True for a twin; its reports say so.

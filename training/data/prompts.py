@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from training.data.corpus import Corpus
-from training.data.items import item_ids
+from training.data.items import items_of
 from training.errors import StudyError
 from training.hints import suggestion
 from training.spec import Prompt
@@ -35,7 +35,7 @@ def prompted(corpus: Corpus, prompt: Prompt) -> Corpus:
         _with_system(chat, system[user]) for chat, user in zip(pairs["prompt"], pairs["user_id"], strict=True)
     ]
     prompt_column = pd.Series(prompts, index=pairs.index, dtype=object)
-    return replace(corpus, pairs=pairs.assign(item=item_ids(pairs), prompt=prompt_column))
+    return replace(corpus, pairs=pairs.assign(item=items_of(pairs), prompt=prompt_column))
 
 
 def _system(prompt: Prompt, traits: pd.Series) -> str:

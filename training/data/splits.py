@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from training.data.corpus import Corpus
-from training.data.items import item_ids
+from training.data.items import items_of
 from training.errors import StudyError
 from training.hints import suggestion
 from training.spec import CategorySplit, HeldOut, MedianSplit, SplitSpec
@@ -32,7 +32,7 @@ def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: st
         StudyError: A column, category or source model is missing, or a group has no user.
     """
     users = corpus.users.sort_values("user_id", ignore_index=True)
-    table = corpus.pairs[["pair_id", "user_id"]].assign(item=item_ids(corpus.pairs))
+    table = corpus.pairs[["pair_id", "user_id"]].assign(item=items_of(corpus.pairs))
     table["group"] = "all" if split is None else table["user_id"].map(_groups(users, split, place))
     table["fold"] = _folds(table, users["user_id"], held_out)
     table = table[table["group"].notna() & table["fold"].notna()]

@@ -46,6 +46,7 @@ class Comparison:
     tail: the evidence from the published metric, by seeds alone. heldout: the evidence from held-out
         outcomes; None without outcomes.
     tail_power, heldout_power: what the two designs could have detected.
+    pooled: the result of `stats.evidence.pooled_arm.pooled_arm`; None where no baseline has outcomes.
     """
 
     reference: str
@@ -58,6 +59,7 @@ class Comparison:
     heldout_power: HeldOutPower
     curves: LearningCurves
     controls: Controls | None
+    pooled: pd.DataFrame | None = None
 
     @property
     def labels(self) -> pd.DataFrame:

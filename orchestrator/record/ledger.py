@@ -9,6 +9,7 @@ from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
 from orchestrator.record.experiment import Experiment, RunKind, RunStatus, now_ms
 from orchestrator.record.places import Places
+from orchestrator.record.renderings import Renderings
 from orchestrator.record.result import TrialResult
 from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, write_tables
 from orchestrator.record.seals import Seals
@@ -23,8 +24,9 @@ class Ledger:
     """One study's record. Only the driver writes it, so workers need no credentials.
 
     `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `study_run`
-    keeps reports, `seals` the plans that they judge by, and `claims` holds the drivers' claims on the study.
-    A write that is repeated because the store did not answer does no harm.
+    keeps reports, `seals` the plans that they judge by, `renderings` how the pairs became token ids, and
+    `claims` holds the drivers' claims on the study. A write that is repeated because the store did not answer
+    does no harm.
 
     Args:
         places: Where the study's record is.
@@ -40,6 +42,7 @@ class Ledger:
         self.verdicts = VerdictRuns(self.experiment)
         self.study_run = StudyRun(self.experiment)
         self.seals = Seals(self.study_run)
+        self.renderings = Renderings(self.experiment)
         self.claims = Claims(self.experiment)
         # Called before each write of a cell; it raises if this driver may no longer write.
         self.guard: Callable[[], None] = lambda: None

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ from orchestrator.record.published_cells import published_cells
 from orchestrator.record.seals import plan_changes, with_plan
 from orchestrator.record.setup import setup
 from orchestrator.record.verdict_runs import verdict_rows
+from orchestrator.study.grid import rendering_key
 from orchestrator.study.judging import Judging, added_seeds, judging_of
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -20,6 +21,7 @@ from stats.compare import compare
 from stats.comparison import Comparison
 from stats.evidence.looks import Looks
 from stats.evidence.options import Options
+from stats.evidence.pooled_arm import pooled_arm
 from stats.evidence.sums import CELL_OUTCOMES, user_sums
 from stats.page import report
 from stats.status import CellStatus
@@ -97,7 +99,8 @@ def write(
     seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
     first_plan = seals[0].judging if seals else judging_of(study)
     comparison = comparison_of(study, record, first_plan, decisions[0] if decisions else None)
-    about = setup(study, corpus, record.finished)
+    comparison = replace(comparison, pooled=_pooled_arm(trials, record, ledger))
+    about = setup(study, corpus, record.finished, ledger.renderings.get(rendering_key(study)))
     if seals:
         about["plan sealed"] = seals[0].name
     shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
@@ -188,6 +191,13 @@ def description(report: str) -> str:
     title, *sections = body.split("\n## ")
     lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
     return "\n".join(line for line in lines if not line.startswith("!["))
+
+
+def _pooled_arm(trials: Sequence[Trial], record: StudyRecord, ledger: Ledger) -> pd.DataFrame | None:
+    """Compare the baselines' arm with the groups' own; None where either has no finished cell."""
+    baselines = [trial for trial in trials if not trial.groups]
+    sums = _concatenated(map(user_sums, ledger.cells.outcomes(baselines, CELL_OUTCOMES)))
+    return None if sums is None or record.sums is None else pooled_arm(pd.concat([record.sums, sums]))
 
 
 def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:

@@ -20,11 +20,13 @@ from stats.page.language import Language
 from stats.rule.thresholds import PublishedRule
 from training.hints import suggestion
 from training.spec import (
+    Checks,
     Condition,
     DataSource,
     HeldOut,
     ModelSpec,
     Name,
+    Prompt,
     Spec,
     SplitSpec,
     TrainingSpec,
@@ -38,7 +40,11 @@ class Study(Spec):
     study: Name = Field(description="Name of the study and of its MLflow experiment.")
     language: Language = Field("en", description="Language of the report: en for English, ko for Korean.")
     data: DataSource = Field(TwinData(), description="Where the people and their preferences come from.")
-    held_out: HeldOut = Field(HeldOut(), description="Users whose pairs no arm trains on.")
+    checks: Checks = Field(
+        Checks(), description="What happens to pairs on which training makes little sense."
+    )
+    prompt: Prompt = Field(Prompt(), description="What a prompt holds besides the conversation.")
+    held_out: HeldOut = Field(HeldOut(), description="Pairs that no arm trains on.")
     model: ModelSpec = Field(
         ModelSpec(), description="The model to tune; its untouched copy is the reference of the losses."
     )

@@ -43,6 +43,8 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
             "control_rates": comparison.controls.rates,
             "control_ranks": comparison.controls.ranks,
         }
+    if comparison.pooled is not None:
+        candidates["pooled_arm"] = comparison.pooled
     filled = {name: table for name, table in candidates.items() if len(table)}
     if (verdicts["method"] == comparison.reference).any():
         filled["changes"] = changes_as_published(verdicts, comparison.reference)

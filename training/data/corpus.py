@@ -1,6 +1,6 @@
 """Hold a study's data, whatever its source: pairs, users, and what was dropped while reading."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,13 +13,16 @@ class Corpus:
 
     pairs: One row per pair: pair_id (stable, unique), user_id, source_model (of both answers; missing where
         it is unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
-        unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected.
+        unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected. A column `item` may
+        name what was rated; `training.data.checks` adds it where there is none.
     users: One row per user of a pair: user_id and one column per trait.
     dropped: Number of answers or pairs that were dropped, by reason.
     generated: True for a twin; its reports say so.
+    kept: Number of pairs that are unusual and were kept, by what is unusual.
     """
 
     pairs: "pd.DataFrame"
     users: "pd.DataFrame"
     dropped: dict[str, int]
     generated: bool
+    kept: dict[str, int] = field(default_factory=dict)

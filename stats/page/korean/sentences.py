@@ -48,13 +48,20 @@ SENTENCES = {
     # setup
     "{source}: {pairs} pairs of {users} users": "{source}: 유저 {users}명의 pair {pairs}개",
     "{share:.0%} of users": "유저의 {share:.0%}",
+    "{share:.0%} of items": "항목의 {share:.0%}",
+    "{share:.0%} of users, and of the items that several users rated":
+        "유저의 {share:.0%}, 그리고 여러 유저가 평가한 항목의 {share:.0%}",
+    "{count} pairs, of a held-out user or item alone, are in no fold":
+        "held-out 유저나 항목 중 한쪽에만 속하는 pair {count}개는 학습에도 평가에도 쓰지 않음",
+    "no held-out pair has the same token ids as a training pair":
+        "학습 pair와 token id가 같은 held-out pair는 없음",
+    "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair":
+        "학습 pair와 token id가 같은 held-out pair는 셀당 최대 {count:.0f}개",
     "{name} (published: {file})": "{name} (발표된 값: {file})",
     "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}":
         "{steps} steps, batch {pairs} pairs, LR {rate:g}, {dtype}",
-    "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated; up to "
-    "{dropped:.0f} pairs of a cell had no room for an answer":
-        "{tokens} tokens: arm별 학습 pair의 {least:.0%}~{most:.0%}에서 응답이 잘렸고, 응답이 들어갈 자리가 "
-        "없는 pair는 셀당 최대 {dropped:.0f}개",
+    "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated":
+        "{tokens} tokens: arm별 학습 pair의 {least:.0%}~{most:.0%}에서 응답이 잘렸음",
     "accuracy of the implicit reward on the training tail, A minus B":
         "학습 마지막 구간의 implicit reward accuracy, A − B",
     ", restored to multiples of 1/128": " (1/128의 배수로 읽음)",
@@ -65,6 +72,7 @@ SENTENCES = {
     "model": "모델",
     "data": "데이터",
     "dropped": "제외",
+    "kept, though unusual": "특이하지만 유지",
     "length limit": "길이 제한",
     "held out": "held-out",
     "splits": "split 수",
@@ -79,6 +87,17 @@ SENTENCES = {
     "identical answers": "동일한 두 응답",
     "tie": "동점",
     "the same pair again": "중복 pair",
+    "empty prompt": "빈 prompt",
+    "answers that look the same": "겉보기가 같은 두 응답",
+    "labelled both ways by one person": "한 사람이 양쪽으로 라벨한 pair",
+    "no room for an answer": "응답이 들어갈 자리가 없음",
+    "answer without tokens": "token이 없는 응답",
+    "identical token ids": "token id가 같은 두 응답",
+    "control tokens in a text": "본문 속 control token",
+    "prompt without its start": "앞부분이 잘린 prompt",
+    "oldest turns left out": "가장 오래된 turn을 뺀 prompt",
+    "prompt rendered otherwise alone": "단독으로는 다르게 렌더링되는 prompt",
+    "answer without an end token": "끝 token이 없는 응답",
     # completeness, weights, baselines
     "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
     "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "
@@ -90,6 +109,10 @@ SENTENCES = {
     "weight.":
         "각 arm이 학습한 pair의 weight (전체 step): seed 평균, 전체 seed 중 최솟값, 상한 1에 걸린 비율. "
         "무엇이 weight를 결정하는지는 `python -m orchestrator.weights`가 분석한다.",
+    "The arm of all pairs on each group's held-out pairs, beside the arm tuned on that group, over the seeds "
+    "that both have. The interval captures the chance of users alone, for these seeds.":
+        "전체 pair로 학습한 arm을 각 그룹의 held-out pair에서 그 그룹의 arm과 나란히 비교 (둘 다 있는 "
+        "seed만). 구간은 이 seed들에서 유저의 우연만 반영한다.",
     # splits
     "A minus B on the training tail: the mean and the population standard deviation over seeds, the number "
     "of seeds that share the sign of the mean (`x/N`), and the label of the published rule. The rule "

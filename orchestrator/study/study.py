@@ -22,12 +22,11 @@ from training.spec import (
     DataSource,
     HeldOut,
     ModelSpec,
-    Name,
-    Spec,
     SplitSpec,
     TrainingSpec,
     TwinData,
 )
+from training.values import Name, Spec
 
 
 class Study(Spec):

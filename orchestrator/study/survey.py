@@ -4,7 +4,7 @@ from pydantic import Field
 
 from stats.survey.defaults import CUTS, MIN_USERS, W2_CUT, Correction
 from training.data.traits import PRISM_TRAITS
-from training.spec import Spec
+from training.values import Spec
 
 
 class SurveyModel(Spec):

@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 class Corpus:
     """Preference pairs and the people who made them.
 
-    pairs: One row per pair: pair_id (stable, unique), user_id, source_model (of both answers; missing where
-        it is unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
-        unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected.
+    pairs: One row per pair: pair_id (stable, unique), user_id, item (what was judged; missing where it is
+        unknown), source_model (of both answers; missing where it is unknown or two models wrote them),
+        chosen_model, rejected_model, score_gap (missing where it is unknown), turn, prompt (chat messages,
+        the last one the user's), chosen, rejected.
     users: One row per user of a pair: user_id and one column per trait.
     dropped: Number of answers or pairs that were dropped, by reason.
     generated: True for a twin; its reports say so.
+    anonymous: True if nobody is named and the prompts stand for people; reports say so.
     """
 
     pairs: "pd.DataFrame"
     users: "pd.DataFrame"
     dropped: dict[str, int]
     generated: bool
+    anonymous: bool = False

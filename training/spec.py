@@ -81,6 +81,15 @@ class MedianSplit(_Split):
     )
 
 
+class QuantileSplit(_Split):
+    """A holds the users at or above one quantile of a numeric column, B those at or below another."""
+
+    by: Literal["quantile"] = "quantile"
+    column: str = Field(description="Numeric trait of the users, for example age.")
+    above: float = Field(0.75, gt=0, lt=1, description="Quantile at or above which a user is in A.")
+    below: float = Field(0.25, gt=0, lt=1, description="Quantile at or below which a user is in B.")
+
+
 class RandomSplit(_Split):
     """Random halves of the users: a null control for any study."""
 
@@ -88,7 +97,7 @@ class RandomSplit(_Split):
     seed: Seed = Field(0, description="Seed for drawing the halves.")
 
 
-SplitSpec = Annotated[CategorySplit | MedianSplit | RandomSplit, Field(discriminator="by")]
+SplitSpec = Annotated[CategorySplit | MedianSplit | QuantileSplit | RandomSplit, Field(discriminator="by")]
 
 
 # --- model, method, training ------------------------------------------------------------------------

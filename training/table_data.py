@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
-from training.values import Seed, Spec
+from training.values import Name, Seed, Spec
 
 Shape = Literal["pairs", "choices", "ratings"]
 
@@ -134,14 +134,14 @@ class TableData(Spec):
     source: Literal["table", SHIPPED] = Field(
         "table", description="`table`, or a shipped description of a public data set."
     )
-    path: str = Field(description="File, folder, glob or hub id.")
+    path: str = Field("", description="File, folder, glob or hub id.")
     table: str | None = Field(None, description="Hub configuration, or the file's name in the folder.")
     revision: str = Field("main", description="Hub revision; give a commit if the study must be repeatable.")
     split: str = Field("train", description="Hub split.")
     format: Literal["human_assistant"] | None = Field(
         None, description="human_assistant: the answers are conversations as `Human:` and `Assistant:` text."
     )
-    columns: Columns = Field(description="What the file's columns are called.")
+    columns: Columns = Field(Columns(), description="What the file's columns are called.")
     annotations: ColumnNames = Field(
         [],
         description="Columns that hold a list with one entry per person; each entry becomes a row, whose "
@@ -152,7 +152,7 @@ class TableData(Spec):
         description="The words of the preference that mean A, B, C, D or a tie. Without it, the preference "
         "is a number: below 0 for A, above 0 for B, and its size is the score gap.",
     )
-    traits: dict[str, str | Trait] = Field(
+    traits: dict[Name, str | Trait] = Field(
         {}, description="What is known of a person: a name of your choice -> its column."
     )
     people: People | None = Field(
@@ -194,6 +194,8 @@ class TableData(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> "TableData":
         columns = self.columns
+        if not self.path:
+            raise ValueError("path: missing; name a file, a folder, a glob or a hub id")
         if columns.shape is None:
             ways = "; ".join(f"{shape}: {', '.join(needed)}" for shape, needed in SHAPES.items())
             raise ValueError(f"columns: name the columns of exactly one shape ({ways})")
@@ -210,6 +212,14 @@ class TableData(Spec):
         if columns.shape == "ratings" and self.models != "any" and not columns.source_model:
             raise ValueError(f"models: {self.models} needs columns.source_model")
         return self
+
+    @property
+    def largest_gap(self) -> float | None:
+        """The largest score gap that `score_range` allows; None if it is not given."""
+        if self.score_range is None:
+            return None
+        low, high = self.score_range
+        return high - low if self.columns.shape == "ratings" else max(-low, high)
 
     @property
     def trait_columns(self) -> dict[str, Trait]:

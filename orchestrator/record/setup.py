@@ -36,6 +36,7 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
             users=pairs["user_id"].nunique(),
         ),
         "dropped": ", ".join(dropped) or say("none"),
+        **_unknown(corpus, say),
         **_length_limit(training.max_length, finished, say),
         "held out": say("{share:.0%} of users", share=study.held_out.share),
         "splits": str(len(study.grid_splits)),
@@ -54,6 +55,20 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
             dtype=training.dtype,
         ),
     }
+
+
+def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
+    """Return the row about what the data do not say; what needs it is left out of reports."""
+    unknown = [
+        say.word(name)
+        for name, column in (("score gap", "score_gap"), ("source model", "source_model"), ("item", "item"))
+        if corpus.pairs[column].isna().all()
+    ]
+    if corpus.anonymous:
+        unknown.append(say("who chose, so each prompt counts as one user"))
+    if not unknown:
+        return {}
+    return {"not in the data": say("{what}; what needs it is left out", what=", ".join(unknown))}
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:

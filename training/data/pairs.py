@@ -66,7 +66,8 @@ def usable_pairs(candidates: Candidates, data: TableData) -> tuple[pd.DataFrame,
         total[reason] = total.get(reason, 0) + count
     total = {reason: count for reason, count in total.items() if count}
     if pairs.empty:
-        why = ", ".join(f"{count} {reason}" for reason, count in total.items()) or "the table has no row"
+        nothing = "no two answers to one prompt" if candidates.read else "the table has no row"
+        why = ", ".join(f"{count} {reason}" for reason, count in total.items()) or nothing
         raise StudyError(
             f"data: {candidates.read} rows of {data.path} make no usable pair ({why}); see data.columns and "
             "data.min_gap"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -111,17 +112,17 @@ def of_frame(frame: pd.DataFrame, names: Mapping[str, str], name: str) -> Table:
     return Table(pd.DataFrame(columns), (Origin(name, "row", np.arange(1, len(frame) + 1)),), names)
 
 
-def columns_of(path: str, place: str, table: str | None = None) -> list[str]:
-    """Return the names of the columns of a local table's first file, as it writes them."""
+def first_rows(path: str, table: str | None, number: int, place: str = "--data") -> list[dict[str, Any]]:
+    """Return the first rows of a local table, as they are written: name -> value.
+
+    Raises:
+        StudyError: The file cannot be read.
+    """
     file = data_files(path, table, place)[0]
     if format_of(file) in ("parquet", "arrow"):
-        return list(_arrow_file(file, [], place, schema=True).schema.names)
-    found: dict[str, None] = {}
-    for count, (_, row) in enumerate(rows(file, place)):
-        found |= dict.fromkeys(row)
-        if count >= 1000:
-            break
-    return list(found)
+        head: list[dict[str, Any]] = _arrow_file(file, None, place).slice(0, number).to_pylist()
+        return head
+    return [row for _, row in islice(rows(file, place), number)]
 
 
 def _joined(parts: list[Table], names: Mapping[str, str]) -> Table:
@@ -168,8 +169,8 @@ def _inside(value: Any, path: list[str], default: Any = None) -> Any:
     return value
 
 
-def _arrow_file(file: Path, wanted: Iterable[str], place: str, schema: bool = False) -> pa.Table:
-    """Read the columns of a Parquet or Arrow file that hold the wanted names; no row if only `schema`."""
+def _arrow_file(file: Path, wanted: Iterable[str] | None, place: str) -> pa.Table:
+    """Read the columns of a Parquet or Arrow file that hold the wanted names; None wants all of them."""
     import pyarrow.parquet as pq
 
     try:
@@ -179,11 +180,10 @@ def _arrow_file(file: Path, wanted: Iterable[str], place: str, schema: bool = Fa
                 source = pa.BufferReader(stream.read())
         if format_of(file) == "parquet":
             parquet = pq.ParquetFile(source)
-            if schema:
-                return parquet.schema_arrow.empty_table()
-            return parquet.read(columns=_tops(wanted, parquet.schema_arrow.names))
+            present = parquet.schema_arrow.names
+            return parquet.read(columns=present if wanted is None else _tops(wanted, present))
         content = _ipc(source)
-        return content.slice(0, 0) if schema else content.select(_tops(wanted, content.schema.names))
+        return content if wanted is None else content.select(_tops(wanted, content.schema.names))
     except (pa.ArrowException, OSError, EOFError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StudyError(f"{place}: {file} cannot be read ({reason}); name another file") from error

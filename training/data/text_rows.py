@@ -106,7 +106,7 @@ def _parsed(text: str, file: Path, number: int | None) -> Any:
         line = number or error.lineno
         raise StudyError(
             f"{file}: line {line} is not JSON ({error.msg} at character {error.colno}: "
-            f"{text.splitlines()[error.lineno - 1][:60]!r}); fix or remove it"
+            f"{text[max(0, error.pos - 30) : error.pos + 30].strip()!r}); fix or remove it"
         ) from error
     except (RecursionError, ValueError) as error:  # too deep, or an integer of thousands of digits
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)

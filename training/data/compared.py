@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from training.data.chats import Messages, NotAPair, messages, question, split_chats, spoken
-from training.data.conversions import is_missing, names, numbers, refuse
+from training.data.conversions import TEXT, is_missing, names, numbers, refuse
 from training.data.pairs import Candidates, is_empty
 from training.data.tables import Table
 from training.errors import StudyError
@@ -155,8 +155,8 @@ def _read(
             if turn is None
             else turn.to_numpy()[row].astype(np.int64),
             "prompt": pd.Series(prompts, dtype=object),
-            "chosen": pd.Series([chosen.strip() for chosen, _ in texts], dtype="str"),
-            "rejected": pd.Series([rejected.strip() for _, rejected in texts], dtype="str"),
+            "chosen": pd.Series([chosen.strip() for chosen, _ in texts], dtype=TEXT),
+            "rejected": pd.Series([rejected.strip() for _, rejected in texts], dtype=TEXT),
             "identity": unknown,
         }
     )

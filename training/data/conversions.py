@@ -11,6 +11,9 @@ from training.data.tables import Table
 from training.errors import StudyError
 from training.table_data import level_text
 
+# Long texts stand in many pairs. Stored as Python's, a text is held once, and its pairs point to it.
+TEXT = pd.StringDtype("python", na_value=np.nan)
+
 
 def is_missing(value: Any) -> bool:
     """Return whether a value is absent: None, not a number, or an empty text."""
@@ -32,6 +35,13 @@ def names(table: Table, column: str, required: bool = True) -> pd.Series:
             return str(level_text(value.item() if isinstance(value, np.generic) else value))
         raise ValueError("a name, as a text or a number, is needed")
 
+    values = table.frame[column]
+    if pd.api.types.is_integer_dtype(values):  # the usual cases, a million rows at once
+        return values.astype("str")
+    if isinstance(values.dtype, pd.StringDtype):
+        stripped = values.str.strip()
+        if stripped.notna().all() and (stripped != "").all():
+            return stripped
     return _mapped(table, column, name, "str", required)
 
 
@@ -42,7 +52,7 @@ def texts(table: Table, column: str) -> pd.Series:
         for row, value in enumerate(values):
             if not isinstance(value, str) and not is_missing(value):
                 raise refuse(table, row, column, value, "a text is needed")
-    return values.where(values.notna(), "").astype("str").str.strip()
+    return values.where(values.notna(), "").astype(TEXT).str.strip()
 
 
 def numbers(

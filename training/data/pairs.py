@@ -80,15 +80,29 @@ def is_empty(texts: pd.Series, data: TableData) -> pd.Series:
     return texts.isin(["", *data.placeholders])
 
 
-def content_ids(*columns: Iterable[str]) -> list[str]:
-    """Return a stable id per row, made from its content alone: the order of rows does not matter."""
-    return [hashlib.sha256("\x1f".join(row).encode()).hexdigest()[:16] for row in zip(*columns, strict=True)]
+def content_ids(*columns: pd.Series) -> list[str]:
+    """Return a stable id per row, made from its content alone: the order of rows does not matter.
+
+    Each distinct text is hashed once, because answers are long and stand in many pairs.
+    """
+    return [_hash("\x1f".join(row))[:16] for row in zip(*map(_digests, columns), strict=True)]
+
+
+def _digests(texts: pd.Series) -> list[str]:
+    codes, distinct = pd.factorize(texts)
+    digests = np.array([_hash(text) for text in distinct], dtype=object)
+    hashed: list[str] = digests[codes].tolist()
+    return hashed
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
-    prompts = prompt_texts(frame["prompt"])
+    prompts = pd.Series(prompt_texts(frame["prompt"]), index=frame.index, dtype="str")
     if frame["identity"].notna().all():
-        ids = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in frame["identity"]]
+        ids = [_hash(text)[:16] for text in frame["identity"]]
     else:
         item = frame["item"].fillna("")
         ids = content_ids(frame["user_id"], item, prompts, frame["chosen"], frame["rejected"])
@@ -96,7 +110,7 @@ def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(
         pair_id=pd.Series(ids, index=frame.index, dtype="str"),
         source_model=frame["chosen_model"].where(same),
-        prompt_text=pd.Series(prompts, index=frame.index, dtype="str"),
+        prompt_text=prompts,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from training.data.chats import Messages, as_text, messages, question
-from training.data.conversions import flags, names, numbers, texts
+from training.data.conversions import TEXT, flags, names, numbers, texts
 from training.data.pairs import Candidates, is_empty
 from training.data.tables import Table
 from training.errors import StudyError
@@ -33,7 +33,10 @@ def candidates(table: Table, users: pd.Series, data: TableData) -> Candidates:
     better = np.where(score[first] >= score[second], first, second)
     worse = first + second - better
     prompts = _prompts(kept, better, full=data.history == "full")
-    chosen, rejected = (kept.iloc[rows].reset_index(drop=True) for rows in (better, worse))
+    chosen, rejected = (
+        kept.drop(columns=["chat", "prompt_text"]).iloc[rows].reset_index(drop=True)
+        for rows in (better, worse)
+    )
     frame = pd.DataFrame(
         {
             "user_id": chosen["user_id"],
@@ -73,7 +76,7 @@ def _answers(table: Table, users: pd.Series, data: TableData) -> pd.DataFrame:
             for row, (value, chat) in enumerate(zip(prompts, chats, strict=True))
         ]
         prompt_text = pd.Series(
-            [as_text(value) if isinstance(value, list) else value for value in checked], dtype="str"
+            [as_text(value) if isinstance(value, list) else value for value in checked], dtype=TEXT
         )
     else:
         checked, prompt_text = [None] * len(frame), _prompt_texts(table)
@@ -98,7 +101,7 @@ def _answers(table: Table, users: pd.Series, data: TableData) -> pd.DataFrame:
 def _prompt_texts(table: Table) -> pd.Series:
     """Return the prompts as they are written: white space around a prompt is part of it."""
     texts(table, "prompt")
-    values = table.frame["prompt"].where(table.frame["prompt"].notna(), "").astype("str")
+    values = table.frame["prompt"].where(table.frame["prompt"].notna(), "").astype(TEXT)
     return values.where(values.str.strip() != "", "")
 
 
@@ -132,11 +135,10 @@ def _prompts(answers: pd.DataFrame, rows: np.ndarray, full: bool) -> list[Messag
     history = _history(answers) if full and answers["conversation"].notna().any() else {}
     known: dict[tuple[Any, ...], Messages] = {}
     prompts = []
-    columns = (
-        answers[name].to_numpy(dtype=object)
+    user, conversation, turn, text, chat = (
+        answers[name].iloc[rows].to_numpy(dtype=object)
         for name in ("user_id", "conversation", "turn", "prompt_text", "chat")
     )
-    user, conversation, turn, text, chat = (column[rows] for column in columns)
     for key in zip(user, conversation, turn, text, chat, strict=True):
         if key[4] is not None:
             prompts.append(key[4] if full else key[4][-1:])

@@ -78,7 +78,8 @@ def corpus_of(data: TableData, rows: Rows, generated: bool = False) -> Corpus:
     judged, users = _drawn(judged, users, data)
     candidates = SHAPE_READERS[shape](judged, users, data)
     if data.anonymous:  # whose pairs belong together is decided by the prompt
-        prompts = content_ids(prompt_texts(candidates.frame["prompt"]))
+        texts = pd.Series(prompt_texts(candidates.frame["prompt"]), dtype="str")
+        prompts = content_ids(texts)
         candidates.frame["user_id"] = pd.Series(prompts, index=candidates.frame.index, dtype="str")
     pairs, dropped = usable_pairs(candidates, data)
     traits = None

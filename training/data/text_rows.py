@@ -69,6 +69,11 @@ def _opened(file: Path, newline: str) -> IO[str]:
 def _checked(stream: IO[str], file: Path) -> Iterator[str]:
     """Yield the lines; refuse one with a byte that is not UTF-8, or with a NUL character."""
     for number, line in enumerate(stream, start=1):
+        if "\0" in line:
+            raise StudyError(
+                f"{file}: line {number}, character {line.index(chr(0)) + 1}: a NUL character; save the file "
+                "as UTF-8 text"
+            )
         try:
             line.encode()
         except UnicodeEncodeError as error:
@@ -78,11 +83,6 @@ def _checked(stream: IO[str], file: Path) -> Iterator[str]:
                 f"{file}: line {number}, character {error.start + 1}: byte 0x{byte:02X} is not UTF-8 "
                 f"(after {near!r}); save the file as UTF-8"
             ) from error
-        if "\0" in line:
-            raise StudyError(
-                f"{file}: line {number}, character {line.index(chr(0)) + 1}: a NUL character; save the file "
-                "as UTF-8 text"
-            )
         yield line
 
 

@@ -62,10 +62,16 @@ def test_what_is_safe_to_read_is_read(tmp_path: Path, name: str) -> None:
 
 
 UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
-    "latin.jsonl": (f"{LINES[0]}\n".encode() + LINES[1].encode()[:-2] + b'caf\xe9"}', ["line 2", "0xE9", "caf"]),
+    "latin.jsonl": (
+        f"{LINES[0]}\n".encode() + LINES[1].encode()[:-2] + b'caf\xe9"}', ["line 2", "0xE9", "caf"],
+    ),
     "latin.csv": (CSV.encode() + b"5,why,caf\xe9,no\r\n", ["line 6", "0xE9", "caf"]),
-    "half-emoji.jsonl": (f'{line()}\n{{"who": 1, "good": "so \\ud83d"}}'.encode(), ["line 2", "column good", "\\ud83d", "so "]),
-    "nested-half.jsonl": (b'{"who": 1, "asked": [{"content": "\\udc4d x"}]}', ["line 1", "asked.0.content", "\\udc4d"]),
+    "half-emoji.jsonl": (
+        f'{line()}\n{{"who": 1, "good": "so \\ud83d"}}'.encode(), ["line 2", "column good", "\\ud83d", "so "],
+    ),
+    "nested-half.jsonl": (
+        b'{"who": 1, "asked": [{"content": "\\udc4d x"}]}', ["line 1", "asked.0.content", "\\udc4d"],
+    ),
     "nul.jsonl": (line().replace("so", "s\0").encode(), ["line 1", "NUL"]),
     "escaped-nul.jsonl": (line(good="s\0o").encode(), ["line 1", "column good", "NUL"]),
     "utf16-without-mark.jsonl": (JSONL.encode("utf-16-le"), ["line 1", "NUL", "UTF-8"]),
@@ -78,7 +84,7 @@ UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
     "not-gzip.csv.gz": (CSV.encode(), ["damaged"]),
     "cut.csv.zst": (b"(\xb5/\xfd", ["cut.csv.zst"]),
     "cut-later.csv.zst": (
-        pa.compress(CSV.encode() * 9000, codec="zstd", asbytes=True)[:-40], ["damaged"],
+        pa.compress(CSV.encode() * 9000, codec="zstd", asbytes=True)[:-40], ["after line", "Truncated"],
     ),
     "text.parquet": (b"no parquet at all", ["cannot be read", "arquet"]),
     "text.arrow": (b"no arrow at all", ["cannot be read"]),
@@ -94,7 +100,9 @@ UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
     "list-user.jsonl": (f"{line()}\n{line(who=[1])}".encode(), ["line 2", "column who", "[1]"]),
     "true-user.jsonl": (f"{line()}\n{line(who=True)}".encode(), ["line 2", "column who", "True"]),
     "no-role.jsonl": (line(good=[{"from": "gpt"}]).encode(), ["line 1", "column good", "role", "gpt"]),
-    "no-text.jsonl": (line(good=[{"role": "assistant", "content": 3}]).encode(), ["column good", "content", "3"]),
+    "no-text.jsonl": (
+        line(good=[{"role": "assistant", "content": 3}]).encode(), ["column good", "content", "3"],
+    ),
     "unknown.xlsx": (b"PK", ["unknown format", ".csv"]),
 }  # fmt: skip
 

@@ -36,6 +36,7 @@ DATA_COMMENTS = {
     "columns": "our names, such as user, item and prompt, and the file's",
     "anonymous": "nobody is named, so each prompt counts as one user",
     "preference_values": "words of the preference that mean A, B or a tie",
+    "format": "human_assistant: the answers are conversations as Human: and Assistant: text",
     "people": "second table, with one row per user, that holds the traits",
     "traits": "what is known of a user: a name and its column",
 }

@@ -94,7 +94,7 @@ def flags(table: Table, column: str) -> pd.Series:
 
 
 def levels(table: Table, column: str) -> pd.Series:
-    """Return a trait: numbers as numbers, everything else as texts; missing values stay missing."""
+    """Return a trait: numbers as numbers, all else as texts (`true` for a boolean); missing stays missing."""
     values = table.frame[column]
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return values.astype(float)
@@ -104,7 +104,9 @@ def levels(table: Table, column: str) -> pd.Series:
         raise refuse(table, row, column, values.iloc[row], "a trait is a number, a text or a boolean")
     if given and all(_is_number(value) for value in given):
         return _mapped(table, column, _number, float, required=False)
-    return _mapped(table, column, lambda value: str(level_text(value)).strip(), "str", required=False)
+    texts = _mapped(table, column, lambda value: str(level_text(value)).strip(), "str", required=False)
+    boolean = texts.str.lower().isin(["true", "false"]) | texts.isna()
+    return texts.str.lower() if boolean.all() else texts
 
 
 def ages(table: Table, column: str, on: date) -> pd.Series:

@@ -86,6 +86,8 @@ def proposed(path: str) -> dict[str, Any]:
             block["anonymous"] = True
         if "preference" in found:
             block |= _preference_values(path, table, found)
+        if "chosen" in found and "prompt" not in found and _marks_speakers(path, table, found["chosen"]):
+            block["format"] = "human_assistant"
         return block | _traits(path, table, block, tables)
     ways = "; ".join(", ".join(needed) for needed in SHAPES.values())
     raise StudyError(
@@ -228,6 +230,11 @@ def _preference_values(path: str, table: str | None, columns: Mapping[str, Any])
             )
         values.setdefault(side, []).append(word)
     return {"preference_values": {side: values[side] for side in SIDES if side in values}}
+
+
+def _marks_speakers(path: str, table: str | None, column: str) -> bool:
+    """Return whether the answers are conversations as `Human:` and `Assistant:` text."""
+    return all(str(row[column]).lstrip().startswith("Human:") for row in first_rows(path, table, 10))
 
 
 def _negative(word: str) -> bool:

@@ -21,7 +21,8 @@ import pandas as pd
 from stats.page.markdown import table
 from training.data import twin
 from training.data.sources import load_corpus
-from training.spec import PrismData, TwinData
+from training.spec import TwinData
+from training.table_data import TableData
 
 USERS, LIMIT_S, PASSES = 1500, 5.0, 3
 
@@ -54,7 +55,7 @@ def measure(folder: Path) -> dict[str, float]:
     """
 
     def count_pairs() -> int:
-        return len(load_corpus(PrismData(path=str(folder))).pairs)
+        return len(load_corpus(TableData(source="prism", path=str(folder))).pairs)
 
     spent: dict[str, list[float]] = {"seconds": [], "plain": []}
     measured: dict[str, float] = {"pairs": count_pairs()}

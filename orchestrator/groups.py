@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from orchestrator import cli
@@ -18,6 +19,7 @@ from training.data.corpus import Corpus
 from training.data.features import differences
 from training.data.splits import assign
 from training.errors import StudyError
+from training.spec import DataSource, TwinData
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.groups") -> int:
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     }
     sizes = _sizes(groups, None if args.published is None else _published(args.published))
     print(table(sizes.astype(object).where(sizes.notna(), "-")))
-    measures, features, left_out = _differences(corpus, groups)
+    measures, features, left_out = _differences(corpus, groups, study.data)
     places = places_of(study)
     out = places.out / "groups"
     shutil.rmtree(out, ignore_errors=True)
@@ -89,15 +91,22 @@ def _published(path: Path) -> pd.DataFrame:
     return pd.concat(sides)
 
 
+def _gaps_of_100(gaps: pd.Series, data: DataSource) -> pd.Series:
+    """Return score gaps on PRISM's scale, where the largest is 99; missing if the largest is unknown."""
+    if isinstance(data, TwinData):
+        return gaps
+    return gaps * (np.nan if data.largest_gap is None else 100 / (data.largest_gap + 1))
+
+
 def _differences(
-    corpus: Corpus, groups: dict[str, pd.DataFrame]
+    corpus: Corpus, groups: dict[str, pd.DataFrame], data: DataSource
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     """Return measures and features with a column split, and the reason for each split that has neither."""
     pairs = corpus.pairs.set_index("pair_id")
-    text = differences(pairs)
+    gaps, text = _gaps_of_100(pairs["score_gap"], data), differences(pairs)
     measures, features, left_out = [], [], {}
     for name, assigned in groups.items():
-        members = assigned.set_index("pair_id").join(pairs[["score_gap"]])
+        members = assigned.set_index("pair_id").join(gaps)
         try:
             differing = heterogeneity(members, text.loc[members.index])
         except TableError as error:

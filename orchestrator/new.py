@@ -13,7 +13,9 @@ from rich.prompt import Prompt
 from orchestrator import cli
 from orchestrator.study.files import load
 from orchestrator.study.template import study_file
+from training.data.files import is_local
 from training.errors import StudyError
+from training.table_data import TableData
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Question:
 
 QUESTIONS = (
     Question("study", "name of the study", "mine"),
-    Question("data", "data: twin, a .jsonl of ready pairs, a folder of PRISM's tables, or a hub id", "twin"),
+    Question("data", "data: twin, a file or folder of preferences, or a hub id of PRISM's tables", "twin"),
     Question("model", "model: tiny, a folder, a .gguf file, or a hub id", "tiny"),
     Question("methods", "methods, the reference first: dpo, wpo, wpo_greedy, or any loss of TRL", "dpo,wpo"),
     Question("seeds", "seeds", "42,123,456"),
@@ -44,12 +46,24 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     flags.add_argument(
         "--splits", type=Path, help="file with a splits: block, such as one from orchestrator.predict --write"
     )
+    flags.add_argument(
+        "--dry-run", action="store_true", help="say what the data hold and print the file, but write nothing"
+    )
     args = flags.parse_args(argv)
     answers = {question.flag: getattr(args, question.flag) or _ask(question) for question in QUESTIONS}
     out = Path(answers["out"])
     if out.exists():
         raise StudyError(f"--out: {out} exists; give another name, or remove it")
-    cli.write(out, study_file(answers, _splits(args.splits) if args.splits else None), "--out")
+    splits = _splits(args.splits) if args.splits else None
+    data = None
+    if is_local(answers["data"]):
+        data, proposed = _looked_at(answers["data"])
+        splits = splits or proposed
+    text = study_file(answers, splits, data)
+    if args.dry_run:
+        print(text)
+        return 0
+    cli.write(out, text, "--out")
     try:
         load(out)
     except StudyError:
@@ -57,6 +71,19 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         raise
     print(f"{out}\nto see the plan: python -m orchestrator.sweep --config {out} --dry-run")
     return 0
+
+
+def _looked_at(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the `data:` and `splits:` blocks proposed for a file or folder, and print what it holds."""
+    from training.data.propose import proposed, proposed_splits  # pandas, which only this needs
+    from training.data.sources import load_corpus
+    from training.data.summary import summary
+
+    block = proposed(path)
+    data = TableData.model_validate(block)
+    corpus = load_corpus(data)
+    print("\n".join(summary(corpus)))
+    return block, proposed_splits(data, corpus.users)
 
 
 def _ask(question: Question) -> str:

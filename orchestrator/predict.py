@@ -12,15 +12,18 @@ from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
 from stats.page.markdown import probability, table
+from stats.survey.defaults import CUTS, W2_CUT
 from stats.survey.ordered_logit import SurveyFit, binary_logit, ordered_logit
 from stats.survey.predicted_splits import predicted_splits
 from stats.text import plural
 from training.data.corpus import Corpus
 from training.data.splits import assign
+from training.data.traits import PRISM_TRAITS
 from training.errors import StudyError
 from training.hints import suggestion
+from training.spec import TwinData
+from training.table_data import level_text
 
-UNDISCLOSED = "Prefer not to say"  # counts as a missing trait, not as one of its levels
 CORRECTIONS = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 
@@ -92,24 +95,68 @@ def _fitted_pairs(study: Study, corpus: Corpus, all_users: bool) -> tuple[pd.Dat
 def _fits(study: Study, corpus: Corpus, pairs: pd.DataFrame) -> tuple[SurveyFit, SurveyFit]:
     """Return the ordered logit and the binary logit W2 of a study's people and these pairs."""
     survey = study.survey
-    missing = [trait for trait in survey.traits if trait not in corpus.users]
-    if pairs["score_gap"].isna().all():
+    gaps = pairs["score_gap"].dropna()
+    if gaps.empty:
         raise StudyError(
-            f"data.source: no pair of {study.data.source!r} has a score; a survey model needs prism or twin"
+            "data: no pair has a score gap, which a survey model explains; name columns.score_gap, "
+            "ratings, or a signed preference"
         )
-    if missing:
-        traits = [column for column in corpus.users.columns if column != "user_id"]
-        raise StudyError(f"survey.traits: no trait {missing[0]!r}; {suggestion(missing[0], traits)}")
-    users = corpus.users.assign(
-        **{trait: corpus.users[trait].where(corpus.users[trait] != UNDISCLOSED) for trait in survey.traits}
-    )
+    traits = survey_traits(study, corpus)
+    users = corpus.users
+    for trait, reference in traits.items():
+        if trait not in users:
+            known = [column for column in users.columns if column != "user_id"]
+            raise StudyError(f"survey.traits: no trait {trait!r}; {suggestion(trait, known)}")
+        values = users[trait] if reference is None else users[trait].map(level_text)
+        users = users.assign(**{trait: values.where(~values.isin(survey.undisclosed))})
+    published = study.data.source in ("prism", "twin")
+    cuts = survey.cuts or (CUTS if published else quartiles(gaps))
+    w2_cut = survey.w2_cut
+    if w2_cut is None:
+        w2_cut = W2_CUT if published else quartiles(gaps, 2)[0]
     try:
         return (
-            ordered_logit(pairs, users, survey.traits, survey.cuts, survey.min_users),
-            binary_logit(pairs, users, survey.traits, survey.w2_cut, survey.min_users),
+            ordered_logit(pairs, users, traits, cuts, survey.min_users),
+            binary_logit(pairs, users, traits, w2_cut, survey.min_users),
         )
     except TableError as error:
         raise StudyError(f"survey: {error}") from error
+
+
+def survey_traits(study: Study, corpus: Corpus) -> dict[str, str | None]:
+    """Return each trait that the survey models use, with its reference level; None for a numeric one.
+
+    Those that the study names; otherwise PRISM's for PRISM and its twin, and for other data all traits, a
+    category being compared with its most common level.
+    """
+    if study.survey.traits is not None:
+        return study.survey.traits
+    if isinstance(study.data, TwinData) or study.data.source == "prism":
+        return dict(PRISM_TRAITS)
+    traits: dict[str, str | None] = {}
+    for name in study.data.traits:
+        values = corpus.users[name].dropna()
+        values = values[~values.isin(study.survey.undisclosed)]
+        numeric = pd.api.types.is_numeric_dtype(values)
+        traits[name] = None if numeric or values.empty else str(values.value_counts().sort_index().idxmax())
+    if not traits:
+        raise StudyError("data.traits: none is named, so nothing predicts; name what is known of people")
+    return traits
+
+
+def quartiles(gaps: "pd.Series[float]", parts: int = 4) -> tuple[float, ...]:
+    """Return the points that cut score gaps into equal parts, each once and none at the largest gap.
+
+    Raises:
+        StudyError: All gaps are equal.
+    """
+    cuts = {float(gaps.quantile(part / parts, interpolation="lower")) for part in range(1, parts)}
+    below = sorted(cut for cut in cuts if cut < gaps.max())
+    if not below and gaps.min() < gaps.max():
+        below = [float(gaps[gaps < gaps.max()].max())]
+    if not below:
+        raise StudyError(f"data: all score gaps are {gaps.max():g}; a survey model needs different ones")
+    return tuple(below)
 
 
 def _show(fit: SurveyFit, study: Study, alpha: float) -> None:

@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from orchestrator import cli
+from training.data.people import SLIDER_MOMENTS
 
 TWIN_STUDY = """
 study: s
@@ -24,9 +25,9 @@ PRISM_STUDY = TWIN_STUDY.replace("{source: twin, users: 40}", "{source: prism}")
 PAIRS_STUDY = TWIN_STUDY.replace("{source: twin, users: 40}", "{source: pairs, path: none.jsonl}")
 READY_PAIR = {"user_id": "u", "interaction_id": "i", "prompt": "p", "chosen": "a", "rejected": "b"}
 PRISM_USER = {
-    "user_id": "u1", "lm_familiarity": None, "stated_prefs": {}, "age": None, "gender": None,
-    "education": None, "employment_status": None, "marital_status": None, "english_proficiency": None,
-    "location": {},
+    "user_id": "u1", "lm_familiarity": None, "stated_prefs": dict.fromkeys(SLIDER_MOMENTS), "age": None,
+    "gender": None, "education": None, "employment_status": None, "marital_status": None,
+    "english_proficiency": None, "location": {"birth_region": None, "reside_region": None},
 }  # fmt: skip
 PRISM_ANSWER = {
     "utterance_id": "t", "interaction_id": "i", "conversation_id": "c", "user_id": "u1", "turn": 0,
@@ -42,10 +43,10 @@ INPUT_FILES = {
     "pairs.yaml": PAIRS_STUDY,
     "torn.yaml": "study: [unclosed",
     "list.yaml": "- a list\n",
-    "torn.jsonl": json.dumps(READY_PAIR | {"kind": "cross_model"}) + "\n{torn\n",
-    "short.jsonl": json.dumps(READY_PAIR) + "\n",
+    "torn.jsonl": json.dumps(READY_PAIR) + "\n{torn\n",
+    "short.jsonl": json.dumps({"user_id": "u", "prompt": "p", "chosen": "a"}) + "\n",
     "empty.jsonl": "",
-    "blank.jsonl": json.dumps(READY_PAIR | {"kind": "within_model", "chosen": " "}) + "\n",
+    "blank.jsonl": json.dumps(READY_PAIR | {"chosen": " "}) + "\n",
     "torn_prism/survey.jsonl": "{torn\n",
     "torn_prism/utterances.jsonl": "",
     "prism/survey.jsonl": json.dumps(PRISM_USER) + "\n",
@@ -60,8 +61,11 @@ INPUT_FILES = {
         + "\n"
         for name, score in (("x", 9), ("y", 1))
     ),
-    "twice/survey.jsonl": 2 * (json.dumps(PRISM_USER) + "\n"),
-    "twice/utterances.jsonl": json.dumps(PRISM_ANSWER) + "\n",
+    "twice/survey.jsonl": "".join(json.dumps(PRISM_USER | {"age": age}) + "\n" for age in ("young", "old")),
+    "twice/utterances.jsonl": "".join(
+        json.dumps(PRISM_ANSWER | {"utterance_id": name, "score": score, "model_response": name}) + "\n"
+        for name, score in (("x", 9), ("y", 1))
+    ),
     "pickled/pytorch_model.bin": "",
     "half/model.safetensors": "",
     "half/config.json": "{}",
@@ -140,7 +144,14 @@ MISTAKES = [
     (SWEEP_TWIN + "seeds.3=1", ["seeds.3=1", "not readable"]),
     (SWEEP_TWIN + "seeds.x=1", ["seeds.x=1", "no such place", "--print-config"]),
     (SWEEP_TWIN + "splits.baseline.by=random splits.baseline.predicted=exploratory", ["baseline", "rename"]),
-    (SWEEP_TWIN + "data.source=csv", ["data.source", "'csv'", "twin", "prism", "pairs"]),
+    (SWEEP_TWIN + "data.source=csv", ["data.source", "'csv'", "twin", "prism", "table", "multipref"]),
+    (SWEEP_TWIN + "'data={source: table, columns: {user: u}}'", ["data", "path", "missing"]),
+    (SWEEP_TWIN + "'data={source: table, path: x.csv, columns: {usr: u}}'", ["data.columns.usr", "'user'"]),
+    (SWEEP_TWIN + "'data={source: table, path: x.csv}'", ["data", "columns", "exactly one shape", "ratings"]),
+    (
+        SWEEP_TWIN + "'data={source: table, path: x.csv, columns: {prompt: p, chosen: c, rejected: r}}'",
+        ["data", "columns.user", "who chose", "anonymous"],
+    ),
     (SWEEP_TWIN + "training.batch_size=6 resources.micro_batch=4", ["training.batch_size", "6", "4"]),
     (SWEEP_TWIN + "resources.deepspeed=zero9", ["resources.deepspeed", "zero9", "zero2"]),
     (SWEEP_TWIN + "training.learning_rate=.inf", ["training.learning_rate", "finite number", "inf"]),
@@ -186,14 +197,14 @@ MISTAKES = [
     (SWEEP_TWIN + "splits.S1.source_models=[gpt-x]", ["splits.S1.source_models", "'gpt-x'"]),
     (SWEEP_PAIRS + "none.jsonl", ["data.path", "none.jsonl", "cannot be read"]),
     (SWEEP_PAIRS + "torn.jsonl", ["torn.jsonl", "line 2", "not JSON"]),
-    (SWEEP_PAIRS + "short.jsonl", ["short.jsonl", "line 1", "kind"]),
-    (SWEEP_PAIRS + "empty.jsonl", ["data.kind", "empty.jsonl", "no pair of kind 'within_model'"]),
-    (SWEEP_PAIRS + "blank.jsonl", ["data.path", "blank.jsonl", "no usable pair", "empty"]),
+    (SWEEP_PAIRS + "short.jsonl", ["short.jsonl", "no column 'interaction_id'", "user_id"]),
+    (SWEEP_PAIRS + "empty.jsonl", ["data", "empty.jsonl", "no usable pair", "no row"]),
+    (SWEEP_PAIRS + "blank.jsonl", ["data", "blank.jsonl", "no usable pair", "1 empty answer"]),
     (SWEEP_PRISM + "gone/", ["data.path", "gone", "cannot be read"]),
     (SWEEP_PRISM + "torn_prism", ["survey.jsonl", "line 1", "not JSON"]),
-    (SWEEP_PRISM + "prism", ["utterances row 1", "score", "101"]),
-    (SWEEP_PRISM + "stranger", ["data.path", "'u2'", "no row in survey", "add the row"]),
-    (SWEEP_PRISM + "twice", ["survey row 2", "user_id", "'u1'", "twice"]),
+    (SWEEP_PRISM + "prism", ["utterances.jsonl: line 1", "score", "101"]),
+    (SWEEP_PRISM + "stranger", ["data.people", "'u2'", "no row in", "survey.jsonl", "add the row"]),
+    (SWEEP_PRISM + "twice", ["survey.jsonl: line 2", "age", "'u1'", "'old'", "'young'", "line 1"]),
     # models and places
     (SWEEP_TWIN + "--model {tmp}/no/where", ["model.path", "nothing at", "'tiny'", ".gguf"]),
     (SWEEP_TWIN + "--model {tmp}/notes.txt", ["model.path", "notes.txt", "safetensors"]),
@@ -223,7 +234,7 @@ MISTAKES = [
     ("predict --config {tmp}/study.yaml survey.cuts=[29,14]", ["survey: cuts", "29, 14", "sort them"]),
     (
         "predict --config {tmp}/study.yaml data.source=pairs data.path={tmp}/short.jsonl",
-        ["short.jsonl", "kind"],
+        ["short.jsonl", "interaction_id"],
     ),
     ("groups --config {tmp}/study.yaml --published {tmp}/diffs.csv", ["--published", "diffs.csv", "columns"]),
     ("new --out {tmp}/study.yaml --study x", ["--out", "study.yaml", "exists", "another name"]),

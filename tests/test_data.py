@@ -1,5 +1,6 @@
 """Pairs, splits and the twin: no user in two groups or folds, no pair lost or doubled, the truth found."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,21 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import pairs, prism, twin
+from training.data import people, twin
 from training.data.corpus import Corpus
 from training.data.sources import load_corpus
 from training.data.splits import assign
 from training.errors import StudyError
-from training.spec import (
-    CategorySplit,
-    HeldOut,
-    MedianSplit,
-    PairsData,
-    PrismData,
-    RandomSplit,
-    SplitSpec,
-    TwinData,
-)
+from training.spec import CategorySplit, HeldOut, MedianSplit, RandomSplit, SplitSpec, TwinData
+from training.table_data import TableData
 
 TWIN = TwinData(users=120, history="none")
 AGE = CategorySplit(
@@ -32,6 +25,10 @@ AGE = CategorySplit(
     b=["35-44 years old", "45-54 years old", "55-64 years old", "65+ years old"],
     predicted="A > B",
 )
+
+
+def prism(folder: Path, **change: object) -> TableData:
+    return TableData.model_validate({"source": "prism", "path": str(folder)} | change)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +54,16 @@ def test_pairs_by_an_independent_count(data: Corpus) -> None:
     assert data.pairs["pair_id"].is_unique
 
 
-def test_the_order_of_the_answers_does_not_matter(data: Corpus) -> None:
+def test_the_order_of_the_answers_does_not_matter(data: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = twin.tables(TWIN)
-    shuffled = prism.PrismTables(
-        tables.survey.sample(frac=1, random_state=1), tables.utterances.sample(frac=1, random_state=2), True
+    monkeypatch.setattr(
+        twin,
+        "tables",
+        lambda _: twin.TwinTables(
+            tables.survey.sample(frac=1, random_state=1), tables.utterances.sample(frac=1, random_state=2)
+        ),
     )
-    again = pairs.from_ratings(shuffled, TWIN)
+    again = load_corpus(TWIN)
     pd.testing.assert_frame_equal(again.pairs, data.pairs)
     pd.testing.assert_frame_equal(again.users, data.users)
 
@@ -209,7 +210,7 @@ def test_a_twin_without_effects_has_none() -> None:
 
 def test_a_twin_on_disk_reads_as_prism_and_has_its_truth_beside_it(tmp_path: Path) -> None:
     twin.main(["--users", "40", "--seed", "7", "--out", str(tmp_path)])
-    read = load_corpus(PrismData(path=str(tmp_path), history="full"))
+    read = load_corpus(prism(tmp_path))
     made = load_corpus(TwinData(users=40, seed=7, history="full"))
     pd.testing.assert_frame_equal(read.pairs, made.pairs)
     pd.testing.assert_frame_equal(read.users, made.users[read.users.columns], check_dtype=False)
@@ -220,66 +221,11 @@ def test_a_twin_on_disk_reads_as_prism_and_has_its_truth_beside_it(tmp_path: Pat
     assert len(truth["models"]) == 21
 
 
-PAIR_ROW = {
-    "user_id": "u1", "interaction_id": "i1", "prompt": "why ?", "chosen": "because", "rejected": "no idea",
-    "kind": "within_model",
-}  # fmt: skip
-
-
-def read_pairs(tmp_path: Path, *rows: dict[str, str]) -> Corpus:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return load_corpus(PairsData(path=str(path)))
-
-
-def test_unusable_pairs_are_dropped_and_counted(tmp_path: Path) -> None:
-    corpus = read_pairs(
-        tmp_path,
-        PAIR_ROW,
-        PAIR_ROW,
-        PAIR_ROW | {"chosen": "EMPTY STRING"},
-        PAIR_ROW | {"rejected": " "},
-        PAIR_ROW | {"rejected": "because"},
-        PAIR_ROW | {"kind": "cross_model"},
-        PAIR_ROW | {"user_id": "u2"},
-    )
-    assert len(corpus.pairs) == 2
-    assert corpus.dropped == {"empty answer": 2, "identical answers": 1, "the same pair again": 1}
-
-
-def test_a_sample_of_users_keeps_all_their_pairs_and_is_no_larger_than_the_file(tmp_path: Path) -> None:
-    rows = [
-        PAIR_ROW | {"user_id": f"u{user}", "prompt": f"why {pair} ?"}
-        for user in range(9)
-        for pair in range(3)
-    ]
-    read_pairs(tmp_path, *rows)
-    sample = load_corpus(PairsData(path=str(tmp_path / "pairs.jsonl"), users=4))
-    assert sample.pairs.groupby("user_id").size().tolist() == [3] * 4
-    with pytest.raises(StudyError, match=r"data\.users: 10"):
-        load_corpus(PairsData(path=str(tmp_path / "pairs.jsonl"), users=10))
-
-
-@pytest.mark.parametrize(
-    ("line", "parts"),
-    [
-        ("{broken", ["line 2"]),
-        (json.dumps(PAIR_ROW | {"kind": "?"}), ["line 2", "kind"]),
-        ("{}", ["line 2", "user_id"]),
-    ],
-)
-def test_a_broken_line_is_reported_with_its_place(tmp_path: Path, line: str, parts: list[str]) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(json.dumps(PAIR_ROW) + "\n" + line + "\n")
-    with pytest.raises(StudyError) as caught:
-        load_corpus(PairsData(path=str(path)))
-    for part in [str(path), *parts]:
-        assert part in str(caught.value)
-
-
 def survey_row(**change: object) -> dict[str, object]:
     traits = ("age", "gender", "education", "employment_status", "marital_status", "english_proficiency")
-    row = {"user_id": "u1", "lm_familiarity": None, "stated_prefs": {"safety": 50}, "location": {}}
+    sliders = dict.fromkeys(people.SLIDER_MOMENTS, 50)
+    regions = {"birth_region": "Asia", "reside_region": "Asia"}
+    row = {"user_id": "u1", "lm_familiarity": None, "stated_prefs": sliders, "location": regions}
     return row | dict.fromkeys(traits, "x") | change
 
 
@@ -296,15 +242,19 @@ def utterance_row(**change: object) -> dict[str, object]:
 JsonRows = list[dict[str, object]]
 
 
+def two_answers() -> JsonRows:
+    worse = utterance_row(utterance_id="ut2", model_response="no idea", score=30, if_chosen=False)
+    return [utterance_row(), worse]
+
+
 def read_prism(tmp_path: Path, survey: JsonRows, utterances: JsonRows) -> Corpus:
     for name, rows in (("survey", survey), ("utterances", utterances)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return load_corpus(PrismData(path=str(tmp_path)))
+    return load_corpus(prism(tmp_path))
 
 
 def test_a_local_prism_folder_becomes_pairs(tmp_path: Path) -> None:
-    worse = utterance_row(utterance_id="ut2", model_response="no idea", score=30, if_chosen=False)
-    corpus = read_prism(tmp_path, [survey_row()], [utterance_row(), worse])
+    corpus = read_prism(tmp_path, [survey_row()], two_answers())
     assert corpus.pairs[["chosen", "rejected", "score_gap"]].to_numpy().tolist() == [
         ["because", "no idea", 50.0]
     ]
@@ -314,21 +264,83 @@ def test_a_local_prism_folder_becomes_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("survey", "utterances", "parts"),
     [
-        ([survey_row()], [utterance_row(score=101)], ["utterances", "row 1", "score", "101"]),
-        ([survey_row()], [utterance_row(), utterance_row()], ["utterances", "row 2", "ut1", "twice"]),
+        ([survey_row()], [utterance_row(score=101)], ["utterances.jsonl: line 1", "score", "101"]),
+        ([survey_row()], [utterance_row(), utterance_row()], ["utterances.jsonl: line 2", "ut1", "twice"]),
         (
-            [survey_row(stated_prefs={"safety": 400})],
+            [survey_row(stated_prefs=dict.fromkeys(people.SLIDER_MOMENTS, 400))],
             [utterance_row()],
-            ["survey", "row 1", "stated_prefs.safety"],
+            ["survey.jsonl: line 1", "stated_prefs.", "400"],
         ),
-        ([{"user_id": "u1"}], [utterance_row()], ["survey", "row 1", "lm_familiarity"]),
+        ([{"user_id": "u1"}], [utterance_row()], ["survey.jsonl", "no column 'age'"]),
+        (
+            [survey_row(), survey_row(age="y")],
+            [utterance_row()],
+            ["survey.jsonl: line 2", "age", "'y'", "'x'"],
+        ),
+        ([survey_row(user_id="u2")], two_answers(), ["'u1'", "no row in", "survey.jsonl"]),
     ],
-    ids=["score", "duplicate", "slider", "column"],
+    ids=["score", "duplicate", "slider", "column", "two ages", "stranger"],
 )
-def test_a_value_that_breaks_the_schema_is_reported_with_file_row_and_column(
+def test_a_value_that_breaks_the_schema_is_reported_with_file_line_and_column(
     tmp_path: Path, survey: JsonRows, utterances: JsonRows, parts: list[str]
 ) -> None:
+    if len(utterances) == 1:
+        utterances = [*utterances, utterance_row(utterance_id="ut9", model_response="no idea", score=3)]
     with pytest.raises(StudyError) as caught:
         read_prism(tmp_path, survey, utterances)
     for part in parts:
         assert part in str(caught.value)
+
+
+# Numbers from the reader that PRISM had of its own (commit 6f06587), on the twin of 120 people, seed 0.
+BEFORE = {
+    "pairs": "f39efd0fd79ddc7c",
+    "users": "3f00079f25848369",
+    "age": "384d621ab3c56e81",
+    "safety": "2127956c4e40e046",
+    "gap": "a5fdda0b7d0827a8",
+    "random": "b82d460af26b63d0",
+    "none": "9ec959f870b033a9",
+    "matched": "005743595ab515a6",
+}
+
+
+def digest(frame: pd.DataFrame) -> str:
+    rows = json.dumps(frame.to_dict("records"), sort_keys=True)
+    return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+
+def test_prisms_pairs_and_splits_are_those_of_the_reader_it_had_before(tmp_path: Path) -> None:
+    """Ids, texts, models, gaps and histories of 1,481 pairs, the users' traits, and who is in which group."""
+    twin.write(TwinData(users=120), tmp_path)
+    for corpus in (load_corpus(TwinData(users=120)), load_corpus(prism(tmp_path))):
+        columns = [
+            "pair_id", "user_id", "source_model", "chosen_model", "rejected_model", "score_gap", "turn",
+            "prompt", "chosen", "rejected",
+        ]  # fmt: skip
+        about = corpus.users[["user_id", "age", "prefs_safety", "mean_score_gap", "n_pairs"]]
+        splits = {
+            "age": AGE,
+            "safety": MedianSplit(column="prefs_safety", predicted="A < B"),
+            "gap": MedianSplit(column="mean_score_gap", predicted="A < B"),
+            "random": RandomSplit(predicted="A = B"),
+            "none": None,
+            "matched": AGE.model_copy(update={"match_source_models": True}),
+        }
+        found = {"pairs": digest(corpus.pairs[columns]), "users": digest(about)}
+        for name, split in splits.items():
+            found[name] = digest(assign(corpus, HeldOut(), split)[["pair_id", "group", "fold"]])
+        assert found == BEFORE
+        assert corpus.dropped == {"empty answer": 6, "identical answers": 4, "tie": 52}
+    any_models = load_corpus(prism(tmp_path, models="any", min_gap=5))
+    ids = hashlib.sha256("".join(any_models.pairs["pair_id"]).encode()).hexdigest()[:16]
+    assert (len(any_models.pairs), ids) == (3366, "e0164f444d373b91")
+    assert any_models.dropped["gap below 5"] == 874
+
+
+def test_an_empty_prompt_of_prism_is_dropped_and_counted(tmp_path: Path) -> None:
+    silent = [row | {"user_prompt": "EMPTY STRING", "interaction_id": "int2"} for row in two_answers()]
+    silent = [row | {"utterance_id": f"s{number}"} for number, row in enumerate(silent)]
+    corpus = read_prism(tmp_path, [survey_row()], [*two_answers(), *silent])
+    assert len(corpus.pairs) == 1
+    assert corpus.dropped == {"empty prompt": 2}

@@ -23,7 +23,8 @@ ROOM_ORDERS = (
     ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.arrays", "stats.multiplicity",
      "stats.survey", "stats.rule", "stats.evidence", "stats.cells", "stats.comparison", "stats.compare",
      "stats.notebook", "stats.page", "stats"),
-    ("training.errors", "training.hints", "training.arrays", "training.spec", "training.data", "training"),
+    ("training.errors", "training.hints", "training.arrays", "training.values", "training.table_data",
+     "training.spec", "training.data", "training"),
 )  # fmt: skip
 FORBIDDEN_IMPORTS = {
     "stats": {"training", "orchestrator", "ray", "mlflow", "torch", "transformers", "trl", "datasets"},

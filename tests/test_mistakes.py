@@ -37,9 +37,9 @@ def test_a_split_may_have_the_name_of_a_kind(tmp_path: Path, split: str) -> None
     line = mistake(tmp_path, {"splits": {split: {"by": "category", "predicted": "A = B", "colum": "age"}}})
     assert line.startswith(f"splits.{split}.column: missing; ")
     line = mistake(tmp_path, {"splits": {split: RANDOM_SPLIT | {"by": "mood"}}})
-    assert line == f"splits.{split}.by: unknown value 'mood'; valid: category, median, random"
+    assert line == f"splits.{split}.by: unknown value 'mood'; valid: category, median, quantile, random"
     line = mistake(tmp_path, {"splits": {split: {"predicted": "A = B"}}})
-    assert line == f"splits.{split}.by: missing; valid: category, median, random"
+    assert line == f"splits.{split}.by: missing; valid: category, median, quantile, random"
 
 
 @pytest.mark.parametrize("method", ["listed", "adaptive", "literal", "random", "twin"])
@@ -63,8 +63,8 @@ def test_a_condition_may_have_the_name_of_a_kind(tmp_path: Path, condition: str)
     [
         ({"data": {"source": "twin", "pth": "x"}}, "data.pth: unknown key 'pth'; "),
         ({"data": {"source": "twin", "users": "many"}}, "data.users: "),
-        ({"data": {"source": "csv"}}, "data.source: unknown value 'csv'; valid: pairs, prism, twin"),
-        ({"data": {"users": 20}}, "data.source: missing; valid: pairs, prism, twin"),
+        ({"data": {"source": "csv"}}, "data.source: unknown value 'csv'; valid: chatbot_arena, "),
+        ({"data": {"users": 20}}, "data.source: missing; valid: chatbot_arena, "),
         ({"seeds": [1, "x"]}, "seeds.1: "),
         ({"seeds": []}, "seeds: "),
         ({"seeds": {"begin": 3}}, "seeds.begin: unknown key 'begin'; "),

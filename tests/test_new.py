@@ -1,5 +1,6 @@
 """A study file made of flags or answers: it loads, holds what was given, and overwrites nothing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,12 @@ import pytest
 from orchestrator import new
 from orchestrator.study.files import load
 from tests.test_study import unexplained
+from training.data import twin
+from training.data.sources import load_corpus
+from training.data.splits import assign
 from training.errors import StudyError
-from training.spec import MedianSplit, PairsData, PrismData
+from training.spec import MedianSplit, TwinData
+from training.table_data import People, TableData
 
 
 def test_the_file_holds_what_the_flags_give(tmp_path: Path) -> None:
@@ -19,7 +24,8 @@ def test_the_file_holds_what_the_flags_give(tmp_path: Path) -> None:
     )
     study = load(out)
     assert study.study == "x"
-    assert isinstance(study.data, PrismData)
+    assert isinstance(study.data, TableData)
+    assert study.data.source == "prism"
     assert study.data.path == "some/folder"
     assert study.reference == "wpo_greedy"
     assert study.methods["wpo_greedy"].wpo_alignment == "greedy"
@@ -54,12 +60,91 @@ def test_on_a_terminal_the_user_is_asked_for_what_no_flag_gives(
     assert unexplained(out) == set()
 
 
-def test_pairs_and_splits_can_come_from_files(tmp_path: Path) -> None:
-    out, splits = tmp_path / "study.yaml", tmp_path / "splits.yaml"
-    splits.write_text("splits:\n  P1: {by: median, column: n_pairs, predicted: A < B}\n")
-    assert new.main(["--data", "rows.jsonl", "--splits", str(splits), "--out", str(out)]) == 0
+OWN_CSV = (
+    "rater,age,town,question,answer_a,answer_b,vote\n"
+    + "".join(
+        f"{number % 6},{20 + number % 6},{'Rome' if number % 2 else 'Oslo'},why {number} ?,so,"
+        f"{'no' * number}x,{'A' if number % 5 else 'B'}\n"
+        for number in range(60)
+    )
+)  # fmt: skip
+
+
+def test_a_file_of_ones_own_becomes_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numeric user ids, two traits: the proposal names all columns, and what the file holds is printed."""
+    rows, out = tmp_path / "own.csv", tmp_path / "study.yaml"
+    rows.write_text(OWN_CSV)
+    assert new.main(["--data", str(rows), "--dry-run", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert not out.exists()
+    assert new.main(["--data", str(rows), "--out", str(out)]) == 0
+    held = capsys.readouterr().out.splitlines()[:-2]
+    assert said.splitlines()[: len(held)] == held
+    assert held == [
+        "60 pairs of 6 users",
+        "pairs per user: 10 (median), 10 to 10",
+        "dropped: nothing",
+        "trait age: 20 to 25, median 22.5",
+        "trait town: Oslo 3, Rome 3",
+    ]
     study = load(out)
-    assert isinstance(study.data, PairsData)
+    assert isinstance(study.data, TableData)
+    assert study.data.columns.named == {
+        "user": "rater", "prompt": "question", "response_a": "answer_a", "response_b": "answer_b",
+        "preference": "vote",
+    }  # fmt: skip
+    assert study.data.preference_values == {"A": ["A"], "B": ["B"]}
+    assert study.data.traits == {"age": "age", "town": "town"}
+    assert list(study.splits) == ["S1_age", "S2_town", "S3_random"]
+    assert unexplained(out) == set()
+    tables = load_corpus(study.data)
+    for split in study.splits.values():
+        assert set(assign(tables, study.held_out, split)["group"]) == {"A", "B"}
+
+
+def test_a_folder_with_people_in_a_second_table_is_recognised(tmp_path: Path) -> None:
+    folder, out = tmp_path / "study", tmp_path / "study.yaml"
+    folder.mkdir()
+    (folder / "ratings.jsonl").write_text(
+        "".join(
+            json.dumps({"worker_id": who, "prompt": "why ?", "response": answer, "rating": rating}) + "\n"
+            for who in range(4)
+            for rating, answer in enumerate(("no", "so", "yes"))
+        )
+    )
+    (folder / "workers.csv").write_text(
+        "worker_id,age,id\n" + "".join(f"{n},{n % 2},x{n}\n" for n in range(9))
+    )
+    assert new.main(["--data", str(folder), "--out", str(out)]) == 0
+    data = load(out).data
+    assert isinstance(data, TableData)
+    assert data.columns.shape == "ratings"
+    assert data.people == People(table="workers", user="worker_id")
+    assert data.traits == {"age": "age", "id": "id"}
+    assert load_corpus(data).users["age"].tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_a_file_of_a_known_data_set_is_read_by_its_description(tmp_path: Path) -> None:
+    twin.write(TwinData(users=30), tmp_path / "prism")
+    out = tmp_path / "study.yaml"
+    assert new.main(["--data", str(tmp_path / "prism"), "--out", str(out)]) == 0
+    data = load(out).data
+    assert data == TableData.model_validate({"source": "prism", "path": str(tmp_path / "prism")})
+
+
+def test_a_file_without_preferences_is_refused(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,c\n1,2\n")
+    with pytest.raises(StudyError, match=r"--data: no preferences.*has a, c.*chosen, rejected"):
+        new.main(["--data", str(rows), "--out", str(tmp_path / "study.yaml")])
+
+
+def test_splits_can_come_from_a_file(tmp_path: Path) -> None:
+    out, splits, rows = (tmp_path / name for name in ("study.yaml", "splits.yaml", "own.csv"))
+    rows.write_text(OWN_CSV)
+    splits.write_text("splits:\n  P1: {by: median, column: n_pairs, predicted: A < B}\n")
+    assert new.main(["--data", str(rows), "--splits", str(splits), "--out", str(out)]) == 0
+    study = load(out)
     assert unexplained(out) == set()
     assert study.splits == {"P1": MedianSplit(column="n_pairs", predicted="A < B")}
 

@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from training.model import ModelFiles
     from training.model_path import resolve_model
     from training.scoring import Scored, open_scored, score
-    from training.spec import MethodSpec, ModelSpec, PairsData, PrismData, TrainingSpec, TwinData
+    from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
+    from training.table_data import TableData
 
 __all__ = [
     "ArmResult",
@@ -67,11 +68,10 @@ __all__ = [
     "ModelFiles",
     "ModelSpec",
     "OutOfMemory",
-    "PairsData",
     "Preempted",
-    "PrismData",
     "Scored",
     "StudyError",
+    "TableData",
     "TrainingSpec",
     "TwinData",
     "heldout_margins",
@@ -91,7 +91,8 @@ _HOMES = {
     "training.model": ("ModelFiles",),
     "training.model_path": ("resolve_model",),
     "training.scoring": ("Scored", "open_scored", "score"),
-    "training.spec": ("MethodSpec", "ModelSpec", "PairsData", "PrismData", "TrainingSpec", "TwinData"),
+    "training.spec": ("MethodSpec", "ModelSpec", "TrainingSpec", "TwinData"),
+    "training.table_data": ("TableData",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

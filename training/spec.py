@@ -6,21 +6,12 @@ This module imports no torch, because a plan needs none.
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from training.table_data import Level, TableData
+from training.values import Seed, Spec
 
 Predicted = Literal["A > B", "A < B", "A = B", "exploratory"]
-
-# A plain word that is safe as part of a path.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
-
-# What numpy, torch and transformers all accept as a seed.
-Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-
-
-class Spec(BaseModel):
-    """A frozen and strict value: an unknown key is an error, not a silently ignored setting."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- data -------------------------------------------------------------------------------------------
@@ -44,45 +35,7 @@ class TwinData(Spec):
     )
 
 
-class PrismData(Spec):
-    """PRISM itself, from the hub or from a local folder with survey.jsonl and utterances.jsonl."""
-
-    source: Literal["prism"] = "prism"
-    path: str = Field(
-        "HannahRoseKirk/prism-alignment",
-        description="Hub id, or a folder with survey.jsonl and utterances.jsonl.",
-    )
-    revision: str = Field(
-        "main", description="Hub revision; give a commit if the study must be reproducible."
-    )
-    history: Literal["full", "none"] = Field(
-        "full",
-        description="Whether the prompt includes the conversation before the rated turn.",
-    )
-    min_gap: int = Field(
-        1, ge=1, description="Smallest score gap between two answers that makes them a pair."
-    )
-    cross_model: bool = Field(
-        False, description="Include the pairs of turn 0, whose answers are by different models."
-    )
-
-
-class PairsData(Spec):
-    """Ready-made pairs from a jsonl file: user_id, interaction_id, prompt, chosen, rejected, kind."""
-
-    source: Literal["pairs"] = "pairs"
-    path: str = Field(description="Path of the jsonl file.")
-    kind: Literal["within_model", "cross_model", "all"] = Field(
-        "within_model",
-        description="Which rows to use: those with both answers by one model, by two models, or all.",
-    )
-    users: int | None = Field(
-        None, ge=4, description="Number of users to draw, for a short run; all users if absent."
-    )
-    seed: Seed = Field(0, description="Seed for drawing the users.")
-
-
-DataSource = Annotated[TwinData | PrismData | PairsData, Field(discriminator="source")]
+DataSource = Annotated[TwinData | TableData, Field(discriminator="source")]
 
 
 class HeldOut(Spec):
@@ -159,8 +112,8 @@ class CategorySplit(_Split):
 
     by: Literal["category"] = "category"
     column: str = Field(description="Trait of the survey, for example age.")
-    a: list[str] = Field(min_length=1, description="Categories of the users in A.")
-    b: list[str] = Field(min_length=1, description="Categories of the users in B.")
+    a: list[Level] = Field(min_length=1, description="Categories of the users in A.")
+    b: list[Level] = Field(min_length=1, description="Categories of the users in B.")
 
 
 class MedianSplit(_Split):
@@ -172,6 +125,15 @@ class MedianSplit(_Split):
     )
 
 
+class QuantileSplit(_Split):
+    """A holds the users at or above one quantile of a numeric column, B those at or below another."""
+
+    by: Literal["quantile"] = "quantile"
+    column: str = Field(description="Numeric trait of the users, for example age.")
+    above: float = Field(0.75, gt=0, lt=1, description="Quantile at or above which a user is in A.")
+    below: float = Field(0.25, gt=0, lt=1, description="Quantile at or below which a user is in B.")
+
+
 class RandomSplit(_Split):
     """Random halves of the users: a null control for any study."""
 
@@ -179,7 +141,7 @@ class RandomSplit(_Split):
     seed: Seed = Field(0, description="Seed for drawing the halves.")
 
 
-SplitSpec = Annotated[CategorySplit | MedianSplit | RandomSplit, Field(discriminator="by")]
+SplitSpec = Annotated[CategorySplit | MedianSplit | QuantileSplit | RandomSplit, Field(discriminator="by")]
 
 
 # --- model, method, training ------------------------------------------------------------------------

@@ -43,6 +43,7 @@ def setup(
         ),
         "dropped": _counts(dropped, say),
         **({"kept, though unusual": _counts(kept, say)} if kept else {}),
+        **_unknown(corpus, say),
         **_length_limit(training.max_length, finished, say),
         "held out": "; ".join(_held_out(study, corpus, finished, say)),
         "splits": str(len(study.grid_splits)),
@@ -87,6 +88,20 @@ def _held_out(study: Study, corpus: Corpus, finished: pd.DataFrame, say: Words) 
             "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair",
             count=trained.max(),
         )
+
+
+def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
+    """Return the row about what the data do not say; what needs it is left out of reports."""
+    unknown = [
+        say.word(name)
+        for name, column in (("score gap", "score_gap"), ("source model", "source_model"), ("item", "item"))
+        if corpus.pairs[column].isna().all()
+    ]
+    if corpus.anonymous:
+        unknown.append(say("who chose, so each prompt counts as one user"))
+    if not unknown:
+        return {}
+    return {"not in the data": say("{what}; what needs it is left out", what=", ".join(unknown))}
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:

@@ -4,7 +4,8 @@ from pydantic import Field
 
 from stats.evidence.beforehand import DivergedCells
 from stats.rule.labels import Prediction
-from training.spec import RandomSplit, Seed, Spec
+from training.spec import RandomSplit
+from training.values import Seed, Spec
 
 FIRST_SEED = 1_000_000  # of the halves, so that they are not those of a split `by: random`
 

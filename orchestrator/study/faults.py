@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from training.spec import Spec
+from training.values import Spec
 
 
 class Faults(Spec):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from training.spec import Seed, Spec
+from training.values import Seed, Spec
 
 
 def _distinct(seeds: list[int]) -> list[int]:

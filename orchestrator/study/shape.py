@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from training.spec import Name, Spec
+from training.values import Name, Spec
 
 
 def _number_or_auto(value: Any) -> Any:

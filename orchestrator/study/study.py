@@ -25,13 +25,12 @@ from training.spec import (
     DataSource,
     HeldOut,
     ModelSpec,
-    Name,
     Prompt,
-    Spec,
     SplitSpec,
     TrainingSpec,
     TwinData,
 )
+from training.values import Name, Spec
 
 
 class Study(Spec):

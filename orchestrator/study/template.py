@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from orchestrator.study.files import CONFIGS
+from training.table_data import Columns, People
 
 _WPO = {"loss_type": "sigmoid", "beta": 0.1, "use_weighting": True, "wpo_clamp": "authors"}
 KNOWN_METHODS: dict[str, dict[str, Any]] = {
@@ -25,14 +26,19 @@ AGE_SPLIT = {
     "b": ["35-44 years old", "45-54 years old", "55-64 years old", "65+ years old"],
     "predicted": "exploratory",
 }
-LENGTH_SPLIT = {"by": "median", "column": "median_prompt_length", "predicted": "exploratory"}
 NULL_SPLIT = {"by": "random", "seed": 0, "predicted": "A = B"}
 DATA_COMMENTS = {
-    "source": "twin | prism | pairs",
-    "path": "a jsonl file of ready pairs, a folder of PRISM's tables, or a hub id",
+    "source": "twin, table, or a shipped description such as prism (docs/data.md)",
+    "path": "file, folder, glob or hub id",
+    "table": "hub configuration, or name of the files in the folder",
     "users": "number of generated people",
     "history": "conversation before the rated turn in the prompt: none | full",
-    "kind": "within_model | cross_model | all",
+    "columns": "our names, such as user, item and prompt, and the file's",
+    "anonymous": "nobody is named, so each prompt counts as one user",
+    "preference_values": "words of the preference that mean A, B or a tie",
+    "format": "human_assistant: the answers are conversations as Human: and Assistant: text",
+    "people": "second table, with one row per user, that holds the traits",
+    "traits": "what is known of a user: a name and its column",
 }
 # Training and resources of a model with half a billion parameters or more, as in the published study.
 LARGE_MODEL = {
@@ -59,7 +65,7 @@ held_out:                         # users that no model trains on; the same for 
 model:                            # the model to tune; its untouched copy is the reference of the losses
   path: {model}                   # tiny, a folder of safetensors, a .gguf file, or a hub id
 
-# A split says who is in A and who in B, by: category | median | random, of the column with the trait.
+# A split says who is in A and who in B, by: category | median | quantile | random; column: the trait.
 # predicted: A > B | A < B | A = B | exploratory, the sign of A minus B. To derive the splits from the survey:
 # python -m orchestrator.predict --config {out} --write splits.yaml
 splits:                           # a, b: the categories; users in neither group are left out
@@ -85,27 +91,26 @@ resources:                        # what cells run on; changes no answer
 """
 
 
-def study_file(answers: Mapping[str, str], splits: Mapping[str, Any] | None) -> str:
+def study_file(
+    answers: Mapping[str, str], splits: Mapping[str, Any] | None, data: Mapping[str, Any] | None = None
+) -> str:
     """Return the text of a study file, with a comment on every key.
 
     Args:
         answers: study, data, model, methods, seeds, language and out (the file to write), as the user
             typed them.
-        splits: The `splits:` block; None chooses two that fit the data.
+        splits: The `splits:` block; None chooses two that fit PRISM and its twin.
+        data: The `data:` block; None makes one of `answers["data"]`.
     """
-    data = _data_block(answers["data"])
+    data = data or data_block(answers["data"])
     methods = [name.strip() for name in answers["methods"].split(",") if name.strip()]
     if splits is None:
-        trait = {"L1_prompt_length": LENGTH_SPLIT} if data["source"] == "pairs" else {"S1_age": AGE_SPLIT}
-        splits = trait | {"S2_random": NULL_SPLIT}
+        splits = {"S1_age": AGE_SPLIT, "S2_random": NULL_SPLIT}
     text = STUDY_TEMPLATE.format(
         schema=os.path.relpath(CONFIGS / "study.schema.json", Path(answers["out"]).parent),
         study=answers["study"],
         language=answers["language"],
-        data="".join(
-            f"  {yaml.safe_dump({key: value}).strip()}  # {DATA_COMMENTS[key]}\n"
-            for key, value in data.items()
-        ),
+        data="".join(_explained(key, value) for key, value in data.items()),
         model=answers["model"],
         splits=_yaml(splits),
         reference=methods[0] if methods else "dpo",
@@ -114,15 +119,36 @@ def study_file(answers: Mapping[str, str], splits: Mapping[str, Any] | None) -> 
         out=answers["out"],
         **(TINY_MODEL if answers["model"] == "tiny" else LARGE_MODEL),
     )
-    return re.sub(r"^(.*\S) +# ", lambda line: f"{line[1]:<{COMMENT_COLUMN}}# ", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^(.*\S) +# ", lambda line: f"{line[1]:<{COMMENT_COLUMN - 1}} # ", text, flags=re.MULTILINE
+    )
 
 
-def _data_block(source: str) -> dict[str, Any]:
+def data_block(source: str) -> dict[str, Any]:
+    """Return the `data:` block of the twin, or of PRISM from the hub."""
     if source == "twin":
         return {"source": "twin", "users": 300, "history": "none"}
-    if source.endswith(".jsonl"):
-        return {"source": "pairs", "path": source, "kind": "within_model"}
     return {"source": "prism", "path": source, "history": "full"}
+
+
+def _explained(key: str, value: Any) -> str:
+    """Return a key of the `data:` block as YAML, with its comment."""
+    if not isinstance(value, Mapping):
+        return f"  {yaml.safe_dump({key: value}, allow_unicode=True).strip()}  # {DATA_COMMENTS[key]}\n"
+    lines = [f"  {key}:  # {DATA_COMMENTS[key]}\n"]
+    for name, inner in value.items():
+        text = yaml.safe_dump([inner], allow_unicode=True, width=10_000, default_flow_style=True).strip()
+        lines.append(f"    {name}: {text[1:-1]}  # {_inner_comment(key, name)}\n")
+    return "".join(lines)
+
+
+def _inner_comment(key: str, name: str) -> str:
+    """Return the comment on a key inside a block of `data:`."""
+    fields = {"columns": Columns.model_fields, "people": People.model_fields}.get(key, {})
+    if name in fields:
+        sentence = str(fields[name].description).split(". ")[0].rstrip(".")
+        return sentence[0].lower() + sentence[1:]
+    return "a trait, and its column" if key == "traits" else f"the words that mean {name}"
 
 
 def _yaml(block: Mapping[str, Any]) -> str:

@@ -56,6 +56,7 @@ def write(
         page.table(sizes),
         say("## How much users differ"),
         *(say("{split} is left out: {why}.", split=split, why=why) for split, why in left_out.items()),
+        *_without_gaps(measures, say),
     ]
     if not measures.empty:
         parts += [
@@ -80,6 +81,17 @@ def write(
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     html.write(path, f"{study}: groups", language)
     return path
+
+
+def _without_gaps(measures: pd.DataFrame, say: Words) -> list[str]:
+    if measures.empty or "gap_icc" in set(measures["measure"]):
+        return []
+    return [
+        say(
+            "`gap_icc` is left out: the pairs have no score gap, or `data.score_range` does not say how "
+            "large it can be."
+        )
+    ]
 
 
 def _feature_rows(features: pd.DataFrame) -> pd.DataFrame:

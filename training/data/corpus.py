@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 class Corpus:
     """Preference pairs and the people who made them.
 
-    pairs: One row per pair: pair_id (stable, unique), user_id, source_model (of both answers; missing where
-        it is unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
-        unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected. A column `item` may
-        name what was rated; `training.data.checks` adds it where there is none.
+    pairs: One row per pair: pair_id (stable, unique), user_id, item (what was judged; missing where it is
+        unknown; `training.data.checks` names it then), source_model (of both answers; missing where it is
+        unknown or two models wrote them), chosen_model, rejected_model, score_gap (missing where it is
+        unknown), turn, prompt (chat messages, the last one the user's), chosen, rejected.
     users: One row per user of a pair: user_id and one column per trait.
     dropped: Number of answers or pairs that were dropped, by reason.
     generated: True for a twin; its reports say so.
+    anonymous: True if nobody is named and the prompts stand for people; reports say so.
     kept: Number of pairs that are unusual and were kept, by what is unusual.
     """
 
@@ -25,4 +26,5 @@ class Corpus:
     users: "pd.DataFrame"
     dropped: dict[str, int]
     generated: bool
+    anonymous: bool = False
     kept: dict[str, int] = field(default_factory=dict)

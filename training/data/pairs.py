@@ -1,132 +1,142 @@
-"""Make preference pairs from rated answers: of two answers to a prompt, the higher-scored one is chosen."""
+"""Make the table of pairs from candidates of any shape: what is no usable pair is dropped and counted."""
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from training.data.corpus import Corpus
-from training.data.prism import PrismTables
+from training.data.chats import as_text
 from training.errors import StudyError
-from training.spec import PrismData, TwinData
+from training.table_data import TableData
 
-EMPTY_ANSWERS = ("", "EMPTY STRING")
-SAME_PROMPT = ["user_id", "conversation_id", "interaction_id", "turn", "user_prompt"]
+PAIR_COLUMNS = [
+    "pair_id", "user_id", "item", "source_model", "chosen_model", "rejected_model", "score_gap", "turn",
+    "prompt", "chosen", "rejected",
+]  # fmt: skip
 
 
-def from_ratings(tables: PrismTables, data: PrismData | TwinData) -> Corpus:
-    """Return the pairs of rated answers, and the traits of the users who rated them.
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs as they were read.
 
-    The two answers of a pair are by the same model, to the same prompt of the same user at turn >= 1, with a
-    score gap >= min_gap. With `cross_model`, the pairs of turn 0, where models compete, are included.
+    frame: user_id, item, chosen_model, rejected_model, score_gap, turn, prompt (chat messages), chosen,
+        rejected (texts), and `identity`, a text that tells the pair from others, or missing where its content
+        does. Answers may be empty, identical or, with a gap of 0, tied.
+    read: Number of rows that were read. dropped: Number of answers or rows dropped before, by reason.
+    """
+
+    frame: pd.DataFrame
+    read: int
+    dropped: dict[str, int]
+
+
+def usable_pairs(candidates: Candidates, data: TableData) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the usable pairs, sorted by id (`Corpus.pairs`), and what was dropped, by reason.
 
     Raises:
-        StudyError: No pair is left, or a user who rated answers is missing from the survey.
+        StudyError: No pair is left.
     """
-    cross = isinstance(data, PrismData) and data.cross_model
-    utterances = tables.utterances.assign(model_response=tables.utterances["model_response"].str.strip())
-    empty = utterances["model_response"].isin(EMPTY_ANSWERS)
-    answers = utterances[~empty]
-    joined = [_join(answers[answers["turn"] >= 1], [*SAME_PROMPT, "model_name"])]
-    if cross:
-        joined.append(_join(answers[answers["turn"] == 0], SAME_PROMPT))
-    both = pd.concat(joined, ignore_index=True)
-    identical = both["model_response_x"] == both["model_response_y"]
-    tie = ~identical & (both["score_x"] == both["score_y"])
-    small_gap = ~identical & ~tie & ((both["score_x"] - both["score_y"]).abs() < data.min_gap)
-    kept = both[~(identical | tie | small_gap)]
-    if kept.empty:
-        raise StudyError(
-            f"data.min_gap: {len(utterances)} answers make no pair with a score gap of at least "
-            f"{data.min_gap}; lower it"
-        )
-    pairs = _pairs(kept, _prompts(kept, answers, full=data.history == "full"))
-    dropped = {
+    frame = candidates.frame
+    empty = is_empty(frame["chosen"], data) | is_empty(frame["rejected"], data)
+    identical = ~empty & (frame["chosen"] == frame["rejected"])
+    tie = ~empty & ~identical & (frame["score_gap"] == 0)
+    small = ~empty & ~identical & ~tie & (frame["score_gap"] < data.min_gap)
+    reasons = {
         "empty answer": empty,
         "identical answers": identical,
         "tie": tie,
-        f"gap below {data.min_gap}": small_gap,
+        f"gap below {data.min_gap:g}": small,
     }
-    counts = {reason: int(rows.sum()) for reason, rows in dropped.items() if rows.any()}
-    return Corpus(pairs, _users(tables.survey, pairs), counts, tables.generated)
-
-
-def content_ids(content: pd.DataFrame) -> list[str]:
-    """Return a stable id per row, made from its content alone: the order of rows does not matter."""
-    rows = content.to_numpy(dtype=str).tolist()
-    return [hashlib.sha256("\x1f".join(row).encode()).hexdigest()[:16] for row in rows]
-
-
-def _join(answers: pd.DataFrame, shared_columns: list[str]) -> pd.DataFrame:
-    """Return every two answers that agree in `shared_columns`, once each, with suffixes _x and _y."""
-    columns = list(dict.fromkeys([*shared_columns, "model_name", "utterance_id", "model_response", "score"]))
-    both = answers[columns].merge(answers[columns], on=shared_columns)
-    if "model_name" in shared_columns:
-        both = both.assign(model_name_x=both["model_name"], model_name_y=both["model_name"])
-    return both[both["utterance_id_x"] < both["utterance_id_y"]]
-
-
-def _pairs(kept: pd.DataFrame, prompts: list[list[dict[str, str]]]) -> pd.DataFrame:
-    """Return joined answers as the table of pairs (`Corpus.pairs`)."""
-    x_is_better = kept["score_x"] > kept["score_y"]
-    chosen, rejected = (
-        {
-            name: kept[f"{name}_x"].where(take_x, kept[f"{name}_y"])
-            for name in ("model_response", "utterance_id", "model_name")
-        }
-        for take_x in (x_is_better, ~x_is_better)
-    )
-    ids = pd.DataFrame({"chosen": chosen["utterance_id"], "rejected": rejected["utterance_id"]})
-    return pd.DataFrame(
-        {
-            "pair_id": content_ids(ids),
-            "user_id": kept["user_id"],
-            "source_model": chosen["model_name"].where(chosen["model_name"] == rejected["model_name"]),
-            "chosen_model": chosen["model_name"],
-            "rejected_model": rejected["model_name"],
-            "score_gap": (kept["score_x"] - kept["score_y"]).abs().astype(float),
-            "turn": kept["turn"],
-            "prompt": prompts,
-            "chosen": chosen["model_response"],
-            "rejected": rejected["model_response"],
-        }
-    ).sort_values("pair_id", ignore_index=True)
-
-
-def _prompts(kept: pd.DataFrame, answers: pd.DataFrame, full: bool) -> list[list[dict[str, str]]]:
-    """Return chat messages up to the rated prompt; `full` includes the conversation that led to it."""
-    if not full:
-        return [[{"role": "user", "content": text}] for text in kept["user_prompt"]]
-    # A conversation continues with the answer marked chosen, or with the highest-scored one of several.
-    best = answers[answers["if_chosen"]].sort_values(["score", "utterance_id"], ascending=[False, True])
-    turns = best.drop_duplicates(["conversation_id", "turn"]).sort_values(["conversation_id", "turn"])
-    history: dict[str, list[tuple[int, str, str]]] = {
-        str(conversation): list(
-            zip(group["turn"], group["user_prompt"], group["model_response"], strict=True)
-        )
-        for conversation, group in turns.groupby("conversation_id", sort=False)
-    }
-    prompts = []
-    for conversation, turn, text in zip(
-        kept["conversation_id"], kept["turn"], kept["user_prompt"], strict=True
-    ):
-        before = [
-            message
-            for number, question, answer in history.get(conversation, [])
-            if number < turn
-            for message in ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
-        ]
-        prompts.append([*before, {"role": "user", "content": text}])
-    return prompts
-
-
-def _users(survey: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the survey traits of the users of pairs, and two of behaviour: n_pairs, mean_score_gap."""
-    unknown = np.setdiff1d(pairs["user_id"].unique(), survey["user_id"])
-    if len(unknown):
+    pairs = _with_ids(frame[~(empty | identical | tie | small)])
+    order = ["pair_id", "score_gap", "chosen_model", "rejected_model", "turn"]
+    pairs = pairs.sort_values(order, ignore_index=True)
+    repeated = pairs["pair_id"].duplicated()
+    pairs = pairs[~repeated]
+    both_ways = _both_ways(pairs)
+    if data.contradictions == "drop":
+        pairs = pairs[~both_ways]
+    counts = {reason: int(rows.sum()) for reason, rows in reasons.items()}
+    counts["the same pair again"] = int(repeated.sum())
+    if data.contradictions == "drop":
+        counts["both answers preferred by one person"] = int(both_ways.sum())
+    total = dict(candidates.dropped)
+    for reason, count in counts.items():
+        total[reason] = total.get(reason, 0) + count
+    total = {reason: count for reason, count in total.items() if count}
+    if pairs.empty:
+        nothing = "no two answers to one prompt" if candidates.read else "the table has no row"
+        why = ", ".join(f"{count} {reason}" for reason, count in total.items()) or nothing
         raise StudyError(
-            f"data.path: user {unknown[0]!r} rated answers in utterances but has no row in survey; add the "
-            "row, or remove the answers"
+            f"data: {candidates.read} rows of {data.path} make no usable pair ({why}); see data.columns and "
+            "data.min_gap"
         )
-    gaps = pairs.groupby("user_id")["score_gap"].agg(n_pairs="size", mean_score_gap="mean").reset_index()
-    return survey.merge(gaps, on="user_id").sort_values("user_id", ignore_index=True)
+    return pairs[PAIR_COLUMNS].reset_index(drop=True), total
+
+
+def is_empty(texts: pd.Series, data: TableData) -> pd.Series:
+    """Return which texts are empty or a placeholder for nothing."""
+    return texts.isin(["", *data.placeholders])
+
+
+def content_ids(*columns: pd.Series) -> list[str]:
+    """Return a stable id per row, made from its content alone: the order of rows does not matter.
+
+    Each distinct text is hashed once, because answers are long and stand in many pairs.
+    """
+    return [_hash("\x1f".join(row))[:16] for row in zip(*map(_digests, columns), strict=True)]
+
+
+def _digests(texts: pd.Series) -> list[str]:
+    codes, distinct = pd.factorize(texts)
+    digests = np.array([_hash(text) for text in distinct], dtype=object)
+    hashed: list[str] = digests[codes].tolist()
+    return hashed
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    prompts = pd.Series(prompt_texts(frame["prompt"]), index=frame.index, dtype="str")
+    if frame["identity"].notna().all():
+        ids = [_hash(text)[:16] for text in frame["identity"]]
+    else:
+        item = frame["item"].fillna("")
+        ids = content_ids(frame["user_id"], item, prompts, frame["chosen"], frame["rejected"])
+    same = (frame["chosen_model"] == frame["rejected_model"]).fillna(False).astype(bool)
+    return frame.assign(
+        pair_id=pd.Series(ids, index=frame.index, dtype="str"),
+        source_model=frame["chosen_model"].where(same),
+        prompt_text=prompts,
+    )
+
+
+def prompt_texts(prompts: Iterable[list[dict[str, str]]]) -> list[str]:
+    """Return prompts as texts; equal texts are equal prompts."""
+    known: dict[int, str] = {}  # many rows share one list of messages
+    texts = []
+    for prompt in prompts:
+        if id(prompt) not in known:
+            known[id(prompt)] = as_text(prompt)
+        texts.append(known[id(prompt)])
+    return texts
+
+
+def _both_ways(pairs: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which pairs one person labelled both ways, about the same item and prompt."""
+    codes = pd.factorize(pd.concat([pairs["chosen"], pairs["rejected"]], ignore_index=True))[0]
+    chosen, rejected = codes[: len(pairs)], codes[len(pairs) :]
+    about = pairs.groupby(["user_id", "item", "turn", "prompt_text"], dropna=False, sort=False).ngroup()
+    table = pd.DataFrame(
+        {
+            "about": about.to_numpy(),
+            "low": np.minimum(chosen, rejected),
+            "high": np.maximum(chosen, rejected),
+            "way": chosen < rejected,
+        }
+    )
+    ways = table.groupby(["about", "low", "high"], sort=False)["way"].transform("nunique")
+    return pd.Series((ways > 1).to_numpy(), index=pairs.index)

@@ -9,7 +9,8 @@ from training.data.corpus import Corpus
 from training.data.items import items_of
 from training.errors import StudyError
 from training.hints import suggestion
-from training.spec import CategorySplit, HeldOut, MedianSplit, SplitSpec
+from training.spec import CategorySplit, HeldOut, MedianSplit, QuantileSplit, SplitSpec
+from training.table_data import level_text
 
 
 def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: str = "split") -> pd.DataFrame:
@@ -65,7 +66,7 @@ def _condition(corpus: Corpus, table: pd.DataFrame, split: SplitSpec, seed: int,
 def _groups(users: pd.DataFrame, split: SplitSpec, place: str) -> pd.Series:
     """Return "A" or "B" by user_id; users in neither group are missing."""
     if isinstance(split, CategorySplit):
-        values = _column(users, split.column, place)
+        values = _column(users, split.column, place).map(level_text)
         present = set(values.dropna().unique())
         for key in ("a", "b"):
             for category in getattr(split, key):
@@ -78,10 +79,18 @@ def _groups(users: pd.DataFrame, split: SplitSpec, place: str) -> pd.Series:
             raise StudyError(f"{place}: {in_both[0]!r} is in a and in b; a user is in one group only")
         in_a, in_b = values.isin(split.a), values.isin(split.b)
     elif isinstance(split, MedianSplit):
-        values = _column(users, split.column, place)
-        if not pd.api.types.is_numeric_dtype(values):
-            raise StudyError(f"{place}.column: {split.column!r} is not numeric; use `by: category`")
+        values = _numbers(users, split.column, place)
         in_a, in_b = values >= values.median(), values < values.median()
+    elif isinstance(split, QuantileSplit):
+        values = _numbers(users, split.column, place)
+        above, below = values.quantile(split.above), values.quantile(split.below)
+        if below >= above:
+            raise StudyError(
+                f"{place}: the quantiles {split.below:g} and {split.above:g} of {split.column!r} are "
+                f"{below:g} and {above:g}, so a user would be in A and in B; set above and "
+                "below further apart"
+            )
+        in_a, in_b = values >= above, values <= below
     else:
         half = np.random.default_rng(split.seed).permutation(len(users)) % 2
         in_a, in_b = pd.Series(half == 0), pd.Series(half == 1)
@@ -90,6 +99,13 @@ def _groups(users: pd.DataFrame, split: SplitSpec, place: str) -> pd.Series:
         if not (groups == group).any():
             raise StudyError(f"{place}: group {group} has no user; choose another {split.by} split")
     return groups[groups != "neither"]
+
+
+def _numbers(users: pd.DataFrame, name: str, place: str) -> pd.Series:
+    values = _column(users, name, place)
+    if not pd.api.types.is_numeric_dtype(values):
+        raise StudyError(f"{place}.column: {name!r} is not numeric; use `by: category`")
+    return values
 
 
 def _column(users: pd.DataFrame, name: str, place: str) -> pd.Series:

@@ -8,6 +8,7 @@ This writes survey.jsonl, utterances.jsonl and truth.json. No person said or cho
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,25 +17,54 @@ import pandas as pd
 
 from training.data import people, planted
 from training.data.phrases import KINDS, PHRASES, PROMPTS, TOPICS
-from training.data.prism import PrismTables, nested
 from training.data.ratings import raters, ratings
 from training.spec import TwinData
+from training.table_data import TableData
 
 EMPTY_SHARE = 0.001  # share of answers that are empty
 
 
+@dataclass(frozen=True)
+class TwinTables:
+    """A twin's two tables.
+
+    survey: One row per person: user_id and one column per trait (`prefs_*` are the sliders).
+    utterances: One row per answer, in the columns of PRISM's utterances.
+    """
+
+    survey: pd.DataFrame
+    utterances: pd.DataFrame
+
+
 @lru_cache(maxsize=1)
-def tables(spec: TwinData) -> PrismTables:
+def tables(spec: TwinData) -> TwinTables:
     """Return the survey and utterances of a twin; only its spec decides them."""
     rng = _rng(spec)
     survey = people.survey(spec.users, rng)
     rated = ratings(raters(survey, spec.strength, rng), rng)
-    return PrismTables(survey, _utterances(survey, rated, rng), generated=True)
+    return TwinTables(survey, _utterances(survey, rated, rng))
+
+
+def described(spec: TwinData) -> TableData:
+    """Return the description by which a twin is read: PRISM's."""
+    return TableData.model_validate({"source": "prism", "history": spec.history, "min_gap": spec.min_gap})
 
 
 def truth(spec: TwinData) -> planted.PlantedTruth:
     """Return the truth planted in the twin of this spec. No analysis reads it."""
     return planted.truth(people.survey(spec.users, _rng(spec)), spec.strength)
+
+
+def nested(survey: pd.DataFrame) -> pd.DataFrame:
+    """Return the survey as PRISM stores it: sliders and regions in objects of their own."""
+    sliders = [f"prefs_{name}" for name in people.SLIDER_MOMENTS]
+    regions = ["birth_region", "reside_region"]
+    objects = {
+        "stated_prefs": survey[sliders].set_axis([*people.SLIDER_MOMENTS], axis=1),
+        "location": survey[regions],
+    }
+    rest = survey.drop(columns=[*sliders, *regions]).reset_index(drop=True)
+    return rest.assign(**{name: pd.Series(table.to_dict("records")) for name, table in objects.items()})
 
 
 def write(spec: TwinData, folder: Path) -> None:
@@ -54,7 +84,7 @@ def _rng(spec: TwinData) -> np.random.Generator:
 
 
 def _utterances(survey: pd.DataFrame, rated: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Return one row per answer, in the columns of `prism.UtteranceRow`."""
+    """Return one row per answer, in the columns of PRISM's utterances."""
     talks, interactions = rated["talk"].iloc[-1] + 1, rated["interaction"].iloc[-1] + 1
     topic = rng.integers(len(TOPICS), size=talks)[rated["talk"]]
     question = rng.integers(len(PROMPTS), size=interactions)[rated["interaction"]]

@@ -46,6 +46,9 @@ SURVEY_TEXTS = {
     "## How much users differ": "## 유저들은 얼마나 다른가",
     "How much users differ, by split": "Split별 유저 간 차이",
     "{split} is left out: {why}.": "{split} 생략: {why}.",
+    "`gap_icc` is left out: the pairs have no score gap, or `data.score_range` does not say how large it can "
+    "be.":
+        "`gap_icc` 생략: pair에 점수 차이가 없거나, 그 최댓값이 `data.score_range`에 없다.",
     "`gap_icc`: between-user share of the variance of logit(score gap / 100). `consistency`: how well the "
     "preferred directions of two users agree, relative to how well those of one user agree with each other; "
     "1: all users want the same, 0: each user wants something different. The intervals are 95% intervals. "

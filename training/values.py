@@ -1,0 +1,17 @@
+"""The base of every part of a study file, and the names and seeds that its parts share."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# A plain word that is safe as part of a path.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
+
+# What numpy, torch and transformers all accept as a seed.
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+
+
+class Spec(BaseModel):
+    """A frozen and strict value: an unknown key is an error, not a silently ignored setting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

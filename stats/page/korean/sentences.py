@@ -80,7 +80,6 @@ SENTENCES = {
     "tie": "동점",
     "the same pair again": "중복 pair",
     "empty prompt": "빈 prompt",
-    "both answers preferred by one person": "한 사람이 두 응답을 모두 선호한 pair",
     "no preference": "선호 없음",
     "answers to different prompts": "prompt가 서로 다른 응답",
     "answers of several turns": "여러 턴에 걸친 응답",
@@ -90,7 +89,6 @@ SENTENCES = {
     "{what}; what needs it is left out": "{what}; 이것이 필요한 것은 생략",
     "who chose, so each prompt counts as one user": "선택한 사람 (prompt 하나를 유저 한 명으로 센다)",
     "source model": "source model",
-    "item": "항목",
     # completeness, weights, baselines
     "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
     "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "

@@ -60,14 +60,13 @@ asked = st.sampled_from(["why ?", "how ?"])
 def expected_pairs(found: list[tuple[Any, str, str, str]]) -> set[tuple[str, str, str, str]]:
     """Return the usable ones of (user, prompt, chosen, rejected), by rules written down a second time."""
     empty = {"", "EMPTY STRING"}
-    good = {
+    return {
         (str(who), prompt, chosen.strip(), rejected.strip())
         for who, prompt, chosen, rejected in found
         if chosen.strip() not in empty
         and rejected.strip() not in empty
         and chosen.strip() != rejected.strip()
     }
-    return {pair for pair in good if (pair[0], pair[1], pair[3], pair[2]) not in good}
 
 
 def same(first: Corpus, second: Corpus) -> None:
@@ -242,21 +241,10 @@ def test_who_chose_has_to_be_said(tmp_path: Path) -> None:
         read(tmp_path, [], {"user": "u", "prompt": "p", "chosen": "c"})
 
 
-def test_a_pair_that_one_person_labelled_both_ways_is_dropped_or_kept(tmp_path: Path) -> None:
-    row = {"who": "u", "id": 1, "asked": "q", "good": "x", "bad": "y"}
-    turned = row | {"good": "y", "bad": "x"}
-    rows = [row, turned, row | {"who": "v"}, turned | {"id": 2}]
-    columns = PAIRS | {"item": "id"}
-    corpus = read(tmp_path, rows, columns)
-    assert made(corpus) == {("v", "q", "x", "y"), ("u", "q", "y", "x")}
-    assert corpus.dropped == {"both answers preferred by one person": 2}
-    assert len(read(tmp_path, rows, columns, contradictions="keep").pairs) == 4
-
-
 def test_empty_prompts_and_placeholders_are_dropped_and_counted(tmp_path: Path) -> None:
     row = {"who": "u", "asked": "q", "good": "x", "bad": "y"}
-    rows = [row, row | {"asked": "EMPTY STRING"}, row | {"asked": " "}, row | {"bad": "N/A"}]
-    corpus = read(tmp_path, rows, PAIRS, placeholders=["EMPTY STRING", "N/A"])
+    rows = [row, row | {"asked": "EMPTY STRING"}, row | {"asked": " "}, row | {"bad": None}]
+    corpus = read(tmp_path, rows, PAIRS)
     assert len(corpus.pairs) == 1
     assert corpus.dropped == {"empty prompt": 2, "empty answer": 1}
     ratings = [

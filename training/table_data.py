@@ -174,12 +174,6 @@ class TableData(Spec):
     score_range: tuple[float, float] | None = Field(
         None, description="Lowest and highest score that is possible; another one is an error."
     )
-    placeholders: list[str] = Field(
-        ["EMPTY STRING"], description="Texts that stand for an empty prompt or answer."
-    )
-    contradictions: Literal["drop", "keep"] = Field(
-        "drop", description="What becomes of a pair that one person labelled both ways."
-    )
     users: int | None = Field(None, ge=4, description="Number of users to draw; all users if absent.")
     seed: Seed = Field(0, description="Seed for drawing the users.")
 

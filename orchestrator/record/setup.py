@@ -94,7 +94,7 @@ def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
     """Return the row about what the data do not say; what needs it is left out of reports."""
     unknown = [
         say.word(name)
-        for name, column in (("score gap", "score_gap"), ("source model", "source_model"), ("item", "item"))
+        for name, column in (("score gap", "score_gap"), ("source model", "source_model"))
         if corpus.pairs[column].isna().all()
     ]
     if corpus.anonymous:

@@ -162,7 +162,7 @@ def _read(
     )
     if len(frame):
         last = pd.Series([prompt[-1]["content"].strip() for prompt in prompts], dtype="str")
-        empty = is_empty(last, data)
+        empty = is_empty(last)
         dropped["empty prompt"] += int(empty.sum())
         frame = frame[~empty]
         if data.models != "any":

@@ -11,6 +11,7 @@ from training.data.chats import as_text
 from training.errors import StudyError
 from training.table_data import TableData
 
+EMPTY = ("", "EMPTY STRING")  # the latter is how PRISM writes an empty text
 PAIR_COLUMNS = [
     "pair_id", "user_id", "item", "source_model", "chosen_model", "rejected_model", "score_gap", "turn",
     "prompt", "chosen", "rejected",
@@ -39,7 +40,7 @@ def usable_pairs(candidates: Candidates, data: TableData) -> tuple[pd.DataFrame,
         StudyError: No pair is left.
     """
     frame = candidates.frame
-    empty = is_empty(frame["chosen"], data) | is_empty(frame["rejected"], data)
+    empty = is_empty(frame["chosen"]) | is_empty(frame["rejected"])
     identical = ~empty & (frame["chosen"] == frame["rejected"])
     tie = ~empty & ~identical & (frame["score_gap"] == 0)
     small = ~empty & ~identical & ~tie & (frame["score_gap"] < data.min_gap)
@@ -54,13 +55,8 @@ def usable_pairs(candidates: Candidates, data: TableData) -> tuple[pd.DataFrame,
     pairs = pairs.sort_values(order, ignore_index=True)
     repeated = pairs["pair_id"].duplicated()
     pairs = pairs[~repeated]
-    both_ways = _both_ways(pairs)
-    if data.contradictions == "drop":
-        pairs = pairs[~both_ways]
     counts = {reason: int(rows.sum()) for reason, rows in reasons.items()}
     counts["the same pair again"] = int(repeated.sum())
-    if data.contradictions == "drop":
-        counts["both answers preferred by one person"] = int(both_ways.sum())
     total = dict(candidates.dropped)
     for reason, count in counts.items():
         total[reason] = total.get(reason, 0) + count
@@ -75,9 +71,9 @@ def usable_pairs(candidates: Candidates, data: TableData) -> tuple[pd.DataFrame,
     return pairs[PAIR_COLUMNS].reset_index(drop=True), total
 
 
-def is_empty(texts: pd.Series, data: TableData) -> pd.Series:
-    """Return which texts are empty or a placeholder for nothing."""
-    return texts.isin(["", *data.placeholders])
+def is_empty(texts: pd.Series) -> pd.Series:
+    """Return which texts are empty, or PRISM's word for it."""
+    return texts.isin(EMPTY)
 
 
 def content_ids(*columns: pd.Series) -> list[str]:
@@ -100,17 +96,16 @@ def _hash(text: str) -> str:
 
 
 def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
-    prompts = pd.Series(prompt_texts(frame["prompt"]), index=frame.index, dtype="str")
     if frame["identity"].notna().all():
         ids = [_hash(text)[:16] for text in frame["identity"]]
     else:
         item = frame["item"].fillna("")
+        prompts = pd.Series(prompt_texts(frame["prompt"]), dtype="str")
         ids = content_ids(frame["user_id"], item, prompts, frame["chosen"], frame["rejected"])
     same = (frame["chosen_model"] == frame["rejected_model"]).fillna(False).astype(bool)
     return frame.assign(
         pair_id=pd.Series(ids, index=frame.index, dtype="str"),
         source_model=frame["chosen_model"].where(same),
-        prompt_text=prompts,
     )
 
 
@@ -123,20 +118,3 @@ def prompt_texts(prompts: Iterable[list[dict[str, str]]]) -> list[str]:
             known[id(prompt)] = as_text(prompt)
         texts.append(known[id(prompt)])
     return texts
-
-
-def _both_ways(pairs: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which pairs one person labelled both ways, about the same item and prompt."""
-    codes = pd.factorize(pd.concat([pairs["chosen"], pairs["rejected"]], ignore_index=True))[0]
-    chosen, rejected = codes[: len(pairs)], codes[len(pairs) :]
-    about = pairs.groupby(["user_id", "item", "turn", "prompt_text"], dropna=False, sort=False).ngroup()
-    table = pd.DataFrame(
-        {
-            "about": about.to_numpy(),
-            "low": np.minimum(chosen, rejected),
-            "high": np.maximum(chosen, rejected),
-            "way": chosen < rejected,
-        }
-    )
-    ways = table.groupby(["about", "low", "high"], sort=False)["way"].transform("nunique")
-    return pd.Series((ways > 1).to_numpy(), index=pairs.index)

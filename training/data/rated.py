@@ -25,8 +25,8 @@ def candidates(table: Table, users: pd.Series, data: TableData) -> Candidates:
         StudyError: A value is no score, turn or text, or a response_id appears twice.
     """
     answers = _answers(table, users, data)
-    empty_prompt = is_empty(answers["prompt_text"], data)
-    empty = ~empty_prompt & is_empty(answers["response"], data)
+    empty_prompt = is_empty(answers["prompt_text"])
+    empty = ~empty_prompt & is_empty(answers["response"])
     kept = answers[~(empty_prompt | empty)].reset_index(drop=True)
     first, second = _couples(kept, data.models)
     score = kept["score"].to_numpy()

@@ -98,7 +98,6 @@ SENTENCES = {
     "oldest turns left out": "가장 오래된 turn을 뺀 prompt",
     "prompt rendered otherwise alone": "단독으로는 다르게 렌더링되는 prompt",
     "answer without an end token": "끝 token이 없는 응답",
-    "both answers preferred by one person": "한 사람이 두 응답을 모두 선호한 pair",
     "no preference": "선호 없음",
     "answers to different prompts": "prompt가 서로 다른 응답",
     "answers of several turns": "여러 턴에 걸친 응답",
@@ -108,7 +107,6 @@ SENTENCES = {
     "{what}; what needs it is left out": "{what}; 이것이 필요한 것은 생략",
     "who chose, so each prompt counts as one user": "선택한 사람 (prompt 하나를 유저 한 명으로 센다)",
     "source model": "source model",
-    "item": "항목",
     # completeness, weights, baselines
     "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
     "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "

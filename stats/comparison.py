@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from stats.cells import CellTables
+from stats.evidence.controls import Controls
 from stats.evidence.curves import LearningCurves
 from stats.evidence.held_out import HeldOutEvidence
 from stats.evidence.held_out_power import HeldOutPower
@@ -14,31 +16,8 @@ from stats.evidence.words import OF_TWO_VERDICTS, carried
 from stats.names import SPLIT
 from stats.rule.changes import NO_SPLIT, SplitKey, reference_splits
 from stats.rule.thresholds import PublishedRule
-from stats.status import STATUSES_WITH_NUMBERS
 
 EVIDENCE_COLUMNS = ["estimate", "low_adjusted", "high_adjusted", "evidence"]
-
-
-@dataclass(frozen=True)
-class CellTables:
-    """The cells of a study, and which of them are complete and valid.
-
-    table: one row per planned cell, with status (`stats.status.CellStatus`), error, and metrics by name.
-    diffs: study, method, split, seed, diff_pp (training tail, the published metric), heldout_pp; percentage
-        points, A minus B.
-    counts: study, method, split, planned, finished (numbers of cells).
-    gates: the result of `stats.evidence.gates.gates`.
-    """
-
-    table: pd.DataFrame
-    diffs: pd.DataFrame
-    counts: pd.DataFrame
-    gates: pd.DataFrame
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned cell has numbers."""
-        return bool(self.table["status"].isin(STATUSES_WITH_NUMBERS).all())
 
 
 @dataclass(frozen=True)
@@ -79,6 +58,7 @@ class Comparison:
     tail_power: SeedPower
     heldout_power: HeldOutPower
     curves: LearningCurves
+    controls: Controls | None
     pooled: pd.DataFrame | None = None
 
     @property

@@ -108,7 +108,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     decided = decide(user_sums(outcomes), predicted, looks, {"dpo": range(4), "wpo": range(4)}, "dpo")
     decided.loc[decided.index[:2], ["state", "note"]] = [
         ["undecided", "reached the limit of 4 seeds"],
-        ["open", "its cell of seed 3 failed"],
+        ["open", "its cell of seed 3 failed or diverged"],
     ]
     return report.write(
         comparison, {"study": "s"}, True, out, comparison.published.verdicts, "ko", (decided, looks)

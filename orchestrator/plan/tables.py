@@ -58,7 +58,8 @@ def study_corpus(study: Study) -> Corpus:
 def render_tables(study: Study, tables: StudyTables, cache: Path) -> StudyTables:
     """Render the pairs as token ids, and draw the groups again from the pairs that are left.
 
-    Held-out users stay the same ones. A group that is balanced is balanced after the drops.
+    Held-out users stay the same ones. A group that is balanced is balanced after the drops. The dropped pairs
+    stay in the groups, so that a cell can count them; no arm is trained on them or scores them.
 
     Raises:
         StudyError: No pair is left, or a group became smaller than one batch or lost all held-out pairs; the
@@ -73,8 +74,15 @@ def render_tables(study: Study, tables: StudyTables, cache: Path) -> StudyTables
         return replace(tables, rendered=rendered)
     left = corpus.pairs[~corpus.pairs["pair_id"].isin(dropped)].reset_index(drop=True)
     why = ", ".join(f"{len(ids)} {reason}" for reason, ids in rendered.dropped.items())
-    groups = _groups(study, replace(corpus, pairs=left), f", after drops ({why})")
+    groups = {
+        name: pd.concat([table, _of_pairs(tables.groups[name], dropped)], ignore_index=True)
+        for name, table in _groups(study, replace(corpus, pairs=left), f", after drops ({why})").items()
+    }
     return StudyTables(corpus, groups, rendered)
+
+
+def _of_pairs(table: pd.DataFrame, pair_ids: set[str]) -> pd.DataFrame:
+    return table[table["pair_id"].isin(pair_ids)]
 
 
 def _groups(study: Study, corpus: Corpus, after: str = "") -> dict[str, pd.DataFrame]:

@@ -40,6 +40,11 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         }
     if comparison.pooled is not None:
         candidates["pooled_arm"] = comparison.pooled
+    if comparison.controls:
+        candidates |= {
+            "control_rates": comparison.controls.rates,
+            "control_ranks": comparison.controls.ranks,
+        }
     filled = {name: table for name, table in candidates.items() if len(table)}
     if (verdicts["method"] == comparison.reference).any():
         filled["changes"] = changes_as_published(verdicts, comparison.reference)

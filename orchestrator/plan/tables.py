@@ -1,7 +1,6 @@
 """The tables that a study needs before any cell runs: its checked data, and who is in which group."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,13 +26,11 @@ class StudyTables:
         corpus: The study's pairs and users, as they are before the pairs are rendered.
         groups: Name of a split, or `baseline` -> one row per pair, with its group and fold.
         rendered: The token ids of the pairs; None before they are rendered.
-        unscored: Name of a split -> group -> number of held-out pairs that were dropped when rendered.
     """
 
     corpus: Corpus
     groups: dict[str, pd.DataFrame]
     rendered: Rendered | None = None
-    unscored: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def load_tables(study: Study) -> StudyTables:
@@ -61,7 +58,8 @@ def study_corpus(study: Study) -> Corpus:
 def render_tables(study: Study, tables: StudyTables, cache: Path) -> StudyTables:
     """Render the pairs as token ids, and draw the groups again from the pairs that are left.
 
-    Held-out users stay the same ones. A group that is balanced is balanced after the drops.
+    Held-out users stay the same ones. A group that is balanced is balanced after the drops. The dropped pairs
+    stay in the groups, so that a cell can count them; no arm is trained on them or scores them.
 
     Raises:
         StudyError: No pair is left, or a group became smaller than one batch or lost all held-out pairs; the
@@ -76,15 +74,15 @@ def render_tables(study: Study, tables: StudyTables, cache: Path) -> StudyTables
         return replace(tables, rendered=rendered)
     left = corpus.pairs[~corpus.pairs["pair_id"].isin(dropped)].reset_index(drop=True)
     why = ", ".join(f"{len(ids)} {reason}" for reason, ids in rendered.dropped.items())
-    groups = _groups(study, replace(corpus, pairs=left), f", after drops ({why})")
-    unscored = {name: _heldout_in(table, dropped) for name, table in tables.groups.items()}
-    return StudyTables(corpus, groups, rendered, unscored)
+    groups = {
+        name: pd.concat([table, _of_pairs(tables.groups[name], dropped)], ignore_index=True)
+        for name, table in _groups(study, replace(corpus, pairs=left), f", after drops ({why})").items()
+    }
+    return StudyTables(corpus, groups, rendered)
 
 
-def _heldout_in(groups: pd.DataFrame, pair_ids: set[str]) -> dict[str, int]:
-    """Return group -> number of its held-out pairs among `pair_ids`."""
-    rows = groups[(groups["fold"] == "heldout") & groups["pair_id"].isin(pair_ids)]
-    return {str(group): int(count) for group, count in rows["group"].value_counts().items()}
+def _of_pairs(table: pd.DataFrame, pair_ids: set[str]) -> pd.DataFrame:
+    return table[table["pair_id"].isin(pair_ids)]
 
 
 def _groups(study: Study, corpus: Corpus, after: str = "") -> dict[str, pd.DataFrame]:

@@ -1,7 +1,6 @@
 """What lanes work on: jobs (cells with everything their workers need) and parts of the scoring pass."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +31,6 @@ class Job:
         shape: What the lane that runs the job must have.
         checkpoint_every: Optimiser steps between two checkpoints; None saves an arm only when it is asked
             to stop.
-        unscored: Group -> number of its held-out pairs that could not be scored.
     """
 
     trial: Trial
@@ -45,7 +43,6 @@ class Job:
     deepspeed: dict[str, Any]
     shape: Shape
     checkpoint_every: int | None = None
-    unscored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

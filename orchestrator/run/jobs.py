@@ -43,7 +43,6 @@ def make_jobs(
             model=model,
             scored=scored.path,
             groups=group_files[trial.split],
-            unscored=tables.unscored.get(trial.split, {}),
             store=f"{places.work}/{trial.trial_id}",
             log=places.logs / f"{trial.name.replace('/', '-')}.log",
             micro_batch=shape.micro_batch or batch_size // shape.workers,

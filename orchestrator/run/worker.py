@@ -136,12 +136,15 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
         .assign(correct=lambda table: table["margin"] > 0)
     )[["eval_group", "user_id", "item", "pair_id", "source_model", "score_gap", "margin", "correct"]]
     seconds = {"steps": trained.seconds, "heldout": time.monotonic() - start}
+    unscored = groups[~groups["pair_id"].isin(pairs["pair_id"])]
+    own_heldout = unscored[(unscored["fold"] == "heldout") & (unscored["group"] == name)]
     texts = np.array(scored["text_id"][:])
     overlap = np.isin(texts[heldout["row"].to_numpy()], texts[train_rows])
     counts = {
+        "pairs_dropped": float(len(unscored)),
+        "heldout_dropped": float(len(own_heldout)),
         "pairs_heldout": float(len(heldout)),
         "pairs_heldout_trained": float(overlap.sum()),
-        "heldout_dropped": float(job.unscored.get(name, 0)),
     }
     summary = trained.summary | counts | _heldout_summary(outcomes, name)
     return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes))

@@ -17,6 +17,7 @@ from training.checkpoints import Checkpoints
 from training.curve import summarise
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.evaluate import heldout_margins
+from training.layout import Layout
 from training.losses import LOSSES
 from training.model import ModelFiles, load_model
 from training.spec import MethodSpec, TrainingSpec
@@ -205,10 +206,10 @@ def test_memory_that_is_too_small_is_an_error_of_its_own(arm, monkeypatch):
 def test_held_out_margins_start_at_zero_and_follow_training(arm, scored, tiny_folder):
     rows = np.arange(40, 60)
     reference = load_model(ModelFiles(str(tiny_folder)), "float32")
-    untrained = heldout_margins(reference, scored, rows, MAX_LENGTH, "x")
+    untrained = heldout_margins(reference, scored, rows, MAX_LENGTH, "x", Layout.PACKED)
     np.testing.assert_allclose(untrained["margin"], 0, atol=1e-4)
     assert untrained["pair_id"].tolist() == scored["pair_id"][40:60]
-    trained = heldout_margins(arm(rows=rows).model, scored, rows, MAX_LENGTH, "x")
+    trained = heldout_margins(arm(rows=rows).model, scored, rows, MAX_LENGTH, "x", Layout.PACKED)
     assert (trained["margin"] > 0).mean() >= 0.75
 
 

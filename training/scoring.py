@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from training.arrays import FloatArray
 from training.errors import StudyError
+from training.layout import Layout, LayoutCheck
 from training.model import ModelFiles, load_tokenizer
 from training.model_path import fingerprint, resolve_model
 from training.scored_folder import DamagedScores, save, verify
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORE_RECIPE = "scores-3"  # raised with every change to what a score is
+SCORE_RECIPE = "scores-4"  # raised with every change to what a score is
 SHARD_PAIRS = 2000
 
 
@@ -47,6 +48,7 @@ class Scored:
     pairs: Its number of rows.
     dropped: Ids of the pairs that it lacks because their prompt fills max_length.
     truncated: How many of its pairs have an answer that max_length cuts.
+    check: How the model may be computed, as measured when the table was scored.
     computed: Whether this call computed it; otherwise it was in the cache.
     """
 
@@ -54,6 +56,7 @@ class Scored:
     pairs: int
     dropped: tuple[str, ...]
     truncated: int
+    check: LayoutCheck
     computed: bool
 
 
@@ -143,13 +146,14 @@ def _compute(
         for index in range(count)
     ]
     run_shards([shard for shard in shards if read_shard(shard.out) is None])
-    values = _collect(shards, np.array(tokenised.rows["pair_id"][:]), model, work)
+    values, check = _collect(shards, np.array(tokenised.rows["pair_id"][:]), model, work)
     scores = Dataset.from_dict(dict(zip(SCORE_COLUMNS, values, strict=True)))
     truncated = np.array(tokenised.rows["chosen_truncated"][:]) | tokenised.rows["rejected_truncated"][:]
     counts = {
         "pairs": len(tokenised.rows),
         "dropped": list(tokenised.dropped),
         "truncated": int(truncated.sum()),
+        "check": check.to_json(),
     }
     save(concatenate_datasets([tokenised.rows, scores], axis=1), folder, {"identity": identity, **counts})
     shutil.rmtree(work)
@@ -175,15 +179,19 @@ def _tokenise(pairs: pd.DataFrame, model: ModelFiles, max_length: int) -> "Token
 
 def _collect(
     shards: Sequence[Shard], pair_ids: npt.NDArray[np.str_], model: ModelFiles, work: Path
-) -> FloatArray:
-    """Return the values of all shards, in the order of the pairs: [columns, pairs]."""
+) -> tuple[FloatArray, LayoutCheck]:
+    """Return the values of all shards in the order of the pairs, [columns, pairs], and the model's check.
+
+    Where shards found different layouts, on different devices, the check is one that found padding.
+    """
     values = np.full((len(SCORE_COLUMNS), len(pair_ids)), np.nan)
     filled = np.zeros(len(pair_ids), dtype=bool)
+    checks: dict[Layout, LayoutCheck] = {}
     for shard in shards:
         finished = read_shard(shard.out)
         if finished is not None:
-            rows, shard_values = finished
-            values[:, rows], filled[rows] = shard_values, True
+            values[:, finished.rows], filled[finished.rows] = finished.values, True
+            checks.setdefault(finished.check.layout, finished.check)
     if not filled.all():
         raise RuntimeError(
             f"{work}: {(~filled).sum()} pairs were never scored, first {_first_ids(pair_ids[~filled])}"
@@ -194,7 +202,7 @@ def _collect(
             f"model {model.path}: log-probabilities of {(~finite).sum()} pairs are not finite, "
             f"first {_first_ids(pair_ids[~finite])}"
         )
-    return values
+    return values, checks.get(Layout.PADDED) or checks[Layout.PACKED]
 
 
 def _describe(folder: Path, identity: dict[str, str], computed: bool) -> Scored:
@@ -207,6 +215,7 @@ def _describe(folder: Path, identity: dict[str, str], computed: bool) -> Scored:
         pairs=description["pairs"],
         dropped=tuple(description["dropped"]),
         truncated=description["truncated"],
+        check=LayoutCheck.from_json(description["check"]),
         computed=computed,
     )
 

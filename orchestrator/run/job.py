@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from orchestrator.study.shape import Shape
 from orchestrator.study.trial import Trial
+from training.layout import LayoutCheck
 from training.model import ModelFiles
 
 
@@ -31,6 +32,8 @@ class Job:
         shape: What the lane that runs the job must have.
         checkpoint_every: Optimiser steps between two checkpoints; None saves an arm only when it is asked
             to stop.
+        check: How the model may be computed, as measured when the pairs were scored; None lets the workers
+            measure it.
     """
 
     trial: Trial
@@ -43,6 +46,7 @@ class Job:
     deepspeed: dict[str, Any]
     shape: Shape
     checkpoint_every: int | None = None
+    check: LayoutCheck | None = None
 
     @property
     def key(self) -> str:

@@ -79,6 +79,7 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
             "seconds_cell": f"{seconds:.3f}",
+            **({"layout": str(job.check)} if job.check else {}),
             GPU_SECONDS: f"{seconds * shape.workers * shape.gpus:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
@@ -116,7 +117,7 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
     trained = train_arm(
         task,
         scored,
-        Execution(job.micro_batch, job.deepspeed),
+        Execution(job.micro_batch, job.deepspeed, job.check),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept),
         on_step=lambda step, total: report(name, step, total),
     )
@@ -128,7 +129,13 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
             raise Preempted(f"{task.name}: asked to stop during held-out scoring")
 
     margins = heldout_margins(
-        trained.model, scored, heldout["row"].to_numpy(), trial.training.max_length, task.name, on_batch
+        trained.model,
+        scored,
+        heldout["row"].to_numpy(),
+        trial.training.max_length,
+        task.name,
+        trained.layout,
+        on_batch,
     )
     outcomes = (
         heldout.merge(margins, on="pair_id", validate="one_to_one")

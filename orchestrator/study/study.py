@@ -17,6 +17,7 @@ from stats.names import BASELINE
 from stats.page.language import Language
 from stats.rule.thresholds import PublishedRule
 from training.hints import suggestion
+from training.objectives import batch_losses
 from training.spec import (
     Condition,
     DataSource,
@@ -104,6 +105,14 @@ class Study(Spec):
             raise ValueError(
                 f"training.batch_size {self.training.batch_size} is not a multiple of "
                 f"{place}.workers x {place}.micro_batch = {shape.workers} x {micro_batch}"
+            )
+        cut = shape.workers > 1 or shape.micro_batch not in (None, self.training.batch_size)
+        across = batch_losses(self.methods[method].objective)
+        if across and cut:
+            raise ValueError(
+                f"{place}: workers {shape.workers}, micro_batch {shape.micro_batch}, but {across[0]} of "
+                f"methods.{method} looks across the pairs of a batch; set workers: 1 and micro_batch: "
+                f"{self.training.batch_size}, or lower training.batch_size"
             )
 
     @property

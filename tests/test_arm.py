@@ -119,6 +119,12 @@ def test_micro_batches_are_one_batch(arm):
     assert whole.summary["tokens_seen"] == parts.summary["tokens_seen"]
 
 
+@pytest.mark.parametrize("loss", ["aot", "aot_unpaired", ["sigmoid", "sft"]])
+def test_a_loss_across_pairs_is_not_cut_into_micro_batches(arm, loss):
+    with pytest.raises(StudyError, match=r"arm A: (aot|sft).* micro-batch of 2 .*micro_batch: 4"):
+        arm(MethodSpec(loss_type=loss), micro_batch=2)
+
+
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "sigmoid"])
 def test_a_method_nobody_wrote_code_for_trains(arm, loss):
     smoothing = {"label_smoothing": 0.01} if loss in ("exo_pair", "robust") else {}

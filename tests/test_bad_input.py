@@ -142,6 +142,14 @@ MISTAKES = [
     (SWEEP_TWIN + "splits.baseline.by=random splits.baseline.predicted=exploratory", ["baseline", "rename"]),
     (SWEEP_TWIN + "data.source=csv", ["data.source", "'csv'", "twin", "prism", "pairs"]),
     (SWEEP_TWIN + "training.batch_size=6 resources.micro_batch=4", ["training.batch_size", "6", "4"]),
+    (
+        SWEEP_TWIN + "methods.dpo.loss_type=aot resources.micro_batch=2",
+        ["resources", "micro_batch 2", "aot of methods.dpo", "micro_batch: 8"],
+    ),
+    (
+        SWEEP_TWIN + "methods.dpo.loss_type=[sigmoid,sft] resources.workers=2",
+        ["resources", "workers 2", "sft of methods.dpo", "workers: 1"],
+    ),
     (SWEEP_TWIN + "resources.deepspeed=zero9", ["resources.deepspeed", "zero9", "zero2"]),
     (SWEEP_TWIN + "training.learning_rate=.inf", ["training.learning_rate", "finite number", "inf"]),
     (SWEEP_TWIN + "faults.backoff_s=.inf", ["faults.backoff_s", "finite number"]),

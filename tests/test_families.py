@@ -4,21 +4,34 @@
 """
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import MAX_LENGTH
 from datasets import Dataset
-from families import EXPERT_LOSS, FAMILIES, PACKED, REFUSED, WITHOUT_EXPERT_LOSS, config_of
+from families import (
+    EXPERT_LOSS,
+    FAMILIES,
+    GPT,
+    PACKED,
+    PADDED,
+    REFUSED,
+    SIZES,
+    WITHOUT_EXPERT_LOSS,
+    config_of,
+)
 from test_trainer import assert_same, loss_and_gradients, make_batch, trl_config
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, OPTConfig
 from trl import DPOTrainer
 
 from training import tiny
 from training.arm import ArmTask, Execution, train_arm
 from training.errors import StudyError
 from training.layout import Layout
+from training.likelihood import Answers
+from training.limits import refuse_sequences
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.scoring import open_scored, score
 from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
@@ -31,7 +44,7 @@ ALWAYS = {
     "Cohere",
     "Granite",
     "Qwen3-MoE",
-    "Falcon-H1",
+    "Mistral with window",
     "Doge",
     "Doge beyond its window",
 }
@@ -136,3 +149,50 @@ def test_what_cannot_be_right_is_refused_before_training(family, few, tmp_path):
     save(family, few, tmp_path / "model")
     with pytest.raises(StudyError, match=r"name another model"):
         score(few, ModelSpec(path=str(tmp_path / "model")), TwinData(), TRAINING, tmp_path)
+
+
+def llama(tokens=64, **more):
+    arguments = {**SIZES, **more}
+    return LlamaConfig(vocab_size=tokens, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("config", "max_length", "message"),
+    [
+        (llama(), 64, r"makes token 70, and its embedding has 64 rows"),
+        (GPT2Config(vocab_size=80, **GPT), 257, r"max_length: 257, but .* has 256 positions; set .* 256"),
+        (
+            OPTConfig(vocab_size=80, hidden_size=64, num_hidden_layers=1, num_attention_heads=4, ffn_dim=96,
+                      word_embed_proj_dim=64, max_position_embeddings=256),
+            257,
+            r"has 256 positions",
+        ),
+        (
+            llama(80, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}),
+            257,
+            r"longest sequence of the batch beyond 256 tokens",
+        ),
+    ],
+    ids=["a token without a row", "learned positions", "learned positions, shifted", "dynamic RoPE"],
+)  # fmt: skip
+def test_sequences_that_a_model_cannot_take_are_refused(config, max_length, message):
+    model = AutoModelForCausalLM.from_config(config)
+    answers = Answers([[1, 2, 70], [3, 4]], [1, 1])
+    with pytest.raises(StudyError, match=message):
+        refuse_sequences(model, answers, max_length)
+    if config.vocab_size > 70:
+        refuse_sequences(model, answers, max_length - 1)
+
+
+def test_the_page_lists_every_family():
+    page = (Path(__file__).parent.parent / "docs/training.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| ")]
+    for group, word in (
+        (PACKED, "packed"),
+        (PADDED, "padded"),
+        (EXPERT_LOSS, "experts"),
+        (WITHOUT_EXPERT_LOSS, "router_aux_loss_coef: 0"),
+        (REFUSED, "refused"),
+    ):
+        text = " ".join(row for row in rows if word in row)
+        assert not [family for family in group if family not in text]

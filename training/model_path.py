@@ -64,6 +64,22 @@ def check(model: ModelSpec, place: str) -> None:
         )
 
 
+def expected_layout(model: ModelSpec) -> str:
+    """Say how batches will be laid out, as far as a configuration on this disk tells."""
+    measured = "packed, if that agrees with plain logits when the pairs are scored"
+    path = Path(model.path)
+    if model.path == TINY_PATH:
+        return measured
+    if not path.is_dir():
+        return "known once the model is loaded"
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config", config)
+    others = sorted({*(text.get("layer_types") or [])} - {"full_attention"})
+    if others:
+        return f"padded, because of {', '.join(others).replace('_', ' ')}"
+    return measured
+
+
 def fingerprint(model: ModelSpec, data: DataSource) -> str:
     """Return 16 hex digits that identify the model.
 

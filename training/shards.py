@@ -68,18 +68,21 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
     `on_batch(done, total)` is called after each batch.
 
     Raises:
-        StudyError: The model cannot be loaded whole, or not be computed (`training/layout_check.py`).
+        StudyError: The model cannot be loaded whole, cannot take the sequences (`training/limits.py`), or
+            cannot be computed (`training/layout_check.py`).
     """
     import torch
     from datasets import Dataset
 
     from training.layout_check import check_layout
     from training.likelihood import Answers, score_answers
+    from training.limits import refuse_sequences
 
     tokens = Dataset.load_from_disk(str(shard.tokens))
     rows = _longest_first(tokens)[shard.index :: shard.count]
     answers = Answers.of_pairs(tokens.select(rows)[:], shard.max_length)
     model = load_model(shard.model, shard.dtype)
+    refuse_sequences(model, answers, shard.max_length)
     check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
     scores = score_answers(model, check.layout, answers, on_batch)
     kinds = (scores.logp, scores.log_weight_sampled, scores.log_weight_greedy)

@@ -17,6 +17,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from stats.text import plural
+from training.model_path import expected_layout
 
 if TYPE_CHECKING:
     from orchestrator.record.cells import RecordedCells
@@ -110,6 +111,7 @@ class Plan:
             f"({self._open_arms()} arms x {study.training.max_steps} steps of "
             f"{study.training.batch_size} pairs)",
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
+            f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",

@@ -80,6 +80,7 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
             "seconds_cell": f"{seconds:.3f}",
             **({"layout": str(job.check)} if job.check else {}),
+            **({"model_commit": job.model.revision} if job.model.revision else {}),
             GPU_SECONDS: f"{seconds * shape.workers * shape.gpus:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },

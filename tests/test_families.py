@@ -30,6 +30,7 @@ from training import tiny
 from training.arm import ArmTask, Execution, train_arm
 from training.errors import StudyError
 from training.layout import Layout
+from training.layout_check import TOLERANCE, check_layout
 from training.likelihood import Answers
 from training.limits import refuse_sequences
 from training.model import ModelFiles, load_model, load_tokenizer
@@ -144,6 +145,41 @@ def test_an_experts_loss_that_trl_cannot_compute_is_refused_before_training(fami
         train_arm(task, table, Execution(micro_batch=4))
 
 
+def test_the_experts_loss_is_not_cut_into_micro_batches(few, tmp_path):
+    save("Qwen3-MoE", few, tmp_path / "model")
+    files = ModelFiles(str(tmp_path / "model"))
+    scored = score(few, ModelSpec(path=files.path), TwinData(), TRAINING, tmp_path)
+    training = TRAINING.model_copy(update={"max_steps": 1, "batch_size": 4})
+
+    def train(method):
+        task = ArmTask("cell arm A", files, method, training, 0, np.arange(8))
+        return train_arm(task, open_scored(scored.path), Execution(micro_batch=2, check=scored.check))
+
+    with pytest.raises(
+        StudyError, match=r"load-balancing loss .* micro-batch of 2 .*router_aux_loss_coef: 0"
+    ):
+        train(MethodSpec())
+    assert train(MethodSpec(router_aux_loss_coef=0.0)).layout is Layout.PACKED
+
+
+def test_a_weight_for_the_loss_of_experts_that_a_model_lacks_is_refused(scored, tiny_folder):
+    training = TRAINING.model_copy(update={"max_steps": 1, "batch_size": 4})
+    method = MethodSpec(router_aux_loss_coef=0.01)
+    task = ArmTask("cell arm A", ModelFiles(str(tiny_folder)), method, training, 0, np.arange(8))
+    with pytest.raises(StudyError, match=r"router_aux_loss_coef: 0.01, but qwen2 has no experts"):
+        train_arm(task, scored, Execution(micro_batch=4))
+
+
+@pytest.mark.parametrize("family", ["Llama", "Gemma 2", "Qwen3-MoE"])
+def test_half_precision_is_judged_by_its_own_rounding(family, few, tmp_path):
+    """Both layouts are farther from float32 than its tolerance, and no farther than rounding takes them."""
+    save(family, few, tmp_path / "model")
+    check = check_layout(load_model(ModelFiles(str(tmp_path / "model")), "bfloat16"), "cpu")
+    assert (check.layout is Layout.PADDED) == (family in PADDED)
+    assert check.plain.logps > TOLERANCE
+    assert check.distance.logps > TOLERANCE
+
+
 @pytest.mark.parametrize("family", marked(REFUSED))
 def test_what_cannot_be_right_is_refused_before_training(family, few, tmp_path):
     save(family, few, tmp_path / "model")
@@ -170,7 +206,7 @@ def llama(tokens=64, **more):
         (
             llama(80, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}),
             257,
-            r"longest sequence of the batch beyond 256 tokens",
+            r"longest sequence of a batch beyond 256 tokens",
         ),
     ],
     ids=["a token without a row", "learned positions", "learned positions, shifted", "dynamic RoPE"],

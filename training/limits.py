@@ -40,7 +40,7 @@ def _learned_positions(model: PreTrainedModel) -> int | None:
     config = model.config.get_text_config()
     if config.model_type == "mpt":
         return int(config.max_seq_len)
-    for name, module in model.named_modules():
+    for name, module in model.get_decoder().named_modules():  # without the part that sees images
         last = name.rpartition(".")[2]
         if isinstance(module, nn.Embedding) and ("position" in last or last == "wpe"):
             limit = getattr(config, "max_position_embeddings", module.num_embeddings)

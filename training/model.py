@@ -65,9 +65,14 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
 
 def load_config(files: ModelFiles) -> Any:
     """Load the configuration of a model's text part: its sizes, by their names in transformers."""
+    return load_original_config(files).get_text_config()
+
+
+def load_original_config(files: ModelFiles) -> Any:
+    """Load the whole configuration of a model as its files have it."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(files.path, **_options(files)).get_text_config()
+    return AutoConfig.from_pretrained(files.path, **_options(files))
 
 
 def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
@@ -80,14 +85,14 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
             architecture, or a weight is missing, has another shape than config.json says, or is not finite.
     """
     import torch
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM, GgufConfig
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     files.refuse_changed()
     # Otherwise a model from GGUF counts as quantised, and transformers' Trainer refuses to tune it.
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
-    config = without_dropout(AutoConfig.from_pretrained(files.path, **_options(files)))
+    config = without_dropout(load_original_config(files))
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise StudyError(
             f"model {files.path}: transformers has no causal language model of type {config.model_type}; "

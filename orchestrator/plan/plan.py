@@ -54,6 +54,7 @@ class Plan:
         progress = ledger.running() if ledger else {}
         cell_seconds = ledger.cells.seconds() if ledger else {}
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
+        recorded, without_models = _wanting_models(study, trials, recorded, ledger)
         agenda = make_agenda(study, trials, recorded, ledger.cells if ledger else None)
         planned = {trial.trial_id for trial in agenda.planned}
         statuses = {
@@ -62,7 +63,16 @@ class Plan:
         }
         statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
         changed = _changes(trials, recorded, ledger) if ledger else []
-        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, changed)
+        return cls(
+            study,
+            tuple(trials),
+            agenda,
+            statuses,
+            places,
+            progress,
+            cell_seconds,
+            [*changed, *without_models],
+        )
 
     @property
     def open(self) -> list[Trial]:
@@ -158,6 +168,24 @@ def make_agenda(
     from orchestrator.plan.adaptive import Adaptive  # other plans need neither pandas nor scipy
 
     return Adaptive(study, trials, statuses, recorded)
+
+
+def _wanting_models(
+    study: Study, trials: Sequence[Trial], recorded: dict[str, CellStatus], ledger: "Ledger | None"
+) -> tuple[dict[str, CellStatus], list[str]]:
+    """Open the finished cells whose models the study wants and the record lacks; also return a line."""
+    if ledger is None or study.keep.models == "none":
+        return recorded, []
+    kept = ledger.models.kept()
+    wanting = {
+        trial.trial_id
+        for trial in trials
+        if recorded.get(trial.trial_id) == CellStatus.FINISHED and trial.trial_id not in kept
+    }
+    if not wanting:
+        return recorded, []
+    left = {trial_id: status for trial_id, status in recorded.items() if trial_id not in wanting}
+    return left, [f"keep.models: {plural(len(wanting), 'finished cell')} without models, to be trained again"]
 
 
 def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger: "Ledger") -> list[str]:

@@ -34,6 +34,7 @@ class Job:
             to stop.
         check: How the model may be computed, as measured when the pairs were scored; None lets the workers
             measure it.
+        keep_models: Whether the tuned model of each arm stays in the store, for the record.
     """
 
     trial: Trial
@@ -47,6 +48,7 @@ class Job:
     shape: Shape
     checkpoint_every: int | None = None
     check: LayoutCheck | None = None
+    keep_models: bool = False
 
     @property
     def key(self) -> str:

@@ -52,6 +52,7 @@ def make_jobs(
             shape=shape,
             checkpoint_every=checkpoint_every,
             check=scored.check,
+            keep_models=study.keep.models == "final",
         )
 
     return [job(trial) for trial in trials]

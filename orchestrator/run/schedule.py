@@ -63,7 +63,9 @@ def run(
             with open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet):
                 jobs = {job.key: job for job in prepare(trials, desk)}
                 breaker = Breaker(fleet.numbers, lambda: agenda.open)
-                callback = LedgerCallback(ledger, jobs, desk, provenance, watcher, agenda, breaker)
+                callback = LedgerCallback(
+                    ledger, jobs, desk, provenance, watcher, agenda, breaker, study.keep.where == "registry"
+                )
                 _tune(study, places, fleet, callback)
             if breaker.reason:
                 raise StudyError(f"{study.study}: {breaker.reason}")

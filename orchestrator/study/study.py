@@ -9,6 +9,7 @@ from typing import cast
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from orchestrator.study.faults import Faults
+from orchestrator.study.keep import Keep
 from orchestrator.study.method import StudyMethod
 from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan
 from orchestrator.study.shape import Resources, Shape
@@ -59,6 +60,7 @@ class Study(Spec):
         TrainingSpec(), description="How an arm is trained; a change trains every cell again."
     )
     resources: Resources = Field(Resources(), description="What cells run on; changes no answer.")
+    keep: Keep = Field(Keep(), description="What is kept besides numbers; changes no answer.")
     faults: Faults = Field(Faults(), description="How a sweep deals with failures; changes no answer.")
     survey: SurveyModel = Field(SurveyModel(), description="How `orchestrator.predict` models the survey.")
     verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")

@@ -1,5 +1,7 @@
 """The model of a study: refused early if it cannot be loaded, identified by content, built once."""
 
+import json
+
 import gguf
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Mistral3Config
 from training import tiny
 from training.errors import StudyError
 from training.model import ModelFiles, load_model, load_tokenizer
-from training.model_path import check, fingerprint, resolve_model
+from training.model_path import check, expected_layout, fingerprint, resolve_model
 from training.spec import ModelSpec, TwinData
 
 
@@ -144,6 +146,23 @@ def test_a_branch_of_the_hub_is_pinned_to_its_commit(folder, tmp_path, monkeypat
     assert resolve_model(spec, TwinData(), tmp_path / "another study").revision == second
     with pytest.raises(StudyError, match=r"model\.path: who/else cannot be loaded"):
         resolve_model(ModelSpec(path="who/else"), TwinData(), cache)
+
+
+def test_a_plan_says_what_a_configuration_tells_of_the_layout(folder):
+    def expected(**values):
+        (folder / "config.json").write_text(json.dumps(values))
+        return expected_layout(ModelSpec(path=str(folder)))
+
+    assert expected(layer_types=["full_attention"] * 2).startswith("packed")
+    assert (
+        expected(layer_types=["sliding_attention", "full_attention"])
+        == "padded, because of sliding attention"
+    )
+    assert expected(text_config={"layer_types": ["conv"]}) == "padded, because of conv"
+    assert expected_layout(ModelSpec(path="who/what")) == "known once the model is loaded"
+    (folder / "config.json").write_text("{")
+    with pytest.raises(StudyError, match=r"m\.path: .*config\.json is not readable"):
+        check(ModelSpec(path=str(folder)), "m")
 
 
 def test_a_fingerprint_follows_weights_tokenizer_and_template(folder):

@@ -8,7 +8,7 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -52,6 +52,7 @@ def check(model: ModelSpec, place: str) -> None:
                 raise StudyError(
                     f"{place}.path: no {needed} in {path}; save the model with its tokenizer there"
                 )
+        _text_config(path / "config.json", place)
         return
     if path.is_file():
         raise StudyError(
@@ -70,14 +71,23 @@ def expected_layout(model: ModelSpec) -> str:
     path = Path(model.path)
     if model.path == TINY_PATH:
         return measured
-    if not path.is_dir():
+    if not (path / "config.json").is_file():
         return "known once the model is loaded"
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config", config)
+    text = _text_config(path / "config.json", "model")
     others = sorted({*(text.get("layer_types") or [])} - {"full_attention"})
     if others:
         return f"padded, because of {', '.join(others).replace('_', ' ')}"
     return measured
+
+
+def _text_config(file: Path, place: str) -> dict[str, Any]:
+    """Return what a config.json says of the text part; raise StudyError if it is not readable."""
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        text: dict[str, Any] = config.get("text_config", config)
+    except (ValueError, AttributeError) as error:
+        raise StudyError(f"{place}.path: {file} is not readable ({error}); save the model again") from error
+    return text
 
 
 def fingerprint(model: ModelSpec, data: DataSource) -> str:

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo screenshots services test chaos schedules load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean
+.PHONY: help install demo screenshots services test chaos schedules families load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -33,6 +33,9 @@ chaos: install services  ## inject every fault into real sweeps and print a tabl
 
 schedules: install  ## explore a million schedules of the desk with deaths, delays, lost and repeated messages (hours)
 	PYTHONPATH=.:tests $(BIN)/python tests/desk_schedules.py --count 1000000 --processes $$(nproc)
+
+families: install ## compare every architecture of tests/families.py with stock TRL: scores, losses, gradients
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/test_families.py
 
 load: install services  ## look up 10,000 cells in the record, run 2,000 fake cells through Ray Tune
 	$(BIN)/python -m bench.load

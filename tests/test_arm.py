@@ -17,6 +17,7 @@ from training.checkpoints import Checkpoints
 from training.curve import summarise
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.evaluate import heldout_margins
+from training.layout import Layout
 from training.losses import LOSSES
 from training.model import ModelFiles, load_model
 from training.spec import MethodSpec, TrainingSpec
@@ -118,6 +119,12 @@ def test_micro_batches_are_one_batch(arm):
     assert whole.summary["tokens_seen"] == parts.summary["tokens_seen"]
 
 
+@pytest.mark.parametrize("loss", ["aot", "aot_unpaired", ["sigmoid", "sft"]])
+def test_a_loss_across_pairs_is_not_cut_into_micro_batches(arm, loss):
+    with pytest.raises(StudyError, match=r"arm A: (aot|sft).* micro-batch of 2 .*micro_batch: 4"):
+        arm(MethodSpec(loss_type=loss), micro_batch=2)
+
+
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "sigmoid"])
 def test_a_method_nobody_wrote_code_for_trains(arm, loss):
     smoothing = {"label_smoothing": 0.01} if loss in ("exo_pair", "robust") else {}
@@ -205,10 +212,10 @@ def test_memory_that_is_too_small_is_an_error_of_its_own(arm, monkeypatch):
 def test_held_out_margins_start_at_zero_and_follow_training(arm, scored, tiny_folder):
     rows = np.arange(40, 60)
     reference = load_model(ModelFiles(str(tiny_folder)), "float32")
-    untrained = heldout_margins(reference, scored, rows, MAX_LENGTH, "x")
+    untrained = heldout_margins(reference, scored, rows, MAX_LENGTH, "x", Layout.PACKED)
     np.testing.assert_allclose(untrained["margin"], 0, atol=1e-4)
     assert untrained["pair_id"].tolist() == scored["pair_id"][40:60]
-    trained = heldout_margins(arm(rows=rows).model, scored, rows, MAX_LENGTH, "x")
+    trained = heldout_margins(arm(rows=rows).model, scored, rows, MAX_LENGTH, "x", Layout.PACKED)
     assert (trained["margin"] > 0).mean() >= 0.75
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from training import likelihood
+from training.layout import Layout
 from training.likelihood import Answers, answer_logps, score_answers, score_batch
 from training.model import ModelFiles, load_model
 
@@ -37,7 +38,7 @@ def paper(model, ids, start):
 
 
 def test_scores_are_the_papers(model, sequences):
-    scores = score_answers(model, Answers(*zip(*sequences, strict=True)))
+    scores = score_answers(model, Layout.PACKED, Answers(*zip(*sequences, strict=True)))
     expected = np.array([paper(model, *sequence) for sequence in sequences]).T
     got = [scores.logp, scores.log_weight_sampled, scores.log_weight_greedy]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
@@ -53,7 +54,7 @@ def test_padding_on_either_side_changes_nothing(model, sequences, side):
     attention = pad([[1] * len(ids) for ids, _ in sequences])
     answer = pad([[0] * start + [1] * (len(ids) - start) for ids, start in sequences])
     expected = np.array([paper(model, *sequence) for sequence in sequences]).T
-    logp, squares, best = score_batch(model, likelihood.statistics, ids, attention, answer)
+    logp, squares, best = score_batch(model, Layout.PACKED, likelihood.statistics, ids, attention, answer)
     n = answer.sum(1)
     got = [logp, (logp - squares) / n, (logp - best) / n]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
@@ -61,11 +62,11 @@ def test_padding_on_either_side_changes_nothing(model, sequences, side):
 
 def test_batches_and_chunks_change_nothing(model, sequences, monkeypatch):
     answers = Answers(*zip(*sequences, strict=True))
-    whole = score_answers(model, answers).logp
-    np.testing.assert_allclose(answer_logps(model, answers), whole, rtol=1e-6)
+    whole = score_answers(model, Layout.PACKED, answers).logp
+    np.testing.assert_allclose(answer_logps(model, Layout.PADDED, answers), whole, rtol=1e-6)
     monkeypatch.setattr(likelihood, "BATCH_TOKENS", {"cpu": 1})
     monkeypatch.setattr(likelihood, "CHUNK_LOGITS", {"cpu": 3 * model.config.vocab_size})
-    np.testing.assert_allclose(score_answers(model, answers).logp, whole, rtol=1e-5)
+    np.testing.assert_allclose(score_answers(model, Layout.PACKED, answers).logp, whole, rtol=1e-5)
 
 
 def test_batches_cover_every_row_once_within_the_budget():

@@ -1,15 +1,19 @@
 """The model of a study: refused early if it cannot be loaded, identified by content, built once."""
 
+import json
+
 import gguf
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, LlamaConfig, Mistral3Config
 
 from training import tiny
 from training.errors import StudyError
 from training.model import ModelFiles, load_model, load_tokenizer
-from training.model_path import check, fingerprint, resolve_model
+from training.model_path import check, expected_layout, fingerprint, resolve_model
 from training.spec import ModelSpec, TwinData
 
 
@@ -54,6 +58,111 @@ def test_a_folder_that_cannot_be_loaded_is_refused(folder):
         check(ModelSpec(path=str(folder)), "m")
     with pytest.raises(StudyError, match="neither a folder of safetensors"):
         check(ModelSpec(path=str(weights)), "m")
+
+
+def change_weights(folder, change):
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda weights: weights.pop("model.norm.weight"),
+            r"its weights lack model\.norm\.weight, which would",
+        ),
+        (
+            lambda weights: weights.update(
+                {
+                    name.replace("layers.1", "layer.1"): weights.pop(name)
+                    for name in [*weights]
+                    if "layers.1" in name
+                }
+            ),
+            r"its weights lack model\.layers\.1\..* and 11 more",
+        ),
+        (
+            lambda weights: weights.update({"model.norm.weight": torch.ones(7)}),
+            r"another shape than config\.json says, first model\.norm\.weight: \[7\] instead of \[32\]",
+        ),
+        (
+            lambda weights: weights["model.norm.weight"][2:3].fill_(torch.nan),
+            r"model\.norm\.weight holds numbers that are not finite",
+        ),
+    ],
+    ids=["a key is missing", "a layer has another name", "another shape", "NaN"],
+)
+def test_weights_that_are_not_whole_are_refused(folder, change, message):
+    change_weights(folder, change)
+    with pytest.raises(StudyError, match=message):
+        load_model(ModelFiles(str(folder)), "float32")
+
+
+def test_a_head_that_is_missing_is_refused(tmp_path):
+    """It would be drawn at random, in each process anew."""
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    load_model(ModelFiles(str(tmp_path)), "float32")
+    change_weights(tmp_path, lambda weights: weights.pop("lm_head.weight"))
+    with pytest.raises(StudyError, match=r"lack lm_head\.weight"):
+        load_model(ModelFiles(str(tmp_path)), "float32")
+
+
+def test_a_type_that_is_no_causal_language_model_is_refused(tmp_path):
+    Mistral3Config().save_pretrained(tmp_path)
+    with pytest.raises(StudyError, match=r"no causal language model of type mistral3; name another"):
+        load_model(ModelFiles(str(tmp_path)), "float32")
+
+
+def test_a_folder_that_is_replaced_while_a_study_runs_is_not_loaded(folder):
+    files = resolve_model(ModelSpec(path=str(folder)), TwinData(), folder)
+    load_model(files, "float32")
+    change_weights(folder, lambda weights: weights["model.norm.weight"].add_(1))
+    for load in (lambda: load_model(files, "float32"), lambda: load_tokenizer(files)):
+        with pytest.raises(StudyError, match=r"its files have changed since the study was planned"):
+            load()
+
+
+def test_a_branch_of_the_hub_is_pinned_to_its_commit(folder, tmp_path, monkeypatch):
+    """The hub's cache on disk stands for the hub; meanwhile the branch moves on."""
+    hub = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    first, second = "a" * 40, "b" * 40
+    repo = hub / "models--who--what"
+    for commit in (first, second):
+        (repo / "snapshots" / commit).mkdir(parents=True)
+        (repo / "snapshots" / commit / "config.json").write_text("{}")
+    (repo / "refs").mkdir()
+    spec, cache = ModelSpec(path="who/what"), tmp_path / "cache"
+    (repo / "refs/main").write_text(first)
+    assert resolve_model(spec, TwinData(), cache).revision == first
+    (repo / "refs/main").write_text(second)
+    assert resolve_model(spec, TwinData(), cache).revision == first
+    assert resolve_model(spec, TwinData(), tmp_path / "another study").revision == second
+    with pytest.raises(StudyError, match=r"model\.path: who/else cannot be loaded"):
+        resolve_model(ModelSpec(path="who/else"), TwinData(), cache)
+
+
+def test_a_plan_says_what_a_configuration_tells_of_the_layout(folder):
+    def expected(**values):
+        (folder / "config.json").write_text(json.dumps(values))
+        return expected_layout(ModelSpec(path=str(folder)))
+
+    assert expected(layer_types=["full_attention"] * 2).startswith("packed")
+    assert (
+        expected(layer_types=["sliding_attention", "full_attention"])
+        == "padded, because of sliding attention"
+    )
+    assert expected(text_config={"layer_types": ["conv"]}) == "padded, because of conv"
+    assert expected_layout(ModelSpec(path="who/what")) == "known once the model is loaded"
+    (folder / "config.json").write_text("{")
+    with pytest.raises(StudyError, match=r"m\.path: .*config\.json is not readable"):
+        check(ModelSpec(path=str(folder)), "m")
 
 
 def test_a_fingerprint_follows_weights_tokenizer_and_template(folder):

@@ -6,13 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import MAX_LENGTH
 from test_trainer import assert_same, loss_and_gradients, make_batch, trl_config
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 from trl.trainer.utils import add_fused_lm_head
 
 from training import packed, packed_row
+from training.layout import Layout
+from training.layout_check import check_layout
 from training.likelihood import Answers, answer_logps, score_answers
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.packed_row import PackedRow
@@ -24,27 +25,28 @@ SMALL = {
     "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.2,
 }  # fmt: skip
 ARCHITECTURES = {
-    "grouped heads": (LlamaConfig(**SMALL), True),
-    "a window in every layer": (MistralConfig(**SMALL, sliding_window=4), False),
+    "grouped heads": (LlamaConfig(**SMALL), Layout.PACKED),
+    "a window in every layer": (MistralConfig(**SMALL, sliding_window=4), Layout.PADDED),
+    "a window longer than any sequence": (MistralConfig(**SMALL, sliding_window=4096), Layout.PADDED),
     "a window in one layer": (
         Qwen2Config(**SMALL, use_sliding_window=True, sliding_window=4, max_window_layers=1),
-        False,
+        Layout.PADDED,
     ),
 }
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_sequence_scores_as_it_does_alone(name):
-    config, fits = ARCHITECTURES[name]
+    config, layout = ARCHITECTURES[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config).eval()
-    assert packed.fits(model) == fits
+    assert check_layout(model, "cpu").layout == layout
     rng = np.random.default_rng(0)
     sequences = [rng.integers(0, 300, length).tolist() for length in (17, 2, 9, 30)]
     with torch.no_grad():
         alone = [_logps(model, ids) for ids in sequences]
-    together = score_answers(model, Answers(sequences, [1] * 4)).logp
+    together = score_answers(model, layout, Answers(sequences, [1] * 4)).logp
     np.testing.assert_allclose(together, [float(logps.sum()) for logps in alone], rtol=1e-5)
 
 
@@ -80,7 +82,7 @@ def test_answers_of_one_prompt_score_as_they_do_alone(block, monkeypatch):
         alone = [
             float(_logps(model, ids)[start - 1 :].sum()) for ids, start in zip(sequences, starts, strict=True)
         ]
-    together = answer_logps(model, Answers(sequences, starts))
+    together = answer_logps(model, Layout.PACKED, Answers(sequences, starts))
     np.testing.assert_allclose(together, alone, rtol=1e-5)
     tokens = _row(sequences, starts).input_ids.numel()
     assert tokens == 1 + 6 + 11 + sum(map(len, sequences)) - sum(starts)  # each prompt once
@@ -130,27 +132,23 @@ def test_the_arguments_of_the_gpu_kernel_describe_the_same_attention():
     [MethodSpec(), MethodSpec(use_weighting=True, wpo_alignment="greedy", wpo_clamp="authors")],
     ids=["dpo", "wpo greedy"],
 )
-def test_a_model_that_needs_padding_trains_as_one_that_does_not(method, scored, tiny_folder, tmp_path):
-    """The same weights, once with a window that no sequence exceeds: another way to compute the same."""
+def test_padded_rows_train_as_packed_ones_do(method, scored, tiny_folder, tmp_path):
     full = load_model(ModelFiles(str(tiny_folder)), "float32")
     with torch.no_grad():
         for parameter in full.parameters():
             parameter *= 1.02
-    windowed = copy.deepcopy(full)
-    windowed.config.sliding_window = MAX_LENGTH + 1
-    assert packed.fits(full)
-    assert not packed.fits(windowed)
 
-    def of_trainer(model):
+    def of_trainer(layout):
         trainer = PairTrainer(
             method,
             "test",
             12,
-            model=model,
+            layout,
+            model=copy.deepcopy(full),
             args=trl_config(method, tmp_path, precompute_ref_log_probs=True),
             train_dataset=scored,
             processing_class=load_tokenizer(ModelFiles(str(tiny_folder))),
         )
         return loss_and_gradients(trainer, make_batch(trainer))
 
-    assert_same(of_trainer(full), of_trainer(windowed))
+    assert_same(of_trainer(Layout.PACKED), of_trainer(Layout.PADDED))

@@ -141,16 +141,15 @@ def test_pairs_a_runner_left_out_are_refused(pairs, tiny_folder, tmp_path, monke
         )
 
 
-def test_scores_that_are_not_finite_stop_with_their_pairs(run, pairs, tiny_folder, tmp_path):
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for file in tiny_folder.iterdir():
-        (broken / file.name).write_bytes(file.read_bytes())
-    weights = load_file(broken / "model.safetensors")
-    weights["model.norm.weight"][:] = np.nan
-    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+def test_scores_that_are_not_finite_stop_with_their_pairs(pairs, tiny_folder, tmp_path):
+    def run_shards(shards):
+        for shard in shards:
+            written = dict(np.load(score_shard(shard)))
+            written["values"][0] = np.nan
+            np.savez(shard.out, **written)
+
     with pytest.raises(StudyError, match=r"64 pairs are not finite, first p000, p001"):
-        run(pairs, model=broken)
+        score(pairs, ModelSpec(path=str(tiny_folder)), TwinData(), TRAINING, tmp_path, run_shards)
 
 
 def test_pairs_without_room_for_an_answer_are_dropped_and_counted(run, pairs):

@@ -35,10 +35,12 @@ Example:
     ...     seed=0,
     ...     rows=np.arange(32),
     ... )
-    >>> result = training.train_arm(task, table, training.Execution(micro_batch=4))
+    >>> result = training.train_arm(task, table, training.Execution(micro_batch=4, check=scored.check))
     >>> round(result.summary["loss_step0"], 3)  # log 2: the model is still its own reference
     0.693
-    >>> margins = training.heldout_margins(result.model, table, np.arange(32, 40), spec.max_length, task.name)
+    >>> margins = training.heldout_margins(
+    ...     result.model, table, np.arange(32, 40), spec.max_length, task.name, result.layout
+    ... )
     >>> list(margins.columns)
     ['pair_id', 'margin']
     >>> folder.cleanup()

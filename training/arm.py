@@ -8,6 +8,7 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,18 @@ from training.batches import data_order, sequence_lengths
 from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory, StudyError
+from training.hardware import device
 from training.isolation import isolated
+from training.layout import Layout, LayoutCheck
+from training.layout_check import check_layout
 from training.model import ModelFiles, load_model, load_tokenizer
-from training.objectives import trl_arguments
+from training.objectives import batch_losses, trl_arguments
 from training.progress import OnStep, ProgressReport
 from training.safe_loading import nothing_unpickled
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
+
+EXPERT_LOSS = "the load-balancing loss of a mixture of experts"
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,13 @@ class Execution:
 
     micro_batch: Pairs per forward pass of one worker.
     deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for plain PyTorch.
+    check: How the model may be computed (`training.scoring.Scored.check`). If it is None, or was measured on
+        another kind of device, it is measured again.
     """
 
     micro_batch: int
     deepspeed: dict[str, Any] | None = None
+    check: LayoutCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class ArmResult:
     curve: Columns step, metric, value (`training/recorder.py` describes the metrics).
     summary: Final metrics by name.
     model: The tuned model, on its device.
+    layout: How batches were given to the model; held-out pairs are scored the same way.
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
         could not be kept, steps skipped by DeepSpeed.
@@ -80,6 +90,7 @@ class ArmResult:
     curve: pd.DataFrame
     summary: dict[str, float]
     model: PreTrainedModel
+    layout: Layout
     seconds: float
     notes: tuple[str, ...] = ()
 
@@ -108,22 +119,28 @@ def train_arm(
         The tuned model, with its curve and final metrics.
 
     Raises:
-        StudyError: The group is smaller than a batch, or a loss is not finite.
+        StudyError: The group is smaller than a batch, a loss is not finite, a batch is cut although the loss
+            looks across its pairs, or the model cannot be loaded or computed.
         OutOfMemory: The accelerator's memory is too small for a micro-batch.
         Preempted: The arm was asked to stop, and has saved itself.
     """
     accumulation = _gradient_accumulation(task, execution)
+    _refuse_cut_batches(task, execution, batch_losses(task.method))
     lengths = sequence_lengths(scored)
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
     safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
     with isolated(deepspeed), safe_loading, tempfile.TemporaryDirectory() as scratch:
+        model = load_model(task.model, task.training.dtype if deepspeed else "float32")
+        _refuse_cut_batches(task, execution, _expert_loss(model, task.method))
+        check, measured = _check(model, execution)
         trainer = PairTrainer(
             task.method,
             task.name,
             task.training.batch_size,
+            check.layout,
             checkpoints,
-            model=load_model(task.model, task.training.dtype if deepspeed else "float32"),
+            model=model,
             processing_class=load_tokenizer(task.model),
             train_dataset=scored.select(order),
             args=_trl_config(task, execution, accumulation, checkpoints, scratch),
@@ -132,6 +149,7 @@ def train_arm(
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
         checkpoint, notes = _resume(trainer, checkpoints, Path(scratch) / "resume", task.name)
+        notes += measured
         start = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=checkpoint)
@@ -153,7 +171,20 @@ def train_arm(
         | trainer.recorder.weight_summary()
         | _data_counts(scored, task.rows, order, lengths)
     )
-    return ArmResult(curve_table(trainer.recorder.points), summary, model, seconds, tuple(notes))
+    return ArmResult(
+        curve_table(trainer.recorder.points), summary, model, check.layout, seconds, tuple(notes)
+    )
+
+
+def _check(model: PreTrainedModel, execution: Execution) -> tuple[LayoutCheck, list[str]]:
+    """Return what was measured on this kind of device; if nothing was, measure it.
+
+    The second value is a note if it was measured on another kind of device.
+    """
+    if execution.check and execution.check.device == device():
+        return execution.check, []
+    check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
+    return check, [f"layout: {check}"] if execution.check else []
 
 
 def _gradient_accumulation(task: ArmTask, execution: Execution) -> int:
@@ -172,6 +203,39 @@ def _gradient_accumulation(task: ArmTask, execution: Execution) -> int:
             "lower batch_size or widen the group"
         )
     return accumulation
+
+
+def _refuse_cut_batches(task: ArmTask, execution: Execution, losses: Sequence[str]) -> None:
+    """Raise StudyError if a batch is cut although `losses` of the method look across its pairs.
+
+    Their value on a micro-batch is another one, so that the answer would depend on micro-batch and workers.
+    """
+    if losses and execution.micro_batch != task.training.batch_size:
+        zero = ", or router_aux_loss_coef: 0 in the method" if losses == [EXPERT_LOSS] else ""
+        raise StudyError(
+            f"{task.name}: {losses[0]} looks across the pairs of a batch, and a micro-batch of "
+            f"{execution.micro_batch} cuts batch_size {task.training.batch_size}; set workers: 1 and "
+            f"micro_batch: {task.training.batch_size}, a lower batch_size{zero}"
+        )
+
+
+def _expert_loss(model: PreTrainedModel, method: MethodSpec) -> list[str]:
+    """Return the name of TRL's auxiliary loss if the model has one, as TRL decides it; otherwise nothing.
+
+    Raises:
+        StudyError: The method gives it a weight, and the model has no experts.
+    """
+    config, weight = model.config.get_text_config(), method.router_aux_loss_coef
+    if not hasattr(config, "output_router_logits"):
+        if weight:
+            raise StudyError(
+                f"router_aux_loss_coef: {weight}, but {config.model_type} has no experts that return their "
+                "router's logits; remove it from the method"
+            )
+        return []
+    if weight is None:
+        weight = getattr(config, "router_aux_loss_coef", 0.0)
+    return [EXPERT_LOSS] if weight else []
 
 
 def _trl_config(

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from training.arrays import IntArray
 from training.errors import StudyError
+from training.layout import Layout
 from training.likelihood import Answers, answer_logps
 
 
@@ -18,6 +19,7 @@ def heldout_margins(
     rows: IntArray,
     max_length: int,
     name: str,
+    layout: Layout,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """Return the implicit reward margins of some rows of a scored table.
@@ -30,6 +32,7 @@ def heldout_margins(
         rows: Row numbers of the pairs to evaluate: shape [pairs].
         max_length: Tokens of prompt and answer together; longer sequences are cut.
         name: The trial and arm, for error messages.
+        layout: How batches are given to the model, as in training (`ArmResult.layout`).
         on_batch: `on_batch(done, total)` is called after each batch of answers.
 
     Returns:
@@ -40,7 +43,9 @@ def heldout_margins(
     """
     pairs = scored.select(rows)[:]
     model.eval()
-    chosen, rejected = answer_logps(model, Answers.of_pairs(pairs, max_length), on_batch).reshape(2, -1)
+    chosen, rejected = answer_logps(model, layout, Answers.of_pairs(pairs, max_length), on_batch).reshape(
+        2, -1
+    )
     reference_chosen, reference_rejected = (
         np.array(pairs[f"ref_{side}_logps"]) for side in ("chosen", "rejected")
     )

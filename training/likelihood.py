@@ -16,18 +16,12 @@ from transformers import PreTrainedModel
 
 from training import packed
 from training.arrays import FloatArray, IntArray
-from training.errors import StudyError
+from training.layout import Layout
+from training.logit_transform import LogitTransform
 from training.packed_row import PackedRow
 
 CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**27}  # logits held at once, as float32: 8 MiB, 512 MiB
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # tokens of a forward pass, including padding if there is any
-_LOGIT_SCALES = (
-    "final_logit_softcapping",
-    "logit_scale",
-    "output_multiplier",
-    "lm_head_multiplier",
-    "logits_scaling",
-)
 
 
 @dataclass(frozen=True)
@@ -87,25 +81,32 @@ def greedy(logits_NV: Tensor, _targets_N: Tensor) -> Tensor:
     return (logits_NV.amax(-1) - logits_NV.logsumexp(-1))[None]
 
 
-def of_tokens(per_token: PerToken, hidden_NH: Tensor, head: nn.Module, targets_N: Tensor) -> Tensor:
-    """Return `per_token` of the head's logits, which are computed one chunk at a time: [K, N]."""
+def of_tokens(per_token: PerToken, hidden_NH: Tensor, model: PreTrainedModel, targets_N: Tensor) -> Tensor:
+    """Return `per_token` of the model's logits, which are computed one chunk at a time: [K, N]."""
+    head: nn.Module = model.get_output_embeddings()
+    transform = LogitTransform.of(model.config)
     weight: Tensor = head.get_parameter("weight")
     chunk = max(1, CHUNK_LOGITS[weight.device.type] // weight.shape[0])
     chunks = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
-    return torch.cat([per_token(head(hidden).float(), targets) for hidden, targets in chunks], dim=1)
+    return torch.cat(
+        [per_token(transform(head(hidden).float()), targets) for hidden, targets in chunks], dim=1
+    )
 
 
-@torch.no_grad()
-def score_batch(
+def token_values(
     model: PreTrainedModel,
+    layout: Layout,
     per_token: PerToken,
     input_ids_BT: Tensor,
     attention_mask_BT: Tensor,
     answer_mask_BT: Tensor,
 ) -> Tensor:
-    """Return the sums of `per_token` over each answer's tokens: [K, B]. Padding may be on either side."""
+    """Return `per_token` of the answers' tokens, sequence after sequence: [K, N].
+
+    Padding may be on either side. Values have gradients where torch records them.
+    """
     mask = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
-    if packed.fits(model):
+    if layout is Layout.PACKED:
         row = PackedRow.of(input_ids_BT, attention_mask_BT, answer_mask_BT)
         with packed.packed(model, row) as arguments:
             output = model.base_model(**arguments, use_cache=False)
@@ -113,29 +114,46 @@ def score_batch(
     else:
         output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
         hidden_NH = output.last_hidden_state[:, :-1][mask]
-    values_KN = of_tokens(per_token, hidden_NH, model.get_output_embeddings(), input_ids_BT[:, 1:][mask])
+    return of_tokens(per_token, hidden_NH, model, input_ids_BT[:, 1:][mask])
+
+
+@torch.no_grad()
+def score_batch(
+    model: PreTrainedModel,
+    layout: Layout,
+    per_token: PerToken,
+    input_ids_BT: Tensor,
+    attention_mask_BT: Tensor,
+    answer_mask_BT: Tensor,
+) -> Tensor:
+    """Return the sums of `per_token` over each answer's tokens: [K, B]. Padding may be on either side."""
+    mask = answer_mask_BT[:, 1:].bool()
+    values_KN = token_values(model, layout, per_token, input_ids_BT, attention_mask_BT, answer_mask_BT)
     zeros = torch.zeros(mask.shape, device=mask.device)
     return torch.stack([zeros.masked_scatter(mask, values).sum(1) for values in values_KN])
 
 
-def score_answers(
-    model: PreTrainedModel, answers: Answers, on_batch: Callable[[int, int], None] = lambda done, total: None
-) -> AnswerScores:
-    """Score all sequences, in the order of the input.
+OnBatch = Callable[[int, int], None]  # called with the batches that are done, and all of them
 
-    `on_batch(done, total)` is called after each batch. Raises StudyError for an architecture that scales its
-    logits (`refuse_scaled_logits`).
-    """
-    logp, squares, best = _sums(model, statistics, answers, on_batch)
+
+def _silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+def score_answers(
+    model: PreTrainedModel, layout: Layout, answers: Answers, on_batch: OnBatch = _silent
+) -> AnswerScores:
+    """Score all sequences, in the order of the input. `on_batch(done, total)` is called after each batch."""
+    logp, squares, best = _sums(model, layout, statistics, answers, on_batch)
     n = np.array([len(ids) for ids in answers.ids]) - np.array(answers.starts)
     return AnswerScores(logp, (logp - squares) / n, (logp - best) / n)
 
 
 def answer_logps(
-    model: PreTrainedModel, answers: Answers, on_batch: Callable[[int, int], None] = lambda done, total: None
+    model: PreTrainedModel, layout: Layout, answers: Answers, on_batch: OnBatch = _silent
 ) -> FloatArray:
     """Return only the `logp` of `AnswerScores`, which costs less: [B]."""
-    return _sums(model, logps, answers, on_batch)[0]
+    return _sums(model, layout, logps, answers, on_batch)[0]
 
 
 def padded(answers: Answers, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,13 +165,12 @@ def padded(answers: Answers, device: torch.device) -> tuple[Tensor, Tensor, Tens
 
 
 def _sums(
-    model: PreTrainedModel, per_token: PerToken, answers: Answers, on_batch: Callable[[int, int], None]
+    model: PreTrainedModel, layout: Layout, per_token: PerToken, answers: Answers, on_batch: OnBatch
 ) -> list[FloatArray]:
     """Return the sums of each of the K values of `per_token` over each answer: K arrays of shape [B]."""
-    refuse_scaled_logits(model)
     device = model.device
     budget = BATCH_TOKENS[device.type]
-    if packed.fits(model):
+    if layout is Layout.PACKED:
         batches = prompt_batches(answers, budget)
     else:
         batches = length_batches(np.array([len(ids) for ids in answers.ids]), budget)
@@ -161,7 +178,9 @@ def _sums(
     for number, rows in enumerate(batches, start=1):
         batch = Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows])
         ids, attention, answer = padded(batch, device)
-        sums.append(score_batch(model, per_token, ids, attention.long(), answer).double().cpu().numpy())
+        sums.append(
+            score_batch(model, layout, per_token, ids, attention.long(), answer).double().cpu().numpy()
+        )
         on_batch(number, len(batches))
     original_order = np.argsort(np.concatenate(batches))
     return list(np.concatenate(sums, axis=1)[:, original_order])
@@ -189,17 +208,3 @@ def length_batches(lengths: IntArray, tokens: int) -> list[IntArray]:
         batches.append(order[start : start + size])
         start += size
     return batches
-
-
-def refuse_scaled_logits(model: PreTrainedModel) -> None:
-    """Raise StudyError for an architecture that caps or scales its logits after the head.
-
-    This module computes logits without either.
-    """
-    config = model.config.get_text_config()
-    for name in _LOGIT_SCALES:
-        if getattr(config, name, None) not in (None, 1, 1.0):
-            raise StudyError(
-                f"model {model.name_or_path}: {config.model_type} sets {name}, which is not supported yet; "
-                "name another model"
-            )

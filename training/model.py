@@ -4,28 +4,54 @@ Weights come as safetensors or GGUF only, and no code is taken from a model's re
 model cannot run anything. Torch is imported where a model is loaded, not before: a plan needs none.
 """
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.errors import StudyError
+from training.model_content import content_fingerprint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_NOISE = re.compile("dropout|pdrop|layerdrop|jitter_noise")  # names of such settings in configurations
+
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where `from_pretrained` finds a model: a folder or hub id, and the GGUF file in it, if there is one."""
+    """Where `from_pretrained` finds a model.
+
+    path: A folder or a hub id.
+    revision: The commit of the hub.
+    gguf_file: The GGUF file in the folder, if there is one.
+    fingerprint: What the folder held when the study was planned (`training.model_content`), if it is known.
+    """
 
     path: str
     revision: str | None = None
     gguf_file: str | None = None
+    fingerprint: str | None = None
+
+    def refuse_changed(self) -> None:
+        """Raise StudyError if the folder no longer holds what it held when the study was planned."""
+        found = self.fingerprint and content_fingerprint(Path(self.path))
+        if found != self.fingerprint:
+            raise StudyError(
+                f"model {self.path}: its files have changed since the study was planned (fingerprint {found} "
+                f"instead of {self.fingerprint}); put the planned files back, or start the sweep again"
+            )
 
 
 def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
-    """Load the tokenizer and give it a padding token; raise StudyError if it has no chat template."""
+    """Load the tokenizer and give it a padding token.
+
+    Raises:
+        StudyError: It has no chat template, or the files have changed since the study was planned.
+    """
     from transformers import AutoTokenizer
 
+    files.refuse_changed()
     tokenizer = AutoTokenizer.from_pretrained(files.path, **_options(files))
     if tokenizer.chat_template is None:
         raise StudyError(
@@ -39,23 +65,93 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
 
 def load_config(files: ModelFiles) -> Any:
     """Load the configuration of a model's text part: its sizes, by their names in transformers."""
+    return load_original_config(files).get_text_config()
+
+
+def load_original_config(files: ModelFiles) -> Any:
+    """Load the whole configuration of a model as its files have it."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(files.path, **_options(files)).get_text_config()
+    return AutoConfig.from_pretrained(files.path, **_options(files))
 
 
 def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
-    """Load the model to the CPU, in evaluation mode, with weights of `dtype` ("float32" or "bfloat16")."""
+    """Load the model to the CPU, in evaluation mode, with weights of `dtype` ("float32" or "bfloat16").
+
+    Dropout is off in it, in training mode as well (`without_dropout`).
+
+    Raises:
+        StudyError: The files have changed since the study was planned, transformers cannot load the
+            architecture, or a weight is missing, has another shape than config.json says, or is not finite.
+    """
     import torch
-    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    files.refuse_changed()
     # Otherwise a model from GGUF counts as quantised, and transformers' Trainer refuses to tune it.
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
-    return AutoModelForCausalLM.from_pretrained(
-        files.path, dtype=getattr(torch, dtype), use_safetensors=True, **unpacked, **_options(files)
+    config = without_dropout(load_original_config(files))
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise StudyError(
+            f"model {files.path}: transformers has no causal language model of type {config.model_type}; "
+            "name another model"
+        )
+    model, loaded = AutoModelForCausalLM.from_pretrained(
+        files.path,
+        config=config,
+        dtype=getattr(torch, dtype),
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # reported below, in one line
+        output_loading_info=True,
+        **unpacked,
+        **_options(files),
     )
+    files.refuse_changed()  # while they were read
+    _refuse_incomplete(model, loaded, files.path)
+    return model
+
+
+def without_dropout(config: Any) -> Any:
+    """Set every dropout and jitter of a configuration and its parts to 0, and return it.
+
+    TRL turns off `nn.Dropout` modules only; many models keep dropout as a number and apply it in a function.
+    """
+    from transformers import PreTrainedConfig
+
+    for name, value in vars(config).items():
+        if isinstance(value, PreTrainedConfig):
+            without_dropout(value)
+        elif _NOISE.search(name) and isinstance(value, int | float) and not isinstance(value, bool):
+            setattr(config, name, type(value)(0))
+    return config
+
+
+def _refuse_incomplete(model: "PreTrainedModel", loaded: dict[str, Any], path: str) -> None:
+    """Raise StudyError unless every weight came from the model's files, with its shape, and is finite."""
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise StudyError(
+            f"model {path}: its weights lack {_first(missing)}, which would be drawn at random; "
+            "save the whole model, or name another"
+        )
+    mismatched = sorted(loaded["mismatched_keys"])
+    if mismatched:
+        name, found, wanted = mismatched[0]
+        raise StudyError(
+            f"model {path}: {len(mismatched)} weights have another shape than config.json says, first "
+            f"{name}: {list(found)} instead of {list(wanted)}; correct config.json or the weights"
+        )
+    not_finite = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+    if not_finite:
+        raise StudyError(
+            f"model {path}: {_first(not_finite)} holds numbers that are not finite; save the model again"
+        )
+
+
+def _first(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _options(files: ModelFiles) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
 from training.model import ModelFiles, load_model, load_tokenizer
+from training.model_content import content_fingerprint
 from training.spec import DataSource, ModelSpec
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ TINY_PATH = "tiny"  # the model.path that means the tiny model
 TINY_RECIPE = "tiny-3"  # raised with every change to what `training/tiny.py` builds
 TINY_SEED = 0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_MODEL_FILES = {".safetensors", ".json", ".jinja", ".txt", ".model"}
 
 
 def check(model: ModelSpec, place: str) -> None:
@@ -52,6 +52,7 @@ def check(model: ModelSpec, place: str) -> None:
                 raise StudyError(
                     f"{place}.path: no {needed} in {path}; save the model with its tokenizer there"
                 )
+        _text_config(path / "config.json", place)
         return
     if path.is_file():
         raise StudyError(
@@ -62,6 +63,31 @@ def check(model: ModelSpec, place: str) -> None:
             f"{place}.path: nothing at '{model.path}'; give '{TINY_PATH}', a folder, a .gguf file or a "
             "hub id such as Qwen/Qwen2.5-0.5B-Instruct"
         )
+
+
+def expected_layout(model: ModelSpec) -> str:
+    """Say how batches will be laid out, as far as a configuration on this disk tells."""
+    measured = "packed, if that agrees with plain logits when the pairs are scored"
+    path = Path(model.path)
+    if model.path == TINY_PATH:
+        return measured
+    if not (path / "config.json").is_file():
+        return "known once the model is loaded"
+    text = _text_config(path / "config.json", "model")
+    others = sorted({*(text.get("layer_types") or [])} - {"full_attention"})
+    if others:
+        return f"padded, because of {', '.join(others).replace('_', ' ')}"
+    return measured
+
+
+def _text_config(file: Path, place: str) -> dict[str, Any]:
+    """Return what a config.json says of the text part; raise StudyError if it is not readable."""
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        text: dict[str, Any] = config.get("text_config", config)
+    except (ValueError, AttributeError) as error:
+        raise StudyError(f"{place}.path: {file} is not readable ({error}); save the model again") from error
+    return text
 
 
 def fingerprint(model: ModelSpec, data: DataSource) -> str:
@@ -75,11 +101,7 @@ def fingerprint(model: ModelSpec, data: DataSource) -> str:
     if model.path == TINY_PATH:
         digest.update(json.dumps([TINY_RECIPE, TINY_SEED, data_fingerprint(data)]).encode())
     elif path.exists():
-        files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _MODEL_FILES)
-        for file in files:
-            digest.update(b"" if path.is_file() else file.name.encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return content_fingerprint(path)
     else:
         digest.update(f"{model.path}@{model.revision}".encode())
     return digest.hexdigest()[:16]
@@ -121,12 +143,47 @@ def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles
                 from training.data import sources
 
                 tiny.build(_conversations(sources.load_corpus(data)), folder, TINY_SEED)
-        return ModelFiles(str(folder.resolve()))
+        return _local(folder)
     if path.is_file():
         return _unpacked(path, cache / f"gguf-{fingerprint(model, data)}")
     if path.is_dir():
-        return ModelFiles(str(path.resolve()))
-    return ModelFiles(model.path, revision=model.revision)
+        return _local(path)
+    return ModelFiles(model.path, revision=_pinned_commit(model, cache))
+
+
+def _local(folder: Path) -> ModelFiles:
+    return ModelFiles(str(folder.resolve()), fingerprint=content_fingerprint(folder))
+
+
+def _pinned_commit(model: ModelSpec, cache: Path) -> str:
+    """Return the commit that a hub revision stood for when it was first asked for, kept in `cache`.
+
+    A branch such as `main` moves; a study that has begun must not move with it.
+
+    Raises:
+        StudyError: The hub does not have it, or cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+
+    name = hashlib.sha256(f"{model.path}@{model.revision}".encode()).hexdigest()[:16]
+    pin = cache / f"hub-{name}.json"
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{pin}.lock"):
+        if not pin.exists():
+            try:
+                file = Path(hf_hub_download(model.path, "config.json", revision=model.revision))
+            except (OSError, ValueError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise StudyError(
+                    f"model.path: {model.path} cannot be loaded ({reason}); correct the name, or "
+                    "give a folder"
+                ) from error
+            unfinished = pin.with_suffix(".tmp")
+            pinned = {"path": model.path, "revision": model.revision, "commit": file.parent.name}
+            unfinished.write_text(json.dumps(pinned))
+            unfinished.rename(pin)
+        commit: str = json.loads(pin.read_text())["commit"]
+    return commit
 
 
 def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
@@ -140,7 +197,7 @@ def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
             model.save_pretrained(unfinished)
             tokenizer.save_pretrained(unfinished)
             unfinished.rename(folder)
-    return ModelFiles(str(folder.resolve()))
+    return _local(folder)
 
 
 def _conversations(corpus: "Corpus") -> list[list[dict[str, str]]]:

@@ -14,8 +14,9 @@ from training.spec import MethodSpec
 # f-divergences (Wang et al. 2023, arXiv 2309.16240) change the score whose *difference* enters the loss.
 # Losses of single answers have no such difference; TRL refuses them when the trainer is built.
 _DIFFERENCE_LOSSES = {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft"}
-# AOT sorts the batch, and TRL's `sft` is one value for all of it: neither has a pair to put a weight on.
-_PAIRLESS_LOSSES = {"aot", "aot_unpaired", "sft"}
+# AOT sorts the batch, and TRL's `sft` is one value for all of it: neither has a pair to put a weight on, and
+# both change when a batch is cut into micro-batches.
+_BATCH_LOSSES = {"aot", "aot_unpaired", "sft"}
 # Arguments that only some losses read; with others, they would change a trial's identity and nothing else.
 _READ_BY = {
     "label_smoothing": {"robust", "exo_pair", "aot", "aot_unpaired"},
@@ -33,6 +34,11 @@ def trl_arguments(method: MethodSpec) -> dict[str, Any]:
 def loss_types(method: MethodSpec) -> list[str]:
     """Return the method's losses as a list, even if there is only one."""
     return [method.loss_type] if isinstance(method.loss_type, str) else list(method.loss_type)
+
+
+def batch_losses(method: MethodSpec) -> list[str]:
+    """Return those of the method's losses that look across the pairs of a batch."""
+    return [loss for loss in loss_types(method) if loss in _BATCH_LOSSES]
 
 
 def check(method: MethodSpec, place: str) -> None:
@@ -56,7 +62,7 @@ def check(method: MethodSpec, place: str) -> None:
             f"{place}.loss_weights: {len(method.loss_weights)} weights for {len(losses)} losses "
             f"({', '.join(losses)}); give one per loss"
         )
-    if method.use_weighting and _PAIRLESS_LOSSES & set(losses):
+    if method.use_weighting and _BATCH_LOSSES & set(losses):
         raise StudyError(
             f"{place}.use_weighting: {', '.join(losses)} has no loss of a single pair to weight; "
             "set use_weighting: false, or choose another loss_type"

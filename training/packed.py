@@ -21,23 +21,28 @@ from transformers import AttentionInterface, PreTrainedModel
 from training.packed_row import PackedRow
 
 ATTENTION_NAME = "packed"  # the name by which transformers finds `attention`
+# Arguments of attention that change nothing of what it computes.
+_WITHOUT_EFFECT = {"position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states"}
 
 
-def fits(model: PreTrainedModel) -> bool:
-    """Return whether a model can be given packed rows.
+class NotPackable(Exception):
+    """A model asks more of attention than packed rows offer; the message says what."""
 
-    Only full attention may mix its tokens, and it must be possible to choose attention from outside. Other
-    models (sliding windows, state spaces, routers whose balance is in the loss) are computed with padding.
+
+def refusal(model: PreTrainedModel) -> str:
+    """Say why a model's class or configuration rules out packed rows; "" if they do not.
+
+    Only full attention may mix its tokens, and it must be possible to choose attention from outside. Whether
+    a model that passes computes the same is measured (`training/layout_check.py`).
     """
-    config = model.config.get_text_config()
-    layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return (
-        model.is_backend_compatible()
-        and not model._is_stateful
-        and layers == {"full_attention"}
-        and getattr(config, "sliding_window", None) is None
-        and not getattr(config, "output_router_logits", False)
-    )
+    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+    if not model.is_backend_compatible():
+        return "attention cannot be replaced"
+    if model._is_stateful:
+        return "a state runs along the tokens"
+    if layers != {"full_attention"}:
+        return ", ".join(sorted(layers - {"full_attention"})).replace("_", " ")
+    return ""
 
 
 @contextmanager
@@ -95,9 +100,16 @@ def attention(
     row: PackedRow,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    **more: Any,
 ) -> tuple[Tensor, None]:
-    """Compute causal attention within each sequence of a row: [1, H, N, D] in, [1, N, H, D] out."""
+    """Compute causal attention within each sequence of a row: [1, H, N, D] in, [1, N, H, D] out.
+
+    Raises:
+        NotPackable: The model passes an argument that would change attention, such as a mask of its own.
+    """
+    for name, given in [("attention_mask", attention_mask), *more.items()]:
+        if given is not None and name not in _WITHOUT_EFFECT and (name, given) != ("is_causal", True):
+            raise NotPackable(f"attention with {name}")
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
         key_index, bounds = row.kernel_arguments
         q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))

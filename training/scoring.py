@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from training.arrays import FloatArray
 from training.errors import StudyError
+from training.layout import Layout, LayoutCheck
 from training.model import ModelFiles
 from training.model_path import resolve_model, weights_fingerprint
 from training.rendering import Rendered, render
@@ -43,11 +44,13 @@ class Scored:
 
     path: Its folder, for `open_scored`.
     rendered: The token ids that it holds, and which pairs it lacks.
+    check: How the model may be computed, as measured when the table was scored.
     computed: Whether this call computed it; otherwise it was in the cache.
     """
 
     path: Path
     rendered: Rendered
+    check: LayoutCheck
     computed: bool
 
     @property
@@ -97,14 +100,12 @@ def score(
     with FileLock(f"{folder}.lock"):
         if folder.exists():
             try:
-                _check(folder, identity)
-                return Scored(folder, rendered, computed=False)
+                return Scored(folder, rendered, _check(folder, identity), computed=False)
             except DamagedScores as damage:
                 log.warning("%s; scoring again", damage)
                 shutil.rmtree(folder)
         _compute(rendered, resolve_model(model, data, cache), training, identity, folder, run_shards)
-        _check(folder, identity)
-        return Scored(folder, rendered, computed=True)
+        return Scored(folder, rendered, _check(folder, identity), computed=True)
 
 
 def open_scored(path: Path) -> "Dataset":
@@ -151,23 +152,28 @@ def _compute(
     ]
     run_shards([shard for shard in shards if read_shard(shard.out) is None])
     rows = Dataset.load_from_disk(str(rendered.path))
-    values = _collect(shards, np.array(rows["pair_id"][:]), model, work)
+    values, check = _collect(shards, np.array(rows["pair_id"][:]), model, work)
     scores = Dataset.from_dict(dict(zip(SCORE_COLUMNS, values, strict=True)))
-    save(concatenate_datasets([rows, scores], axis=1), folder, {"identity": identity})
+    description: dict[str, object] = {"identity": identity, "check": check.to_json()}
+    save(concatenate_datasets([rows, scores], axis=1), folder, description)
     shutil.rmtree(work)
 
 
 def _collect(
     shards: Sequence[Shard], pair_ids: npt.NDArray[np.str_], model: ModelFiles, work: Path
-) -> FloatArray:
-    """Return the values of all shards, in the order of the pairs: [columns, pairs]."""
+) -> tuple[FloatArray, LayoutCheck]:
+    """Return the values of all shards in the order of the pairs, [columns, pairs], and the model's check.
+
+    Where shards found different layouts, on different devices, the check is one that found padding.
+    """
     values = np.full((len(SCORE_COLUMNS), len(pair_ids)), np.nan)
     filled = np.zeros(len(pair_ids), dtype=bool)
+    checks: dict[Layout, LayoutCheck] = {}
     for shard in shards:
         finished = read_shard(shard.out)
         if finished is not None:
-            rows, shard_values = finished
-            values[:, rows], filled[rows] = shard_values, True
+            values[:, finished.rows], filled[finished.rows] = finished.values, True
+            checks.setdefault(finished.check.layout, finished.check)
     if not filled.all():
         raise RuntimeError(
             f"{work}: {(~filled).sum()} pairs were never scored, first {_first_ids(pair_ids[~filled])}"
@@ -178,15 +184,16 @@ def _collect(
             f"model {model.path}: log-probabilities of {(~finite).sum()} pairs are not finite, "
             f"first {_first_ids(pair_ids[~finite])}"
         )
-    return values
+    return values, checks.get(Layout.PADDED) or checks[Layout.PACKED]
 
 
-def _check(folder: Path, identity: dict[str, str]) -> None:
-    """Raise DamagedScores if a folder does not hold the scores of this identity."""
+def _check(folder: Path, identity: dict[str, str]) -> LayoutCheck:
+    """Return the model's check; raise DamagedScores if a folder lacks the scores of this identity."""
     description = verify(folder)
     if description["identity"] != identity:
         differing = [key for key in identity if description["identity"].get(key) != identity[key]]
         raise DamagedScores(f"{folder}: scored with another {', '.join(differing)}")
+    return LayoutCheck.from_json(description["check"])
 
 
 def _first_ids(pair_ids: npt.NDArray[np.str_]) -> str:

@@ -1,5 +1,6 @@
 """Cut a scoring pass into shards, each scored in any process and written whole or not at all."""
 
+import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from training.arrays import FloatArray, IntArray
+from training.layout import LayoutCheck
 from training.model import ModelFiles, load_model
 
 if TYPE_CHECKING:
@@ -64,29 +66,47 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
     """Score one shard and write it, whole or not at all; return its file.
 
     `on_batch(done, total)` is called after each batch.
+
+    Raises:
+        StudyError: The model cannot be loaded whole, cannot take the sequences (`training/limits.py`), or
+            cannot be computed (`training/layout_check.py`).
     """
     import torch
     from datasets import Dataset
 
+    from training.layout_check import check_layout
     from training.likelihood import Answers, score_answers
+    from training.limits import refuse_sequences
 
     tokens = Dataset.load_from_disk(str(shard.tokens))
     rows = _longest_first(tokens)[shard.index :: shard.count]
     answers = Answers.of_pairs(tokens.select(rows)[:], shard.max_length)
-    model = load_model(shard.model, shard.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
-    scores = score_answers(model, answers, on_batch)
+    model = load_model(shard.model, shard.dtype)
+    refuse_sequences(model, answers, shard.max_length)
+    check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
+    scores = score_answers(model, check.layout, answers, on_batch)
     kinds = (scores.logp, scores.log_weight_sampled, scores.log_weight_greedy)
     values = np.concatenate([kind.reshape(2, -1) for kind in kinds])  # rows in the order of SCORE_COLUMNS
     with tempfile.NamedTemporaryFile(dir=shard.out.parent, suffix=".tmp", delete=False) as unfinished:
-        np.savez(unfinished, rows=rows, values=values)
+        np.savez(unfinished, rows=rows, values=values, check=json.dumps(check.to_json()))
     return Path(unfinished.name).rename(shard.out)
 
 
-def read_shard(file: Path) -> tuple[IntArray, FloatArray] | None:
-    """Return the rows and values [columns, rows] of a finished shard; None if it is absent or damaged."""
+@dataclass(frozen=True)
+class ScoredShard:
+    """A finished shard: its rows, their values [columns, rows], and how the model was computed."""
+
+    rows: IntArray
+    values: FloatArray
+    check: LayoutCheck
+
+
+def read_shard(file: Path) -> ScoredShard | None:
+    """Return a finished shard; None if it is absent or damaged."""
     try:
         with np.load(file, allow_pickle=False) as shard:
-            return shard["rows"], shard["values"]
+            check = LayoutCheck.from_json(json.loads(str(shard["check"])))
+            return ScoredShard(shard["rows"], shard["values"], check)
     except FileNotFoundError:
         return None
     except (BadZipFile, ValueError, KeyError, OSError, EOFError) as error:

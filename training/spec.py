@@ -179,6 +179,11 @@ class MethodSpec(Spec):
     )
     f_alpha_divergence_coef: float = Field(0.5, description="Alpha of f_divergence_type: alpha_divergence.")
     discopop_tau: float = Field(0.05, description="Temperature of loss_type: discopop.")
+    router_aux_loss_coef: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of the load-balancing loss of a mixture of experts; the model's own if absent.",
+    )
     use_weighting: bool = Field(False, description="WPO: weight each pair by how on-policy it is.")
     wpo_clamp: Literal["authors", "trl"] = Field(
         "authors", description="authors: weight = min(w_chosen * w_rejected, 1); trl: no clamp."

@@ -19,7 +19,9 @@ from trl import DPOTrainer
 
 from training import packed
 from training.checkpoints import Checkpoints
-from training.likelihood import greedy, of_tokens, refuse_scaled_logits
+from training.errors import StudyError
+from training.layout import Layout
+from training.likelihood import greedy, of_tokens
 from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
 from training.spec import MethodSpec
@@ -34,6 +36,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         name: The trial and arm, for the message of a loss that is not finite (StudyError, at the next point
             of the curve).
         batch_size: Pairs per step over all workers; each recorded step must have seen this many.
+        layout: How batches are given to the model (`training/layout_check.py`). A model whose loss has TRL's
+            auxiliary term is padded in any case: the term counts the experts of every token of the batch.
         checkpoints: Where each checkpoint goes.
         trl: The arguments of `DPOTrainer`.
 
@@ -47,6 +51,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         method: MethodSpec,
         name: str,
         batch_size: int,
+        layout: Layout,
         checkpoints: Checkpoints | None = None,
         **trl: Any,
     ) -> None:
@@ -63,9 +68,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         )
         self.add_callback(self.recorder)
         self.add_callback(_CheckpointKeeper(self.recorder, checkpoints, self.notes, name))
-        self._packs = packed.fits(self.model)
+        self._packs = layout is Layout.PACKED and not self.aux_loss_enabled
+        if self.aux_loss_enabled:
+            self._try_expert_loss()
         if method.use_weighting and method.wpo_alignment == "greedy":
-            refuse_scaled_logits(self.model)
             self.model.base_model.register_forward_hook(self._keep_hidden)
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -76,6 +82,19 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
         self._hidden = output.last_hidden_state.detach()  # [B, T, H]; packed: [1, M, H] of answer tokens
+
+    @torch.no_grad()
+    def _try_expert_loss(self) -> None:
+        """Raise StudyError if TRL cannot compute the load-balancing loss that it would add."""
+        tokens = torch.zeros((1, 2), dtype=torch.int64, device=self.model.device)
+        try:
+            self.model(input_ids=tokens, labels=tokens, fused_lm_head=True, output_router_logits=True)
+        except (AttributeError, TypeError, LookupError) as error:
+            raise StudyError(
+                f"model {self.model.name_or_path}: TRL cannot compute the load-balancing loss of "
+                f"{self.model.config.model_type} ({type(error).__name__}: {error}); set "
+                "router_aux_loss_coef: 0 in the method"
+            ) from error
 
     def compute_loss(
         self,
@@ -123,13 +142,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """
         mask = inputs["completion_mask"][:, 1:].bool()
         if self.method.wpo_alignment == "greedy":
-            head = self.accelerator.unwrap_model(self.model).get_output_embeddings()
+            unwrapped = self.accelerator.unwrap_model(self.model)
             hidden, targets = (
                 (self._hidden[0], self._row.targets)
                 if self._packs
                 else (self._hidden[:, :-1][mask], inputs["input_ids"][:, 1:][mask])
             )
-            best = of_tokens(greedy, hidden, head, targets)
+            best = of_tokens(greedy, hidden, unwrapped, targets)
             output.log_sum_sq_probs = torch.zeros_like(output.log_probs).masked_scatter(mask, best)
         aligned = (output.log_probs - output.log_sum_sq_probs) * mask
         chosen, rejected = (aligned.sum(1) / mask.sum(1).clamp_min(1)).chunk(2)

@@ -19,6 +19,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import NOT_RENDERED, Trial
 from stats.status import CellStatus
 from stats.text import plural
+from training.model_path import expected_layout
 from training.template_text import template_surprises
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Plan:
         progress = ledger.running() if ledger else {}
         cell_seconds = ledger.cells.seconds() if ledger else {}
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
+        recorded, without_models = _wanting_models(study, trials, recorded, ledger)
         agenda = make_agenda(study, trials, recorded, ledger.cells if ledger else None)
         planned = {trial.trial_id for trial in agenda.planned}
         statuses = {
@@ -74,7 +76,8 @@ class Plan:
         }
         statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
         changed = _changes(trials, recorded, ledger) if ledger else []
-        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, changed, rendering)
+        notes = [*changed, *without_models]
+        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, notes, rendering)
 
     @property
     def open(self) -> list[Trial]:
@@ -123,6 +126,7 @@ class Plan:
             f"({self._open_arms()} arms x {study.training.max_steps} steps of "
             f"{study.training.batch_size} pairs)",
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
+            f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
@@ -187,6 +191,24 @@ def make_agenda(
     from orchestrator.plan.adaptive import Adaptive  # other plans need neither pandas nor scipy
 
     return Adaptive(study, trials, statuses, recorded)
+
+
+def _wanting_models(
+    study: Study, trials: Sequence[Trial], recorded: dict[str, CellStatus], ledger: "Ledger | None"
+) -> tuple[dict[str, CellStatus], list[str]]:
+    """Open the finished cells whose models the study wants and the record lacks; also return a line."""
+    if ledger is None or study.keep.models == "none":
+        return recorded, []
+    kept = ledger.models.kept()
+    wanting = {
+        trial.trial_id
+        for trial in trials
+        if recorded.get(trial.trial_id) == CellStatus.FINISHED and trial.trial_id not in kept
+    }
+    if not wanting:
+        return recorded, []
+    left = {trial_id: status for trial_id, status in recorded.items() if trial_id not in wanting}
+    return left, [f"keep.models: {plural(len(wanting), 'finished cell')} without models, to be trained again"]
 
 
 def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger: "Ledger") -> list[str]:

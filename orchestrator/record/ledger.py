@@ -8,6 +8,7 @@ from mlflow.entities import Metric, Param
 from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
 from orchestrator.record.experiment import Experiment, RunKind, RunStatus, now_ms
+from orchestrator.record.kept_models import KeptModels
 from orchestrator.record.places import Places
 from orchestrator.record.renderings import Renderings
 from orchestrator.record.result import TrialResult
@@ -23,10 +24,10 @@ METRICS_PER_CALL = 1000  # MLflow's limit for one log_batch
 class Ledger:
     """One study's record. Only the driver writes it, so workers need no credentials.
 
-    `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `study_run`
-    keeps reports, `seals` the plans that they judge by, `renderings` how the pairs became token ids, and
-    `claims` holds the drivers' claims on the study. A write that is repeated because the store did not answer
-    does no harm.
+    `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `models` holds
+    the tuned models that are kept, `study_run` keeps reports, `seals` the plans that they judge by,
+    `renderings` how the pairs became token ids, and `claims` holds the drivers' claims on the study. A write
+    that is repeated because the store did not answer does no harm.
 
     Args:
         places: Where the study's record is.
@@ -40,6 +41,7 @@ class Ledger:
         self.experiment = Experiment(places, patience_s)
         self.cells = RecordedCells(self.experiment)
         self.verdicts = VerdictRuns(self.experiment)
+        self.models = KeptModels(self.experiment)
         self.study_run = StudyRun(self.experiment)
         self.seals = Seals(self.study_run)
         self.renderings = Renderings(self.experiment)

@@ -10,6 +10,7 @@ import pandas as pd
 from training.checkpoint_store import CheckpointStore, DamagedFolder
 
 ARM_FOLDER = "arm"
+MODEL_FOLDER = "model"  # the tuned model, where a study keeps it
 OUTCOMES, CURVE, NUMBERS = "outcomes.parquet", "curve.parquet", "numbers.json"
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from orchestrator.study.shape import Shape
 from orchestrator.study.trial import Trial
+from training.layout import LayoutCheck
 from training.model import ModelFiles
 
 
@@ -31,6 +32,9 @@ class Job:
         shape: What the lane that runs the job must have.
         checkpoint_every: Optimiser steps between two checkpoints; None saves an arm only when it is asked
             to stop.
+        check: How the model may be computed, as measured when the pairs were scored; None lets the workers
+            measure it.
+        keep_models: Whether the tuned model of each arm stays in the store, for the record.
     """
 
     trial: Trial
@@ -43,6 +47,8 @@ class Job:
     deepspeed: dict[str, Any]
     shape: Shape
     checkpoint_every: int | None = None
+    check: LayoutCheck | None = None
+    keep_models: bool = False
 
     @property
     def key(self) -> str:

@@ -15,6 +15,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from training import scoring
 from training.errors import StudyError
+from training.model_path import fingerprint as model_fingerprint
 from training.model_path import resolve_model
 from training.rendering import render
 from training.scoring import Scored
@@ -27,10 +28,12 @@ def make_jobs(
     """Return a job for each trial. The desk's lanes score the pairs that have no scores yet.
 
     Raises:
-        StudyError: The pairs cannot be scored because of a mistake in the study or its data.
+        StudyError: The pairs cannot be scored because of a mistake in the study or its data, or the model
+            is not the one that was planned.
     """
-    scored = score(study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts))
     model = resolve_model(study.model, study.data, places.cache)
+    _refuse_replaced_model(study, trials)
+    scored = score(study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts))
     group_files = write_group_files(study, tables, places.cache)
     shapes, batch_size = study.shapes, study.training.batch_size
     deepspeed = {method: deepspeed_config(shape) for method, shape in shapes.items()}
@@ -49,9 +52,21 @@ def make_jobs(
             deepspeed=deepspeed[trial.method],
             shape=shape,
             checkpoint_every=checkpoint_every,
+            check=scored.check,
+            keep_models=study.keep.models == "final",
         )
 
     return [job(trial) for trial in trials]
+
+
+def _refuse_replaced_model(study: Study, trials: Sequence[Trial]) -> None:
+    """Raise StudyError if the model is no longer the one that the trials' identities hold."""
+    found = model_fingerprint(study.model, study.data)
+    if any(trial.model != found for trial in trials):
+        raise StudyError(
+            f"model.path: {study.model.path} has changed since the study was planned (fingerprint {found}); "
+            "put the planned files back, or start the sweep again"
+        )
 
 
 def score(

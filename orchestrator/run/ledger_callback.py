@@ -1,8 +1,10 @@
 """A Ray Tune callback that records the start, the progress and the end of each cell."""
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -12,7 +14,9 @@ from ray.tune.experiment import Trial as TuneTrial
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Event, Watcher
 from orchestrator.plan.progress import Progress
+from orchestrator.record.kept_models import ALL_KEPT_TAG, model_tag
 from orchestrator.record.ledger import Ledger
+from orchestrator.run.arm_store import MODEL_FOLDER
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.desk_records import WorkHistory
 from orchestrator.run.job import Job
@@ -20,7 +24,7 @@ from orchestrator.run.messages import Failure
 from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
-from training.checkpoint_store import CheckpointStore
+from training.checkpoint_store import CheckpointStore, DamagedFolder
 
 TRACEBACK_CHARACTERS = 4500  # how much of a traceback's end is kept, where the error is
 SHOW_PROGRESS_EVERY_S = 1.0
@@ -38,6 +42,7 @@ class LedgerCallback(tune.Callback):
         provenance: Tags for each cell's run.
         scoreboard: Keeps the verdicts so far in the record.
         breaker: Says when the sweep should stop early.
+        register_models: Whether kept models become versions of a registered model.
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
     """
@@ -50,6 +55,7 @@ class LedgerCallback(tune.Callback):
     agenda: Agenda
     breaker: Breaker
     scoreboard: Scoreboard
+    register_models: bool = False
     finished: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
     _shown_at: float = 0.0
@@ -95,7 +101,8 @@ class LedgerCallback(tune.Callback):
             self._fail(trial)
             return
         result = ray.get(self.desk.take.remote(trial.trial_id))
-        self.ledger.finish(self._run_id(trial), result, self._attempt_tags(trial, succeeded=1))
+        tags = self._attempt_tags(trial, succeeded=1) | self._keep_models(trial)
+        self.ledger.finish(self._run_id(trial), result, tags)
         CheckpointStore(self.jobs[trial.trial_id].store).clear()  # the record holds it now
         self.agenda.ended(trial, result)
         self.breaker.finished()
@@ -134,6 +141,27 @@ class LedgerCallback(tune.Callback):
         self.agenda.ended(trial, None)
         self.watcher.tell(Event(trial, CellStatus.FAILED, f"failed: {last}"))
         self._ask_breaker(trial, last)
+
+    def _keep_models(self, trial: Trial) -> dict[str, str]:
+        """Log the tuned models of a finished cell, if the study keeps them; return the tags that say so."""
+        job = self.jobs[trial.trial_id]
+        if not job.keep_models:
+            return {}
+        tags: dict[str, str] = {}
+        for arm in trial.arms:
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch) / MODEL_FOLDER
+                try:
+                    CheckpointStore(f"{job.store}/{arm}").fetch(MODEL_FOLDER, folder)
+                except (
+                    DamagedFolder
+                ) as damage:  # the cell counts; the next sweep trains it again for its model
+                    self.watcher.note(f"{trial.name}/{arm}: its model was not kept: {damage}")
+                    continue
+                tags[model_tag(arm)] = self.ledger.models.log(
+                    self._run_id(trial), trial, arm, folder, self.register_models
+                )
+        return tags | ({ALL_KEPT_TAG: "final"} if len(tags) == len(trial.arms) else {})
 
     def _ask_breaker(self, trial: Trial, failure: Failure) -> None:
         """Report a failed attempt to the breaker, and have the desk stop once it trips."""

@@ -66,7 +66,15 @@ def run(
                 jobs = {job.key: job for job in prepare(trials, desk)}
                 breaker = Breaker(fleet.numbers, lambda: agenda.open)
                 callback = LedgerCallback(
-                    ledger, jobs, desk, provenance, watcher, agenda, breaker, scoreboard
+                    ledger,
+                    jobs,
+                    desk,
+                    provenance,
+                    watcher,
+                    agenda,
+                    breaker,
+                    scoreboard,
+                    study.keep.where == "registry",
                 )
                 _tune(study, places, fleet, callback)
             if breaker.reason:

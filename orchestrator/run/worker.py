@@ -6,13 +6,17 @@ An unfinished arm saves checkpoints there, and a retry continues from the newest
 """
 
 import os
+import tempfile
 import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from orchestrator.record.result import GPU_SECONDS, TrialResult
-from orchestrator.run.arm_store import Arm, keep_arm, kept_arm
+from orchestrator.run.arm_store import MODEL_FOLDER, Arm, keep_arm, kept_arm
 from orchestrator.run.geometry import Geometry
 from orchestrator.run.job import Job, Listener
 from orchestrator.run.output import output_to
@@ -21,6 +25,9 @@ from training.checkpoint_store import CheckpointStore
 from training.errors import Preempted
 from training.scoring import open_scored
 from training.shards import Shard, score_shard
+
+if TYPE_CHECKING:
+    from training.arm import ArmResult
 
 
 def run(work: Job | Shard, report: Listener) -> TrialResult | None:
@@ -79,6 +86,8 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
             "seconds_cell": f"{seconds:.3f}",
+            **({"layout": str(job.check)} if job.check else {}),
+            **({"model_commit": job.model.revision} if job.model.revision else {}),
             GPU_SECONDS: f"{seconds * shape.workers * shape.gpus:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
@@ -89,16 +98,18 @@ def _finished_arm(job: Job, name: str, report: Listener) -> Arm:
     """Return an arm of the job's trial: the one that an earlier attempt kept, or a new one."""
     store = CheckpointStore(f"{job.store}/{name}")
     arm = kept_arm(store)
-    if arm:
+    if arm and (not job.keep_models or MODEL_FOLDER in store.names()):
         return arm
     checkpoints = CheckpointStore(f"{job.store}/{name}-unfinished")
-    arm = _train_and_evaluate(job, name, report, checkpoints)
+    arm = _train_and_evaluate(job, name, report, checkpoints, store)
     if os.environ.get("RANK", "0") == "0":
         keep_arm(arm, store, checkpoints)
     return arm
 
 
-def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: CheckpointStore) -> Arm:
+def _train_and_evaluate(
+    job: Job, name: str, report: Listener, checkpoints: CheckpointStore, store: CheckpointStore
+) -> Arm:
     from training.arm import ArmTask, Execution, train_arm
     from training.checkpoints import Checkpoints
     from training.evaluate import heldout_margins
@@ -116,7 +127,7 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
     trained = train_arm(
         task,
         scored,
-        Execution(job.micro_batch, job.deepspeed),
+        Execution(job.micro_batch, job.deepspeed, job.check),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept),
         on_step=lambda step, total: report(name, step, total),
     )
@@ -128,7 +139,13 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
             raise Preempted(f"{task.name}: asked to stop during held-out scoring")
 
     margins = heldout_margins(
-        trained.model, scored, heldout["row"].to_numpy(), trial.training.max_length, task.name, on_batch
+        trained.model,
+        scored,
+        heldout["row"].to_numpy(),
+        trial.training.max_length,
+        task.name,
+        trained.layout,
+        on_batch,
     )
     outcomes = (
         heldout.merge(margins, on="pair_id", validate="one_to_one")
@@ -147,7 +164,25 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
         "pairs_heldout_trained": float(overlap.sum()),
     }
     summary = trained.summary | counts | _heldout_summary(outcomes, name)
-    return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes))
+    notes = list(trained.notes)
+    if job.keep_models and os.environ.get("RANK", "0") == "0":
+        notes += _keep_model(job, name, trained, store)
+    return Arm(summary, trained.curve, outcomes, seconds, notes)
+
+
+def _keep_model(job: Job, arm: str, trained: "ArmResult", store: CheckpointStore) -> list[str]:
+    """Put the tuned model of an arm into the store; return a note if the store fails."""
+    from training.tuned_model import save_tuned_model
+
+    trial = job.trial
+    provenance = {**trial.labels, "arm": arm, "base": asdict(job.model), "identity": trial.identity}
+    with tempfile.TemporaryDirectory() as scratch:
+        save_tuned_model(trained.model, job.model, Path(scratch), provenance)
+        try:
+            store.put(Path(scratch), MODEL_FOLDER)
+        except OSError as error:  # a full disk costs the model, not the arm's numbers
+            return [f"model not kept: {error}"]
+    return []
 
 
 def _heldout_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:

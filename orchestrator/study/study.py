@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from orchestrator.study.evidence import Controls, Divergence
 from orchestrator.study.faults import Faults
+from orchestrator.study.keep import Keep
 from orchestrator.study.method import StudyMethod
 from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan
 from orchestrator.study.shape import Resources, Shape
@@ -19,6 +20,7 @@ from stats.names import BASELINE
 from stats.page.language import Language
 from stats.rule.thresholds import PublishedRule
 from training.hints import suggestion
+from training.objectives import batch_losses
 from training.spec import (
     Checks,
     Condition,
@@ -65,6 +67,7 @@ class Study(Spec):
         TrainingSpec(), description="How an arm is trained; a change trains every cell again."
     )
     resources: Resources = Field(Resources(), description="What cells run on; changes no answer.")
+    keep: Keep = Field(Keep(), description="What is kept besides numbers; changes no answer.")
     faults: Faults = Field(Faults(), description="How a sweep deals with failures; changes no answer.")
     survey: SurveyModel = Field(SurveyModel(), description="How `orchestrator.predict` models the survey.")
     verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")
@@ -127,6 +130,14 @@ class Study(Spec):
             raise ValueError(
                 f"training.batch_size {self.training.batch_size} is not a multiple of "
                 f"{place}.workers x {place}.micro_batch = {shape.workers} x {micro_batch}"
+            )
+        cut = shape.workers > 1 or shape.micro_batch not in (None, self.training.batch_size)
+        across = batch_losses(self.methods[method].objective)
+        if across and cut:
+            raise ValueError(
+                f"{place}: workers {shape.workers}, micro_batch {shape.micro_batch}, but {across[0]} of "
+                f"methods.{method} looks across the pairs of a batch; set workers: 1 and micro_batch: "
+                f"{self.training.batch_size}, or lower training.batch_size"
             )
 
     @property

@@ -6,7 +6,6 @@ behind in its process: a trial trains two arms, and the first must not affect th
 
 import contextlib
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import trl_arguments
 from training.progress import OnStep, ProgressReport
 from training.safe_loading import nothing_unpickled
+from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 
@@ -117,7 +117,7 @@ def train_arm(
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
     safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
-    with isolated(deepspeed), safe_loading, tempfile.TemporaryDirectory() as scratch:
+    with isolated(deepspeed), safe_loading, scratch() as scratch_folder:
         trainer = PairTrainer(
             task.method,
             task.name,
@@ -126,12 +126,12 @@ def train_arm(
             model=load_model(task.model, task.training.dtype if deepspeed else "float32"),
             processing_class=load_tokenizer(task.model),
             train_dataset=scored.select(order),
-            args=_trl_config(task, execution, accumulation, checkpoints, scratch),
+            args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
         )
         trainer.remove_callback(PrinterCallback)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
-        checkpoint, notes = _resume(trainer, checkpoints, Path(scratch) / "resume", task.name)
+        checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task.name)
         start = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=checkpoint)

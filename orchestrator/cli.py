@@ -100,7 +100,7 @@ def answer(main: Callable[[], int]) -> int:
     try:
         return main()
     except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_passwords(str(error))}", file=sys.stderr)
         _log(error)
         return 2
 

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 import ray
 
+from orchestrator.run.exposure import exposed
 from orchestrator.run.lane import stop_lanes
+
+log = logging.getLogger(__name__)
 
 TUNE_ENVIRONMENT = {
     # Tune's own result files repeat what the ledger holds, and its snapshots serve a restore, which a sweep
@@ -57,6 +60,8 @@ def cluster(verbose: bool = False) -> Iterator[None]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # LedgerCallback reports what failed, and why
     logging.getLogger("DeepSpeed").disabled = not verbose  # in this process, which trains nothing
     _start(verbose)
+    for line in exposed():
+        log.warning("%s", line)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from training.hints import suggestion
 
 PROGRAM = "preference-orchestrator"
 COMMANDS = (
-    "new", "predict", "groups", "seal", "sweep", "status", "report", "weights", "drill", "schema",
+    "new", "predict", "groups", "seal", "sweep", "status", "report", "weights", "doctor", "drill", "schema",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
+from training.errors import StudyError
 
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
@@ -31,6 +32,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         print(probe.estimate(plan, load_tables(study), args.verbose))
     if args.dry_run or args.probe:
         return 0
+    if study.strict_code and plan.other_origins and not args.accept_code:
+        raise StudyError(
+            f"strict_code: {plan.other_origins[0]}; accept them with --accept-code, install what made them, "
+            "or train all cells again under another name (study=...)"
+        )
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
     from orchestrator.plan.tables import load_tables
@@ -43,6 +49,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     CheckpointStore(places.work).open()
     with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
         ledger.close_abandoned()
+        ledger.mark_damaged(trials)
+        ledger.origins.keep_code()
         plan = Plan.from_record(study, trials, places)  # another sweep may have ended just now
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
@@ -61,6 +69,11 @@ def _flags(program: str) -> argparse.ArgumentParser:
         "--probe",
         action="store_true",
         help="print the plan, estimate the time from a few training steps, and stop; nothing is kept",
+    )
+    flags.add_argument(
+        "--accept-code",
+        action="store_true",
+        help="go on, despite the study's strict_code, with cells that other code or libraries made",
     )
     flags.add_argument(
         "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"

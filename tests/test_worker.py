@@ -1,17 +1,22 @@
 """What a worker reports while it makes no step: that it is alive, and it stops there when it is asked to."""
 
+import re
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.plan.tables import load_tables
 from orchestrator.record.places import Places
+from orchestrator.record.provenance import code_and_libraries
 from orchestrator.run.job import Job
 from orchestrator.run.jobs import make_jobs, score
 from orchestrator.run.worker import run_trial
 from orchestrator.study import grid
 from orchestrator.study.study import Study
 from training.errors import Preempted
+from training.scratch import scratch_root
 from training.shards import serial
 
 STUDY = Study.model_validate(
@@ -32,9 +37,11 @@ class Listener:
 
     def __init__(self, stop_at: int) -> None:
         self.stop_at, self.steps, self.alive_reports = stop_at, list[int](), 0
+        self.temporary: set[Path] = set()
 
     def __call__(self, arm: str, step: int, total: int) -> bool:
         self.steps.append(step)
+        self.temporary |= set(Path(tempfile.gettempdir()).iterdir())
         return False
 
     def alive(self) -> bool:
@@ -46,21 +53,45 @@ class Listener:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[bool, Job]:
+    """The jobs of a baseline (False) and of a cell with arms A and B (True)."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     places, tables = Places("heartbeat", tmp_path), load_tables(STUDY)
     score(STUDY, tables, places, serial)
-    baseline = next(trial for trial in grid.expand(STUDY) if trial.groups is None)
-    (job,) = make_jobs(STUDY, tables, places, [baseline], desk=None)  # the pairs are scored already
-    return job
+    jobs = make_jobs(STUDY, tables, places, grid.expand(STUDY), desk=None)  # the pairs are scored already
+    return {job.trial.groups is not None: job for job in jobs}
 
 
-def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_checkpoint(job: Job) -> None:
+def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_checkpoint(
+    jobs: dict[bool, Job],
+) -> None:
+    job = jobs[False]
     stopped = Listener(stop_at=2)
     with pytest.raises(Preempted, match="asked to stop during held-out scoring"):
         run_trial(job, stopped)
     assert stopped.steps == [1, 2]
+    assert stopped.temporary == {scratch_root()}  # where the next arm removes what a killed one left
     resumed = Listener(stop_at=-1)
     result = run_trial(job, resumed)
     assert resumed.steps == [2]
     assert resumed.alive_reports > 2
     assert result.metrics["all/pref_acc_heldout"] > 0
+
+
+class FailsInArmB(Listener):
+    def __call__(self, arm: str, step: int, total: int) -> bool:
+        if arm == "B":
+            raise RuntimeError("arm B fails")
+        return super().__call__(arm, step, total)
+
+
+def test_a_kept_arm_carries_into_a_later_attempt_what_made_it(jobs: dict[bool, Job]) -> None:
+    first = replace(jobs[True], micro_batch=4)
+    with pytest.raises(RuntimeError, match="arm B fails"):
+        run_trial(first, FailsInArmB(stop_at=-1))
+    second = Listener(stop_at=-1)
+    facts = run_trial(replace(first, micro_batch=2), second).facts
+    assert second.steps == [1, 2]  # arm B alone
+    assert re.fullmatch(r"A: .*, micro-batch 4, .*; B: .*, micro-batch 2, .*", facts["geometry"])
+    assert facts["source_sha256"] == code_and_libraries()["source_sha256"]

@@ -21,6 +21,7 @@ from stats.text import plural
 if TYPE_CHECKING:
     from orchestrator.record.cells import RecordedCells
     from orchestrator.record.ledger import Ledger
+    from orchestrator.record.origins import OtherOrigin
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Plan:
         progress: trial_id -> progress of a running cell.
         cell_seconds: trial_id -> seconds that the workers spent on a finished cell.
         changes: What made finished cells count no longer, one line per change.
+        lost: The cells that were finished, and whose tables are damaged or gone.
+        other_origins: Which finished cells were made by other code or libraries than this process has.
     """
 
     study: Study
@@ -45,11 +48,15 @@ class Plan:
     progress: Mapping[str, str]
     cell_seconds: Mapping[str, float]
     changes: Sequence[str]
+    lost: Sequence[Trial]
+    other_origins: Sequence["OtherOrigin"]
 
     @classmethod
     def from_record(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
         """Compare a study's grid with its record. A study without a record has no finished cells."""
         ledger = _existing_ledger(places)
+        if ledger and study.adaptive:
+            ledger.mark_damaged(trials)  # the tables are read below
         progress = ledger.running() if ledger else {}
         cell_seconds = ledger.cells.seconds() if ledger else {}
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
@@ -61,7 +68,11 @@ class Plan:
         }
         statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
         changed = _changes(trials, recorded, ledger) if ledger else []
-        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, changed)
+        lost_ids = ledger.cells.lost() if ledger else set()
+        lost = [trial for trial in trials if trial.trial_id in lost_ids]
+        others = ledger.other_origins(trials) if ledger else []
+        known = (progress, cell_seconds, changed, lost, others)
+        return cls(study, tuple(trials), agenda, statuses, places, *known)
 
     @property
     def open(self) -> list[Trial]:
@@ -116,6 +127,18 @@ class Plan:
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
             *(f"  changed: {change}" for change in self.changes),
+            *self._lost_line(),
+            *(f"  code: {other}" for other in self.other_origins),
+        ]
+
+    def _lost_line(self) -> list[str]:
+        if not self.lost:
+            return []
+        first = ", ".join(trial.name for trial in self.lost[:3])
+        more = f" and {len(self.lost) - 3} more" if len(self.lost) > 3 else ""
+        count = plural(len(self.lost), "finished cell")
+        return [
+            f"  damaged: the tables of {count} are damaged or gone, so they count as missing: {first}{more}"
         ]
 
     def _legend(self) -> str:

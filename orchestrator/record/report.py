@@ -1,6 +1,5 @@
 """The report of a study, written from its record."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ import pandas as pd
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
+from orchestrator.record.replaced import replaced
 from orchestrator.record.seals import plan_changes, with_plan
-from orchestrator.record.setup import setup
+from orchestrator.record.setup import other_origins_row, setup
 from orchestrator.study.judging import judging_of
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -98,25 +98,32 @@ def write(
     seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
     if seals:
         about["plan sealed"] = seals[0].name
-    shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
-    path = report.write(
-        comparison,
-        about,
-        corpus.generated,
-        places.report,
-        other,
-        study.language,
-        decisions,
-        plan_changes(seals),
-    )
-    _publish(path, record, ledger)
+    about |= other_origins_row(ledger.other_origins(trials), study.language)
+    with replaced(places.report) as folder:
+        file = report.write(
+            comparison,
+            about,
+            corpus.generated,
+            folder,
+            other,
+            study.language,
+            decisions,
+            plan_changes(seals),
+        )
+        _publish(file, record, ledger)
+    path = places.report / file.name
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)
     return WrittenReport(path, ledger.page, len(trials), len(finished), unfinished)
 
 
 def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyRecord:
-    """Read what the record holds of the planned cells. This also keeps the study's published diffs in it."""
+    """Read what the record holds of the planned cells.
+
+    This also marks finished runs whose tables are damaged, which do not count, and keeps the study's
+    published diffs in the record.
+    """
+    ledger.mark_damaged(trials)
     compared = [trial for trial in trials if trial.groups]
     return StudyRecord(
         planned=ledger.cells.table(trials),

@@ -1,8 +1,12 @@
 """The setup that a report prints: what a reader has to know to understand its numbers."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from orchestrator.record.origins import OtherOrigin
 from orchestrator.study.study import Study
+from stats.page.language import Language
 from stats.page.words import Words
 from training.data.corpus import Corpus
 
@@ -54,6 +58,29 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
             dtype=training.dtype,
         ),
     }
+
+
+def other_origins_row(others: Sequence[OtherOrigin], language: Language) -> dict[str, str]:
+    """Return the row about cells that other code or libraries made; no row if there are no such cells."""
+    say = Words(language)
+    parts = [
+        say(
+            "other code (since commit {commit}; files: {files}): {cells}",
+            commit=other.before,
+            files=other.shown_files,
+            cells=say.plural(other.cells, "cell"),
+        )
+        if other.what == "code"
+        else say(
+            "{library} {before}, now {now}: {cells}",
+            library=other.what,
+            before=other.before,
+            now=other.now,
+            cells=say.plural(other.cells, "cell"),
+        )
+        for other in others
+    ]
+    return {"made with other code": "; ".join(parts)} if parts else {}
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:

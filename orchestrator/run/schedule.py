@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import ray
 from ray import tune
+from ray.tune import TuneError
 
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Watcher
@@ -55,8 +56,8 @@ def run(
         run_work: What lanes do with their work.
 
     Raises:
-        StudyError: The first cells all failed alike, so the others were not tried; or the cluster can hold no
-            lane that the study needs.
+        StudyError: The first cells all failed alike, so the others were not tried; the cluster can hold no
+            lane that the study needs; or the record has a fault that does not pass.
     """
     for further_desks in reversed(range(study.faults.max_attempts)):
         try:
@@ -95,7 +96,7 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
     def capacity(shape: Shape) -> int:
         return fleet.lanes(shape) + spare
 
-    tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(
@@ -115,4 +116,10 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
             callbacks=[callback],
             verbose=0,
         ),
-    ).fit()
+    )
+    try:
+        tuner.fit()
+    except TuneError:
+        if callback.error:
+            raise callback.error from None
+        raise

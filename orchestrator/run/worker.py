@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from orchestrator.record.result import GPU_SECONDS, TrialResult
+from orchestrator.record.provenance import code_and_libraries
+from orchestrator.record.result import CELL_SECONDS, TrialResult, facts_of_arms
 from orchestrator.run.arm_store import Arm, keep_arm, kept_arm
 from orchestrator.run.geometry import Geometry
 from orchestrator.run.job import Job, Listener
@@ -54,32 +55,20 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     trial = job.trial
     with output_to(job.log):
         arms = {arm: _finished_arm(job, arm, report) for arm in trial.arms}
-        from training.hardware import device, hardware
-
-        geometry = Geometry(
-            device=device(),
-            workers=int(os.environ.get("WORLD_SIZE", "1")),
-            micro_batch=job.micro_batch,
-            dtype=trial.training.dtype,
-            zero_stage=job.deepspeed["zero_optimization"]["stage"],
-        )
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if trial.groups:
         a, b = arms["A"].summary, arms["B"].summary
         metrics |= {f"diff/{key}": a[key] - b[key] for key in DIFF_METRICS}
-    seconds, shape = time.monotonic() - start, job.shape
     return TrialResult(
         trial_id=trial.trial_id,
         metrics=metrics,
         curves=pd.concat([arm.curve.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
         outcomes=pd.concat([arm.outcomes.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
         facts={
-            "geometry": str(geometry),
-            "hardware": hardware(),
+            **facts_of_arms({name: arm.origin for name, arm in arms.items()}),
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
-            "seconds_cell": f"{seconds:.3f}",
-            GPU_SECONDS: f"{seconds * shape.workers * shape.gpus:.3f}",
+            CELL_SECONDS: f"{time.monotonic() - start:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
     )
@@ -138,7 +127,21 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
     seconds = {"steps": trained.seconds, "heldout": time.monotonic() - start}
     dropped = {"pairs_dropped": float(len(groups) - len(pairs))}
     summary = trained.summary | dropped | _heldout_summary(outcomes, name)
-    return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes))
+    return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes), _origin(job))
+
+
+def _origin(job: Job) -> dict[str, str]:
+    """Return what makes the arms of this attempt: an arm that is kept carries it to a later one."""
+    from training.hardware import device, hardware
+
+    geometry = Geometry(
+        device=device(),
+        workers=int(os.environ.get("WORLD_SIZE", "1")),
+        micro_batch=job.micro_batch,
+        dtype=job.trial.training.dtype,
+        zero_stage=job.deepspeed["zero_optimization"]["stage"],
+    )
+    return {"geometry": str(geometry), "hardware": hardware(), **code_and_libraries()}
 
 
 def _heldout_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:

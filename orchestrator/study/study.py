@@ -58,6 +58,11 @@ class Study(Spec):
         TrainingSpec(), description="How an arm is trained; a change trains every cell again."
     )
     resources: Resources = Field(Resources(), description="What cells run on; changes no answer.")
+    strict_code: bool = Field(
+        False,
+        description="Refuse to go on with finished cells that other code or library versions made, unless "
+        "--accept-code is given; false only says so in the plan and the report.",
+    )
     faults: Faults = Field(Faults(), description="How a sweep deals with failures; changes no answer.")
     survey: SurveyModel = Field(SurveyModel(), description="How `orchestrator.predict` models the survey.")
     verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")

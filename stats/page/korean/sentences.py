@@ -66,6 +66,9 @@ SENTENCES = {
     "data": "데이터",
     "dropped": "제외",
     "length limit": "길이 제한",
+    "other code (since commit {commit}; files: {files}): {cells}":
+        "다른 코드 (커밋 {commit} 이후; 파일: {files}): {cells}",
+    "{library} {before}, now {now}: {cells}": "{library} {before}, 현재 {now}: {cells}",
     "held out": "held-out",
     "splits": "split 수",
     "seeds": "seed",

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator import cli
+from orchestrator.plan.interrupted import interruptible
+from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
-    """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1."""
+    """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1.
+
+    A sweep that SIGINT or SIGTERM interrupts writes no report, and its exit code is 130 or 143.
+    """
     study, args = cli.study_of(_flags(program), argv)
     trials = grid.expand(study)
     places = places_of(study)
@@ -47,17 +52,23 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
     data = load_tables(study)
     CheckpointStore(places.work).open()
-    with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
+    with (
+        interruptible(),
+        notifying(study) as notifier,
+        sole_driver(places),
+        lease(ledger := Ledger(places, study.faults.record_timeout_s)),
+    ):
         ledger.close_abandoned()
         ledger.mark_damaged(trials)
         ledger.origins.keep_code()
         plan = Plan.from_record(study, trials, places)  # another sweep may have ended just now
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
-            _train(plan, data, ledger, args.verbose)
+            _train(plan, data, ledger, notifier, args.verbose)
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
+        notifier.post("ended", str(written).splitlines()[0])
     print(written)
     return 0 if written.complete else 1
 
@@ -81,7 +92,7 @@ def _flags(program: str) -> argparse.ArgumentParser:
     return flags
 
 
-def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> None:
+def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:
     """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
     from orchestrator.plan.watching import watching
     from orchestrator.record.provenance import provenance
@@ -101,7 +112,7 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> 
             plan.trials,
             ledger,
             provenance(),
-            watcher,
+            notifier.watch(watcher),
         )
 
 

@@ -103,3 +103,13 @@ def test_an_adaptive_plan_counts_a_cell_with_a_damaged_table_as_missing(finished
     truncate(finished.table(PAIRED))
     plan = Plan.from_record(adaptive, grid.expand(adaptive), finished.places)
     assert finished.trials[PAIRED] in plan.open
+
+
+def test_a_report_of_some_cells_does_not_replace_the_complete_one(finished: Finished) -> None:
+    truncate(finished.table(PAIRED))
+    page = finished.report()
+    assert not page.complete
+    assert "keeps the complete report" in str(page)
+    tags = Ledger(finished.places).study_run.tags()
+    assert (tags["cells"], tags["finished"]) == ("4", "4")
+    assert "4 of 4" in Ledger(finished.places).study_run.read("report", "report.md").split("## ")[0]

@@ -4,19 +4,20 @@ import dataclasses
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from orchestrator.record.claims import Claim, ClaimState
 from orchestrator.record.experiment import RunKind
-from orchestrator.record.lease import LeaseLost, lease, this_machine
+from orchestrator.record.lease import LeaseLost, lease
 from orchestrator.record.ledger import Ledger
+from orchestrator.record.liveness import driver_line, started, this_machine
 from orchestrator.record.places import Places
 from training.errors import StudyError
 
@@ -86,11 +87,12 @@ def test_a_dead_driver_of_another_machine_loses_its_claim_when_it_lapses(drivers
 
 
 def test_a_dead_driver_of_this_machine_loses_its_claim_at_once(drivers: list[Ledger]) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, this_machine(), dead.pid, 0, 7))
+    dead = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, this_machine(), dead.pid, started(dead.pid), 7))
+    dead.kill()  # it stays a zombie until this process asks for its exit code
     with lease(drivers[1], RENEWAL_S, lapse_s=NEVER_S):  # it would wait for ever for the claim to lapse
         assert "dead" not in drivers[0].claims.all()
+    dead.wait()
 
 
 def test_a_driver_that_was_taken_for_dead_writes_no_further_cell(drivers: list[Ledger]) -> None:
@@ -111,11 +113,12 @@ from pathlib import Path
 from orchestrator.record.experiment import RunKind
 from orchestrator.record.lease import LeaseLost, lease
 from orchestrator.record.ledger import Ledger
+from orchestrator.record.liveness import driver_line, started, this_machine
 from orchestrator.record.places import Places
 from test_ledger import TRIAL, result
 
 ledger = Ledger(Places(sys.argv[1], Path(sys.argv[2])))
-with lease(ledger, 0.2, 1e9):
+with lease(ledger, 0.5, 1e9):
     run_id = ledger.start(TRIAL, {})
     print("holds", flush=True)
     sys.stdin.readline()
@@ -148,9 +151,12 @@ def test_a_driver_that_was_stopped_beyond_its_lease_writes_nothing_when_it_goes_
     )
     try:
         assert driver.stdout.readline() == "holds\n"
+        claims = ledger.claims.all()
+        while ledger.claims.all() == claims:  # amid a renewal, it would be stopped with SQLite's lock
+            time.sleep(0.01)
         driver.send_signal(signal.SIGSTOP)
         # For a driver of another machine, a stopped process is a silent one.
-        monkeypatch.setattr("orchestrator.record.lease.this_machine", lambda: "elsewhere/boot/pid")
+        monkeypatch.setattr("orchestrator.record.liveness.this_machine", lambda: "elsewhere/boot/pid")
         with lease(ledger, RENEWAL_S, SHORT_LAPSE_S):
             driver.stdin.write("go\n")
             driver.stdin.flush()
@@ -167,8 +173,7 @@ def test_a_stopped_driver_of_this_machine_is_not_taken_for_dead(drivers: list[Le
     living = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         living.send_signal(signal.SIGSTOP)
-        started = round(psutil.Process(living.pid).create_time() - psutil.boot_time())
-        claim = Claim(ClaimState.HOLDS, this_machine(), living.pid, started, 7)
+        claim = Claim(ClaimState.HOLDS, this_machine(), living.pid, started(living.pid), 7)
         drivers[0].claims.put("stopped", claim)
         with (
             pytest.raises(StudyError, match=f"process {living.pid} on"),
@@ -176,7 +181,7 @@ def test_a_stopped_driver_of_this_machine_is_not_taken_for_dead(drivers: list[Le
         ):
             pass
         # Another process that was given the same number is another one.
-        drivers[0].claims.put("stopped", dataclasses.replace(claim, started=started - 100))
+        drivers[0].claims.put("stopped", dataclasses.replace(claim, started=claim.started - 100))
         with lease(drivers[1], RENEWAL_S, NEVER_S):
             pass
     finally:
@@ -224,6 +229,21 @@ def test_time_in_which_the_record_could_not_be_read_is_not_the_others_silence(
     finally:
         ended.set()
         renewing.join()
+
+
+def test_a_living_sweep_is_told_from_a_dead_one(drivers: list[Ledger]) -> None:
+    first, second = drivers
+    assert driver_line(second.claims) == ""
+    with lease(first, RENEWAL_S, NEVER_S):
+        assert (
+            driver_line(second.claims)
+            == f"a sweep is running: process {os.getpid()} on {socket.gethostname()}"
+        )
+    dead = Claim(ClaimState.HOLDS, this_machine(), os.getpid(), 0, 7)  # the number was given again
+    first.claims.put("dead", dead)
+    assert "is dead; the same sweep command goes on" in driver_line(second.claims)
+    first.claims.put("dead", dataclasses.replace(dead, machine="elsewhere/boot/pid"))
+    assert "was not heard of for 1 s" in driver_line(second.claims, silence_s=1)
 
 
 def _has_lost_its_lease(ledger: Ledger) -> bool:

@@ -1,5 +1,6 @@
 """What a worker reports while it makes no step: that it is alive, and it stops there when it is asked to."""
 
+import getpass
 import re
 import tempfile
 from dataclasses import replace
@@ -71,7 +72,10 @@ def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_chec
     with pytest.raises(Preempted, match="asked to stop during held-out scoring"):
         run_trial(job, stopped)
     assert stopped.steps == [1, 2]
-    assert stopped.temporary == {scratch_root()}  # where the next arm removes what a killed one left
+    # What an arm writes is where the next arm removes what a killed one left; torch has a small cache.
+    assert {path.name for path in stopped.temporary} - {f"torchinductor_{getpass.getuser()}"} == {
+        scratch_root().name
+    }
     resumed = Listener(stop_at=-1)
     result = run_trial(job, resumed)
     assert resumed.steps == [2]

@@ -54,7 +54,7 @@ class Plan:
     @classmethod
     def from_record(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
         """Compare a study's grid with its record. A study without a record has no finished cells."""
-        ledger = _existing_ledger(places)
+        ledger = existing_ledger(places)
         if ledger and study.adaptive:
             ledger.mark_damaged(trials)  # the tables are read below
         progress = ledger.running() if ledger else {}
@@ -199,7 +199,7 @@ def _gpus(resources: Resources) -> str:
     return "auto" if resources.gpus_per_worker == "auto" else f"{resources.gpus:g}"
 
 
-def _existing_ledger(places: Places) -> "Ledger | None":
+def existing_ledger(places: Places) -> "Ledger | None":
     """Return the study's ledger; None if its store is a missing file, since a plan creates none."""
     if places.tracking_uri.startswith("sqlite:///"):
         path = Path(places.tracking_uri.removeprefix("sqlite:///"))

@@ -11,18 +11,15 @@ that this machine knows to be alive is never taken for dead.
 import logging
 import math
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
-
-import psutil
 
 from orchestrator.record.claims import Claim, ClaimState
 from orchestrator.record.ledger import Ledger
+from orchestrator.record.liveness import lives_here, started, this_machine
 from training.errors import StudyError
 
 RENEW_EVERY_S = 5.0
@@ -129,7 +126,7 @@ class _RenewedClaim:
     def _put(self) -> None:
         self._renewals += 1
         process = os.getpid()
-        claim = Claim(self.state, this_machine(), process, _started(process), self._renewals)
+        claim = Claim(self.state, this_machine(), process, started(process), self._renewals)
         self._claims.put(self.driver, claim)
 
 
@@ -148,9 +145,8 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
         listened_s = min(read_at - before, 2 * wait_s)
         for driver, claim in others.items():
             previous, silent_s = last_seen.get(driver, (claim, -listened_s))
-            is_here = _is_of_this_machine(claim)
-            lives_here = is_here and _lives(claim)
-            alive = claim != previous or lives_here
+            here = lives_here(claim)  # None: on another machine
+            alive = claim != previous or here is True
             if alive and (claim.state == ClaimState.HOLDS or (claim != previous and driver < own.driver)):
                 raise StudyError(
                     f"study {ledger.study}: another sweep of it is running (process {claim.process} on "
@@ -158,38 +154,10 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
                 )
             silent_s = 0.0 if alive else silent_s + listened_s
             last_seen[driver] = (claim, silent_s)  # one that waits as well gives way to this driver
-            if silent_s > lapse_s or (is_here and not lives_here):
+            if silent_s > lapse_s or here is False:
                 log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
                 ledger.claims.withdraw(driver)
         time.sleep(wait_s)
-
-
-def this_machine() -> str:
-    """Name the host and, on Linux, its current boot and the namespace of its process ids."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id")
-    if not boot_id.exists():
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{boot_id.read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
-
-
-def _is_of_this_machine(claim: Claim) -> bool:
-    """Return whether a claim's process can be looked up here."""
-    return "/" in claim.machine and claim.machine == this_machine()
-
-
-def _lives(claim: Claim) -> bool:
-    """Return whether the process of a claim, which is of this machine, exists."""
-    try:
-        return abs(_started(claim.process) - claim.started) <= 1  # otherwise the number was given again
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _started(process: int) -> int:
-    """Return when a process started, in seconds since the start of this machine."""
-    boot = psutil.boot_time()  # before the other, which uses it: the clock may be set in between
-    since_boot: float = psutil.Process(process).create_time() - boot
-    return round(since_boot)
 
 
 def _clock() -> float:

@@ -110,11 +110,12 @@ def write(
             decisions,
             plan_changes(seals),
         )
-        _publish(file, record, ledger)
+        kept = _publish(file, record, ledger)
     path = places.report / file.name
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)
-    return WrittenReport(path, ledger.page, len(trials), len(finished), unfinished)
+    page = ledger.page if kept else f"{ledger.page}; it keeps the complete report that was there before"
+    return WrittenReport(path, page, len(trials), len(finished), unfinished)
 
 
 def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyRecord:
@@ -179,12 +180,20 @@ def description(report: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("!["))
 
 
-def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:
-    """Keep the report's folder in MLflow, and make its beginning the experiment's description."""
+def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> bool:
+    """Keep the report's folder in MLflow, and make its beginning the experiment's description.
+
+    A report of some cells does not replace one of all cells. Returns whether the report was kept.
+    """
+    before = ledger.study_run.tags()
+    was_complete = "finished" in before and before["finished"] == before["cells"]
+    if was_complete and len(record.finished) < len(record.planned):
+        return False
     counts = {"cells": str(len(record.planned)), "finished": str(len(record.finished))}
     run_id = ledger.study_run.publish(report_file.parent, "report", counts)
     text = description(report_file.read_text(encoding="utf-8"))
     ledger.study_run.describe(text, run_id, "report/report.html")
+    return True
 
 
 def _concatenated(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:

@@ -21,6 +21,8 @@ TUNE_ENVIRONMENT = {
     # By default Tune starts a searcher's trials one at a time, each in its own process. Here the searcher
     # itself limits how many there are at the same time.
     "TUNE_MAX_PENDING_TRIALS_PG": "200",
+    # Tune would end as if all were well; `plan/interrupted.py` ends the sweep instead.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 MAX_CLUSTER_STARTS = 3

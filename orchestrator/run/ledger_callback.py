@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Event, Watcher
+from orchestrator.plan.interrupted import Interrupted
 from orchestrator.plan.progress import Progress
 from orchestrator.record.ledger import Ledger, RunRefused
 from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS, TrialResult
@@ -140,6 +141,20 @@ class LedgerCallback(tune.Callback):
         tune_trial: TuneTrial = info["trial"]
         _free_memory(tune_trial)
         self._fail(self._trial(tune_trial))
+
+    def interrupted(self, interruption: Interrupted) -> None:
+        """Close the runs of the cells that have not ended, and tell the user what goes on later."""
+        open_trials = [trial for trial in self.agenda.open if trial.trial_id in self.run_ids]
+        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
+        running = [f"{trial.name} ({progress.get(trial.trial_id, 'waiting')})" for trial in open_trials]
+        self.watcher.note(
+            f"interrupted by {interruption}: {self.finished} cells were finished in this sweep; running: "
+            f"{', '.join(running) or 'none'}. Finished arms and checkpoints are kept, and the same command "
+            "goes on from there."
+        )
+        for trial in open_trials:
+            with self._others_go_on(trial):
+                self.ledger.abandon(self.run_ids[trial.trial_id], f"interrupted by {interruption}")
 
     def _trial(self, tune_trial: TuneTrial) -> Trial:
         return self.jobs[tune_trial.config["cell"]].trial

@@ -10,6 +10,7 @@ from ray.tune import TuneError
 
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Watcher
+from orchestrator.plan.interrupted import Interrupted, interruptible
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.run import worker
@@ -56,6 +57,7 @@ def run(
         run_work: What lanes do with their work.
 
     Raises:
+        Interrupted: The sweep was asked to stop. The runs of its running cells are closed, and do not count.
         StudyError: The first cells all failed alike, so the others were not tried; the cluster can hold no
             lane that the study needs; or the record has a fault that does not pass.
     """
@@ -65,7 +67,12 @@ def run(
                 jobs = {job.key: job for job in prepare(trials, desk)}
                 breaker = Breaker(fleet.numbers, lambda: agenda.open)
                 callback = LedgerCallback(ledger, jobs, desk, provenance, watcher, agenda, breaker)
-                _tune(study, places, fleet, callback)
+                try:
+                    with interruptible():  # in place of Ray's own handlers
+                        _tune(study, places, fleet, callback)
+                except Interrupted as interruption:
+                    callback.interrupted(interruption)
+                    raise
             if breaker.reason:
                 raise StudyError(f"{study.study}: {breaker.reason}")
             return

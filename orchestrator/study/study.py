@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from orchestrator.study.faults import Faults
 from orchestrator.study.method import StudyMethod
+from orchestrator.study.notify import Notify
 from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan
 from orchestrator.study.shape import Resources, Shape
 from orchestrator.study.survey import SurveyModel
@@ -64,6 +65,9 @@ class Study(Spec):
         "--accept-code is given; false only says so in the plan and the report.",
     )
     faults: Faults = Field(Faults(), description="How a sweep deals with failures; changes no answer.")
+    notify: Notify | None = Field(
+        None, description="Where a sweep posts its end, failures and stalls; nowhere if absent."
+    )
     survey: SurveyModel = Field(SurveyModel(), description="How `orchestrator.predict` models the survey.")
     verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")
     equivalence_margin_pp: float = Field(

@@ -15,6 +15,7 @@ from orchestrator.record.result import facts_of_arms, values_of_arms
 from orchestrator.study import grid
 from orchestrator.study.files import load
 from training.errors import StudyError
+from training.origin import in_turn
 
 STUDY = """
 study: code
@@ -115,3 +116,13 @@ def test_arms_that_were_made_differently_are_told_apart() -> None:
     assert facts == {"geometry": "A: x4; B: x1", "torch": "2"}
     assert values_of_arms(facts["geometry"]) == ["x4", "x1"]
     assert values_of_arms(facts["torch"]) == ["2"]
+
+
+def test_an_arm_that_was_resumed_by_others_names_them_in_turn() -> None:
+    one, two = {"torch": "1", "geometry": "x"}, {"torch": "2", "geometry": "x"}
+    both = in_turn(one, two)
+    assert both == {"torch": "1, then 2", "geometry": "x"}
+    assert in_turn(both, two) == both
+    facts = facts_of_arms({"A": in_turn(both, one), "B": two})
+    assert facts["torch"] == "A: 1, then 2, then 1; B: 2"
+    assert values_of_arms(facts["torch"]) == ["1", "2"]

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.plan.tables import load_tables
 from orchestrator.record.places import Places
 from orchestrator.record.provenance import code_and_libraries
+from orchestrator.record.result import values_of_arms
 from orchestrator.run.job import Job
 from orchestrator.run.jobs import make_jobs, score
 from orchestrator.run.worker import run_trial
@@ -99,3 +100,18 @@ def test_a_kept_arm_carries_into_a_later_attempt_what_made_it(jobs: dict[bool, J
     assert second.steps == [1, 2]  # arm B alone
     assert re.fullmatch(r"A: .*, micro-batch 4, .*; B: .*, micro-batch 2, .*", facts["geometry"])
     assert facts["source_sha256"] == code_and_libraries()["source_sha256"]
+
+
+class StopsInTime(Listener):
+    def __call__(self, arm: str, step: int, total: int) -> bool:
+        return super().__call__(arm, step, total) or step == 1
+
+
+def test_an_arm_that_is_resumed_otherwise_says_so(jobs: dict[bool, Job]) -> None:
+    first = replace(jobs[False], micro_batch=4)
+    with pytest.raises(Preempted):
+        run_trial(first, StopsInTime(stop_at=-1))
+    geometry = run_trial(replace(first, micro_batch=2), Listener(stop_at=-1)).facts["geometry"]
+    before, now = values_of_arms(geometry)
+    assert "micro-batch 4" in before
+    assert now == before.replace("micro-batch 4", "micro-batch 2")

@@ -7,7 +7,8 @@ behind in its process: a trial trains two arms, and the first must not affect th
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ class ArmResult:
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
         could not be kept, steps skipped by DeepSpeed.
+    origin: The origin of its checkpoints, those that it resumed from included (`training/origin.py`).
     """
 
     curve: pd.DataFrame
@@ -82,6 +84,7 @@ class ArmResult:
     model: PreTrainedModel
     seconds: float
     notes: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def train_arm(
@@ -153,7 +156,8 @@ def train_arm(
         | trainer.recorder.weight_summary()
         | _data_counts(scored, task.rows, order, lengths)
     )
-    return ArmResult(curve_table(trainer.recorder.points), summary, model, seconds, tuple(notes))
+    recorder = trainer.recorder
+    return ArmResult(curve_table(recorder.points), summary, model, seconds, tuple(notes), recorder.origin)
 
 
 def _gradient_accumulation(task: ArmTask, execution: Execution) -> int:
@@ -215,6 +219,7 @@ def _resume(
     """Restore the curve from the newest checkpoint; return its path, or None if there is none, and notes."""
     if checkpoints is None:
         return None, []
+    trainer.recorder.origin = dict(checkpoints.origin)
     checkpoint, notes = checkpoints.newest(scratch)
     if checkpoint is not None:
         trainer.recorder.restore(checkpoint, trainer.args.process_index, trainer.args.device)

@@ -5,8 +5,8 @@ A `CheckpointStore` (`training/checkpoint_store.py`) keeps the folders themselve
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
@@ -24,11 +24,13 @@ class Checkpoints:
     every: Optimiser steps between two checkpoints; with None, the arm saves itself only when it is asked to
         stop.
     kept: Each worker calls `kept(uri, step)` for every checkpoint that it has kept.
+    origin: What makes the arm now, by name (geometry, versions, ...); a checkpoint carries it.
     """
 
     store: CheckpointStore
     every: int | None
     kept: Callable[[str, int], None] = lambda uri, step: None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path, step: int) -> None:
         """Put this process's part of a checkpoint into the store; all workers of the arm call this.

@@ -46,8 +46,8 @@ def driver_line(claims: Claims, silence_s: float = SILENCE_S) -> str:
         claims: The claims on the study.
         silence_s: How long to listen for a renewal by a driver of another machine.
     """
-    holders = {name: claim for name, claim in claims.all().items() if claim.state == ClaimState.HOLDS}
-    for name, claim in holders.items():
+    # One that waits begins in a moment, unless another one holds the study.
+    for name, claim in sorted(claims.all().items(), key=lambda item: item[1].state != ClaimState.HOLDS):
         who = f"process {claim.process} on {claim.host}"
         alive = lives_here(claim)
         deadline = time.monotonic() + silence_s

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from training import origin
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -36,8 +38,8 @@ class TrialResult:
 def facts_of_arms(origins: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return the facts of a cell whose arms were made as `origins` (arm -> name -> value) says."""
     facts = {}
-    for name in dict.fromkeys(name for origin in origins.values() for name in origin):
-        values = {arm: origin.get(name, "unknown") for arm, origin in origins.items()}
+    for name in dict.fromkeys(name for made in origins.values() for name in made):
+        values = {arm: made.get(name, "unknown") for arm, made in origins.items()}
         distinct = set(values.values())
         facts[name] = (
             distinct.pop() if len(distinct) == 1 else "; ".join(f"{arm}: {v}" for arm, v in values.items())
@@ -46,5 +48,6 @@ def facts_of_arms(origins: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def values_of_arms(fact: str) -> list[str]:
-    """Return the distinct values that a fact has for the arms of a cell: the inverse of `facts_of_arms`."""
-    return list(dict.fromkeys(re.split(r"(?:^|; )[AB]: ", fact)[1:] or [fact]))
+    """Return the distinct values that a fact has for the arms of a cell, those of resumed arms in turn."""
+    of_arms = re.split(r"(?:^|; )[AB]: ", fact)[1:] or [fact]
+    return list(dict.fromkeys(value for of_arm in of_arms for value in origin.values(of_arm)))

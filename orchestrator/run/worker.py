@@ -106,7 +106,7 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
         task,
         scored,
         Execution(job.micro_batch, job.deepspeed),
-        checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept),
+        checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
     )
     heldout = pairs[pairs["fold"] == "heldout"]
@@ -127,11 +127,11 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
     seconds = {"steps": trained.seconds, "heldout": time.monotonic() - start}
     dropped = {"pairs_dropped": float(len(groups) - len(pairs))}
     summary = trained.summary | dropped | _heldout_summary(outcomes, name)
-    return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes), _origin(job))
+    return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes), dict(trained.origin))
 
 
 def _origin(job: Job) -> dict[str, str]:
-    """Return what makes the arms of this attempt: an arm that is kept carries it to a later one."""
+    """Return what makes the arms of this attempt; kept arms and checkpoints carry it to a later one."""
     from training.hardware import device, hardware
 
     geometry = Geometry(

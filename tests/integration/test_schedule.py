@@ -87,6 +87,9 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         raise Preempted("asked to stop, saved at step 1")
     if fate == "memory too small once" and first:
         raise OutOfMemory(f"a micro-batch of {job.micro_batch} does not fit")
+    if fate == "the experiment is deleted":
+        record = MlflowClient(f"sqlite:///{job.log.parent / 'mlflow.db'}")
+        record.delete_experiment(record.get_experiment_by_name("deleted").experiment_id)
     if fate == "its run is deleted":
         record = MlflowClient(f"sqlite:///{job.log.parent / 'mlflow.db'}")
         (experiment,) = record.search_experiments(filter_string="name = 'fates'")
@@ -98,6 +101,11 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
     facts = {"geometry": f"fake, micro-batch {job.micro_batch}"}
     metrics = {"pid": math.nan if fate == "a metric is not finite" else os.getpid()}
     return TrialResult(job.trial.trial_id, metrics, curves, outcomes, facts)
+
+
+def job_of(trial: Trial, root: Path) -> Job:
+    store, log = str(root / "work" / trial.trial_id), root / "log"
+    return Job(trial, ModelFiles("m"), root, root, store, log, 8, {}, SHAPE)
 
 
 def _pointers(root: Path) -> int:
@@ -113,20 +121,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         Trial("fates", "dpo", fate, 1, "m", "d", {}, None, MethodSpec(), TrainingSpec(max_steps=1 + number))
         for number, fate in enumerate(FATES)
     ]
-    jobs = [
-        Job(
-            trial,
-            ModelFiles("m"),
-            root,
-            root,
-            str(root / "work" / trial.trial_id),
-            root / "log",
-            8,
-            {},
-            SHAPE,
-        )
-        for trial in trials
-    ]
+    jobs = [job_of(trial, root) for trial in trials]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         ledger = Ledger(places)
@@ -213,3 +208,15 @@ def test_only_failed_cells_keep_their_checkpoint_stores(
 ) -> None:
     exists = cells["work"].map(lambda path: Path(path).exists())
     assert exists.to_dict() == (cells["status"] == "failed").to_dict()
+
+
+def test_a_fault_of_the_record_ends_the_sweep_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    places, fate = Places("deleted", tmp_path), "the experiment is deleted"
+    trials = [Trial("deleted", "dpo", fate, 1, "m", "d", {}, None, MethodSpec(), TrainingSpec())]
+    jobs = [job_of(trial, tmp_path) for trial in trials]
+    ledger, agenda = Ledger(places, patience_s=600), Listed(trials, {})
+    with cluster(), pytest.raises(StudyError, match=r"its experiment was deleted in MLflow.*restore"):
+        schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)

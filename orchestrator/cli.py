@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import yaml
 
+from orchestrator.plan.interrupted import Interrupted
 from orchestrator.record.places import home, without_passwords
 from orchestrator.study.files import CONFIGS, load
 from orchestrator.study.study import Study
@@ -94,15 +95,19 @@ def write(path: Path, text: str, flag: str) -> None:
 def answer(main: Callable[[], int]) -> int:
     """Run a command and return its exit code.
 
-    A user's mistake is printed as one line on stderr, and the exit code is 2. Its traceback goes to
+    An interrupted sweep has the exit code that a shell gives a process ended by that signal. A user's mistake
+    is printed as one line on stderr, and the exit code is 2. Its traceback goes to
     runs/errors.log.
     """
     try:
         return main()
     except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_passwords(str(error))}", file=sys.stderr)
         _log(error)
         return 2
+    except Interrupted as interruption:
+        print(f"interrupted by {interruption}; the same command goes on from here", file=sys.stderr)
+        return interruption.exit_code
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:

@@ -1,6 +1,5 @@
 """Show who is in a study's groups, and how much the people in a group differ."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from orchestrator import cli
 from orchestrator.plan.tables import study_corpus
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import places_of
+from orchestrator.record.replaced import replaced
 from stats.errors import TableError
 from stats.page import group_report
 from stats.page.markdown import table
@@ -42,13 +42,13 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     measures, features, left_out = _differences(corpus, groups, study.data)
     places = places_of(study)
     out = places.out / "groups"
-    shutil.rmtree(out, ignore_errors=True)
-    page = group_report.write(
-        sizes, measures, features, left_out, study.study, corpus.generated, out, study.language
-    )
     ledger = Ledger(places)
-    ledger.study_run.publish(out, "groups", {"splits": str(len(groups))})
-    print(f"groups: {page}\nMLflow: {ledger.page}")
+    with replaced(out) as folder:
+        page = group_report.write(
+            sizes, measures, features, left_out, study.study, corpus.generated, folder, study.language
+        )
+        ledger.study_run.publish(folder, "groups", {"splits": str(len(groups))})
+    print(f"groups: {out / page.name}\nMLflow: {ledger.page}")
     return 0
 
 

@@ -3,15 +3,24 @@
 from collections.abc import Sequence
 
 from orchestrator import cli
-from orchestrator.plan.plan import Plan
+from orchestrator.plan.plan import Plan, existing_ledger
 from orchestrator.record.places import places_of
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.status") -> int:
-    """Print the plan. The exit code is 0 when every planned cell is finished, otherwise 1."""
+    """Print the plan, and whether a sweep of it lives.
+
+    The exit code is 0 if every planned cell is finished, otherwise 1.
+    """
     study, _ = cli.study_of(cli.parser(program, __doc__), argv)
-    plan = Plan.from_record(study, places_of(study))
+    places = places_of(study)
+    plan = Plan.from_record(study, places)
     print(plan)
+    if ledger := existing_ledger(places):
+        from orchestrator.record.liveness import driver_line
+
+        if line := driver_line(ledger.claims):
+            print(line)
     return 1 if plan.open else 0
 
 

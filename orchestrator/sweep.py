@@ -6,11 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator import cli
+from orchestrator.plan.interrupted import interruptible
+from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
+from training.errors import StudyError
 
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
-    """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1."""
+    """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1.
+
+    A sweep that SIGINT or SIGTERM interrupts writes no report, and its exit code is 130 or 143.
+    """
     study, args = cli.study_of(_flags(program), argv)
     places = places_of(study)
     plan = Plan.from_record(study, places)
@@ -30,6 +36,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         print(probe.estimate(plan, load_tables(study), args.verbose))
     if args.dry_run or args.probe:
         return 0
+    if study.strict_code and plan.other_origins and not args.accept_code:
+        raise StudyError(
+            f"strict_code: {plan.other_origins[0]}; accept them with --accept-code, install what made them, "
+            "or train all cells again under another name (study=...)"
+        )
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
     from orchestrator.plan.tables import load_tables, render_tables
@@ -40,9 +51,17 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
     data = load_tables(study)
     CheckpointStore(places.work).open()
-    with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
+    with (
+        interruptible(),
+        notifying(study) as notifier,
+        sole_driver(places),
+        lease(ledger := Ledger(places, study.faults.record_timeout_s)),
+    ):
         ledger.close_abandoned()
+        ledger.origins.keep_code()
         plan = Plan.from_record(study, places)  # another sweep may have ended just now
+        ledger.mark_damaged(plan.trials)
+        plan = Plan.from_record(study, places)
         if plan.open:
             data = render_tables(study, data, places.cache)
             assert data.rendered is not None
@@ -52,10 +71,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
                 print(line)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
-            _train(plan, data, ledger, args.verbose)
+            _train(plan, data, ledger, notifier, args.verbose)
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
+        notifier.post("ended", str(written).splitlines()[0])
     print(written)
     return 0 if written.complete else 1
 
@@ -69,12 +89,17 @@ def _flags(program: str) -> argparse.ArgumentParser:
         help="print the plan, estimate the time from a few training steps, and stop; nothing is kept",
     )
     flags.add_argument(
+        "--accept-code",
+        action="store_true",
+        help="go on, despite the study's strict_code, with cells that other code or libraries made",
+    )
+    flags.add_argument(
         "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"
     )
     return flags
 
 
-def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> None:
+def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:
     """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
     from orchestrator.plan.watching import watching
     from orchestrator.record.provenance import provenance
@@ -94,7 +119,7 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", verbose: bool) -> 
             plan.trials,
             ledger,
             provenance(),
-            watcher,
+            notifier.watch(watcher),
         )
 
 

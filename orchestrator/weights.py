@@ -1,6 +1,5 @@
 """Show what determines a pair's WPO weight, over all pairs of a study."""
 
-import shutil
 from collections.abc import Sequence
 
 import pandas as pd
@@ -9,6 +8,7 @@ from orchestrator import cli
 from orchestrator.plan.tables import load_tables, render_tables
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import places_of
+from orchestrator.record.replaced import replaced
 from orchestrator.run.cluster import cluster
 from orchestrator.run.fleet import open_fleet
 from orchestrator.run.jobs import score, score_on_lanes
@@ -38,13 +38,13 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     labels = data.corpus.pairs[["pair_id", "user_id", "source_model", "score_gap"]]
     pairs = labels.merge(pair_weights(scored.path), on="pair_id", validate="one_to_one")
     groups = [table.assign(split=name) for name, table in data.groups.items() if name != BASELINE]
-    shutil.rmtree(places.weights, ignore_errors=True)
-    page = weight_report.write(
-        pairs, pd.concat(groups), study.study, data.corpus.generated, places.weights, study.language
-    )
     ledger = Ledger(places)
-    ledger.study_run.publish(places.weights, "weights", {"weighed_pairs": str(len(pairs))})
-    print(f"weights of {len(pairs)} pairs: {page}\nMLflow: {ledger.page}")
+    with replaced(places.weights) as folder:
+        page = weight_report.write(
+            pairs, pd.concat(groups), study.study, data.corpus.generated, folder, study.language
+        )
+        ledger.study_run.publish(folder, "weights", {"weighed_pairs": str(len(pairs))})
+    print(f"weights of {len(pairs)} pairs: {places.weights / page.name}\nMLflow: {ledger.page}")
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.plan.tables import load_tables
+from orchestrator.plan.tables import StudyTables, load_tables
 from orchestrator.record import report
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
@@ -19,12 +19,19 @@ from orchestrator.study.trial import Trial
 def fill(study: Study, home: Path) -> Ledger:
     """Finish every cell of the study with generated results, write its report, and return its record."""
     places, trials, tables = Places(study.study, home), grid.expand(study), load_tables(study)
-    ledger, origin = Ledger(places), provenance()
-    for number, trial in enumerate(trials):
-        result = _result(trial, tables.groups[trial.split], np.random.default_rng(number))
-        ledger.finish(ledger.start(trial, origin), result, {"attempts": "1"})
+    ledger = Ledger(places)
+    ledger.origins.keep_code()
+    for trial in trials:
+        finish(ledger, study, trial, tables)
     report.write(study, tables.corpus, trials, ledger, places)
     return ledger
+
+
+def finish(ledger: Ledger, study: Study, trial: Trial, tables: StudyTables | None = None) -> None:
+    """Finish a cell of the study with a generated result, the same each time."""
+    groups = (tables or load_tables(study)).groups[trial.split]
+    rng = np.random.default_rng(int(trial.trial_id, 16))
+    ledger.finish(ledger.start(trial, provenance()), _result(trial, groups, rng), {"attempts": "1"})
 
 
 def _result(trial: Trial, groups: pd.DataFrame, rng: np.random.Generator) -> TrialResult:

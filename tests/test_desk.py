@@ -91,6 +91,29 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
     play(story())
 
 
+def test_the_time_of_all_attempts_counts_and_waiting_does_not() -> None:
+    async def story() -> None:
+        desk, job = new_desk(backoff_s=7), new_job(1)
+        attempt = asyncio.create_task(desk.run(job))
+        await asyncio.sleep(5)
+        await desk.next(0, await desk.visit(0, worker()))
+        await asyncio.sleep(3)
+        await desk.lose(0, "node died")
+        await attempt
+        second_attempt = asyncio.create_task(desk.run(job))
+        visit = await desk.visit(0, worker())
+        await desk.next(0, visit)
+        await asyncio.sleep(2)
+        assert await desk.seconds() == {job.key: pytest.approx(5)}
+        await asyncio.sleep(2)
+        await desk.done(0, visit, job.key, result_of(job))
+        await second_attempt
+        assert (await desk.history(job.key)).seconds == pytest.approx(7)
+        assert await desk.seconds() == {}
+
+    play(story())
+
+
 def test_a_visit_that_is_over_can_neither_take_nor_finish_a_cell() -> None:
     async def story() -> None:
         desk, job = new_desk(backoff_s=0), new_job(1)

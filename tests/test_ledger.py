@@ -8,11 +8,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from orchestrator.record.experiment import RunStatus
-from orchestrator.record.ledger import Ledger
+from orchestrator.record.ledger import Ledger, RunRefused
 from orchestrator.record.places import Places
 from orchestrator.record.published_cells import keep_diffs
 from orchestrator.record.report import description
 from orchestrator.record.result import TrialResult
+from orchestrator.record.run_tables import DamagedTable
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
@@ -139,13 +140,13 @@ def test_an_artifact_that_changed_after_it_was_recorded_is_refused(ledger: Ledge
     ledger.finish(run_id, result(TRIAL), {})
     (path,) = root.rglob(f"{run_id}/artifacts/outcomes.parquet")
     result(TRIAL, 0.9).outcomes.to_parquet(path)
-    with pytest.raises(RuntimeError, match=run_id):
+    with pytest.raises(DamagedTable, match=run_id):
         list(ledger.cells.outcomes([TRIAL]))
 
 
 def test_a_metric_that_is_not_finite_is_refused(ledger: Ledger) -> None:
     run_id = ledger.start(TRIAL, {})
-    with pytest.raises(ValueError, match="diff/pref_acc_tail"):
+    with pytest.raises(RunRefused, match="diff/pref_acc_tail"):
         ledger.finish(run_id, result(TRIAL, float("nan")), {})
     assert not ledger.cells.finished()
 
@@ -212,3 +213,19 @@ def test_the_description_is_a_reports_title_and_first_section_without_pictures_a
     front, first = "---\ntags: [study]\n---\n\n", "# s: 2 of 4 cells\n\n## First\n\n![p](p.png)\na"
     assert description(f"{front}{first}\n\n## Second\n\nb\n") == "# s: 2 of 4 cells\n\n## First\n\na"
     assert description("# s\n\nno section\n") == "# s\n\nno section"
+
+
+def test_time_is_summed_over_all_runs_of_a_cell(ledger: Ledger) -> None:
+    """A sweep whose driver was killed, one that failed the cell, and one that finished it."""
+    for end in ("killed", "failed", "finished"):
+        run_id, spent = ledger.start(TRIAL, {}), {"seconds_cell": "10", "gpu_seconds": "20"}
+        if end == "killed":
+            ledger.note(run_id, "A 1/2", spent)
+            ledger.close_abandoned()
+        elif end == "failed":
+            ledger.fail(run_id, "out of luck", spent)
+        else:
+            ledger.finish(run_id, result(TRIAL), spent)
+    ledger.fail(ledger.start(OTHER, {}), "out of luck", {"seconds_cell": "1", "gpu_seconds": "2"})
+    assert ledger.cells.gpu_seconds() == {TRIAL.trial_id: 60.0, OTHER.trial_id: 2.0}
+    assert ledger.cells.seconds() == {TRIAL.trial_id: 30.0}

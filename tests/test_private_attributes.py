@@ -124,9 +124,9 @@ DRILL, KILL, LANE_TRAINER, PLACES = (
     "orchestrator/run/lane_trainer.py",
     "orchestrator/record/places.py",
 )
-STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS = (
+STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS, MOVED = (
     f"orchestrator/record/{name}.py"
-    for name in ("mlflow_store", "cell_statuses", "study_run", "experiment", "views")
+    for name in ("mlflow_store", "cell_statuses", "study_run", "experiment", "views", "moved")
 )
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
@@ -207,10 +207,19 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     (f"{AUTOSCALER}.util.prepare_config", (CLUSTER_FILES,), takes("config")),
     (f"{AUTOSCALER}.util.validate_config", (CLUSTER_FILES,), takes("config")),
     ("mlflow.tracking._tracking_service.utils._get_store", (STORE_FILE,), takes("store_uri", "artifact_uri")),
-    (f"{TABLES}.SqlRun", (STATUSES,), columns("run_uuid", "experiment_id", "status", "lifecycle_stage")),
+    (
+        f"{TABLES}.SqlRun",
+        (STATUSES, MOVED),
+        columns("run_uuid", "experiment_id", "status", "lifecycle_stage", "artifact_uri"),
+    ),
+    (f"{TABLES}.SqlExperiment", (MOVED,), columns("artifact_location")),
     (f"{TABLES}.SqlTag", (STATUSES,), columns("run_uuid", "key", "value")),
     (f"{TABLES}.SqlLatestMetric", (STATUSES,), columns("run_uuid")),
-    (f"{STORE}.ManagedSessionMaker", (STATUSES,), says(f"{STORE}.__init__", "self.ManagedSessionMaker = ")),
+    (
+        f"{STORE}.ManagedSessionMaker",
+        (STATUSES, MOVED),
+        says(f"{STORE}.__init__", "self.ManagedSessionMaker = "),
+    ),
     ("mlflow.store.db.utils._logger.name", (STORE_FILE,), equals("mlflow.store.db.utils")),
     ("mlflow.utils.mlflow_tags.MLFLOW_LOGGED_ARTIFACTS", (STUDY_RUN,), equals("mlflow.loggedArtifacts")),
     ("mlflow.experimentKind", (EXPERIMENT,), in_ui("custom_model_development")),
@@ -382,7 +391,8 @@ def private_names(tree: ast.Module) -> Iterator[str]:
 
 def private(name: str) -> bool:
     ordinary = {"__doc__", "__file__", "__name__", "__module__", "__dict__", "__version__", "__traceback__"}
-    return name.startswith("_") and name not in ordinary | {"__future__", "__init__", "__call__"}
+    ordinary |= {"__future__", "__init__", "__call__", "__cause__", "__context__"}
+    return name.startswith("_") and name not in ordinary
 
 
 def test_every_private_method_that_the_trainer_overrides_is_listed() -> None:

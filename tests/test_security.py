@@ -2,11 +2,14 @@
 
 import ast
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from orchestrator.record.places import Places
+from orchestrator.record.places import Places, without_passwords
+from orchestrator.run.exposure import exposed
 from orchestrator.study.files import load
 from training.errors import StudyError
 from training.model_path import check
@@ -57,6 +60,86 @@ def test_yaml_cannot_run_code(tmp_path: Path, value: str) -> None:
     with pytest.raises(StudyError):
         load(path)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "${oc.env:AWS_SECRET_ACCESS_KEY}",
+        "x-${oc.env:AWS_SECRET_ACCESS_KEY,default}",
+        "${oc.env:${oc.env:POINTER}}",
+    ],
+)
+def test_a_study_file_reads_no_variable_that_was_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    monkeypatch.setenv("POINTER", "AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("ORCHESTRATOR_STUDY_VARIABLES", "POINTER,DATA_SET")
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES) + f'reference: "{value}"\n')
+    with pytest.raises(StudyError, match=r"AWS_SECRET_ACCESS_KEY.*ORCHESTRATOR_STUDY_VARIABLES") as refusal:
+        load(path)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_study_file_reads_the_variables_that_were_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES | {"study": "${oc.env:STUDY_NAME,s}"}))
+    monkeypatch.setenv("ORCHESTRATOR_STUDY_VARIABLES", "STUDY_NAME")
+    assert load(path).study == "s"
+    monkeypatch.setenv("STUDY_NAME", "named")
+    assert load(path).study == "named"
+
+
+def test_yaml_that_is_nested_too_deeply_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY_TEMPLATE.format(**SAFE_NAMES) + f"data: {'[' * 5000}{']' * 5000}\n")
+    with pytest.raises(StudyError, match=r"study\.yaml: not readable"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("https://user:secret@host/db", "https://host/db"),
+        ("postgresql://user:se/cr@et@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql://user:s:e@c?ret@host/db?sslmode=require", "postgresql://host/db"),
+        ("s3://bucket/folder?access_key=secret&region=x", "s3://bucket/folder"),
+        ("https://token@host", "https://host"),
+        ("no (http://127.0.0.1:5000/api?token=secret) and 'http://h?a=secret'",
+         "no (http://127.0.0.1:5000/api) and 'http://h'"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)  # fmt: skip
+def test_secrets_of_a_uri_are_not_printed(text: str, printed: str) -> None:
+    assert without_passwords(text) == printed
+
+
+def test_files_of_ray_that_are_open_to_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are closed to others
+    try:
+        token, session = room / "auth_token", room / "ray" / "session_latest"
+        token.touch()
+        session.mkdir(parents=True)
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        monkeypatch.setenv("RAY_TMPDIR", str(room))
+        for path, mode in ((token, 0o644), (session, 0o777), (room, 0o755)):
+            path.chmod(mode)
+        said = exposed()
+        assert [str(path) in line for path, line in zip((token, session), said, strict=True)] == [True, True]
+        assert f"chmod 600 {token}" in said[0]
+        room.chmod(0o700)  # nobody else gets there
+        assert exposed() == []
+        room.chmod(0o755)
+        token.chmod(0o600)
+        session.chmod(0o700)
+        assert exposed() == []
+    finally:
+        shutil.rmtree(room)
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:

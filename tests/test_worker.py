@@ -1,11 +1,17 @@
 """What a worker reports while it makes no step: that it is alive, and it stops there when it is asked to."""
 
+import getpass
+import re
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.plan.tables import load_tables, render_tables
 from orchestrator.record.places import Places
+from orchestrator.record.provenance import code_and_libraries
+from orchestrator.record.result import values_of_arms
 from orchestrator.run.job import Job
 from orchestrator.run.jobs import make_jobs, score
 from orchestrator.run.worker import run_trial
@@ -13,6 +19,7 @@ from orchestrator.study import grid
 from orchestrator.study.study import Study
 from tests.test_checked import corpus_of
 from training.errors import Preempted
+from training.scratch import scratch_root
 from training.shards import serial
 
 STUDY = Study.model_validate(
@@ -33,9 +40,11 @@ class Listener:
 
     def __init__(self, stop_at: int) -> None:
         self.stop_at, self.steps, self.alive_reports = stop_at, list[int](), 0
+        self.temporary: set[Path] = set()
 
     def __call__(self, arm: str, step: int, total: int) -> bool:
         self.steps.append(step)
+        self.temporary |= set(Path(tempfile.gettempdir()).iterdir())
         return False
 
     def alive(self) -> bool:
@@ -47,19 +56,28 @@ class Listener:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[bool, Job]:
+    """The jobs of a baseline (False) and of a cell with arms A and B (True)."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     places, tables = Places("heartbeat", tmp_path), load_tables(STUDY)
     score(STUDY, tables, places, serial)
-    baseline = next(trial for trial in grid.expand(STUDY) if trial.groups is None)
-    (job,) = make_jobs(STUDY, tables, places, [baseline], desk=None)  # the pairs are scored already
-    return job
+    jobs = make_jobs(STUDY, tables, places, grid.expand(STUDY), desk=None)  # the pairs are scored already
+    return {job.trial.groups is not None: job for job in jobs}
 
 
-def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_checkpoint(job: Job) -> None:
+def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_checkpoint(
+    jobs: dict[bool, Job],
+) -> None:
+    job = jobs[False]
     stopped = Listener(stop_at=2)
     with pytest.raises(Preempted, match="asked to stop during held-out scoring"):
         run_trial(job, stopped)
     assert stopped.steps == [1, 2]
+    # What an arm writes is where the next arm removes what a killed one left; torch has a small cache.
+    assert {path.name for path in stopped.temporary} - {f"torchinductor_{getpass.getuser()}"} == {
+        scratch_root().name
+    }
     resumed = Listener(stop_at=-1)
     result = run_trial(job, resumed)
     assert resumed.steps == [2]
@@ -96,3 +114,36 @@ def test_a_study_of_a_few_rows_names_its_items_and_counts_what_it_trains_and_hol
     outcomes = results["user"].outcomes
     assert outcomes["item"].nunique() == 8
     assert (outcomes.groupby("item")["user_id"].nunique() == 2).all()
+
+
+class FailsInArmB(Listener):
+    def __call__(self, arm: str, step: int, total: int) -> bool:
+        if arm == "B":
+            raise RuntimeError("arm B fails")
+        return super().__call__(arm, step, total)
+
+
+def test_a_kept_arm_carries_into_a_later_attempt_what_made_it(jobs: dict[bool, Job]) -> None:
+    first = replace(jobs[True], micro_batch=4)
+    with pytest.raises(RuntimeError, match="arm B fails"):
+        run_trial(first, FailsInArmB(stop_at=-1))
+    second = Listener(stop_at=-1)
+    facts = run_trial(replace(first, micro_batch=2), second).facts
+    assert second.steps == [1, 2]  # arm B alone
+    assert re.fullmatch(r"A: .*, micro-batch 4, .*; B: .*, micro-batch 2, .*", facts["geometry"])
+    assert facts["source_sha256"] == code_and_libraries()["source_sha256"]
+
+
+class StopsInTime(Listener):
+    def __call__(self, arm: str, step: int, total: int) -> bool:
+        return super().__call__(arm, step, total) or step == 1
+
+
+def test_an_arm_that_is_resumed_otherwise_says_so(jobs: dict[bool, Job]) -> None:
+    first = replace(jobs[False], micro_batch=4)
+    with pytest.raises(Preempted):
+        run_trial(first, StopsInTime(stop_at=-1))
+    geometry = run_trial(replace(first, micro_batch=2), Listener(stop_at=-1)).facts["geometry"]
+    before, now = values_of_arms(geometry)
+    assert "micro-batch 4" in before
+    assert now == before.replace("micro-batch 4", "micro-batch 2")

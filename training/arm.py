@@ -6,10 +6,9 @@ behind in its process: a trial trains two arms, and the first must not affect th
 
 import contextlib
 import os
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import batch_losses, trl_arguments
 from training.progress import OnStep, ProgressReport
 from training.safe_loading import nothing_unpickled
+from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 
@@ -85,6 +85,7 @@ class ArmResult:
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
         could not be kept, steps skipped by DeepSpeed.
+    origin: The origin of its checkpoints, those that it resumed from included (`training/origin.py`).
     """
 
     curve: pd.DataFrame
@@ -93,6 +94,7 @@ class ArmResult:
     layout: Layout
     seconds: float
     notes: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def train_arm(
@@ -130,7 +132,7 @@ def train_arm(
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
     safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
-    with isolated(deepspeed), safe_loading, tempfile.TemporaryDirectory() as scratch:
+    with isolated(deepspeed), safe_loading, scratch() as scratch_folder:
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
         _refuse_cut_batches(task, execution, _expert_loss(model, task.method))
         check, measured = _check(model, execution)
@@ -143,12 +145,12 @@ def train_arm(
             model=model,
             processing_class=load_tokenizer(task.model),
             train_dataset=scored.select(order),
-            args=_trl_config(task, execution, accumulation, checkpoints, scratch),
+            args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
         )
         trainer.remove_callback(PrinterCallback)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
-        checkpoint, notes = _resume(trainer, checkpoints, Path(scratch) / "resume", task.name)
+        checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task.name)
         notes += measured
         start = time.monotonic()
         try:
@@ -171,9 +173,9 @@ def train_arm(
         | trainer.recorder.weight_summary()
         | _data_counts(scored, task.rows, order, lengths)
     )
-    return ArmResult(
-        curve_table(trainer.recorder.points), summary, model, check.layout, seconds, tuple(notes)
-    )
+    recorder = trainer.recorder
+    curve = curve_table(recorder.points)
+    return ArmResult(curve, summary, model, check.layout, seconds, tuple(notes), recorder.origin)
 
 
 def _check(model: PreTrainedModel, execution: Execution) -> tuple[LayoutCheck, list[str]]:
@@ -279,6 +281,7 @@ def _resume(
     """Restore the curve from the newest checkpoint; return its path, or None if there is none, and notes."""
     if checkpoints is None:
         return None, []
+    trainer.recorder.origin = dict(checkpoints.origin)
     checkpoint, notes = checkpoints.newest(scratch)
     if checkpoint is not None:
         trainer.recorder.restore(checkpoint, trainer.args.process_index, trainer.args.device)

@@ -43,12 +43,15 @@ class CheckpointStore:
             ) from error
 
     def put(self, folder: Path, name: str, part: int = 0, parts: int = 1) -> None:
-        """Keep the files of a local folder under `name`.
+        """Keep the files of a local folder under `name`, in place of what is there.
 
         Several processes may put one folder together: each puts its own `part` of `parts`, and no two parts
-        hold the same file. Raises OSError if the store fails or is full.
+        hold the same file. None of them can remove what was there before, so the folder must be new. Raises
+        OSError if the store fails or is full.
         """
         filesystem, root = self._filesystem()
+        if parts == 1:
+            self.drop(name)
         filesystem.create_dir(f"{root}/{name}", recursive=True)
         checksums = {
             file.relative_to(folder).as_posix(): _sha256(file)

@@ -5,8 +5,8 @@ A `CheckpointStore` (`training/checkpoint_store.py`) keeps the folders themselve
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
@@ -24,16 +24,19 @@ class Checkpoints:
     every: Optimiser steps between two checkpoints; with None, the arm saves itself only when it is asked to
         stop.
     kept: Each worker calls `kept(uri, step)` for every checkpoint that it has kept.
+    origin: What makes the arm now, by name (geometry, versions, ...); a checkpoint carries it.
     """
 
     store: CheckpointStore
     every: int | None
     kept: Callable[[str, int], None] = lambda uri, step: None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path, step: int) -> None:
         """Put this process's part of a checkpoint into the store; all workers of the arm call this.
 
-        Raises OSError if the store fails or is full; earlier checkpoints are then kept.
+        Of the checkpoints up to this step, the newest `KEPT` are kept. Raises OSError if the store fails or
+        is full; earlier checkpoints are then kept.
         """
         rank, workers = _rank_and_workers()
         try:
@@ -44,14 +47,17 @@ class Checkpoints:
         finally:
             shutil.rmtree(folder)
         if rank == 0:
-            for old in sorted(map(_step, self.store.names()))[:-KEPT]:
+            up_to_now = sorted(kept for kept in map(_step, self.store.names()) if kept <= step)
+            for old in up_to_now[:-KEPT]:
                 self.store.drop(_name(old))
         self.kept(f"{self.store.uri}/{_name(step)}", step)
 
     def newest(self, scratch: Path) -> tuple[Path | None, list[str]]:
-        """Copy the newest whole checkpoint to a folder under `scratch`.
+        """Copy the newest whole checkpoint to a folder under `scratch`, and remove those that cannot be used.
 
         All workers of the arm call this, and use the newest checkpoint that the first of them found whole.
+        Newer ones are damaged, or were put by another number of workers. They are removed: otherwise they
+        would count as the newest, and push out what the arm saves from here on.
 
         Returns:
             The copy, or None if there is no whole checkpoint; and a line for each newer checkpoint that was
@@ -67,6 +73,7 @@ class Checkpoints:
                 except DamagedFolder as damage:
                     skipped.append(f"skipped {damage}")
                     shutil.rmtree(scratch / _name(step))
+                    skipped += self._remove(_name(step))
                 else:
                     newest_whole = step
                     break
@@ -77,6 +84,14 @@ class Checkpoints:
         if rank != 0:
             self.store.fetch(_name(newest_whole), copy, workers)
         return copy, skipped
+
+    def _remove(self, name: str) -> list[str]:
+        """Remove a checkpoint that cannot be used, and return a line if the store does not allow it."""
+        try:
+            self.store.drop(name)
+        except OSError as error:
+            return [f"could not remove {name}: {error}"]
+        return []
 
 
 def _rank_and_workers() -> tuple[int, int]:

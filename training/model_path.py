@@ -6,12 +6,12 @@ A path is `tiny`, a folder, a GGUF file or a hub id. No torch is imported before
 import hashlib
 import json
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from training.cached_model import cached_model
 from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
 from training.model import ModelFiles, load_model, load_tokenizer
@@ -135,15 +135,14 @@ def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles
     """
     path = Path(model.path)
     if model.path == TINY_PATH:
-        folder = cache / f"tiny-{fingerprint(model, data)}"
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.exists():
-                from training import tiny
-                from training.data import sources
 
-                tiny.build(_conversations(sources.load_corpus(data)), folder, TINY_SEED)
-        return _local(folder)
+        def build(folder: Path) -> None:
+            from training import tiny
+            from training.data import sources
+
+            tiny.build(_conversations(sources.load_corpus(data)), folder, TINY_SEED)
+
+        return _local(cached_model(cache / f"tiny-{fingerprint(model, data)}", build))
     if path.is_file():
         return _unpacked(path, cache / f"gguf-{fingerprint(model, data)}")
     if path.is_dir():
@@ -188,16 +187,13 @@ def _pinned_commit(model: ModelSpec, cache: Path) -> str:
 
 def _unpacked(gguf: Path, folder: Path) -> ModelFiles:
     """Return a GGUF file's model as safetensors, kept in `folder` because unpacking takes long."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            original = ModelFiles(str(gguf.resolve().parent), gguf_file=gguf.name)
-            model, tokenizer = load_model(original, "float32"), load_tokenizer(original)
-            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name))
-            model.save_pretrained(unfinished)
-            tokenizer.save_pretrained(unfinished)
-            unfinished.rename(folder)
-    return _local(folder)
+
+    def unpack(folder: Path) -> None:
+        original = ModelFiles(str(gguf.resolve().parent), gguf_file=gguf.name)
+        load_model(original, "float32").save_pretrained(folder)
+        load_tokenizer(original).save_pretrained(folder)
+
+    return _local(cached_model(folder, unpack))
 
 
 def _conversations(corpus: "Corpus") -> list[list[dict[str, str]]]:

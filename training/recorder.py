@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from training.errors import StudyError
+from training.origin import in_turn
 
 CURVE_FILE = "curve-{}.json"  # one per worker
 WEIGHT_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -56,6 +57,7 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self.beta, self.every, self.capped, self.name = beta, every, capped, name
         self.batch_size, self.gather = batch_size, gather
+        self.origin: dict[str, str] = {}  # what makes the arm; kept in checkpoints
         self.points: list[dict[str, float]] = []
         self.weight_sums: dict[str, float] = {}
         self._step_values: list[tuple[Tensor, Tensor]] = []  # loss and margins per micro-batch of this step
@@ -159,11 +161,17 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
     def save(self, checkpoint: Path, rank: int) -> None:
         """Write this worker's part of the curve into a checkpoint folder; floats survive JSON exactly."""
         window = [part.tolist() for part in self._log_weights]
-        state = {"points": self.points, "weight_sums": self.weight_sums, "window": window}
+        state = {
+            "points": self.points,
+            "weight_sums": self.weight_sums,
+            "window": window,
+            "origin": self.origin,
+        }
         (checkpoint / CURVE_FILE.format(rank)).write_text(json.dumps(state))
 
     def restore(self, checkpoint: Path, rank: int, device: torch.device) -> None:
         """Continue the curve that a checkpoint holds."""
         state = json.loads((checkpoint / CURVE_FILE.format(rank)).read_text())
         self.points, self.weight_sums = state["points"], state["weight_sums"]
+        self.origin = in_turn(state.get("origin", {}), self.origin)
         self._log_weights = [torch.tensor(part, device=device) for part in state["window"]]

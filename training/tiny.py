@@ -6,8 +6,6 @@ differ from 1. It is deterministic: one thread, explicit seeds.
 """
 
 import math
-import shutil
-import tempfile
 from itertools import cycle
 from pathlib import Path
 
@@ -36,10 +34,9 @@ CHAT_TEMPLATE = (
 
 
 def build(conversations: list[list[dict[str, str]]], out: Path, seed: int) -> Path:
-    """Train tokenizer and model on chat conversations (lists of {"role", "content"}) and save them at `out`.
+    """Train tokenizer and model on chat conversations (lists of {"role", "content"}), and save them in `out`.
 
-    The files are written under a temporary name beside `out`, which is renamed, so that `out` is whole or
-    absent. Returns `out`.
+    Returns `out`.
     """
     tokenizer = train_tokenizer(conversations)
     rng = np.random.default_rng(seed)
@@ -52,15 +49,9 @@ def build(conversations: list[list[dict[str, str]]], out: Path, seed: int) -> Pa
         pretrain(model, tokenizer, conversations, rng)
     finally:
         torch.set_num_threads(threads)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=out.name, dir=out.parent))
     logging.disable_progress_bar()
-    try:
-        model.save_pretrained(unfinished)
-        tokenizer.save_pretrained(unfinished)
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
     return out
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from orchestrator.record.result import GPU_SECONDS, TrialResult
+from orchestrator.record.result import TrialResult
 from orchestrator.study.seeds import AdaptiveSeeds
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -104,13 +104,12 @@ class Adaptive:
             self._forget("_queue")
         return trial
 
-    def ended(self, trial: Trial, result: TrialResult | None) -> None:
+    def ended(self, trial: Trial, result: TrialResult | None, gpu_seconds: float) -> None:
         self._out.pop(trial.trial_id)
         self._succeeded[trial.trial_id] = result is not None and self._counts(result.metrics)
-        if result:
-            self._gpu_seconds[trial.trial_id] = float(result.facts[GPU_SECONDS])
-            if trial.groups and self._succeeded[trial.trial_id]:
-                self._sums.append(user_sums(result.outcomes.assign(**trial.labels)))
+        self._gpu_seconds[trial.trial_id] = self._gpu_seconds.get(trial.trial_id, 0.0) + gpu_seconds
+        if result and trial.groups and self._succeeded[trial.trial_id]:
+            self._sums.append(user_sums(result.outcomes.assign(**trial.labels)))
         self._forget("_decisions", "_queue")
 
     def give_back(self) -> None:
@@ -187,8 +186,8 @@ class Adaptive:
         bounds = []
         if self._seeds.budget_cells:
             bounds.append(self._seeds.budget_cells - len(self._succeeded) - len(self._out))
-        if self._seeds.budget_gpu_hours and self._gpu_seconds:
-            spent_s = sum(self._gpu_seconds.values())
+        spent_s = sum(self._gpu_seconds.values())
+        if self._seeds.budget_gpu_hours and spent_s:
             cell_s = spent_s / len(self._gpu_seconds)
             bounds.append(int((3600 * self._seeds.budget_gpu_hours - spent_s) / cell_s) - len(self._out))
         return max(0, min(bounds)) if bounds else None

@@ -41,8 +41,13 @@ class Agenda(Protocol):
     def next(self, fits: Callable[[Trial], bool]) -> Trial | None:
         """Hand out the next of the cells that fit; return None while there is none."""
 
-    def ended(self, trial: Trial, result: TrialResult | None) -> None:
-        """Note that a cell has ended and is in the record; `result` is None if it failed."""
+    def ended(self, trial: Trial, result: TrialResult | None, gpu_seconds: float) -> None:
+        """Note that a cell has ended and is in the record.
+
+        Args:
+            result: The cell's result; None if it failed.
+            gpu_seconds: What all its attempts took in this sweep: seconds times the cards held.
+        """
 
     def give_back(self) -> None:
         """Note that all cells handed out and not ended were lost."""
@@ -78,7 +83,7 @@ class Listed:
             del self._queue[trial.trial_id]
         return trial
 
-    def ended(self, trial: Trial, result: TrialResult | None) -> None:
+    def ended(self, trial: Trial, result: TrialResult | None, gpu_seconds: float) -> None:
         del self._open[trial.trial_id]
 
     def give_back(self) -> None:

@@ -25,6 +25,7 @@ from training.template_text import template_surprises
 if TYPE_CHECKING:
     from orchestrator.record.cells import RecordedCells
     from orchestrator.record.ledger import Ledger
+    from orchestrator.record.origins import OtherOrigin
     from orchestrator.record.renderings import RecordedRendering
 
 
@@ -41,6 +42,8 @@ class Plan:
         cell_seconds: trial_id -> seconds that the workers spent on a finished cell.
         changes: What made finished cells count no longer, one line per change.
         rendering: How the pairs were last rendered with these settings; None if the record does not know.
+        lost: The cells that were finished, and whose tables are damaged or gone.
+        other_origins: Which finished cells were made by other code or libraries than this process has.
     """
 
     study: Study
@@ -51,6 +54,8 @@ class Plan:
     progress: Mapping[str, str]
     cell_seconds: Mapping[str, float]
     changes: Sequence[str]
+    lost: Sequence[Trial]
+    other_origins: Sequence["OtherOrigin"]
     rendering: "RecordedRendering | None" = None
 
     @classmethod
@@ -60,10 +65,12 @@ class Plan:
         The grid has the token ids that the record knows for the study's settings. Without any, no cell with
         these settings can be finished, so a plan never renders pairs.
         """
-        ledger = _existing_ledger(places)
+        ledger = existing_ledger(places)
         rendering = ledger.renderings.get(grid.rendering_key(study)) if ledger else None
         known = rendering is not None and rendering.holds_today
         trials = grid.expand(study, rendering.tokens if rendering and known else NOT_RENDERED)
+        if ledger and study.adaptive:
+            ledger.mark_damaged(trials)  # the tables are read below
         progress = ledger.running() if ledger else {}
         cell_seconds = ledger.cells.seconds() if ledger else {}
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
@@ -76,8 +83,12 @@ class Plan:
         }
         statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
         changed = _changes(trials, recorded, ledger) if ledger else []
+        lost_ids = ledger.cells.lost() if ledger else set()
+        lost = [trial for trial in trials if trial.trial_id in lost_ids]
+        others = ledger.other_origins(trials) if ledger else []
         notes = [*changed, *without_models]
-        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, notes, rendering)
+        facts = (progress, cell_seconds, notes, lost, others, rendering)
+        return cls(study, tuple(trials), agenda, statuses, places, *facts)
 
     @property
     def open(self) -> list[Trial]:
@@ -134,6 +145,18 @@ class Plan:
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
             *(f"  changed: {change}" for change in self.changes),
             *(f"  {line}" for line in self.about_rendering()),
+            *self._lost_line(),
+            *(f"  code: {other}" for other in self.other_origins),
+        ]
+
+    def _lost_line(self) -> list[str]:
+        if not self.lost:
+            return []
+        first = ", ".join(trial.name for trial in self.lost[:3])
+        more = f" and {len(self.lost) - 3} more" if len(self.lost) > 3 else ""
+        count = plural(len(self.lost), "finished cell")
+        return [
+            f"  damaged: the tables of {count} are damaged or gone, so they count as missing: {first}{more}"
         ]
 
     def about_rendering(self) -> list[str]:
@@ -229,7 +252,7 @@ def _gpus(resources: Resources) -> str:
     return "auto" if resources.gpus_per_worker == "auto" else f"{resources.gpus:g}"
 
 
-def _existing_ledger(places: Places) -> "Ledger | None":
+def existing_ledger(places: Places) -> "Ledger | None":
     """Return the study's ledger; None if its store is a missing file, since a plan creates none."""
     if places.tracking_uri.startswith("sqlite:///"):
         path = Path(places.tracking_uri.removeprefix("sqlite:///"))

@@ -1,16 +1,25 @@
 """A study's cells, as its record holds them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
 
-from orchestrator.record.cell_statuses import ended_cells
-from orchestrator.record.experiment import Experiment, RunKind, RunStatus
+from orchestrator.record.cell_statuses import EndedRun, distinct_tags, ended_runs
+from orchestrator.record.experiment import DAMAGED_TAG, Experiment, RunKind, RunStatus
 from orchestrator.record.finished_cell import FinishedCell
-from orchestrator.record.result import GPU_SECONDS
-from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, checksum_tag, read_table
+from orchestrator.record.provenance import SOURCE_TAG
+from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS
+from orchestrator.record.run_tables import (
+    CURVES_FILE,
+    OUTCOMES_FILE,
+    checksum_tag,
+    read_table,
+    tables_are_gone,
+)
 from orchestrator.study.trial import Trial
 from stats.names import CELL
 from stats.status import CellStatus
@@ -22,8 +31,8 @@ TIMED_CELLS = 200  # the most finished cells that an estimate of time reads
 class RecordedCells:
     """Read access to the runs of a study's cells.
 
-    A cell is finished when a run of it is FINISHED, carries its `trial_id`, holds metrics, and names the
-    checksum of its `outcomes.parquet`. A run that lacks any of these counts as unfinished.
+    A cell is finished when a run of it is FINISHED, carries its `trial_id`, holds metrics, names the checksum
+    of its `outcomes.parquet`, has its tables, and is not marked as damaged. Any other run does not count.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -32,13 +41,14 @@ class RecordedCells:
     def finished(self) -> dict[str, Run]:
         """Return trial_id -> run of each finished cell. Only a cell's first finished run counts."""
         runs: dict[str, Run] = {}
-        for run in sorted(self._whole_runs(), key=lambda run: (run.info.end_time, run.info.run_id)):
+        counted = (run for run in self.unmarked_runs() if not tables_are_gone(run.info.artifact_uri))
+        for run in sorted(counted, key=lambda run: (run.info.end_time, run.info.run_id)):
             runs.setdefault(run.data.tags["trial_id"], run)
         return runs
 
     def doubled(self) -> int:
         """Count the finished runs beyond the first of their cell. No report uses this repeated work."""
-        trial_ids = [run.data.tags["trial_id"] for run in self._whole_runs()]
+        trial_ids = [run.data.tags["trial_id"] for run in self.unmarked_runs()]
         return len(trial_ids) - len(set(trial_ids))
 
     def failed_runs(self) -> list[Run]:
@@ -51,18 +61,49 @@ class RecordedCells:
         return {run.data.tags["trial_id"]: run.data.tags["error"] for run in self.failed_runs()}
 
     def statuses(self) -> dict[str, CellStatus]:
-        """Return trial_id -> finished or failed.
+        """Return trial_id -> finished or failed."""
+        runs = self._ended_runs()
+        failed = (run.trial_id for run in runs if run.status == RunStatus.FAILED)
+        finished = (run.trial_id for run in runs if run.counts)
+        return {**dict.fromkeys(failed, CellStatus.FAILED), **dict.fromkeys(finished, CellStatus.FINISHED)}
 
-        `finished` and `failures` say the same, but read whole runs, which a plan does not need. A database
-        can return the statuses alone; a server sends whole runs.
-        """
+    def lost(self) -> set[str]:
+        """Return the trial_ids of cells that were finished, and whose tables are damaged or gone."""
+        runs = self._ended_runs()
+        had_results = {run.trial_id for run in runs if run.has_result}
+        return had_results - {run.trial_id for run in runs if run.counts}
+
+    def _ended_runs(self) -> list[EndedRun]:
+        """Return the ended runs of all cells. A database returns no more than this; a server, whole runs."""
         client = self._experiment.client
         database = client.database()
         if database:
-            statuses: dict[str, CellStatus] = client.patiently(ended_cells, database, self._experiment.id)
-            return statuses
-        failed = dict.fromkeys(self.failures(), CellStatus.FAILED)
-        return {**failed, **dict.fromkeys(self.finished(), CellStatus.FINISHED)}
+            from_database: list[EndedRun] = client.patiently(ended_runs, database, self._experiment.id)
+            return from_database
+        return [
+            EndedRun(
+                run.data.tags["trial_id"],
+                run.info.status,
+                status == RunStatus.FINISHED and _has_result(run),
+                run.info.artifact_uri,
+                DAMAGED_TAG in run.data.tags,
+            )
+            for status in (RunStatus.FAILED, RunStatus.FINISHED)
+            for run in self._experiment.runs(RunKind.CELL, status)
+        ]
+
+    def may_differ_from(self, origin: Mapping[str, str]) -> bool:
+        """Return whether a finished run may have another value of a tag than `origin`.
+
+        If not, a plan of thousands of cells need not read whole runs.
+        """
+        client = self._experiment.client
+        database = client.database()
+        tags = [tag for tag in origin if tag == SOURCE_TAG or tag.startswith("version.")]
+        if not database:
+            return True
+        values = client.patiently(distinct_tags, database, self._experiment.id, tags)
+        return any(value != origin[tag] for tag, value in values)
 
     def open_runs(self) -> dict[str, str]:
         """Return trial_id -> last noted progress (`B 20/60`) of each run that is not closed."""
@@ -70,18 +111,18 @@ class RecordedCells:
         return {tag["trial_id"]: tag.get("progress", str(CellStatus.STARTED)) for tag in tags}
 
     def seconds(self) -> dict[str, float]:
-        """Return trial_id -> seconds that the workers took, for the newest finished cells."""
-        runs = self._experiment.newest_runs(RunKind.CELL, RunStatus.FINISHED, TIMED_CELLS)
-        tags = [run.data.tags for run in runs]
-        return {tag["trial_id"]: float(tag["seconds_cell"]) for tag in tags if "seconds_cell" in tag}
+        """Return trial_id -> seconds that lanes held it, over all attempts, for the newest finished cells."""
+        finished, *others = (
+            self._experiment.newest_runs(RunKind.CELL, status, TIMED_CELLS)
+            for status in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+        )
+        wanted = {run.data.tags["trial_id"] for run in finished if CELL_SECONDS in run.data.tags}
+        seconds = _totals([*finished, *chain(*others)], CELL_SECONDS)
+        return {trial_id: total for trial_id, total in seconds.items() if trial_id in wanted}
 
     def gpu_seconds(self) -> dict[str, float]:
-        """Return trial_id -> GPU seconds (seconds times the cards held) of each finished cell."""
-        return {
-            trial_id: float(run.data.tags[GPU_SECONDS])
-            for trial_id, run in self.finished().items()
-            if GPU_SECONDS in run.data.tags
-        }
+        """Return trial_id -> GPU seconds (seconds times the cards held) of a cell, over all its runs."""
+        return _totals(self._experiment.runs(RunKind.CELL), GPU_SECONDS)
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return trial_id -> metrics by name, for the finished cells."""
@@ -137,9 +178,10 @@ class RecordedCells:
         """Yield the logged points of each finished cell: its labels, and arm, step, metric, value."""
         return self._labelled_tables(trials, CURVES_FILE)
 
-    def _whole_runs(self) -> list[Run]:
+    def unmarked_runs(self) -> list[Run]:
+        """Return the runs with a result that are not marked as damaged; their tables may be damaged."""
         runs = self._experiment.runs(RunKind.CELL, RunStatus.FINISHED)
-        return [run for run in runs if run.data.metrics and checksum_tag(OUTCOMES_FILE) in run.data.tags]
+        return [run for run in runs if _has_result(run) and DAMAGED_TAG not in run.data.tags]
 
     def _labelled_tables(
         self, trials: Sequence[Trial], file: str, columns: Sequence[str] | None = None
@@ -151,3 +193,16 @@ class RecordedCells:
                 for position, (label, value) in enumerate(trial.labels.items()):
                     table.insert(position, label, value)
                 yield table
+
+
+def _has_result(run: Run) -> bool:
+    return bool(run.data.metrics) and checksum_tag(OUTCOMES_FILE) in run.data.tags
+
+
+def _totals(runs: Iterable[Run], tag: str) -> dict[str, float]:
+    """Return trial_id -> the sum of a tag over the runs of a cell that have it."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    for run in runs:
+        if tag in run.data.tags:
+            totals[run.data.tags["trial_id"]] += float(run.data.tags[tag])
+    return dict(totals)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mlflow.exceptions import MlflowException
+
 from orchestrator.record.experiment import Experiment
 
-CLAIM_TAG = "driver."  # followed by the driver's id
+CLAIM_TAG = "claim."  # followed by the driver's id
 
 
 class ClaimState(StrEnum):
@@ -17,42 +19,44 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A driver's claim, which its tag spells as `holds host/boot/namespace 4711 12`.
+    """A driver's claim, which its tag spells as `holds host/boot/namespace 4711 86400 12`.
 
     Attributes:
         state: Whether the driver drives the study or waits for it.
         machine: The driver's machine, as `orchestrator.record.lease.this_machine` names it.
         process: The driver's process id.
+        started: When that process started, in seconds since its machine's start.
         renewals: How often the claim was written; a claim that no longer changes belongs to a dead driver.
     """
 
     state: ClaimState
     machine: str
     process: int
+    started: int
     renewals: int
 
     @classmethod
     def parse(cls, text: str) -> "Claim":
-        state, machine, process, renewals = text.split()
-        return cls(ClaimState(state), machine, int(process), int(renewals))
+        state, machine, *numbers = text.split()
+        return cls(ClaimState(state), machine, *map(int, numbers))
 
     @property
     def host(self) -> str:
         return self.machine.split("/")[0]
 
     def __str__(self) -> str:
-        return f"{self.state} {self.machine} {self.process} {self.renewals}"
+        return f"{self.state} {self.machine} {self.process} {self.started} {self.renewals}"
 
 
 class Claims:
     """The claims on one study, in its record."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._experiment = experiment
+        self._experiment, self._client = experiment, experiment.client.unguarded()
 
     def all(self) -> dict[str, Claim]:
         """Return driver -> its newest claim."""
-        tags = self._experiment.client.get_experiment(self._experiment.id).tags
+        tags = self._client.get_experiment(self._experiment.id).tags
         return {
             key.removeprefix(CLAIM_TAG): Claim.parse(text)
             for key, text in tags.items()
@@ -60,10 +64,14 @@ class Claims:
         }
 
     def put(self, driver: str, claim: Claim) -> None:
-        """Write or renew a driver's claim."""
-        self._experiment.client.set_experiment_tag(self._experiment.id, f"{CLAIM_TAG}{driver}", str(claim))
+        """Write or renew a driver's claim; raise StudyError if the experiment was deleted."""
+        try:
+            self._client.set_experiment_tag(self._experiment.id, f"{CLAIM_TAG}{driver}", str(claim))
+        except MlflowException:
+            self._experiment.refuse_deleted()
+            raise
 
     def withdraw(self, driver: str) -> None:
         """Remove a driver's claim, if there is one."""
         if driver in self.all():
-            self._experiment.client.delete_experiment_tag(self._experiment.id, f"{CLAIM_TAG}{driver}")
+            self._client.delete_experiment_tag(self._experiment.id, f"{CLAIM_TAG}{driver}")

@@ -5,16 +5,20 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Experiment as MlflowExperiment
+from mlflow.entities import LifecycleStage, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from orchestrator.record import views
 from orchestrator.record.mlflow_store import PatientClient
+from orchestrator.record.moved import refuse_moved
 from orchestrator.record.places import Places, without_passwords
+from orchestrator.record.store_faults import permanent_fault
 from training.errors import StudyError
 
 TAG_LENGTH = 5000  # characters; MLflow refuses longer tags of a run
 RUNS_PER_PAGE = 5000
+DAMAGED_TAG = "damaged"  # marks a finished run of a cell that does not count, and says what is wrong with it
 
 
 class RunKind(StrEnum):
@@ -44,7 +48,8 @@ class Experiment:
         patience_s: Seconds for which a call to an unreachable store is repeated before its error is raised.
 
     Raises:
-        StudyError: The store cannot be reached, or MLflow does not know this kind of URI.
+        StudyError: The store cannot be reached or used, MLflow does not know this kind of URI, or the
+            experiment was deleted, or the project folder was moved.
     """
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
@@ -55,6 +60,8 @@ class Experiment:
             self.client = PatientClient(self.uri, self._printable_uri, patience_s)
             self.id = self._open(places)
         except MlflowException as error:
+            if fault := permanent_fault(error, self._printable_uri):
+                raise fault from error
             reason = without_passwords(" ".join(str(error).split()))[:200]
             raise StudyError(
                 f"MLFLOW_TRACKING_URI: no record at {self._printable_uri} ({reason}); start its server or "
@@ -64,7 +71,12 @@ class Experiment:
     def _open(self, places: Places) -> str:
         existing = self.client.get_experiment_by_name(places.study)
         if existing:
-            return str(existing.experiment_id)
+            self._refuse_deleted(existing)
+            self.id = str(existing.experiment_id)
+            refuse_moved(
+                existing, places, lambda: bool(self.newest_runs(RunKind.CELL, RunStatus.FINISHED, most=1))
+            )
+            return self.id
         artifacts = f"{places.artifacts}/{places.study}" if places.artifacts else None
         # The kind makes the UI open on runs and charts, not on its pages for chat applications.
         tags = {"mlflow.experimentKind": "custom_model_development"} | views.tags(now_ms())
@@ -75,6 +87,19 @@ class Experiment:
             if existing is None:
                 raise
             return str(existing.experiment_id)
+
+    def refuse_deleted(self) -> None:
+        """Raise StudyError if the experiment was deleted."""
+        self._refuse_deleted(self.client.get_experiment(self.id))
+
+    def _refuse_deleted(self, experiment: MlflowExperiment) -> None:
+        if experiment.lifecycle_stage == LifecycleStage.DELETED:
+            number = experiment.experiment_id
+            raise StudyError(
+                f"study {self.study}: its experiment was deleted in MLflow at {self._printable_uri}; restore "
+                f"it with `mlflow experiments restore --experiment-id {number}` (MLFLOW_TRACKING_URI names "
+                "the store), or give the study another name"
+            )
 
     @property
     def page(self) -> str:

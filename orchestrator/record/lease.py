@@ -3,23 +3,23 @@
 MLflow's tags have no compare-and-set, and the rule needs none. A driver first writes its own claim, then
 reads all claims, and holds the study once it has read no claim but its own. Of two drivers, the one that
 wrote last reads the other's claim, so two never hold the study at once, whatever their clocks show. A claim
-that is not renewed for a while, by the reader's own clock, belongs to a dead driver and is withdrawn.
+that is not renewed for a while, by the reader's own clock, belongs to a dead driver and is withdrawn. Time
+in which the reader could not read does not count, since the other could not write then either; and a process
+that this machine knows to be alive is never taken for dead.
 """
 
 import logging
+import math
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
-
-import psutil
 
 from orchestrator.record.claims import Claim, ClaimState
 from orchestrator.record.ledger import Ledger
+from orchestrator.record.liveness import lives_here, started, this_machine
 from training.errors import StudyError
 
 RENEW_EVERY_S = 5.0
@@ -27,7 +27,7 @@ LAPSE_S = 60.0  # a claim that is not renewed for this long belongs to a dead dr
 log = logging.getLogger(__name__)
 
 
-class LeaseLost(Exception):
+class LeaseLost(StudyError):
     """This driver may no longer write: another one took its study over, or its claim could not be renewed."""
 
 
@@ -51,6 +51,12 @@ def lease(ledger: Ledger, renew_every_s: float = RENEW_EVERY_S, lapse_s: float =
         yield
     finally:
         claim.withdraw()
+        if not claim.is_lost:
+            ledger.guard = _no_guard
+
+
+def _no_guard() -> None:
+    """Allow every write."""
 
 
 class _RenewedClaim:
@@ -59,16 +65,26 @@ class _RenewedClaim:
     def __init__(self, ledger: Ledger, renew_every_s: float) -> None:
         self.driver, self.state, self.renew_every_s = uuid4().hex, ClaimState.WAITS, renew_every_s
         self._claims, self._renewals = ledger.claims, 0
-        self._loss: str | None = None
+        self._loss: Exception | None = None
+        self._confirmed_at = -math.inf  # when the claim was last known to hold
         self._ended = threading.Event()
         self._put()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raise LeaseLost if another driver has taken the study over."""
+        """Raise LeaseLost if another driver has taken the study over, or what ended the record.
+
+        If the claim was not confirmed for a while, as after this process was stopped, the record is asked.
+        """
+        if not self._loss and _clock() - self._confirmed_at > 2 * self.renew_every_s:
+            self._confirm()
         if self._loss:
-            raise LeaseLost(self._loss)
+            raise self._loss
+
+    @property
+    def is_lost(self) -> bool:
+        return self._loss is not None
 
     def withdraw(self) -> None:
         """Stop renewing the claim, and take it away unless it was lost."""
@@ -80,52 +96,70 @@ class _RenewedClaim:
     def _renew(self) -> None:
         while not self._ended.wait(self.renew_every_s):
             try:
-                if self.driver not in self._claims.all():
-                    self._loss = "another driver took this study over, since it heard nothing from this one"
+                self._confirm()
+                if self._loss:
                     return
                 self._put()
-            except Exception as error:  # without the record there is no proof that this driver lives
-                self._loss = f"the claim on this study could not be renewed: {error}"
+            except StudyError as fault:  # the record itself is at fault
+                self._loss = fault
                 return
+            except Exception as error:  # without the record there is no proof that this driver lives
+                reason = " ".join(str(error).split())
+                self._loss = LeaseLost(
+                    f"the claim on this study could not be renewed ({reason}); give the same command again "
+                    "once the record can be reached"
+                )
+                return
+
+    def _confirm(self) -> None:
+        """Ask the record whether this driver's claim holds still: it is there, and nobody else's holds."""
+        asked_at, claims = _clock(), self._claims.all()
+        others = [claim.state for driver, claim in claims.items() if driver != self.driver]
+        if self.driver in claims and not (self.state == ClaimState.HOLDS and ClaimState.HOLDS in others):
+            self._confirmed_at = asked_at
+            return
+        self._loss = LeaseLost(
+            "another driver took this study over, since it heard nothing from this one; watch it with "
+            "python -m orchestrator.status"
+        )
 
     def _put(self) -> None:
         self._renewals += 1
-        self._claims.put(self.driver, Claim(self.state, this_machine(), os.getpid(), self._renewals))
+        process = os.getpid()
+        claim = Claim(self.state, this_machine(), process, started(process), self._renewals)
+        self._claims.put(self.driver, claim)
 
 
 def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None:
     """Return once no other claim is left: its driver withdraws it, or it lapses and is withdrawn here."""
-    # driver -> its last claim, and when this driver first read that claim
+    wait_s = min(own.renew_every_s, lapse_s) / 5
+    # driver -> its last claim, and for how many seconds this driver has read that same claim
     last_seen: dict[str, tuple[Claim, float]] = {}
+    read_at = _clock()
     while True:
         others = {driver: claim for driver, claim in ledger.claims.all().items() if driver != own.driver}
         if not others:
             return
-        now = time.monotonic()
+        # While the record could not be read, the other driver could not renew its claim either.
+        read_at, before = _clock(), read_at
+        listened_s = min(read_at - before, 2 * wait_s)
         for driver, claim in others.items():
-            previous, since = last_seen.setdefault(driver, (claim, now))
-            alive = claim != previous  # it was renewed while this driver waited
-            if alive and (claim.state == ClaimState.HOLDS or driver < own.driver):
+            previous, silent_s = last_seen.get(driver, (claim, -listened_s))
+            here = lives_here(claim)  # None: on another machine
+            alive = claim != previous or here is True
+            if alive and (claim.state == ClaimState.HOLDS or (claim != previous and driver < own.driver)):
                 raise StudyError(
                     f"study {ledger.study}: another sweep of it is running (process {claim.process} on "
                     f"{claim.host}); wait for it, or watch it with python -m orchestrator.status"
                 )
-            if alive:
-                last_seen[driver] = (claim, now)  # it waits as well, and gives way to this driver
-            elif now - since > lapse_s or _died_here(claim):
+            silent_s = 0.0 if alive else silent_s + listened_s
+            last_seen[driver] = (claim, silent_s)  # one that waits as well gives way to this driver
+            if silent_s > lapse_s or here is False:
                 log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
                 ledger.claims.withdraw(driver)
-        time.sleep(min(own.renew_every_s, lapse_s) / 5)
+        time.sleep(wait_s)
 
 
-def this_machine() -> str:
-    """Name the host and, on Linux, its current boot and the namespace of its process ids."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id")
-    if not boot_id.exists():
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{boot_id.read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
-
-
-def _died_here(claim: Claim) -> bool:
-    """Return whether the claim's process ran on this machine and no longer exists."""
-    return "/" in claim.machine and claim.machine == this_machine() and not psutil.pid_exists(claim.process)
+def _clock() -> float:
+    """Return seconds that also pass while the machine sleeps, and that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

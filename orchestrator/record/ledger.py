@@ -1,24 +1,42 @@
 """A study's record in MLflow, as its driver uses it. The runs of cells are written here."""
 
+import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
 
 from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
-from orchestrator.record.experiment import Experiment, RunKind, RunStatus, now_ms
+from orchestrator.record.experiment import DAMAGED_TAG, Experiment, RunKind, RunStatus, now_ms
 from orchestrator.record.kept_models import KeptModels
+from orchestrator.record.origins import Origins, OtherOrigin
 from orchestrator.record.places import Places
+from orchestrator.record.provenance import code_and_libraries
 from orchestrator.record.renderings import Renderings
 from orchestrator.record.result import TrialResult
-from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, write_tables
+from orchestrator.record.run_tables import (
+    CURVES_FILE,
+    OUTCOMES_FILE,
+    DamagedTable,
+    check_tables,
+    write_tables,
+)
 from orchestrator.record.seals import Seals
 from orchestrator.record.study_run import StudyRun
 from orchestrator.record.verdict_runs import VerdictRuns
 from orchestrator.study.trial import Trial
 
 METRICS_PER_CALL = 1000  # MLflow's limit for one log_batch
+# MLflow's error codes for a write that it refuses because of the run or of what is written.
+REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST")
+log = logging.getLogger(__name__)
+
+
+class RunRefused(Exception):
+    """A cell's run cannot be written, for example because it was deleted; other cells are not concerned."""
 
 
 class Ledger:
@@ -26,8 +44,9 @@ class Ledger:
 
     `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `models` holds
     the tuned models that are kept, `study_run` keeps reports, `seals` the plans that they judge by,
-    `renderings` how the pairs became token ids, and `claims` holds the drivers' claims on the study. A write
-    that is repeated because the store did not answer does no harm.
+    `renderings` how the pairs became token ids, `origins` the code that made the cells, and `claims` holds
+    the drivers' claims on the study. A write that is repeated because the store did not answer does no harm.
+    What is written to a cell's run raises RunRefused if MLflow refuses it.
 
     Args:
         places: Where the study's record is.
@@ -45,9 +64,17 @@ class Ledger:
         self.study_run = StudyRun(self.experiment)
         self.seals = Seals(self.study_run)
         self.renderings = Renderings(self.experiment)
+        self.origins = Origins(self.study_run)
         self.claims = Claims(self.experiment)
-        # Called before each write of a cell; it raises if this driver may no longer write.
-        self.guard: Callable[[], None] = lambda: None
+
+    @property
+    def guard(self) -> Callable[[], None]:
+        """What is called before each write to the record; it raises if this driver may no longer write."""
+        return self.experiment.client.guard
+
+    @guard.setter
+    def guard(self, guard: Callable[[], None]) -> None:
+        self.experiment.client.guard = guard
 
     @property
     def study(self) -> str:
@@ -72,22 +99,22 @@ class Ledger:
 
     def start(self, trial: Trial, provenance: Mapping[str, str]) -> str:
         """Open the run of a cell that is about to be trained, and return the run's id."""
-        self.guard()
         tags = {
             **{name: str(value) for name, value in trial.labels.items()},
             "data_fingerprint": trial.data,
             "model_fingerprint": trial.model,
             **provenance,
         }
-        run_id = self.experiment.open_run(RunKind.CELL, trial.name, tags)
         params = [Param(key, value) for key, value in trial.dotted_identity.items()]
-        self.experiment.client.log_batch(run_id, params=params)
+        with self._writing():
+            run_id = self.experiment.open_run(RunKind.CELL, trial.name, tags)
+            self.experiment.client.log_batch(run_id, params=params)
         return run_id
 
-    def note(self, run_id: str, progress: str) -> None:
-        """Note the progress of a running cell."""
-        self.guard()
-        self.experiment.tag_run(run_id, {"progress": progress})
+    def note(self, run_id: str, progress: str, tags: Mapping[str, str]) -> None:
+        """Note the progress of a running cell, and further tags."""
+        with self._writing():
+            self.experiment.tag_run(run_id, {"progress": progress, **tags})
 
     def finish(self, run_id: str, result: TrialResult, tags: Mapping[str, str]) -> None:
         """Record a result. The run becomes FINISHED last, when everything else is recorded.
@@ -98,32 +125,53 @@ class Ledger:
             tags: Further tags of the run.
 
         Raises:
-            ValueError: A metric is not finite.
+            RunRefused: MLflow refuses the run, or a metric is not finite.
         """
-        self.guard()
         for name, value in result.metrics.items():
             if not math.isfinite(value):
-                raise ValueError(f"trial {result.trial_id}: metric {name} is {value}")
+                raise RunRefused(f"trial {result.trial_id}: metric {name} is {value}")
         points = _metric_points(result)
-        for first in range(0, len(points), METRICS_PER_CALL):
-            batch = points[first : first + METRICS_PER_CALL]
-            self.experiment.client.log_batch(run_id, metrics=batch)
         tables = {OUTCOMES_FILE: result.outcomes, CURVES_FILE: result.curves}
-        checksums = write_tables(self.experiment.client, run_id, tables)
-        self.experiment.tag_run(run_id, {**result.facts, **tags, **checksums})
-        self.experiment.close_run(run_id, RunStatus.FINISHED)
+        with self._writing():
+            for first in range(0, len(points), METRICS_PER_CALL):
+                batch = points[first : first + METRICS_PER_CALL]
+                self.experiment.client.log_batch(run_id, metrics=batch)
+            checksums = write_tables(self.experiment.client, run_id, tables)
+            self.experiment.tag_run(run_id, {**result.facts, **tags, **checksums})
+            self.experiment.close_run(run_id, RunStatus.FINISHED)
 
     def fail(self, run_id: str, error: str, tags: Mapping[str, str]) -> None:
         """Record that a cell ran out of attempts, and why."""
-        self.guard()
-        self.experiment.tag_run(run_id, {**tags, "error": error})
-        self.experiment.close_run(run_id, RunStatus.FAILED)
+        with self._writing():
+            self.experiment.tag_run(run_id, {**tags, "error": error})
+            self.experiment.close_run(run_id, RunStatus.FAILED)
 
     def abandon(self, run_id: str, reason: str) -> None:
         """Close the run of a cell that was not trained after all; it does not count."""
-        self.guard()
-        self.experiment.tag_run(run_id, {"abandoned": reason})
-        self.experiment.close_run(run_id, RunStatus.KILLED)
+        with self._writing():
+            self.experiment.tag_run(run_id, {"abandoned": reason})
+            self.experiment.close_run(run_id, RunStatus.KILLED)
+
+    def other_origins(self, trials: Sequence[Trial]) -> list[OtherOrigin]:
+        """Return which finished cells of these were made by other code or libraries than are here."""
+        if not self.cells.may_differ_from(code_and_libraries()):
+            return []
+        finished = self.cells.finished()
+        return self.origins.others(finished[trial.trial_id] for trial in trials if trial.trial_id in finished)
+
+    def mark_damaged(self, trials: Sequence[Trial]) -> None:
+        """Read the tables of the finished cells among `trials`, and mark the runs whose tables are not whole.
+
+        A marked run stays as it is, but it does not count any more, so its cell is trained again.
+        """
+        trial_ids = {trial.trial_id for trial in trials}
+        for run in self.cells.unmarked_runs():
+            if run.data.tags["trial_id"] in trial_ids:
+                try:
+                    check_tables(self.experiment.client, run)
+                except DamagedTable as damage:
+                    log.warning("%s; the run counts no longer", damage)
+                    self.experiment.tag_run(run.info.run_id, {DAMAGED_TAG: str(damage)})
 
     def close_abandoned(self) -> int:
         """Close the runs that a dead driver left open, which never count, and return how many there were."""
@@ -133,6 +181,17 @@ class Ledger:
             self.experiment.tag_run(run.info.run_id, reason)
             self.experiment.close_run(run.info.run_id, RunStatus.KILLED)
         return len(abandoned)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write to a cell's run in this block."""
+        try:
+            yield
+        except MlflowException as error:
+            if error.error_code not in REFUSED:
+                raise
+            self.experiment.refuse_deleted()
+            raise RunRefused(" ".join(str(error).split())) from error
 
 
 def _metric_points(result: TrialResult) -> list[Metric]:

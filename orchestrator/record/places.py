@@ -22,8 +22,13 @@ def home() -> Path:
 
 
 def without_passwords(text: str) -> str:
-    """Return the text with user and password removed from its URIs."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    """Return the text with user, password and query removed from its URIs.
+
+    A password may contain `/` and `@`, so everything up to the last `@` of a URI counts as one if a colon
+    comes before it.
+    """
+    text = re.sub(r"//(?:[^\s/@]*:[^\s]*@|[^\s/@]*@)", "//", text)
+    return re.sub(r"(\w://[^\s?]*)\?[^\s'\")]*", r"\1", text)
 
 
 @dataclass(frozen=True)

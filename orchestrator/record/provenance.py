@@ -2,10 +2,14 @@
 
 import getpass
 import hashlib
+import json
 import platform
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 RECORDED_LIBRARIES = (
     "ray",
@@ -18,28 +22,47 @@ RECORDED_LIBRARIES = (
     "mlflow",
     "statsmodels",
 )
+SOURCE_TAG = "source_sha256"
+CHANGED = "+changes"  # follows the commit of code with changes that are in no commit
 CODE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance() -> dict[str, str]:
     """Return MLflow tags that identify the code, the libraries and the user of this driver."""
+    tags = {"mlflow.source.name": "orchestrator.sweep", "mlflow.user": getpass.getuser()}
+    if commit := code_and_libraries().get("git_sha"):
+        tags["mlflow.source.git.commit"] = commit.removesuffix(CHANGED)
+    return {**code_and_libraries(), **tags}
+
+
+@cache
+def code_and_libraries() -> Mapping[str, str]:
+    """Return tags that identify the code and the libraries of this process, the same for all its life."""
     tags = {f"version.{name}": version(name) for name in RECORDED_LIBRARIES}
-    tags |= {"version.python": platform.python_version(), "source_sha256": _source_sha256()}
-    tags |= {"mlflow.source.name": "orchestrator.sweep", "mlflow.user": getpass.getuser()}
+    tags |= {"version.python": platform.python_version(), SOURCE_TAG: source_sha256(source_files())}
     commit = _git("rev-parse", "HEAD")
-    if commit:  # a wheel or a job's upload has no repository; source_sha256 still identifies the code
-        changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
-        tags |= {"git_sha": commit + ("+changes" if changed else ""), "mlflow.source.git.commit": commit}
-    return tags
+    if commit:  # a wheel or a job's upload has no repository; the source's hash still identifies the code
+        tags["git_sha"] = commit + (CHANGED if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return MappingProxyType(tags)
 
 
-def _source_sha256() -> str:
-    """Return the first 16 hexadecimal digits of a SHA-256 of all source files and their paths."""
-    digest = hashlib.sha256()
-    for package in ("orchestrator", "stats", "training"):
-        for path in sorted((CODE_ROOT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(CODE_ROOT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+def source_files() -> dict[str, str]:
+    """Return path -> SHA-256 (16 hexadecimal digits) of each source file."""
+    paths = (
+        path
+        for package in ("orchestrator", "stats", "training")
+        for path in sorted((CODE_ROOT / package).rglob("*.py"))
+    )
+    return {str(path.relative_to(CODE_ROOT)): _sha256(path.read_bytes()) for path in paths}
+
+
+def source_sha256(files: Mapping[str, str]) -> str:
+    """Return a hash (16 hexadecimal digits) of what `source_files` returns."""
+    return _sha256(json.dumps(files, sort_keys=True).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _git(*arguments: str) -> str:

@@ -1,6 +1,5 @@
 """The report of a study, written from its record."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,9 @@ import pandas as pd
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
+from orchestrator.record.replaced import replaced
 from orchestrator.record.seals import plan_changes, with_plan
-from orchestrator.record.setup import setup
+from orchestrator.record.setup import other_origins_row, setup
 from orchestrator.record.verdict_runs import verdict_rows
 from orchestrator.study.grid import rendering_key
 from orchestrator.study.judging import Judging, added_seeds, judging_of
@@ -103,26 +103,34 @@ def write(
     about = setup(study, corpus, record.finished, ledger.renderings.get(rendering_key(study)))
     if seals:
         about["plan sealed"] = seals[0].name
-    shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
-    path = report.write(
-        comparison,
-        about,
-        corpus.generated,
-        places.report,
-        other,
-        study.language,
-        decisions,
-        plan_changes(seals),
-    )
-    ledger.verdicts.update(verdict_rows(comparison, decisions[0] if decisions else None))
-    _publish(path, record, ledger)
+    about |= other_origins_row(ledger.other_origins(trials), study.language)
+    with replaced(places.report) as folder:
+        file = report.write(
+            comparison,
+            about,
+            corpus.generated,
+            folder,
+            other,
+            study.language,
+            decisions,
+            plan_changes(seals),
+        )
+        ledger.verdicts.update(verdict_rows(comparison, decisions[0] if decisions else None))
+        kept = _publish(file, record, ledger)
+    path = places.report / file.name
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)
-    return WrittenReport(path, ledger.page, len(trials), len(finished), unfinished)
+    page = ledger.page if kept else f"{ledger.page}; it keeps the complete report that was there before"
+    return WrittenReport(path, page, len(trials), len(finished), unfinished)
 
 
 def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyRecord:
-    """Read what the record holds of the planned cells. This also keeps the study's published diffs in it."""
+    """Read what the record holds of the planned cells.
+
+    This also marks finished runs whose tables are damaged, which do not count, and keeps the study's
+    published diffs in the record.
+    """
+    ledger.mark_damaged(trials)
     compared = [trial for trial in trials if trial.groups]
     return StudyRecord(
         planned=ledger.cells.table(trials),
@@ -200,12 +208,20 @@ def _pooled_arm(trials: Sequence[Trial], record: StudyRecord, ledger: Ledger) ->
     return None if sums is None or record.sums is None else pooled_arm(pd.concat([record.sums, sums]))
 
 
-def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:
-    """Keep the report's folder in MLflow, and make its beginning the experiment's description."""
+def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> bool:
+    """Keep the report's folder in MLflow, and make its beginning the experiment's description.
+
+    A report of some cells does not replace one of all cells. Returns whether the report was kept.
+    """
+    before = ledger.study_run.tags()
+    was_complete = "finished" in before and before["finished"] == before["cells"]
+    if was_complete and len(record.finished) < len(record.planned):
+        return False
     counts = {"cells": str(len(record.planned)), "finished": str(len(record.finished))}
     run_id = ledger.study_run.publish(report_file.parent, "report", counts)
     text = description(report_file.read_text(encoding="utf-8"))
     ledger.study_run.describe(text, run_id, "report/report.html")
+    return True
 
 
 def _concatenated(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:

@@ -1,12 +1,18 @@
 """The result of a finished cell, on its way from a worker to the record."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from training import origin
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GPU_SECONDS = "gpu_seconds"  # a fact of every result: seconds times the cards that the cell held
+# Tags of a cell's run: how long lanes held the cell in one sweep, over all its attempts, and this times the
+# cards that it held.
+CELL_SECONDS, GPU_SECONDS = "seconds_cell", "gpu_seconds"
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class TrialResult:
         curves: Columns arm, step, metric, value.
         outcomes: One row per held-out pair that an arm scored: arm, eval_group, user_id, item,
             pair_id, source_model, score_gap, margin (nats, without beta), correct.
-        facts: Where and how the cell ran (hardware, geometry, seconds, notes); recorded, not hashed.
+        facts: Where and how the cell ran (hardware, geometry, code, versions, seconds, notes); recorded, not
+            hashed. Where the arms differ in one, it says so: `A: ...; B: ...`.
     """
 
     trial_id: str
@@ -26,3 +33,21 @@ class TrialResult:
     curves: "pd.DataFrame"
     outcomes: "pd.DataFrame"
     facts: dict[str, str]
+
+
+def facts_of_arms(origins: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the facts of a cell whose arms were made as `origins` (arm -> name -> value) says."""
+    facts = {}
+    for name in dict.fromkeys(name for made in origins.values() for name in made):
+        values = {arm: made.get(name, "unknown") for arm, made in origins.items()}
+        distinct = set(values.values())
+        facts[name] = (
+            distinct.pop() if len(distinct) == 1 else "; ".join(f"{arm}: {v}" for arm, v in values.items())
+        )
+    return facts
+
+
+def values_of_arms(fact: str) -> list[str]:
+    """Return the distinct values that a fact has for the arms of a cell, those of resumed arms in turn."""
+    of_arms = re.split(r"(?:^|; )[AB]: ", fact)[1:] or [fact]
+    return list(dict.fromkeys(value for of_arm in of_arms for value in origin.values(of_arm)))

@@ -1,11 +1,13 @@
 """The setup that a report prints: what a reader has to know to understand its numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from orchestrator.record.origins import OtherOrigin
 from orchestrator.record.renderings import RecordedRendering
 from orchestrator.study.study import Study
+from stats.page.language import Language
 from stats.page.words import Words
 from training.data.corpus import Corpus
 from training.data.splits import assign, held_out_by
@@ -102,6 +104,29 @@ def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
     if not unknown:
         return {}
     return {"not in the data": say("{what}; what needs it is left out", what=", ".join(unknown))}
+
+
+def other_origins_row(others: Sequence[OtherOrigin], language: Language) -> dict[str, str]:
+    """Return the row about cells that other code or libraries made; no row if there are no such cells."""
+    say = Words(language)
+    parts = [
+        say(
+            "other code (since commit {commit}; files: {files}): {cells}",
+            commit=other.before,
+            files=other.shown_files,
+            cells=say.plural(other.cells, "cell"),
+        )
+        if other.what == "code"
+        else say(
+            "{library} {before}, now {now}: {cells}",
+            library=other.what,
+            before=other.before,
+            now=other.now,
+            cells=say.plural(other.cells, "cell"),
+        )
+        for other in others
+    ]
+    return {"made with other code": "; ".join(parts)} if parts else {}
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:

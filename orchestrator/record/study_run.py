@@ -49,6 +49,10 @@ class StudyRun:
         self._experiment.close_run(run_id, RunStatus.FINISHED)
         return run_id
 
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the run; none if nothing was published."""
+        return next((dict(run.data.tags) for run in self._experiment.runs(RunKind.STUDY)), {})
+
     def read(self, name: str, file: str) -> str:
         """Return the text of a file that was published in the folder `name`; empty if there is none."""
         client, path = self._experiment.client, f"{name}/{file}"

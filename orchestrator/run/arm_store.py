@@ -1,15 +1,14 @@
 """A trained and evaluated arm, and the folder that keeps it until its cell is recorded."""
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from training.checkpoint_store import CheckpointStore, DamagedFolder
+from training.scratch import scratch
 
-ARM_FOLDER = "arm"
+ARM_FOLDER = "finished"
 MODEL_FOLDER = "model"  # the tuned model, where a study keeps it
 OUTCOMES, CURVE, NUMBERS = "outcomes.parquet", "curve.parquet", "numbers.json"
 
@@ -26,6 +25,7 @@ class Arm:
             margin (nats, without beta), correct.
         seconds: Wall time of the training steps (`steps`) and of held-out scoring (`heldout`).
         notes: Warnings collected during training.
+        origin: What made it, by name: geometry, hardware, code and library versions.
     """
 
     summary: dict[str, float]
@@ -33,6 +33,7 @@ class Arm:
     outcomes: pd.DataFrame
     seconds: dict[str, float]
     notes: list[str]
+    origin: dict[str, str]
 
 
 def keep_arm(arm: Arm, store: CheckpointStore, checkpoints: CheckpointStore) -> None:
@@ -43,12 +44,18 @@ def keep_arm(arm: Arm, store: CheckpointStore, checkpoints: CheckpointStore) -> 
         store: Where the arm is kept.
         checkpoints: Where the checkpoints of the unfinished arm are.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with scratch() as folder:
         arm.outcomes.to_parquet(folder / OUTCOMES, index=False)
         arm.curve.to_parquet(folder / CURVE, index=False)
         (folder / NUMBERS).write_text(
-            json.dumps({"summary": arm.summary, "seconds": arm.seconds, "notes": arm.notes})
+            json.dumps(
+                {
+                    "summary": arm.summary,
+                    "seconds": arm.seconds,
+                    "notes": arm.notes,
+                    "origin": arm.origin,
+                }
+            )
         )
         try:
             store.put(folder, ARM_FOLDER)
@@ -59,8 +66,8 @@ def keep_arm(arm: Arm, store: CheckpointStore, checkpoints: CheckpointStore) -> 
 
 def kept_arm(store: CheckpointStore) -> Arm | None:
     """Return the arm that an earlier attempt kept; None if there is none or its files are damaged."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / ARM_FOLDER
+    with scratch() as scratch_folder:
+        folder = scratch_folder / ARM_FOLDER
         try:
             store.fetch(ARM_FOLDER, folder)
         except DamagedFolder as damage:  # this includes a missing folder

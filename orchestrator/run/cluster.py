@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 import ray
 
+from orchestrator.run.exposure import exposed
 from orchestrator.run.lane import stop_lanes
+
+log = logging.getLogger(__name__)
 
 TUNE_ENVIRONMENT = {
     # Tune's own result files repeat what the ledger holds, and its snapshots serve a restore, which a sweep
@@ -18,6 +21,8 @@ TUNE_ENVIRONMENT = {
     # By default Tune starts a searcher's trials one at a time, each in its own process. Here the searcher
     # itself limits how many there are at the same time.
     "TUNE_MAX_PENDING_TRIALS_PG": "200",
+    # Tune would end as if all were well; `plan/interrupted.py` ends the sweep instead.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 MAX_CLUSTER_STARTS = 3
@@ -57,6 +62,8 @@ def cluster(verbose: bool = False) -> Iterator[None]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # LedgerCallback reports what failed, and why
     logging.getLogger("DeepSpeed").disabled = not verbose  # in this process, which trains nothing
     _start(verbose)
+    for line in exposed():
+        log.warning("%s", line)
     try:
         yield
     finally:

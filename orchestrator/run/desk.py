@@ -104,6 +104,13 @@ class Desk:
         """Return the progress of the work that lanes are doing, by key (a cell's key is its trial_id)."""
         return {key: attempt.progress for key, attempt in self._held().items() if attempt.progress}
 
+    async def seconds(self) -> dict[str, float]:
+        """Return how long lanes have held the work that they are doing, over all attempts, by key."""
+        return {
+            key: self._histories[key].seconds + _now() - attempt.taken_at
+            for key, attempt in self._held().items()
+        }
+
     async def news(self) -> list[str]:
         """Return what a user should know and has not been told yet, one line each."""
         news, self._news = self._news, []
@@ -161,6 +168,7 @@ class Desk:
         lane = self._lanes[number]
         if attempt := lane.attempt_at(key, visit):
             lane.release()
+            self._histories[key].seconds += _now() - attempt.taken_at
             self._results[key] = result
             self._matching.suspects.finished(lane.places)
             self._settle(attempt, None)
@@ -243,6 +251,7 @@ class Desk:
         lane, work = self._lanes[number], attempt.work
         assert lane.worker is not None
         history = self._histories[work.key]
+        history.seconds += _now() - attempt.taken_at
         history.avoid.update(lane.places)
         failure = replace(failure, logs=lane.worker.logs, node=lane.worker.node, lane=number)
         if failure.preempted and history.preemptions < self._faults.max_preemptions:

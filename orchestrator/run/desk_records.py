@@ -14,12 +14,14 @@ class Attempt:
 
     Attributes:
         avoid: The nodes and lanes that gave the same work back before.
+        taken_at: When a lane took it, in seconds of the event loop's clock.
     """
 
     work: Work
     outcome: asyncio.Future[Failure | None]
     avoid: set[str]
     progress: Progress | None = None
+    taken_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -29,12 +31,14 @@ class WorkHistory:
     Attributes:
         failures: Why the failed attempts failed, oldest first.
         preemptions: How many times an attempt was interrupted and went on in another lane.
+        seconds: How long lanes held the work, over all attempts that have ended.
         avoid: The nodes and lanes that failed it or were preempted.
         micro_batch: The micro-batch of the next attempt at a job; None keeps the job's own.
     """
 
     failures: list[Failure] = field(default_factory=list)
     preemptions: int = 0
+    seconds: float = 0.0
     avoid: set[str] = field(default_factory=set)
     micro_batch: int | None = None
 
@@ -71,6 +75,7 @@ class LaneState:
     def take(self, attempt: Attempt, now: float) -> None:
         """Give the lane, which asked for work, an attempt to make."""
         self.attempt, self.has_worked, self.dismissed, self.heard_at = attempt, True, False, now
+        attempt.taken_at = now
         self.answer(attempt.work.key)
 
     def send_home(self) -> None:

@@ -60,14 +60,18 @@ def open_fleet(
     with mps.sharing(shape.gpus for shape in shapes) as environment:
         fleet = Fleet(desk, cells_left, study.resources.lanes, room, places.ray, run_work, environment)
         fleet.start()
+        hurried = False
         try:
             yield desk, fleet
+        except KeyboardInterrupt:
+            hurried = True  # whoever asked may kill this process in seconds
+            raise
         except Exception as error:
             if _is_alive(desk):
                 raise
             raise DeskLost("the sweep's desk was lost") from error
         finally:
-            fleet.disband(ray.get(desk.close.remote()) if _is_alive(desk) else set())
+            fleet.disband(set() if hurried or not _is_alive(desk) else ray.get(desk.close.remote()))
 
 
 class Fleet(threading.Thread):

@@ -13,7 +13,7 @@ from training.data.fingerprint import fingerprint
 
 
 def write_group_files(study: Study, tables: StudyTables, cache: Path) -> dict[str, Path]:
-    """Write each split's groups below `cache`, unless a file with the same content exists.
+    """Write each split's groups below `cache`, unless the same file exists; a damaged one is replaced.
 
     Returns:
         Split -> Parquet file: the columns of the split's groups, `source_model` and `score_gap`.
@@ -24,7 +24,7 @@ def write_group_files(study: Study, tables: StudyTables, cache: Path) -> dict[st
     tokens = tables.rendered.tokens if tables.rendered else None
     files = {split: folder / f"{_content_key(study, split, tokens)}.parquet" for split in tables.groups}
     for split, file in files.items():
-        _write_once(tables.groups[split], about_pairs, file)
+        _write(tables.groups[split].merge(about_pairs, on="pair_id", how="left"), file)
     return files
 
 
@@ -42,10 +42,11 @@ def _content_key(study: Study, split_name: str, tokens: str | None) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def _write_once(groups: pd.DataFrame, about_pairs: pd.DataFrame, file: Path) -> None:
-    """Write a split's groups, with facts about each pair, unless the file exists."""
+def _write(table: pd.DataFrame, file: Path) -> None:
+    """Write a table unless the file has its bytes already. Other sweeps may read the file meanwhile."""
+    content = table.to_parquet(index=False)
     with FileLock(f"{file}.lock"):
-        if not file.exists():
+        if not file.exists() or file.read_bytes() != content:
             unfinished = file.with_suffix(".tmp")
-            groups.merge(about_pairs, on="pair_id", how="left").to_parquet(unfinished, index=False)
+            unfinished.write_bytes(content)
             unfinished.rename(file)

@@ -1,10 +1,10 @@
 """A Ray Tune callback that records the start, the progress and the end of each cell."""
 
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import wraps
 from typing import Any
 
 import ray
@@ -13,9 +13,11 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Event, Watcher
+from orchestrator.plan.interrupted import Interrupted
 from orchestrator.plan.progress import Progress
 from orchestrator.record.kept_models import ALL_KEPT_TAG, model_tag
-from orchestrator.record.ledger import Ledger
+from orchestrator.record.ledger import Ledger, RunRefused
+from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS, TrialResult
 from orchestrator.run.arm_store import MODEL_FOLDER
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.desk_records import WorkHistory
@@ -25,10 +27,25 @@ from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from training.checkpoint_store import CheckpointStore, DamagedFolder
+from training.scratch import scratch
 
 TRACEBACK_CHARACTERS = 4500  # how much of a traceback's end is kept, where the error is
 SHOW_PROGRESS_EVERY_S = 1.0
 RECORD_PROGRESS_EVERY_S = 30.0  # for those who watch from elsewhere
+
+
+def _remembers_error(hook: Callable[..., None]) -> Callable[..., None]:
+    """Return a hook of the callback that keeps what it raises in the callback's `error`."""
+
+    @wraps(hook)
+    def remembering(callback: "LedgerCallback", **info: Any) -> None:
+        try:
+            hook(callback, **info)
+        except Exception as error:
+            callback.error = error
+            raise
+
+    return remembering
 
 
 @dataclass
@@ -45,6 +62,8 @@ class LedgerCallback(tune.Callback):
         register_models: Whether kept models become versions of a registered model.
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
+        refused: trial_id -> why its run could not be written while the cell was under way.
+        error: What ended the sweep from inside this callback. Tune raises its text only.
     """
 
     ledger: Ledger
@@ -58,6 +77,8 @@ class LedgerCallback(tune.Callback):
     register_models: bool = False
     finished: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    error: Exception | None = None
     _shown_at: float = 0.0
     _recorded_at: float = 0.0
 
@@ -65,6 +86,7 @@ class LedgerCallback(tune.Callback):
         """Return nothing: Tune keeps its callbacks for a restore, but a sweep resumes from the record."""
         return {}
 
+    @_remembers_error
     def on_step_begin(self, **info: Any) -> None:
         """Show the running cells' progress and record it, each at its own interval; Tune calls this often."""
         now = time.monotonic()
@@ -78,13 +100,21 @@ class LedgerCallback(tune.Callback):
         self.watcher.running(progress)
         if now - self._recorded_at >= RECORD_PROGRESS_EVERY_S:
             self._recorded_at = now
-            for trial_id, cell_progress in progress.items():
-                self.ledger.note(self.run_ids[trial_id], str(cell_progress))
+            seconds: dict[str, float] = ray.get(self.desk.seconds.remote())
+            for trial_id in progress.keys() & seconds.keys():
+                trial = self.jobs[trial_id].trial
+                spent = self._time_tags(trial, seconds[trial_id])
+                with self._others_go_on(trial):
+                    self.ledger.note(self._run_id(trial), str(progress[trial_id]), spent)
         self.scoreboard.refresh(self.finished)
 
+    @_remembers_error
     def on_trial_start(self, **info: Any) -> None:
-        self._run_id(self._trial(info["trial"]))
+        trial = self._trial(info["trial"])
+        with self._others_go_on(trial):
+            self._run_id(trial)
 
+    @_remembers_error
     def on_trial_recover(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
         trial = self._trial(tune_trial)
@@ -93,6 +123,7 @@ class LedgerCallback(tune.Callback):
         self.watcher.tell(Event(trial, CellStatus.RETRIED, text))
         self._ask_breaker(trial, failure)
 
+    @_remembers_error
     def on_trial_complete(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
         trial = self._trial(tune_trial)
@@ -100,20 +131,40 @@ class LedgerCallback(tune.Callback):
         if tune_trial.last_result["error"]:
             self._fail(trial)
             return
-        result = ray.get(self.desk.take.remote(trial.trial_id))
-        tags = self._attempt_tags(trial, succeeded=1) | self._keep_models(trial)
-        self.ledger.finish(self._run_id(trial), result, tags)
+        result: TrialResult = ray.get(self.desk.take.remote(trial.trial_id))
+        tags = self._attempt_tags(trial, succeeded=1)
+        try:
+            tags |= self._keep_models(trial)
+            self.ledger.finish(self._run_id(trial), result, tags)
+        except RunRefused as refusal:
+            self._record_failure(trial, f"its result could not be recorded: {refusal}", tags)
+            return
         CheckpointStore(self.jobs[trial.trial_id].store).clear()  # the record holds it now
-        self.agenda.ended(trial, result)
+        self.agenda.ended(trial, result, float(tags[GPU_SECONDS]))
         self.breaker.finished()
         self.finished += 1
         text = f"done ({self.finished}, {len(self.agenda.open)} to go)"
         self.watcher.tell(Event(trial, CellStatus.FINISHED, text))
 
+    @_remembers_error
     def on_trial_error(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
         _free_memory(tune_trial)
         self._fail(self._trial(tune_trial))
+
+    def interrupted(self, interruption: Interrupted) -> None:
+        """Close the runs of the cells that have not ended, and tell the user what goes on later."""
+        open_trials = [trial for trial in self.agenda.open if trial.trial_id in self.run_ids]
+        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
+        running = [f"{trial.name} ({progress.get(trial.trial_id, 'waiting')})" for trial in open_trials]
+        self.watcher.note(
+            f"interrupted by {interruption}: {self.finished} cells were finished in this sweep; running: "
+            f"{', '.join(running) or 'none'}. Finished arms and checkpoints are kept, and the same command "
+            "goes on from there."
+        )
+        for trial in open_trials:
+            with self._others_go_on(trial):
+                self.ledger.abandon(self.run_ids[trial.trial_id], f"interrupted by {interruption}")
 
     def _trial(self, tune_trial: TuneTrial) -> Trial:
         return self.jobs[tune_trial.config["cell"]].trial
@@ -128,8 +179,9 @@ class LedgerCallback(tune.Callback):
     def _fail(self, trial: Trial) -> None:
         """Record that a cell ended without a result, or that the sweep stopped before its first attempt."""
         if self.breaker.reason and not self._history(trial).failures:
-            self.ledger.abandon(self._run_id(trial), self.breaker.reason)
-            self.agenda.ended(trial, None)
+            with self._others_go_on(trial):
+                self.ledger.abandon(self._run_id(trial), self.breaker.reason)
+            self.agenda.ended(trial, None, 0.0)
             return
         last = self._last_failure(trial)
         tags = {
@@ -137,9 +189,7 @@ class LedgerCallback(tune.Callback):
             "log_cell": str(self.jobs[trial.trial_id].log),
             "log_ray": last.logs,
         }
-        self.ledger.fail(self._run_id(trial), str(last), self._attempt_tags(trial, succeeded=0) | tags)
-        self.agenda.ended(trial, None)
-        self.watcher.tell(Event(trial, CellStatus.FAILED, f"failed: {last}"))
+        self._record_failure(trial, str(last), self._attempt_tags(trial, succeeded=0) | tags)
         self._ask_breaker(trial, last)
 
     def _keep_models(self, trial: Trial) -> dict[str, str]:
@@ -149,19 +199,38 @@ class LedgerCallback(tune.Callback):
             return {}
         tags: dict[str, str] = {}
         for arm in trial.arms:
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = Path(scratch) / MODEL_FOLDER
+            with scratch() as scratch_folder:
+                folder = scratch_folder / MODEL_FOLDER
                 try:
                     CheckpointStore(f"{job.store}/{arm}").fetch(MODEL_FOLDER, folder)
-                except (
-                    DamagedFolder
-                ) as damage:  # the cell counts; the next sweep trains it again for its model
+                except DamagedFolder as damage:  # the cell counts; the next sweep trains it for its model
                     self.watcher.note(f"{trial.name}/{arm}: its model was not kept: {damage}")
                     continue
                 tags[model_tag(arm)] = self.ledger.models.log(
                     self._run_id(trial), trial, arm, folder, self.register_models
                 )
         return tags | ({ALL_KEPT_TAG: "final"} if len(tags) == len(trial.arms) else {})
+
+    def _record_failure(self, trial: Trial, error: str, tags: Mapping[str, str]) -> None:
+        """Record that a cell failed: in its run, or in a new one if that cannot be written."""
+        try:
+            self.ledger.fail(self._run_id(trial), error, tags)
+        except RunRefused:
+            self.run_ids.pop(trial.trial_id, None)
+            with self._others_go_on(trial):
+                self.ledger.fail(self._run_id(trial), error, tags)
+        self.agenda.ended(trial, None, float(tags[GPU_SECONDS]))
+        self.watcher.tell(Event(trial, CellStatus.FAILED, f"failed: {error}"))
+
+    @contextmanager
+    def _others_go_on(self, trial: Trial) -> Iterator[None]:
+        """Tell the user once if a cell's run cannot be written in this block, and let the sweep go on."""
+        try:
+            yield
+        except RunRefused as refusal:
+            if trial.trial_id not in self.refused:
+                self.refused[trial.trial_id] = str(refusal)
+                self.watcher.note(f"{trial.name}: its run cannot be written: {refusal}")
 
     def _ask_breaker(self, trial: Trial, failure: Failure) -> None:
         """Report a failed attempt to the breaker, and have the desk stop once it trips."""
@@ -170,12 +239,19 @@ class LedgerCallback(tune.Callback):
             ray.get(self.desk.stop.remote(self.breaker.reason))
 
     def _attempt_tags(self, trial: Trial, succeeded: int) -> dict[str, str]:
-        """Return how many attempts were made, why each failed one failed, and how many were interrupted."""
+        """Return how many attempts were made and interrupted, why each failed one failed, and their time."""
         history = self._history(trial)
         tags = {f"attempt_{number}": str(failure) for number, failure in enumerate(history.failures, start=1)}
         if history.preemptions:
             tags["preemptions"] = str(history.preemptions)
-        return {"attempts": str(len(history.failures) + succeeded), **tags}
+        attempts = str(len(history.failures) + succeeded)
+        return {"attempts": attempts, **tags, **self._time_tags(trial, history.seconds)}
+
+    def _time_tags(self, trial: Trial, seconds: float) -> dict[str, str]:
+        """Return the tags that hold a cell's time (seconds that lanes held it) and GPU time."""
+        shape = self.jobs[trial.trial_id].shape
+        gpu_seconds = seconds * shape.workers * shape.gpus
+        return {CELL_SECONDS: f"{seconds:.3f}", GPU_SECONDS: f"{gpu_seconds:.3f}"}
 
     def _last_failure(self, trial: Trial) -> Failure:
         """Return the newest failure. If the Tune trial's own process died, the desk may know of none."""

@@ -1,12 +1,9 @@
 """How long an arm takes on this cluster, from a few steps on a real lane. Nothing of them is kept."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import cast
 
 import pandas as pd
@@ -25,6 +22,7 @@ from orchestrator.run.messages import Failure
 from orchestrator.run.share import resolve_auto_gpus
 from stats.names import BASELINE
 from training.errors import StudyError
+from training.scratch import scratch
 from training.shards import Shard
 
 PROBE_STEPS = 16
@@ -160,9 +158,5 @@ def _sample(tables: StudyTables, training_pairs: int) -> StudyTables:
 @contextmanager
 def _temporary_places(places: Places) -> Iterator[Places]:
     """Yield places that are removed afterwards, in the study's folder, which every node can reach."""
-    places.out.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="probe-", dir=places.out))
-    try:
+    with scratch(places.out / ".scratch") as folder:
         yield Places(places.study, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import ray
 from ray import tune
+from ray.tune import TuneError
 
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Watcher
+from orchestrator.plan.interrupted import Interrupted, interruptible
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.run import worker
@@ -56,8 +58,9 @@ def run(
         run_work: What lanes do with their work.
 
     Raises:
-        StudyError: The first cells all failed alike, so the others were not tried; or the cluster can hold no
-            lane that the study needs.
+        Interrupted: The sweep was asked to stop. The runs of its running cells are closed, and do not count.
+        StudyError: The first cells all failed alike, so the others were not tried; the cluster can hold no
+            lane that the study needs; or the record has a fault that does not pass.
     """
     scoreboard = Scoreboard(study, agenda, ledger)
     for further_desks in reversed(range(study.faults.max_attempts)):
@@ -76,7 +79,12 @@ def run(
                     scoreboard,
                     study.keep.where == "registry",
                 )
-                _tune(study, places, fleet, callback)
+                try:
+                    with interruptible():  # in place of Ray's own handlers
+                        _tune(study, places, fleet, callback)
+                except Interrupted as interruption:
+                    callback.interrupted(interruption)
+                    raise
             if breaker.reason:
                 raise StudyError(f"{study.study}: {breaker.reason}")
             return
@@ -107,7 +115,7 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
     def capacity(shape: Shape) -> int:
         return fleet.lanes(shape) + spare
 
-    tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(
@@ -127,4 +135,10 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
             callbacks=[callback],
             verbose=0,
         ),
-    ).fit()
+    )
+    try:
+        tuner.fit()
+    except TuneError:
+        if callback.error:
+            raise callback.error from None
+        raise

@@ -50,7 +50,6 @@ class Scoreboard:
         decisions = self._agenda.seed_decisions
         table = decisions[0] if decisions else None
         comparison = comparison_so_far(self._study, record, table)
-        self._ledger.guard()
         self._ledger.verdicts.update(verdict_rows(comparison, table))
         end = time.monotonic()
         self._next = end + max(REFRESH_EVERY_S, (end - start) / REFRESH_SHARE)

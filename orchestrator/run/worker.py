@@ -6,16 +6,15 @@ An unfinished arm saves checkpoints there, and a retry continues from the newest
 """
 
 import os
-import tempfile
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from orchestrator.record.result import GPU_SECONDS, TrialResult
+from orchestrator.record.provenance import code_and_libraries
+from orchestrator.record.result import CELL_SECONDS, TrialResult, facts_of_arms
 from orchestrator.run.arm_store import MODEL_FOLDER, Arm, keep_arm, kept_arm
 from orchestrator.run.geometry import Geometry
 from orchestrator.run.job import Job, Listener
@@ -24,6 +23,7 @@ from stats.names import DIFF_METRICS
 from training.checkpoint_store import CheckpointStore
 from training.errors import Preempted
 from training.scoring import open_scored
+from training.scratch import scratch
 from training.shards import Shard, score_shard
 
 if TYPE_CHECKING:
@@ -61,34 +61,22 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     trial = job.trial
     with output_to(job.log):
         arms = {arm: _finished_arm(job, arm, report) for arm in trial.arms}
-        from training.hardware import device, hardware
-
-        geometry = Geometry(
-            device=device(),
-            workers=int(os.environ.get("WORLD_SIZE", "1")),
-            micro_batch=job.micro_batch,
-            dtype=trial.training.dtype,
-            zero_stage=job.deepspeed["zero_optimization"]["stage"],
-        )
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if trial.groups:
         a, b = arms["A"].summary, arms["B"].summary
         metrics |= {f"diff/{key}": a[key] - b[key] for key in DIFF_METRICS}
-    seconds, shape = time.monotonic() - start, job.shape
     return TrialResult(
         trial_id=trial.trial_id,
         metrics=metrics,
         curves=pd.concat([arm.curve.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
         outcomes=pd.concat([arm.outcomes.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
         facts={
-            "geometry": str(geometry),
-            "hardware": hardware(),
+            **facts_of_arms({name: arm.origin for name, arm in arms.items()}),
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
-            "seconds_cell": f"{seconds:.3f}",
             **({"layout": str(job.check)} if job.check else {}),
             **({"model_commit": job.model.revision} if job.model.revision else {}),
-            GPU_SECONDS: f"{seconds * shape.workers * shape.gpus:.3f}",
+            CELL_SECONDS: f"{time.monotonic() - start:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
     )
@@ -128,7 +116,7 @@ def _train_and_evaluate(
         task,
         scored,
         Execution(job.micro_batch, job.deepspeed, job.check),
-        checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept),
+        checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
     )
     heldout = pairs[pairs["fold"] == "heldout"]
@@ -167,7 +155,7 @@ def _train_and_evaluate(
     notes = list(trained.notes)
     if job.keep_models and os.environ.get("RANK", "0") == "0":
         notes += _keep_model(job, name, trained, store)
-    return Arm(summary, trained.curve, outcomes, seconds, notes)
+    return Arm(summary, trained.curve, outcomes, seconds, notes, dict(trained.origin))
 
 
 def _keep_model(job: Job, arm: str, trained: "ArmResult", store: CheckpointStore) -> list[str]:
@@ -176,13 +164,27 @@ def _keep_model(job: Job, arm: str, trained: "ArmResult", store: CheckpointStore
 
     trial = job.trial
     provenance = {**trial.labels, "arm": arm, "base": asdict(job.model), "identity": trial.identity}
-    with tempfile.TemporaryDirectory() as scratch:
-        save_tuned_model(trained.model, job.model, Path(scratch), provenance)
+    with scratch() as folder:
+        save_tuned_model(trained.model, job.model, folder, provenance)
         try:
-            store.put(Path(scratch), MODEL_FOLDER)
+            store.put(folder, MODEL_FOLDER)
         except OSError as error:  # a full disk costs the model, not the arm's numbers
             return [f"model not kept: {error}"]
     return []
+
+
+def _origin(job: Job) -> dict[str, str]:
+    """Return what makes the arms of this attempt; kept arms and checkpoints carry it to a later one."""
+    from training.hardware import device, hardware
+
+    geometry = Geometry(
+        device=device(),
+        workers=int(os.environ.get("WORLD_SIZE", "1")),
+        micro_batch=job.micro_batch,
+        dtype=job.trial.training.dtype,
+        zero_stage=job.deepspeed["zero_optimization"]["stage"],
+    )
+    return {"geometry": str(geometry), "hardware": hardware(), **code_and_libraries()}
 
 
 def _heldout_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:

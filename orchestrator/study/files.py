@@ -1,6 +1,7 @@
 """Study files: YAML, dotted overrides and environment variables become one checked `Study`."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,32 @@ from training.objectives import check as check_method
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
+
+
+# Which environment variables a study file may name, beside those that ORCHESTRATOR_STUDY_VARIABLES lists: a
+# study file is shared, and what it names ends up in the record.
+STUDY_VARIABLES = ("PRISM_PAIRS",)
+
+
+def _environment_variable(name: str, *default: Any) -> Any:
+    """Return the value of an environment variable for `${oc.env:NAME}` or `${oc.env:NAME,default}`.
+
+    Raises:
+        StudyError: A study file may not name this variable, or it is not set and there is no default.
+    """
+    allowed = {*STUDY_VARIABLES, *os.environ.get("ORCHESTRATOR_STUDY_VARIABLES", "").split(",")}
+    if name not in allowed:
+        raise StudyError(
+            f"${{oc.env:{name}}}: a study file may not read this variable, whose value would be recorded; if "
+            f"it is no secret, set ORCHESTRATOR_STUDY_VARIABLES={name} (several: separated by commas)"
+        )
+    value = os.environ.get(name, *default)
+    if value is None and not default:
+        raise StudyError(f"${{oc.env:{name}}}: not set; set it, or give ${{oc.env:{name},default}}")
+    return value
+
+
+OmegaConf.register_resolver("oc.env", _environment_variable, replace=True)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -90,7 +117,9 @@ def _read(path: Path, overrides: Sequence[str]) -> Any:
                 raise StudyError(f"{place}: no such place in the study file; see --print-config") from error
         place = str(path)
         return OmegaConf.to_container(config, resolve=True)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError, RecursionError) as error:
+        if isinstance(error.__cause__, StudyError):  # a variable that the file may not read
+            raise StudyError(f"{place}: {error.__cause__}") from error
         reason = " ".join(str(error).split())
         raise StudyError(f"{place}: not readable as YAML: {reason}; fix the YAML") from error
 

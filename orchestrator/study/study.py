@@ -12,6 +12,7 @@ from orchestrator.study.evidence import Controls, Divergence
 from orchestrator.study.faults import Faults
 from orchestrator.study.keep import Keep
 from orchestrator.study.method import StudyMethod
+from orchestrator.study.notify import Notify
 from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan
 from orchestrator.study.shape import Resources, Shape
 from orchestrator.study.survey import SurveyModel
@@ -68,7 +69,15 @@ class Study(Spec):
     )
     resources: Resources = Field(Resources(), description="What cells run on; changes no answer.")
     keep: Keep = Field(Keep(), description="What is kept besides numbers; changes no answer.")
+    strict_code: bool = Field(
+        False,
+        description="Refuse to go on with finished cells that other code or library versions made, unless "
+        "--accept-code is given; false only says so in the plan and the report.",
+    )
     faults: Faults = Field(Faults(), description="How a sweep deals with failures; changes no answer.")
+    notify: Notify | None = Field(
+        None, description="Where a sweep posts its end, failures and stalls; nowhere if absent."
+    )
     survey: SurveyModel = Field(SurveyModel(), description="How `orchestrator.predict` models the survey.")
     verdicts: PublishedRule = Field(PublishedRule(), description="Thresholds of the published rule.")
     equivalence_margin_pp: float = Field(

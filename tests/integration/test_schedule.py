@@ -1,6 +1,7 @@
 """Real Ray Tune and Ray Train lanes with a fake trainer: all that can happen to a cell, in one sweep."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import ray
+from mlflow.tracking import MlflowClient
 from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
@@ -49,6 +51,8 @@ FATES = [
     "user's mistake",
     "preempted once",
     "memory too small once",
+    "its run is deleted",
+    "a metric is not finite",
 ]
 
 
@@ -83,11 +87,25 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         raise Preempted("asked to stop, saved at step 1")
     if fate == "memory too small once" and first:
         raise OutOfMemory(f"a micro-batch of {job.micro_batch} does not fit")
+    if fate == "the experiment is deleted":
+        record = MlflowClient(f"sqlite:///{job.log.parent / 'mlflow.db'}")
+        record.delete_experiment(record.get_experiment_by_name("deleted").experiment_id)
+    if fate == "its run is deleted":
+        record = MlflowClient(f"sqlite:///{job.log.parent / 'mlflow.db'}")
+        (experiment,) = record.search_experiments(filter_string="name = 'fates'")
+        (run,) = record.search_runs([experiment.experiment_id], f"tags.trial_id = '{job.trial.trial_id}'")
+        record.delete_run(run.info.run_id)
     report("A", 2, 2)
     outcomes = pd.DataFrame({"arm": ["A"], "pair_id": ["p"], "margin": [1.0]})
     curves = pd.DataFrame({"arm": ["A"], "step": [1], "metric": ["loss"], "value": [0.5]})
     facts = {"geometry": f"fake, micro-batch {job.micro_batch}"}
-    return TrialResult(job.trial.trial_id, {"pid": os.getpid()}, curves, outcomes, facts)
+    metrics = {"pid": math.nan if fate == "a metric is not finite" else os.getpid()}
+    return TrialResult(job.trial.trial_id, metrics, curves, outcomes, facts)
+
+
+def job_of(trial: Trial, root: Path) -> Job:
+    store, log = str(root / "work" / trial.trial_id), root / "log"
+    return Job(trial, ModelFiles("m"), root, root, store, log, 8, {}, SHAPE)
 
 
 def _pointers(root: Path) -> int:
@@ -103,20 +121,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         Trial("fates", "dpo", fate, 1, "m", "d", {}, None, MethodSpec(), TrainingSpec(max_steps=1 + number))
         for number, fate in enumerate(FATES)
     ]
-    jobs = [
-        Job(
-            trial,
-            ModelFiles("m"),
-            root,
-            root,
-            str(root / "work" / trial.trial_id),
-            root / "log",
-            8,
-            {},
-            SHAPE,
-        )
-        for trial in trials
-    ]
+    jobs = [job_of(trial, root) for trial in trials]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         ledger = Ledger(places)
@@ -137,13 +142,13 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 def test_every_cell_ends_finished_or_failed(cells: pd.DataFrame) -> None:
-    failed = ["crashes always", "user's mistake"]
+    failed = ["crashes always", "user's mistake", "its run is deleted", "a metric is not finite"]
     assert cells["status"].to_dict() == {fate: "failed" if fate in failed else "finished" for fate in FATES}
 
 
 def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFrame) -> None:
     assert cells["attempts"].astype(int).to_dict() == {
-        fate: 1 if fate in ("fine", "user's mistake", "preempted once") else 2 for fate in FATES
+        fate: 2 if fate.endswith(("once", "always")) and fate != "preempted once" else 1 for fate in FATES
     }
     reasons = {
         "fine": "",
@@ -187,8 +192,31 @@ def test_a_failed_cell_says_why_and_where_to_look(cells: pd.DataFrame) -> None:
     assert cells.loc["user's mistake", "error"] == "splits.S: a mistake; fix it"
 
 
+def test_the_time_of_failed_attempts_counts(cells: pd.DataFrame) -> None:
+    seconds = cells["seconds_cell"].astype(float)
+    assert seconds["hangs once"] > STUDY.faults.stall_timeout_s
+    assert (seconds > 0).all()
+
+
+def test_a_cell_that_cannot_be_recorded_fails_alone_and_says_why(cells: pd.DataFrame) -> None:
+    assert "must be in the 'active' state" in cells.loc["its run is deleted", "error"]
+    assert "metric pid is nan" in cells.loc["a metric is not finite", "error"]
+
+
 def test_only_failed_cells_keep_their_checkpoint_stores(
     cells: pd.DataFrame,
 ) -> None:
     exists = cells["work"].map(lambda path: Path(path).exists())
     assert exists.to_dict() == (cells["status"] == "failed").to_dict()
+
+
+def test_a_fault_of_the_record_ends_the_sweep_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    places, fate = Places("deleted", tmp_path), "the experiment is deleted"
+    trials = [Trial("deleted", "dpo", fate, 1, "m", "d", {}, None, MethodSpec(), TrainingSpec())]
+    jobs = [job_of(trial, tmp_path) for trial in trials]
+    ledger, agenda = Ledger(places, patience_s=600), Listed(trials, {})
+    with cluster(), pytest.raises(StudyError, match=r"its experiment was deleted in MLflow.*restore"):
+        schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)

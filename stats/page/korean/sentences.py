@@ -74,6 +74,9 @@ SENTENCES = {
     "dropped": "제외",
     "kept, though unusual": "특이하지만 유지",
     "length limit": "길이 제한",
+    "other code (since commit {commit}; files: {files}): {cells}":
+        "다른 코드 (커밋 {commit} 이후; 파일: {files}): {cells}",
+    "{library} {before}, now {now}: {cells}": "{library} {before}, 현재 {now}: {cells}",
     "held out": "held-out",
     "splits": "split 수",
     "seeds": "seed",

@@ -105,6 +105,7 @@ TABLE_WORDS = {
     "seeds and users": "seed와 유저",
     "shrunken": "축소",
     "plan sealed": "계획 봉인",
+    "made with other code": "다른 코드로 만든 셀",
     "seeds alone": "seed만",
     "users alone": "유저만",
     "seeds were added until the held-out evidence was clear: this metric is described, not tested":

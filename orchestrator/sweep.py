@@ -10,9 +10,10 @@ from orchestrator.plan.interrupted import interruptible
 from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan
 from orchestrator.record.lock import sole_driver
-from orchestrator.record.places import places_of
+from orchestrator.record.places import Places, places_of
 from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
+from orchestrator.study.study import Study
 from training.errors import StudyError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         )
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
-    from orchestrator.plan.tables import load_tables, render_tables
+    from orchestrator.plan.tables import load_tables
     from orchestrator.record import report
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
@@ -59,16 +60,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
-        plan = Plan.from_record(study, places)  # another sweep may have ended just now
-        ledger.mark_damaged(plan.trials)
-        plan = Plan.from_record(study, places)
-        if plan.open:
-            data = render_tables(study, data, places.cache)
-            assert data.rendered is not None
-            ledger.renderings.add(grid.rendering_key(study), data.rendered)
-            plan = Plan.from_record(study, places)  # a cell's identity holds its token ids
-            for line in plan.about_rendering():
-                print(line)
+        plan, data = _plan_to_run(study, places, data, ledger)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
             _train(plan, data, ledger, notifier, args.verbose)
@@ -97,6 +89,25 @@ def _flags(program: str) -> argparse.ArgumentParser:
         "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"
     )
     return flags
+
+
+def _plan_to_run(
+    study: Study, places: Places, data: "StudyTables", ledger: "Ledger"
+) -> tuple[Plan, "StudyTables"]:
+    """Return the plan as the record has it now, and the data, as token ids if there is anything to train."""
+    from orchestrator.plan.tables import render_tables
+
+    ledger.mark_damaged(Plan.from_record(study, places).trials)
+    plan = Plan.from_record(study, places)  # another sweep may have ended just now
+    if not plan.open:
+        return plan, data
+    data = render_tables(study, data, places.cache)
+    assert data.rendered is not None
+    ledger.renderings.add(grid.rendering_key(study), data.rendered)
+    plan = Plan.from_record(study, places)  # a cell's identity holds its token ids
+    for line in plan.about_rendering():
+        print(line)
+    return plan, data
 
 
 def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:

@@ -5,9 +5,8 @@ behind in its process: a trial trains two arms, and the first must not affect th
 """
 
 import contextlib
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ from transformers import PreTrainedModel, PrinterCallback
 from trl import DPOConfig
 
 from training.arrays import IntArray
+from training.batch_cut import BatchCut, expert_loss
 from training.batches import data_order, sequence_lengths
 from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
-from training.errors import OutOfMemory, StudyError
+from training.errors import OutOfMemory
 from training.hardware import device
 from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
@@ -35,8 +35,6 @@ from training.safe_loading import nothing_unpickled
 from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
-
-EXPERT_LOSS = "the load-balancing loss of a mixture of experts"
 
 
 @dataclass(frozen=True)
@@ -126,15 +124,16 @@ def train_arm(
         OutOfMemory: The accelerator's memory is too small for a micro-batch.
         Preempted: The arm was asked to stop, and has saved itself.
     """
-    accumulation = _gradient_accumulation(task, execution)
-    _refuse_cut_batches(task, execution, batch_losses(task.method))
+    batch = BatchCut(task.name, task.training.batch_size, execution.micro_batch)
+    accumulation = batch.accumulation(len(task.rows))
+    batch.refuse_for(batch_losses(task.method))
     lengths = sequence_lengths(scored)
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
     safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
     with isolated(deepspeed), safe_loading, scratch() as scratch_folder:
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
-        _refuse_cut_batches(task, execution, _expert_loss(model, task.method))
+        batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, execution)
         trainer = PairTrainer(
             task.method,
@@ -187,57 +186,6 @@ def _check(model: PreTrainedModel, execution: Execution) -> tuple[LayoutCheck, l
         return execution.check, []
     check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
     return check, [f"layout: {check}"] if execution.check else []
-
-
-def _gradient_accumulation(task: ArmTask, execution: Execution) -> int:
-    """Return the micro-batches per step and worker; raise StudyError if they do not fill whole batches."""
-    workers = int(os.environ.get("WORLD_SIZE", 1))
-    batch_size = task.training.batch_size
-    accumulation, remainder = divmod(batch_size, execution.micro_batch * workers)
-    if remainder or not accumulation:
-        raise StudyError(
-            f"{task.name}: batch_size {batch_size} is not a multiple of micro-batch "
-            f"{execution.micro_batch} x {workers} workers; change one of them"
-        )
-    if len(task.rows) < batch_size:
-        raise StudyError(
-            f"{task.name}: {len(task.rows)} training pairs, fewer than one batch of {batch_size}; "
-            "lower batch_size or widen the group"
-        )
-    return accumulation
-
-
-def _refuse_cut_batches(task: ArmTask, execution: Execution, losses: Sequence[str]) -> None:
-    """Raise StudyError if a batch is cut although `losses` of the method look across its pairs.
-
-    Their value on a micro-batch is another one, so that the answer would depend on micro-batch and workers.
-    """
-    if losses and execution.micro_batch != task.training.batch_size:
-        zero = ", or router_aux_loss_coef: 0 in the method" if losses == [EXPERT_LOSS] else ""
-        raise StudyError(
-            f"{task.name}: {losses[0]} looks across the pairs of a batch, and a micro-batch of "
-            f"{execution.micro_batch} cuts batch_size {task.training.batch_size}; set workers: 1 and "
-            f"micro_batch: {task.training.batch_size}, a lower batch_size{zero}"
-        )
-
-
-def _expert_loss(model: PreTrainedModel, method: MethodSpec) -> list[str]:
-    """Return the name of TRL's auxiliary loss if the model has one, as TRL decides it; otherwise nothing.
-
-    Raises:
-        StudyError: The method gives it a weight, and the model has no experts.
-    """
-    config, weight = model.config.get_text_config(), method.router_aux_loss_coef
-    if not hasattr(config, "output_router_logits"):
-        if weight:
-            raise StudyError(
-                f"router_aux_loss_coef: {weight}, but {config.model_type} has no experts that return their "
-                "router's logits; remove it from the method"
-            )
-        return []
-    if weight is None:
-        weight = getattr(config, "router_aux_loss_coef", 0.0)
-    return [EXPERT_LOSS] if weight else []
 
 
 def _trl_config(

@@ -79,6 +79,7 @@ def test_models_asked_for_later_are_trained_again_and_exported(sweep: Sweep) -> 
 
     cache, *runs = sweep.home / "runs" / ".cache", *finished_runs(sweep)
     (run,) = (run for run in runs if run.data.tags["split"] == "S1_age" and "model_A" in run.data.tags)
+    assert run.data.tags["layout"].startswith("packed; from plain logits: ")
     client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
     outcomes = pd.read_parquet(client.download_artifacts(run.info.run_id, "outcomes.parquet"))
     (scored,) = (open_scored(folder) for folder in cache.glob("scores-*") if folder.is_dir())

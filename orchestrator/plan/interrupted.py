@@ -36,7 +36,10 @@ def interruptible() -> Iterator[None]:
         yield
         return
 
+    received: list[int] = []
+
     def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         for other in (signal.SIGINT, signal.SIGTERM):
             signal.signal(other, signal.SIG_DFL)
         raise Interrupted(number)
@@ -46,7 +49,10 @@ def interruptible() -> Iterator[None]:
         yield
     except Interrupted:
         raise
-    except BaseException:
+    except BaseException as error:
+        # Ray raises a KeyboardInterrupt of its own where a signal meets it waiting in C++.
+        if received and isinstance(error, KeyboardInterrupt):
+            raise Interrupted(received[0]) from None
         _restore(before)
         raise
     else:

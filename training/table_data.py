@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BeforeValidator, Field, model_validator
@@ -226,7 +226,7 @@ class TableData(Spec):
 
 def shipped_names() -> tuple[str, ...]:
     """Return the names of the shipped descriptions."""
-    return SHIPPED.__args__  # type: ignore[attr-defined, no-any-return]
+    return get_args(SHIPPED)
 
 
 @cache

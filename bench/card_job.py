@@ -55,6 +55,7 @@ def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
     users = rng.integers(len(pairs) // 13 + 2, size=len(pairs))
     groups = pairs[["pair_id"]].assign(
         user_id=users.astype(str),
+        item=pairs["pair_id"],
         group=np.where(users % 2 == 0, "A", "B"),
         fold=np.where(rng.random(len(pairs)) < HELD_OUT, "heldout", "train"),
         source_model="made up",

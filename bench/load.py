@@ -119,7 +119,7 @@ def record(cells: int, uri: str, home: Path) -> dict[str, Any]:
     ledger = Ledger(places)
     fill(ledger, trials[:-1])
     lookup, _ = timed(ledger.cells.statuses)
-    deciding, open_cells = timed(lambda: Plan.from_record(study, trials, places).open)
+    deciding, open_cells = timed(lambda: Plan.from_record(study, places).open)
     assert [trial.trial_id for trial in open_cells] == [trials[-1].trial_id]
     return {"cells": len(trials), "planning_s": planning, "lookup_s": lookup, "resume_s": deciding}
 

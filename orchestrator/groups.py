@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator import cli
+from orchestrator.plan.tables import study_corpus
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import places_of
 from stats.errors import TableError
@@ -16,7 +17,6 @@ from stats.page.markdown import table
 from stats.survey.heterogeneity import heterogeneity
 from training.data.corpus import Corpus
 from training.data.features import differences
-from training.data.sources import load_corpus
 from training.data.splits import assign
 from training.errors import StudyError
 from training.spec import DataSource, TwinData
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         help="also show published sizes, such as those of configs/reference/splits.csv",
     )
     study, args = cli.study_of(flags, argv)
-    corpus = load_corpus(study.data)
+    corpus = study_corpus(study)
     groups = {
         name: assign(corpus, study.held_out, split, place=f"splits.{name}")
         for name, split in study.grid_splits.items()

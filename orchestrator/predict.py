@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from orchestrator import cli
+from orchestrator.plan.tables import study_corpus
 from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
@@ -16,7 +17,6 @@ from stats.survey.ordered_logit import SurveyFit, binary_logit, ordered_logit
 from stats.survey.predicted_splits import predicted_splits
 from stats.text import plural
 from training.data.corpus import Corpus
-from training.data.sources import load_corpus
 from training.data.splits import assign
 from training.data.traits import PRISM_TRAITS
 from training.errors import StudyError
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         help="fit the held-out users, too; verdicts on them are then not independent of the choice of splits",
     )
     study, args = cli.study_of(flags, argv)
-    corpus = load_corpus(study.data)
+    corpus = study_corpus(study)
     pairs, fitted_on = _fitted_pairs(study, corpus, args.all_users)
     ordered, binary = _fits(study, corpus, pairs)
     out = places_of(study).out / "prediction"
@@ -80,14 +80,16 @@ def splits_block(splits: pd.DataFrame) -> str:
 
 def _fitted_pairs(study: Study, corpus: Corpus, all_users: bool) -> tuple[pd.DataFrame, str]:
     """Return the pairs to fit, user_id and score_gap, and which users' they are, in words."""
-    pairs = corpus.pairs[["user_id", "score_gap"]]
-    held_out = assign(corpus, study.held_out, None)["fold"].to_numpy() == "heldout"
-    number = plural(pairs["user_id"][held_out].nunique(), "held-out user")
+    pairs = corpus.pairs[["pair_id", "user_id", "score_gap"]]
+    folds = assign(corpus, study.held_out, None)
+    training = pairs["pair_id"].isin(folds.loc[folds["fold"] == "train", "pair_id"])
+    held_out = folds.loc[folds["fold"] == "heldout", "user_id"]
+    number = plural(held_out.nunique(), "held-out user")
     if all_users:
         return pairs, (
             f"all users, with the {number}: verdicts on these are not independent of the choice of splits"
         )
-    return pairs[~held_out], f"the training users, without the {number}"
+    return pairs[training], f"the training users, without the {number}"
 
 
 def _fits(study: Study, corpus: Corpus, pairs: pd.DataFrame) -> tuple[SurveyFit, SurveyFit]:

@@ -54,14 +54,13 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
     from orchestrator.plan.tables import load_tables
     from orchestrator.record.ledger import Ledger
     from orchestrator.record.report import write
-    from orchestrator.study import grid
 
     if args.language:
         study = study.model_copy(update={"language": args.language})
     places = places_of(study)
     try:
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
-        agenda = Plan.from_record(study, grid.expand(study), places).agenda
+        agenda = Plan.from_record(study, places).agenda
         written = write(
             study,
             load_tables(study).corpus,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from orchestrator import cli
 from orchestrator.plan.plan import Plan
 from orchestrator.record.places import places_of
-from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
 
 
@@ -17,7 +16,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     """
     study, _ = cli.study_of(cli.parser(program, __doc__), argv)
     places = places_of(study)
-    plan = Plan.from_record(study, grid.expand(study), places)
+    plan = Plan.from_record(study, places)
 
     from orchestrator.record.ledger import Ledger
 

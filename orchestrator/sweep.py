@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
     """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1."""
     study, args = cli.study_of(_flags(program), argv)
-    trials = grid.expand(study)
     places = places_of(study)
-    plan = Plan.from_record(study, trials, places)
+    plan = Plan.from_record(study, places)
     print(plan)
     if args.probe and plan.open:
         from orchestrator.plan.tables import load_tables
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         return 0
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
-    from orchestrator.plan.tables import load_tables
+    from orchestrator.plan.tables import load_tables, render_tables
     from orchestrator.record import report
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
@@ -43,7 +42,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     CheckpointStore(places.work).open()
     with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
         ledger.close_abandoned()
-        plan = Plan.from_record(study, trials, places)  # another sweep may have ended just now
+        plan = Plan.from_record(study, places)  # another sweep may have ended just now
+        if plan.open:
+            data = render_tables(study, data, places.cache)
+            assert data.rendered is not None
+            ledger.renderings.add(grid.rendering_key(study), data.rendered)
+            plan = Plan.from_record(study, places)  # a cell's identity holds its token ids
+            for line in plan.about_rendering():
+                print(line)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
             _train(plan, data, ledger, args.verbose)

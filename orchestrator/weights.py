@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from orchestrator import cli
-from orchestrator.plan.tables import load_tables
+from orchestrator.plan.tables import load_tables, render_tables
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import places_of
 from orchestrator.run.cluster import cluster
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     """
     study, _ = cli.study_of(cli.parser(program, __doc__), argv)
     places, data = places_of(study), load_tables(study)
+    data = render_tables(study, data, places.cache)
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:
         with cluster():

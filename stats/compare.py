@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from stats.comparison import CellTables, Comparison, PublishedLabels
+from stats.cells import CellTables, cell_tables, planned_splits
+from stats.comparison import Comparison, PublishedLabels
 from stats.errors import TableError
+from stats.evidence.beforehand import MissingRule
+from stats.evidence.controls import controls
 from stats.evidence.curves import learning_curves
 from stats.evidence.family import family_sizes
-from stats.evidence.gates import gates
 from stats.evidence.held_out import HeldOutEvidence, held_out_evidence
 from stats.evidence.held_out_power import held_out_power
+from stats.evidence.missing import Planned
 from stats.evidence.options import Options
 from stats.evidence.quantity import CHANGE, DIFF
 from stats.evidence.regime import described_only, under_decisions
@@ -24,8 +27,8 @@ from stats.evidence.seed_power import (
     smallest_by_comparison,
     smallest_by_seeds,
 )
-from stats.names import BASELINE, CELL, HELD_OUT_METRIC, SPLIT, TAIL_METRIC
-from stats.rule.changes import CHANGE_COLUMNS, changes
+from stats.names import BASELINE, CELL, SPLIT, TAIL_METRIC
+from stats.rule.changes import CHANGE_COLUMNS, SplitKey, changes
 from stats.rule.labels import UNLABELLED, Verdict
 from stats.rule.published import TAIL_ACCURACY, TAIL_PAIRS, counts_in_128ths, restore
 from stats.rule.rule_errors import rule_errors_by_method
@@ -52,8 +55,10 @@ def compare(
 
     Args:
         cells: study, method, split, seed, status, error and metrics by name (fractions):
-            `diff/pref_acc_tail`, `diff/pref_acc_heldout`, and what `stats.evidence.gates` checks; baseline
-            cells have no diffs.
+            `diff/pref_acc_tail`, `diff/pref_acc_heldout`, `X/heldout_dropped` (number of held-out pairs of
+            group X that could not be scored), and what `stats.evidence.gates` and `has_diverged` check;
+            baseline cells have no diffs. Where they are given, `added` says that a cell's seed was added
+            after the study's first cells, and `control` that its groups are random halves of the users.
         predictions: study, split, predicted.
         reference: the method that the others are compared with.
         rule: thresholds of the published rule.
@@ -70,15 +75,18 @@ def compare(
         TableError: A table cannot be judged; the message names the row.
     """
     options = options or Options()
-    checked = _check_cells(cells, reference, options)
-    labelled = _verdicts(checked, predictions, rule)
+    checked = cell_tables(cells, reference, options)
+    labelled = _verdicts(checked, predictions, rule, options.missing)
     valid = labelled[~labelled["verdict"].isin(list(UNLABELLED))]
     diffs = checked.diffs.merge(valid[SPLIT], on=SPLIT)
     families = family_sizes(labelled)
     splits = max(families.values(), default=1)
     accuracy = options.tail_accuracy or _typical_accuracy(cells)
-    heldout = _held_out(sums, valid, reference, options, families)
-    tail = seed_evidence(diffs, _predicted_by_study(labelled), reference, options, families)
+    planned = planned_splits(checked) if options.missing == MissingRule.BOUND else {}
+    heldout = _held_out(sums, diffs, valid, reference, options, families, planned)
+    tail = seed_evidence(diffs, _predicted_by_study(labelled), reference, options, families, planned)
+    judged = (heldout.diffs, heldout.changes) if heldout else (pd.DataFrame(), pd.DataFrame())
+    of_controls = controls(checked.control_diffs, sums, judged, reference, rule, options, families)
     if decisions is not None:
         tail = replace(
             tail, diffs=described_only(tail.diffs, decisions), changes=described_only(tail.changes, decisions)
@@ -104,7 +112,8 @@ def compare(
         heldout=heldout,
         tail_power=_tail_power(diffs, accuracy, reference, max(1, splits), options),
         heldout_power=held_out_power(heldout.variances if heldout else None, splits, options),
-        curves=learning_curves(curves, options),
+        curves=learning_curves(_of_splits(curves, labelled), options),
+        controls=of_controls,
     )
 
 
@@ -144,21 +153,9 @@ def compare_published(
     return compare(cells, predictions, reference, rule, options=options)
 
 
-def _check_cells(cells: pd.DataFrame, reference: str, options: Options) -> CellTables:
-    """Take the diffs from the cells, count the finished cells, and check each of them."""
-    planned = cells[cells["split"] != BASELINE]
-    has_numbers = planned["status"].isin(STATUSES_WITH_NUMBERS)
-    finished = planned[has_numbers]
-    diffs = finished[CELL].copy()
-    for column, metric in (("diff_pp", TAIL_METRIC), ("heldout_pp", HELD_OUT_METRIC)):
-        name = f"diff/{metric}"
-        diffs[column] = 100 * finished[name] if name in finished else np.nan
-    by_split = planned[SPLIT].assign(finished=has_numbers).groupby(SPLIT, sort=False)["finished"]
-    counts = by_split.agg(planned="size", finished="sum").reset_index()
-    return CellTables(cells, diffs.reset_index(drop=True), counts, gates(cells, reference, options))
-
-
-def _verdicts(cells: CellTables, predictions: pd.DataFrame, rule: PublishedRule) -> pd.DataFrame:
+def _verdicts(
+    cells: CellTables, predictions: pd.DataFrame, rule: PublishedRule, missing: MissingRule
+) -> pd.DataFrame:
     """Label every planned split, in the order of the plan."""
     table = cells.counts[SPLIT].merge(verdicts(cells.diffs, predictions, rule), on=SPLIT, how="left")
     without_diffs = table["predicted"].isna()
@@ -171,7 +168,8 @@ def _verdicts(cells: CellTables, predictions: pd.DataFrame, rule: PublishedRule)
     table["verdict"] = table["verdict"].astype(object).where(table["verdict"].notna(), None)
     keys = pd.MultiIndex.from_frame(table[SPLIT])
     failed = cells.gates.loc[~cells.gates["passed"].astype(bool), SPLIT].drop_duplicates()
-    incomplete = cells.counts.loc[cells.counts["finished"] < cells.counts["planned"], SPLIT]
+    enough = 1 if missing == MissingRule.BOUND else cells.counts["planned"].clip(lower=1)
+    incomplete = cells.counts.loc[cells.counts["finished"] < enough, SPLIT]
     table.loc[keys.isin(pd.MultiIndex.from_frame(failed)), "verdict"] = Verdict.WITHHELD
     table.loc[keys.isin(pd.MultiIndex.from_frame(incomplete)), "verdict"] = Verdict.INCOMPLETE
     return table[VERDICT_COLUMNS]
@@ -191,15 +189,23 @@ def _predicted_by_study(labelled: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 def _held_out(
     sums: pd.DataFrame | None,
+    counted: pd.DataFrame,
     valid: pd.DataFrame,
     reference: str,
     options: Options,
     families: Mapping[tuple[str, str], int],
+    planned: Mapping[SplitKey, Planned],
 ) -> HeldOutEvidence | None:
     if sums is None:
         return None
     predicted = dict(zip(valid["split"], valid["predicted"], strict=True))
-    return held_out_evidence(sums.merge(valid[SPLIT], on=SPLIT), predicted, reference, options, families)
+    of_counted = sums.merge(counted[CELL], on=CELL)
+    return held_out_evidence(of_counted, predicted, reference, options, families, planned)
+
+
+def _of_splits(curves: pd.DataFrame | None, labelled: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the curves of the study's own splits, without those of controls."""
+    return None if curves is None else curves[curves["split"].isin(labelled["split"])]
 
 
 def _typical_accuracy(cells: pd.DataFrame) -> float | None:

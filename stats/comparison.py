@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from stats.cells import CellTables
+from stats.evidence.controls import Controls
 from stats.evidence.curves import LearningCurves
 from stats.evidence.held_out import HeldOutEvidence
 from stats.evidence.held_out_power import HeldOutPower
@@ -14,31 +16,8 @@ from stats.evidence.words import OF_TWO_VERDICTS, carried
 from stats.names import SPLIT
 from stats.rule.changes import NO_SPLIT, SplitKey, reference_splits
 from stats.rule.thresholds import PublishedRule
-from stats.status import STATUSES_WITH_NUMBERS
 
 EVIDENCE_COLUMNS = ["estimate", "low_adjusted", "high_adjusted", "evidence"]
-
-
-@dataclass(frozen=True)
-class CellTables:
-    """The cells of a study, and which of them are complete and valid.
-
-    table: one row per planned cell, with status (`stats.status.CellStatus`), error, and metrics by name.
-    diffs: study, method, split, seed, diff_pp (training tail, the published metric), heldout_pp; percentage
-        points, A minus B.
-    counts: study, method, split, planned, finished (numbers of cells).
-    gates: the result of `stats.evidence.gates.gates`.
-    """
-
-    table: pd.DataFrame
-    diffs: pd.DataFrame
-    counts: pd.DataFrame
-    gates: pd.DataFrame
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned cell has numbers."""
-        return bool(self.table["status"].isin(STATUSES_WITH_NUMBERS).all())
 
 
 @dataclass(frozen=True)
@@ -67,6 +46,7 @@ class Comparison:
     tail: the evidence from the published metric, by seeds alone. heldout: the evidence from held-out
         outcomes; None without outcomes.
     tail_power, heldout_power: what the two designs could have detected.
+    pooled: the result of `stats.evidence.pooled_arm.pooled_arm`; None where no baseline has outcomes.
     """
 
     reference: str
@@ -78,6 +58,8 @@ class Comparison:
     tail_power: SeedPower
     heldout_power: HeldOutPower
     curves: LearningCurves
+    controls: Controls | None
+    pooled: pd.DataFrame | None = None
 
     @property
     def labels(self) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def _result(trial: Trial, groups: pd.DataFrame, rng: np.random.Generator) -> Tri
         table["accuracy"] = (0.5 * (steps > 0) + 0.3 * learned + rng.normal(0, 0.03, len(steps))).clip(0, 1)
         curves.append(table.melt("step", var_name="metric").assign(arm=arm))
         margin = rng.normal(0.3, 1, len(held))
-        scored = held.rename(columns={"group": "eval_group"})[["eval_group", "user_id", "pair_id"]]
+        scored = held.rename(columns={"group": "eval_group"})[["eval_group", "user_id", "item", "pair_id"]]
         outcomes.append(
             scored.assign(
                 arm=arm,
@@ -62,7 +62,8 @@ def _result(trial: Trial, groups: pd.DataFrame, rng: np.random.Generator) -> Tri
             f"{arm}/pairs_seen": float(training.max_steps * training.batch_size),
             f"{arm}/pairs_train": float(((groups["group"] == arm) & (groups["fold"] == "train")).sum()),
             f"{arm}/pairs_truncated": 0.0,
-            f"{arm}/pairs_dropped": 0.0,
+            f"{arm}/pairs_heldout": float(len(held)),
+            f"{arm}/pairs_heldout_trained": 0.0,
         }
     if trial.groups:
         names = ("pref_acc_tail", "pref_acc_heldout", "margin_heldout")

@@ -22,8 +22,10 @@ from stats.status import CellStatus
 
 # How much more often A is right than B, by split: a large effect, none, and a small one.
 EFFECTS = {"clear": 0.3, "nothing": 0.0, "open": 0.06}
+WPO_EFFECTS = {"clear": 0.3, "nothing": 0.3, "open": 0.06}  # it changes what dpo does in one split
 PREDICTED = {"clear": "A > B", "nothing": "A = B", "open": "A > B"}
 USERS, PAIRS = 60, 5
+DIVERGED: set[int] = set()  # seeds whose cells end with an exploded loss
 
 
 def study(gpus: float = 0, **seeds: Any) -> Study:
@@ -44,12 +46,14 @@ def study(gpus: float = 0, **seeds: Any) -> Study:
 
 def train(trial: Trial) -> TrialResult:
     """A result with the planted effect in its held-out outcomes; the same trial gets the same ones."""
-    rng = np.random.default_rng([trial.seed, *trial.split.encode()])
+    of_wpo = trial.method == "wpo"
+    effect = (WPO_EFFECTS if of_wpo else EFFECTS).get(trial.split, 0)
+    rng = np.random.default_rng([trial.seed, *trial.split.encode(), *([1] if of_wpo else [])])
     users_rng = np.random.default_rng(list(trial.split.encode()))
     tables = []
     for group, sign in (("A", 1), ("B", -1)):
         of_user = users_rng.normal(0, 0.1, USERS).repeat(PAIRS)
-        correct = rng.random(USERS * PAIRS) < 0.6 + sign * EFFECTS.get(trial.split, 0) / 2 + of_user
+        correct = rng.random(USERS * PAIRS) < 0.6 + sign * effect / 2 + of_user
         tables.append(
             pd.DataFrame(
                 {
@@ -62,7 +66,9 @@ def train(trial: Trial) -> TrialResult:
                 }
             )
         )
-    return TrialResult(trial.trial_id, {}, pd.DataFrame(), pd.concat(tables), {"gpu_seconds": "360"})
+    loss = 5.0 if trial.seed in DIVERGED else 0.5
+    metrics = {"A/loss_step0": 0.69, "A/loss_tail": loss}
+    return TrialResult(trial.trial_id, metrics, pd.DataFrame(), pd.concat(tables), {"gpu_seconds": "360"})
 
 
 class FinishedCells:
@@ -74,6 +80,9 @@ class FinishedCells:
     def outcomes(self, trials: list[Trial], columns: list[str]) -> list[pd.DataFrame]:
         finished = [trial for trial in trials if trial.trial_id in self.trials]
         return [train(trial).outcomes[columns].assign(**trial.labels) for trial in finished]
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        return {trial_id: train(trial).metrics for trial_id, trial in self.trials.items()}
 
     def gpu_seconds(self) -> dict[str, float]:
         return dict.fromkeys(self.trials, 360.0)
@@ -182,22 +191,62 @@ def test_a_failed_seed_is_not_passed_over() -> None:
     cells = run(agenda, fails=lambda trial: trial.split == "open" and trial.seed == bad)
     assert seeds_by_split(cells)["open"] == study().seeds_of("dpo")[:4]
     row = agenda.verdicts.set_index("split").loc["open"]
-    assert (row["state"], row["note"]) == ("undecided", f"its cell of seed {bad} failed")
+    assert (row["state"], row["note"]) == ("undecided", f"its cell of seed {bad} failed or diverged")
     assert any(trial.seed == bad and trial.split == "open" for trial in agenda.planned)
 
 
+def with_wpo(**keys: Any) -> Study:
+    fields = study().model_dump() | keys
+    fields["methods"]["wpo"] = {"use_weighting": True}
+    return Study.model_validate(fields)
+
+
+def test_a_change_from_the_reference_gets_the_seeds_that_it_needs_from_both_methods() -> None:
+    agenda = adaptive(with_wpo())
+    cells = run(agenda)
+    table = agenda.verdicts.set_index(["method", "quantity", "split"])
+    assert (
+        table.loc[("wpo", "change", "nothing"), "state"] == "contradicted"
+    )  # a change where none was expected
+    assert ("dpo", "change") not in table.index.droplevel("split")
+    spent = pd.DataFrame([cell.labels for cell in cells]).groupby(["method", "split"])["seed"].agg(list)
+    for split in EFFECTS:
+        common = min(len(spent["dpo", split]), len(spent["wpo", split]))
+        assert table.loc[("wpo", "change", split), "seeds"] == common
+    # wpo's own diff is settled, and only its change asks for the further seed
+    assert len(spent["wpo", "nothing"]) > table.loc[("wpo", "A minus B", "nothing"), "look"]
+    half = len(cells) // 2
+    resumed = adaptive(with_wpo(), cells[:half])
+    run(resumed)
+    pd.testing.assert_frame_equal(resumed.verdicts, agenda.verdicts)
+
+
+@pytest.mark.parametrize("count", ["as_they_are", "as_missing"])
+def test_a_diverged_seed_is_treated_as_the_study_says(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = study().seeds_of("dpo")[3]
+    monkeypatch.setitem(globals(), "DIVERGED", {bad})
+    of_study = Study.model_validate(study().model_dump() | {"divergence": {"count": count}})
+    agenda = adaptive(of_study)
+    cells = run(agenda)
+    row = agenda.verdicts.set_index("split").loc["open"]
+    goes_on = count == "as_they_are"
+    assert (len(seeds_by_split(cells)["open"]) > 4) == goes_on
+    assert (row["note"] == f"its cell of seed {bad} failed or diverged") != goes_on
+    resumed = adaptive(of_study, cells)
+    assert not resumed.open
+    pd.testing.assert_frame_equal(resumed.verdicts, agenda.verdicts)
+
+
 def test_methods_with_seeds_of_their_own_get_all_of_them() -> None:
-    with_wpo = study().model_dump()
-    with_wpo["methods"]["wpo"] = {"use_weighting": True, "seeds": [1, 2]}
-    cells = run(adaptive(Study.model_validate(with_wpo)))
+    fields = study().model_dump()
+    fields["methods"]["wpo"] = {"use_weighting": True, "seeds": [1, 2]}
+    cells = run(adaptive(Study.model_validate(fields)))
     own = [(cell.split, cell.seed) for cell in cells if cell.method == "wpo"]
     assert sorted(own) == sorted((split, seed) for split in ["baseline", *EFFECTS] for seed in (1, 2))
 
 
 def test_the_searcher_keeps_to_its_room_and_restores_what_was_under_way(tmp_path: Any) -> None:
-    with_wpo = study().model_dump()
-    with_wpo["methods"]["wpo"] = {"use_weighting": True}
-    trials = grid.expand(Study.model_validate(with_wpo))
+    trials = grid.expand(with_wpo())
     shapes = {"dpo": Shape(), "wpo": Shape(workers=2)}
     rooms = {shapes["dpo"]: 2, shapes["wpo"]: 1}
 

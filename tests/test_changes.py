@@ -8,7 +8,6 @@ from made_record import fill
 
 from orchestrator.plan.plan import Plan
 from orchestrator.record.places import Places
-from orchestrator.study import grid
 from orchestrator.study.study import Study
 
 STUDY: dict[str, Any] = {
@@ -65,6 +64,6 @@ def test_the_plan_names_the_key_and_counts_the_cells(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     study = Study.model_validate(STUDY | change)
-    plan = Plan.from_record(study, grid.expand(study), Places("changes", home))
+    plan = Plan.from_record(study, Places("changes", home))
     assert plan.changes == lines
     assert all(f"changed: {line}" in str(plan) for line in lines)

@@ -157,3 +157,25 @@ def _write_gguf(path):
     writer.write_tensors_to_file()
     writer.close()
     return norms["output"]
+
+
+@pytest.mark.parametrize("count", [1, 4, 20, 60])
+def test_a_tiny_model_of_few_short_pairs_has_learned_something(tmp_path, count):
+    """20 to 100 of one's own rows are a study; a model of random weights would predict every token alike."""
+    chats = [
+        [
+            {"role": "user", "content": f"why is the {word} wet ?"},
+            {"role": "assistant", "content": f"because of the {word}"},
+        ]
+        for word in ("dog", "cat", "rain", "sun") * 15
+    ][:count]
+    folder = tiny.build(chats, tmp_path / "model", seed=0)
+    model, tokenizer = (load(ModelFiles(str(folder))) for load in (_in_float32, load_tokenizer))
+    ids = torch.tensor([tokenizer.apply_chat_template(chats[0], tokenize=True, return_dict=False)])
+    with torch.no_grad():
+        loss = model(input_ids=ids, labels=ids).loss.item()
+    assert loss < 0.8 * np.log(len(tokenizer))
+
+
+def _in_float32(files):
+    return load_model(files, "float32")

@@ -130,7 +130,7 @@ STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS = (
 )
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
-TOKENISE, LOSSES = "training/tokenise.py", "tests/test_objectives.py"
+CHAT, LOSSES = "training/chat.py", "tests/test_objectives.py"
 GAP_ICC, STOCK_RAY, LANE_MEMORY = (
     "stats/survey/gap_icc.py",
     "bench/stock_ray.py",
@@ -273,7 +273,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         (PACKED, MEMORY, "tests/test_packed.py", "bench/card_check.py"),
         says("trl.trainer.utils.add_fused_lm_head", "fused_lm_head=False", "shift_labels=None"),
     ),
-    ("trl.data_utils.common_prefix_length", (TOKENISE,), there),
+    ("trl.data_utils.common_prefix_length", (CHAT,), there),
     ("trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE", (MEMORY,), there),
     (f"{KERNEL}.TOKEN_CHUNK_SIZE", (MEMORY,), there),
     (f"{KERNEL}._forward_tile", (ARM_MEMORY,), there),

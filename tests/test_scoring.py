@@ -14,6 +14,7 @@ from training.scored_folder import DESCRIPTION_FILE, DamagedScores
 from training.scoring import open_scored, score
 from training.shards import score_shard, serial
 from training.spec import ModelSpec, TrainingSpec, TwinData
+from training.tokenise import IDENTICAL, NO_ROOM
 
 TRAINING = TrainingSpec(max_length=MAX_LENGTH, dtype="float32")
 
@@ -154,8 +155,35 @@ def test_scores_that_are_not_finite_stop_with_their_pairs(run, pairs, tiny_folde
 
 def test_pairs_without_room_for_an_answer_are_dropped_and_counted(run, pairs):
     short = run(pairs, TRAINING.model_copy(update={"max_length": 16}))
-    assert short.pairs + len(short.dropped) == len(pairs)
-    assert 0 < len(short.dropped) < len(pairs)
-    assert not set(short.dropped) & set(open_scored(short.path)["pair_id"])
+    lacking = [pair_id for ids in short.rendered.dropped.values() for pair_id in ids]
+    assert short.pairs + len(lacking) == len(pairs)
+    assert 0 < len(short.rendered.dropped[NO_ROOM]) < len(pairs)
+    assert not set(lacking) & set(open_scored(short.path)["pair_id"])
     with pytest.raises(StudyError, match="max_length: 8"):
         run(pairs, TRAINING.model_copy(update={"max_length": 8}))
+
+
+def test_pairs_that_are_all_the_same_tokens_are_refused_before_they_are_scored(run, pairs):
+    same = pairs.assign(rejected=pairs["chosen"] + " and so on", chosen=pairs["chosen"] + " and never so")
+    same[["chosen", "rejected"]] = "the dog sleeps " * MAX_LENGTH + same[["chosen", "rejected"]]
+    with pytest.raises(StudyError, match="same tokens in every one of 64 pairs"):
+        run(same)
+    assert run.scored == []
+    some = pd.concat([same.head(10), pairs.tail(20)], ignore_index=True)
+    scored = run(some)
+    assert set(scored.rendered.dropped[IDENTICAL]) == set(same["pair_id"].head(10))
+    assert scored.pairs == 20
+
+
+def test_another_template_with_the_same_ids_needs_no_new_scores(run, pairs, tiny_folder, tmp_path):
+    commented = tmp_path / "commented"
+    commented.mkdir()
+    for file in tiny_folder.iterdir():
+        (commented / file.name).write_bytes(file.read_bytes())
+    template = commented / "chat_template.jinja"
+    template.write_text("{# a comment #}" + template.read_text())
+    assert run(pairs).computed
+    commented_scores = run(pairs, model=commented)
+    assert not commented_scores.computed
+    template.write_text("always " + template.read_text())
+    assert run(pairs, model=commented).path != commented_scores.path

@@ -60,7 +60,7 @@ def test_the_users_that_evaluate_the_splits_do_not_choose_them(
     )
     tables: dict[tuple[bool, bool], str] = {}
     for changed in (False, True):
-        monkeypatch.setattr(predict, "load_corpus", lambda _, data=other if changed else corpus: data)
+        monkeypatch.setattr(predict, "study_corpus", lambda _, data=other if changed else corpus: data)
         for all_users, flag in ((False, []), (True, ["--all-users"])):
             assert predict.main(["--write", str(home / "s.yaml"), *flag]) == 0
             tables[changed, all_users] = (home / "runs/demo/prediction/ordered_logit.csv").read_text()

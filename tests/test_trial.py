@@ -22,6 +22,7 @@ DPO_TRIAL = Trial(
     groups=RandomSplit(seed=0, predicted="A = B"),
     objective=MethodSpec(),
     training=TrainingSpec(),
+    tokens="t",
 )
 
 
@@ -31,6 +32,7 @@ DPO_TRIAL = Trial(
         {"seed": 43},
         {"model": "m2"},
         {"data": "d2"},
+        {"tokens": "t2"},
         {"held_out": {"share": 0.25, "seed": 0}},
         {"groups": RandomSplit(seed=1, predicted="A = B")},
         {"groups": None},
@@ -51,6 +53,7 @@ def test_what_can_change_the_answer_changes_the_id(change: dict[str, object]) ->
         {"study": "t"},
         {"method": "my-dpo"},
         {"split": "age"},
+        {"rendering": {"prompt": {"date": "2026-01-01"}}},
         {"groups": RandomSplit(seed=0, predicted="exploratory")},
     ],
     ids=str,

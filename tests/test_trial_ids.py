@@ -19,7 +19,10 @@ STUDIES = ("demo", "v5", "v5b")
 
 def trial_ids(study: str) -> dict[str, str]:
     """Cell name -> trial_id of a shipped study."""
-    fixed = [dataclasses.replace(trial, data="data", model="model") for trial in expand(load(Path(study)))]
+    fixed = [
+        dataclasses.replace(trial, data="data", model="model", tokens="tokens")
+        for trial in expand(load(Path(study)))
+    ]
     return {trial.name: trial.trial_id for trial in fixed}
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan.tables import load_tables
+from orchestrator.plan.tables import load_tables, render_tables
 from orchestrator.record.places import Places
 from orchestrator.run.job import Job
 from orchestrator.run.jobs import make_jobs, score
 from orchestrator.run.worker import run_trial
 from orchestrator.study import grid
 from orchestrator.study.study import Study
+from tests.test_checked import corpus_of
 from training.errors import Preempted
 from training.shards import serial
 
@@ -64,3 +65,34 @@ def test_held_out_scoring_reports_and_a_cell_stopped_there_goes_on_from_its_chec
     assert resumed.steps == [2]
     assert resumed.alive_reports > 2
     assert result.metrics["all/pref_acc_heldout"] > 0
+
+
+def test_a_study_of_a_few_rows_names_its_items_and_counts_what_it_trains_and_holds_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six people rate the same eight items: held out by user alone, every held-out text is trained on."""
+    rows = [
+        {"user_id": f"u{user}", "prompt": f"why {item} ?", "chosen": "because so", "rejected": "no idea"}
+        for user in range(6)
+        for item in range(8)
+    ]
+    monkeypatch.setattr("training.data.sources.load_corpus", lambda _: corpus_of(rows))
+    changes = {"data": {"source": "twin", "users": 41}, "held_out": {"share": 0.4}}
+    results = {}
+    for by in ("user", "both"):
+        held_out = {"share": 0.4, "by": by}
+        study = Study.model_validate({**STUDY.model_dump(), **changes, "held_out": held_out})
+        places = Places("few", tmp_path)
+        tables = render_tables(study, load_tables(study), places.cache)
+        score(study, tables, places, serial)
+        assert tables.rendered is not None
+        trial = next(trial for trial in grid.expand(study, tables.rendered.tokens) if not trial.groups)
+        (job,) = make_jobs(study, tables, places, [trial], desk=None)
+        results[by] = run_trial(job, Listener(stop_at=-1))
+    held = {by: result.metrics["all/pairs_heldout"] for by, result in results.items()}
+    trained = {by: result.metrics["all/pairs_heldout_trained"] for by, result in results.items()}
+    assert held == {"user": 16, "both": 6}
+    assert trained == {"user": 16, "both": 0}
+    outcomes = results["user"].outcomes
+    assert outcomes["item"].nunique() == 8
+    assert (outcomes.groupby("item")["user_id"].nunique() == 2).all()

@@ -1,9 +1,8 @@
 """Score every pair under the reference model once, for every trial to read.
 
-The table is cached by content (model, tokenizer and template, dtype, pairs and max_length, but not the
-method). It is written under a lock to a temporary name, then renamed, and its checksum is verified whenever
-it is opened. The pass is cut into shards that `run_shards` may send anywhere; an interrupted pass continues
-with the shards it lacks.
+The table is cached by content (model, dtype and token ids, but not the method). It is written under a lock
+to a temporary name, then renamed, and its checksum is verified whenever it is opened. The pass is cut into
+shards that `run_shards` may send anywhere; an interrupted pass continues with the shards it lacks.
 """
 
 import hashlib
@@ -22,8 +21,9 @@ from filelock import FileLock
 
 from training.arrays import FloatArray
 from training.errors import StudyError
-from training.model import ModelFiles, load_tokenizer
-from training.model_path import fingerprint, resolve_model
+from training.model import ModelFiles
+from training.model_path import resolve_model, weights_fingerprint
+from training.rendering import Rendered, render
 from training.scored_folder import DamagedScores, save, verify
 from training.shards import SCORE_COLUMNS, RunShards, Shard, read_shard, serial
 from training.spec import DataSource, ModelSpec, TrainingSpec
@@ -31,11 +31,9 @@ from training.spec import DataSource, ModelSpec, TrainingSpec
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from training.tokenise import Tokenised
-
 log = logging.getLogger(__name__)
 
-SCORE_RECIPE = "scores-3"  # raised with every change to what a score is
+SCORE_RECIPE = "scores-4"  # raised with every change to what a score is
 SHARD_PAIRS = 2000
 
 
@@ -44,21 +42,22 @@ class Scored:
     """A scored table on disk.
 
     path: Its folder, for `open_scored`.
-    pairs: Its number of rows.
-    dropped: Ids of the pairs that it lacks because their prompt fills max_length.
-    truncated: How many of its pairs have an answer that max_length cuts.
+    rendered: The token ids that it holds, and which pairs it lacks.
     computed: Whether this call computed it; otherwise it was in the cache.
     """
 
     path: Path
-    pairs: int
-    dropped: tuple[str, ...]
-    truncated: int
+    rendered: Rendered
     computed: bool
+
+    @property
+    def pairs(self) -> int:
+        """Its number of rows."""
+        return self.rendered.pairs
 
 
 def score(
-    pairs: pd.DataFrame,
+    pairs: pd.DataFrame | Rendered,
     model: ModelSpec,
     data: DataSource,
     training: TrainingSpec,
@@ -68,11 +67,12 @@ def score(
     """Score pairs under the reference model, unless `cache` holds their scores already.
 
     Args:
-        pairs: Columns pair_id, prompt (chat messages), chosen, rejected.
+        pairs: Columns pair_id, prompt (chat messages), chosen, rejected; or the table that
+            `training.rendering.render` made of them.
         model: The reference model.
         data: The source of the pairs; the tiny model is built from it.
-        training: Its dtype and max_length apply.
-        cache: The folder of scored tables and of the tiny model.
+        training: Its dtype, max_length and truncation apply.
+        cache: The folder of rendered and scored tables and of the tiny model.
         run_shards: Receives the shards that are not on disk yet, and returns when `score_shard` has run for
             each of them.
 
@@ -80,22 +80,31 @@ def score(
         Where the table is, and how many pairs it holds, lacks and truncates.
 
     Raises:
-        StudyError: The model cannot be loaded, max_length leaves no room for an answer in any pair, or a
-            log-probability is not finite (the message names the pairs).
+        StudyError: The model cannot be loaded, no pair can be used (`render`), or a log-probability is not
+            finite (the message names the pairs).
         RuntimeError: `run_shards` returned before every pair was scored.
     """
-    identity = _identity(pairs, fingerprint(model, data), training)
-    folder = cache.resolve() / f"scores-{_digest(json.dumps(identity, sort_keys=True))}"
+    rendered = pairs if isinstance(pairs, Rendered) else render(pairs, model, data, training, cache)
+    identity = {
+        "recipe": SCORE_RECIPE,
+        "model": weights_fingerprint(model, data),
+        "dtype": training.dtype,
+        "tokens": rendered.tokens,
+    }
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache.resolve() / f"scores-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if folder.exists():
             try:
-                return _describe(folder, identity, computed=False)
+                _check(folder, identity)
+                return Scored(folder, rendered, computed=False)
             except DamagedScores as damage:
                 log.warning("%s; scoring again", damage)
                 shutil.rmtree(folder)
-        _compute(pairs, resolve_model(model, data, cache), training, identity, folder, run_shards)
-        return _describe(folder, identity, computed=True)
+        _compute(rendered, resolve_model(model, data, cache), training, identity, folder, run_shards)
+        _check(folder, identity)
+        return Scored(folder, rendered, computed=True)
 
 
 def open_scored(path: Path) -> "Dataset":
@@ -115,24 +124,22 @@ def open_scored(path: Path) -> "Dataset":
 
 
 def _compute(
-    pairs: pd.DataFrame,
+    rendered: Rendered,
     model: ModelFiles,
     training: TrainingSpec,
     identity: dict[str, str],
     folder: Path,
     run_shards: RunShards,
 ) -> None:
-    """Tokenise the pairs, have the missing shards scored, and write the table."""
+    """Have the missing shards scored, and write the table."""
     from datasets import Dataset, concatenate_datasets
 
     work = folder.with_suffix(".parts")
     work.mkdir(exist_ok=True)
-    tokenised = _tokenise(pairs, model, training.max_length)
-    save(tokenised.rows, work / "tokens")
-    count = -(-len(tokenised.rows) // SHARD_PAIRS)
+    count = -(-rendered.pairs // SHARD_PAIRS)
     shards = [
         Shard(
-            tokens=work / "tokens",
+            tokens=rendered.path,
             model=model,
             dtype=training.dtype,
             max_length=training.max_length,
@@ -143,34 +150,11 @@ def _compute(
         for index in range(count)
     ]
     run_shards([shard for shard in shards if read_shard(shard.out) is None])
-    values = _collect(shards, np.array(tokenised.rows["pair_id"][:]), model, work)
+    rows = Dataset.load_from_disk(str(rendered.path))
+    values = _collect(shards, np.array(rows["pair_id"][:]), model, work)
     scores = Dataset.from_dict(dict(zip(SCORE_COLUMNS, values, strict=True)))
-    truncated = np.array(tokenised.rows["chosen_truncated"][:]) | tokenised.rows["rejected_truncated"][:]
-    counts = {
-        "pairs": len(tokenised.rows),
-        "dropped": list(tokenised.dropped),
-        "truncated": int(truncated.sum()),
-    }
-    save(concatenate_datasets([tokenised.rows, scores], axis=1), folder, {"identity": identity, **counts})
+    save(concatenate_datasets([rows, scores], axis=1), folder, {"identity": identity})
     shutil.rmtree(work)
-
-
-def _tokenise(pairs: pd.DataFrame, model: ModelFiles, max_length: int) -> "Tokenised":
-    from training.tokenise import tokenise
-
-    try:
-        tokenizer = load_tokenizer(model)
-    except OSError as error:  # from transformers: not found, no access, no network
-        reason = " ".join(str(error).split())[:200]
-        raise StudyError(
-            f"model.path: {model.path} cannot be loaded ({reason}); correct the name, or give a folder"
-        ) from error
-    tokenised = tokenise(pairs, tokenizer, max_length)
-    if not len(tokenised.rows):
-        raise StudyError(
-            f"max_length: {max_length} leaves no room for an answer in any of {len(pairs)} pairs; raise it"
-        )
-    return tokenised
 
 
 def _collect(
@@ -197,34 +181,12 @@ def _collect(
     return values
 
 
-def _describe(folder: Path, identity: dict[str, str], computed: bool) -> Scored:
+def _check(folder: Path, identity: dict[str, str]) -> None:
+    """Raise DamagedScores if a folder does not hold the scores of this identity."""
     description = verify(folder)
     if description["identity"] != identity:
         differing = [key for key in identity if description["identity"].get(key) != identity[key]]
         raise DamagedScores(f"{folder}: scored with another {', '.join(differing)}")
-    return Scored(
-        path=folder,
-        pairs=description["pairs"],
-        dropped=tuple(description["dropped"]),
-        truncated=description["truncated"],
-        computed=computed,
-    )
-
-
-def _identity(pairs: pd.DataFrame, model: str, training: TrainingSpec) -> dict[str, str]:
-    """Return everything that a score depends on."""
-    text = pairs[["pair_id", "prompt", "chosen", "rejected"]].to_json(orient="values")
-    return {
-        "recipe": SCORE_RECIPE,
-        "model": model,
-        "dtype": training.dtype,
-        "max_length": str(training.max_length),
-        "pairs": _digest(text),
-    }
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _first_ids(pair_ids: npt.NDArray[np.str_]) -> str:

@@ -3,6 +3,7 @@
 This module imports no torch, because a plan needs none.
 """
 
+import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -38,10 +39,53 @@ DataSource = Annotated[TwinData | TableData, Field(discriminator="source")]
 
 
 class HeldOut(Spec):
-    """Users whose pairs no arm trains on: the same users for every method, split and seed."""
+    """Pairs that no arm trains on: the same ones for every method, split and seed."""
 
-    share: float = Field(0.2, gt=0, lt=1, description="Share of users that are held out.")
-    seed: Seed = Field(0, description="Seed for drawing the held-out users.")
+    share: float = Field(
+        0.2, gt=0, lt=1, description="Share of users that are held out, and of items where these are drawn."
+    )
+    seed: Seed = Field(0, description="Seed for drawing the held-out users and items.")
+    by: Literal["user", "item", "both"] | None = Field(
+        None,
+        description="Whether no arm trains on any pair of a held-out user, of a held-out item (the same "
+        "prompt and answers), or either; by default both where several users rated an item, otherwise user.",
+    )
+
+
+class Checks(Spec):
+    """What happens to pairs on which training makes little sense; all of them are counted in the report."""
+
+    repeated: Literal["drop", "keep"] = Field(
+        "drop", description="The same pair by the same user again, whatever its ids; drop keeps the first."
+    )
+    contradictory: Literal["drop", "keep"] = Field(
+        "drop", description="Pairs that the same user labelled both ways; drop removes all of them."
+    )
+    placeholders: list[str] = Field(
+        ["EMPTY STRING"],
+        description="Texts that stand for an empty prompt or answer; their pairs are dropped as empty.",
+    )
+    control_tokens: Literal["keep", "text", "drop"] = Field(
+        "keep",
+        description="Control tokens of the model, such as <|im_end|>, that people typed: keep them as "
+        "control tokens, as TRL does; encode them as ordinary text; or drop the pairs.",
+    )
+
+
+class Prompt(Spec):
+    """What a prompt holds besides the conversation."""
+
+    system: str | None = Field(
+        None, description="System prompt of every pair; one that the data has follows it."
+    )
+    with_traits: list[str] = Field(
+        [], description="Traits of the user that the system prompt states, for a user-conditioned policy."
+    )
+    date: datetime.date | None = Field(
+        None,
+        description="Date that a chat template writes; without it, such a template writes the day of the "
+        "sweep, and cells of another day do not count.",
+    )
 
 
 # --- splits: how users fall into A and B ------------------------------------------------------------
@@ -159,7 +203,12 @@ class TrainingSpec(Spec):
         1.0, gt=0, description="Gradients with a larger norm are scaled down to this norm."
     )
     max_length: int = Field(
-        1024, ge=8, description="Tokens of prompt and answer together; longer answers are truncated."
+        1024, ge=8, description="Tokens of prompt and answer together; longer pairs are truncated."
+    )
+    truncation: Literal["keep_start", "keep_end", "drop_turns"] = Field(
+        "keep_start",
+        description="What a pair that is too long keeps: the start of prompt and answer; their end; or, "
+        "without the oldest turns of its conversation, the start.",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="Precision in which the model is computed."

@@ -8,6 +8,7 @@ differ from 1. It is deterministic: one thread, explicit seeds.
 import math
 import shutil
 import tempfile
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ SEQUENCE_TOKENS = 128  # tokens per pre-training sequence
 STEP_SEQUENCES = 4  # sequences per pre-training step
 # The share of the text that is read, once: a model that knew it all by heart would make every WPO weight 1.
 SHARE = 1 / 16
-MAX_STEPS = 300
+MIN_STEPS, MAX_STEPS = 8, 300
 LEARNING_RATE = 4e-3
 
 END, START_TURN, END_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -103,12 +104,16 @@ def pretrain(
     conversations: list[list[dict[str, str]]],
     rng: np.random.Generator,
 ) -> None:
-    """Train the model on next tokens of a share of the conversations, concatenated and cut into sequences."""
-    share = rng.permutation(len(conversations))[: math.ceil(len(conversations) * SHARE)]
+    """Train the model on next tokens of a share of the conversations, concatenated and cut into sequences.
+
+    Where the share does not fill `MIN_STEPS` steps, more of the text is read, and a short text again.
+    """
+    share, step_tokens = math.ceil(len(conversations) * SHARE), STEP_SEQUENCES * SEQUENCE_TOKENS
     ids: list[int] = []
-    for k in share:
+    for count, k in enumerate(cycle(rng.permutation(len(conversations)))):
+        if count >= share and len(ids) >= MIN_STEPS * step_tokens:
+            break
         ids += tokenizer.apply_chat_template(conversations[k], tokenize=True, return_dict=False)
-    step_tokens = STEP_SEQUENCES * SEQUENCE_TOKENS
     whole_steps = torch.tensor(ids[: len(ids) // step_tokens * step_tokens])
     batches = whole_steps.view(-1, STEP_SEQUENCES, SEQUENCE_TOKENS)[:MAX_STEPS]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)

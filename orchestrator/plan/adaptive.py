@@ -15,7 +15,9 @@ from orchestrator.record.result import GPU_SECONDS, TrialResult
 from orchestrator.study.seeds import AdaptiveSeeds
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from stats.evidence.beforehand import DivergedCells
 from stats.evidence.decision import SplitState
+from stats.evidence.divergence import has_diverged
 from stats.evidence.looks import Looks
 from stats.evidence.quantity import DIFF
 from stats.evidence.sequential import decide
@@ -31,8 +33,9 @@ class Adaptive:
 
     Each split of each method, and the method's baseline, gets `start` seeds. Then each verdict that is still
     open gets more seeds. Verdicts that are likely to need the fewest come first, and each gets several seeds
-    ahead if it is likely to need them, so that no lane waits for the previous seed. A failed seed is not
-    skipped, since whether it fails may depend on what its outcome would be.
+    ahead if it is likely to need them, so that no lane waits for the previous seed. A seed that failed, or
+    diverged if diverged cells count as missing, is not skipped: whether it does may depend on what its
+    outcome would be.
 
     Args:
         trials: Every cell that the study may plan.
@@ -52,12 +55,15 @@ class Adaptive:
         self._looks = looks_of(study, study.adaptive)
         self._trials = {(trial.method, trial.split, trial.seed): trial for trial in trials}
         finished = [trial for trial in trials if statuses.get(trial.trial_id) == CellStatus.FINISHED]
-        self._succeeded = {trial.trial_id: True for trial in finished}  # trial_id -> success, of ended cells
+        metrics = recorded.metrics() if recorded else {}
+        self._succeeded = {  # trial_id -> whether the cell counts, of ended cells
+            trial.trial_id: self._counts(metrics.get(trial.trial_id, {})) for trial in finished
+        }
         self._out: dict[str, Trial] = {}  # trial_id -> cell that was handed out and has not ended
         self._sums: list[pd.DataFrame] = []
         self._gpu_seconds: dict[str, float] = {}
         if recorded:
-            compared = [trial for trial in finished if trial.groups]
+            compared = [trial for trial in finished if trial.groups and self._succeeded[trial.trial_id]]
             self._sums = [user_sums(table) for table in recorded.outcomes(compared, CELL_OUTCOMES)]
             self._gpu_seconds = recorded.gpu_seconds()
 
@@ -84,7 +90,9 @@ class Adaptive:
             if not any((method, split) in continuing for method in methods):
                 failed_seed = self._next_seed_if_failed(methods, split, finished)
                 note = (
-                    "the budget is spent" if failed_seed is None else f"its cell of seed {failed_seed} failed"
+                    "the budget is spent"
+                    if failed_seed is None
+                    else f"its cell of seed {failed_seed} failed or diverged"
                 )
                 table.loc[row, ["state", "note"]] = [SplitState.UNDECIDED, note]
         return table
@@ -98,16 +106,21 @@ class Adaptive:
 
     def ended(self, trial: Trial, result: TrialResult | None) -> None:
         self._out.pop(trial.trial_id)
-        self._succeeded[trial.trial_id] = result is not None
+        self._succeeded[trial.trial_id] = result is not None and self._counts(result.metrics)
         if result:
             self._gpu_seconds[trial.trial_id] = float(result.facts[GPU_SECONDS])
-            if trial.groups:
+            if trial.groups and self._succeeded[trial.trial_id]:
                 self._sums.append(user_sums(result.outcomes.assign(**trial.labels)))
         self._forget("_decisions", "_queue")
 
     def give_back(self) -> None:
         self._out.clear()
         self._forget("_queue")
+
+    def _counts(self, metrics: Mapping[str, float]) -> bool:
+        """Return whether a finished cell with these metrics counts as one that has a result."""
+        rule = self._study.divergence
+        return rule.count == DivergedCells.AS_THEY_ARE or not has_diverged(metrics, rule.loss_ratio)
 
     def _forget(self, *cached: str) -> None:
         """Drop cached properties that no longer hold."""
@@ -188,7 +201,8 @@ def looks_of(study: Study, seeds: AdaptiveSeeds) -> Looks:
 
 def decisions_of(study: Study, sums: pd.DataFrame, looks: Looks) -> pd.DataFrame:
     """Return `stats.evidence.sequential.decide` for the methods whose seeds depend on the evidence."""
-    predictions = {name: split.predicted for name, split in study.grid_splits.items()}
+    controls = study.controls.splits
+    predictions = {name: split.predicted for name, split in study.grid_splits.items() if name not in controls}
     seeds = {method: study.seeds_of(method) for method in adaptive_methods(study)}
     return decide(sums, predictions, looks, seeds, study.reference)
 

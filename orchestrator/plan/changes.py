@@ -37,6 +37,8 @@ def _difference(before: FinishedCell, trial: Trial) -> str:
     """Return the keys of the study file whose values differ, with the old and the new value of each."""
     now = trial.dotted_identity
     keys = [key for key in {**before.identity, **now} if before.identity.get(key) != now.get(key)]
+    if keys != ["tokens"]:  # other token ids follow from the other keys
+        keys = [key for key in keys if key != "tokens"]
     return ", ".join(
         f"{_study_key(key, trial)} {before.identity.get(key, ABSENT)} -> {now.get(key, ABSENT)}"
         for key in sorted(keys)
@@ -50,6 +52,7 @@ def _study_key(key: str, trial: Trial) -> str:
         "groups": f"splits.{trial.split}",
         "objective": f"methods.{trial.method}",
         "recipe": "the training code's recipe",
+        "tokens": "the token ids of the pairs",
         "data": "data (fingerprint)",
         "model": "model (fingerprint)",
     }

@@ -1,5 +1,6 @@
 """The plan of a sweep: what a study plans, what is finished, and what is open. It can be printed."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,18 @@ from orchestrator.plan.grid_table import MARKS, as_text, grid_table
 from orchestrator.plan.time_span import time_span
 from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.places import Places
+from orchestrator.study import grid
 from orchestrator.study.shape import Resources
 from orchestrator.study.study import Study
-from orchestrator.study.trial import Trial
+from orchestrator.study.trial import NOT_RENDERED, Trial
 from stats.status import CellStatus
 from stats.text import plural
+from training.template_text import template_surprises
 
 if TYPE_CHECKING:
     from orchestrator.record.cells import RecordedCells
     from orchestrator.record.ledger import Ledger
+    from orchestrator.record.renderings import RecordedRendering
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Plan:
         progress: trial_id -> progress of a running cell.
         cell_seconds: trial_id -> seconds that the workers spent on a finished cell.
         changes: What made finished cells count no longer, one line per change.
+        rendering: How the pairs were last rendered with these settings; None if the record does not know.
     """
 
     study: Study
@@ -45,11 +50,19 @@ class Plan:
     progress: Mapping[str, str]
     cell_seconds: Mapping[str, float]
     changes: Sequence[str]
+    rendering: "RecordedRendering | None" = None
 
     @classmethod
-    def from_record(cls, study: Study, trials: Sequence[Trial], places: Places) -> "Plan":
-        """Compare a study's grid with its record. A study without a record has no finished cells."""
+    def from_record(cls, study: Study, places: Places) -> "Plan":
+        """Compare a study's grid with its record. A study without a record has no finished cells.
+
+        The grid has the token ids that the record knows for the study's settings. Without any, no cell with
+        these settings can be finished, so a plan never renders pairs.
+        """
         ledger = _existing_ledger(places)
+        rendering = ledger.renderings.get(grid.rendering_key(study)) if ledger else None
+        known = rendering is not None and rendering.holds_today
+        trials = grid.expand(study, rendering.tokens if rendering and known else NOT_RENDERED)
         progress = ledger.running() if ledger else {}
         cell_seconds = ledger.cells.seconds() if ledger else {}
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
@@ -61,7 +74,7 @@ class Plan:
         }
         statuses |= {trial_id: status for trial_id, status in recorded.items() if trial_id in statuses}
         changed = _changes(trials, recorded, ledger) if ledger else []
-        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, changed)
+        return cls(study, tuple(trials), agenda, statuses, places, progress, cell_seconds, changed, rendering)
 
     @property
     def open(self) -> list[Trial]:
@@ -75,8 +88,8 @@ class Plan:
         return sum(status == CellStatus.FINISHED for status in self.statuses.values())
 
     def __str__(self) -> str:
-        grid = grid_table(self.study, self.trials, self.statuses, self.progress)
-        lines = [*self._summary(), "", as_text(grid), "", self._legend()]
+        cells = grid_table(self.study, self.trials, self.statuses, self.progress)
+        lines = [*self._summary(), "", as_text(cells), "", self._legend()]
         if self.agenda.seed_decisions:
             verdicts, _ = self.agenda.seed_decisions
             lines += ["", as_text(verdicts_table(verdicts)), ""]
@@ -116,7 +129,25 @@ class Plan:
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
             *(f"  changed: {change}" for change in self.changes),
+            *(f"  {line}" for line in self.about_rendering()),
         ]
+
+    def about_rendering(self) -> list[str]:
+        """Say what was dropped, and what makes it impossible to repeat the study on another day."""
+        lines, rendering = [], self.rendering
+        if rendering and rendering.dropped:
+            counts = ", ".join(f"{count} {reason}" for reason, count in rendering.dropped.items())
+            lines.append(f"dropped after the chat template and max_length: {counts}")
+        dated, random = template_surprises(self.study.model.path)
+        if (dated or (rendering and rendering.written_on)) and not self.study.prompt.date:
+            today = datetime.date.today().isoformat()
+            lines.append(
+                "the model's chat template writes the date, so cells of another day do not count; "
+                f"set prompt.date, for example {today}"
+            )
+        if random or (rendering and rendering.random):
+            lines.append("the model's chat template draws a random value, so the study cannot be repeated")
+        return lines
 
     def _legend(self) -> str:
         statuses = [status for status in MARKS if self.study.adaptive or status != CellStatus.LATER]
@@ -160,11 +191,11 @@ def make_agenda(
 
 def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger: "Ledger") -> list[str]:
     """Say what made cells of the record count no longer; whole runs are read only if there are such cells."""
-    grid = {trial.trial_id for trial in trials}
+    planned = {trial.trial_id for trial in trials}
     orphans = {
         trial_id
         for trial_id, status in recorded.items()
-        if status == CellStatus.FINISHED and trial_id not in grid
+        if status == CellStatus.FINISHED and trial_id not in planned
     }
     if not orphans:
         return []

@@ -83,6 +83,10 @@ class RecordedCells:
             if GPU_SECONDS in run.data.tags
         }
 
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return trial_id -> metrics by name, for the finished cells."""
+        return {trial_id: dict(run.data.metrics) for trial_id, run in self.finished().items()}
+
     def identities(self, trial_ids: Collection[str]) -> list[FinishedCell]:
         """Return place and identity of these finished cells, the newest first."""
         runs = [run for trial_id, run in self.finished().items() if trial_id in trial_ids]

@@ -22,6 +22,8 @@ class RunKind(StrEnum):
 
     CELL = "cell"  # One cell that was trained here.
     STUDY = "study"  # The reports and tables of the whole study; there is one such run.
+    VERDICT = "verdict"  # What is known of one method and split; nothing was run for it.
+    PAST_VERDICT = "past verdict"  # A verdict of a split that the study no longer plans.
     PUBLISHED = "published"  # One published diff; nothing was run here.
 
 
@@ -79,7 +81,7 @@ class Experiment:
         """The study's address in MLflow's UI; for a store without a server, also how to start one."""
         served = self.uri.startswith("http")
         root = self.uri.rstrip("/") if served else "http://127.0.0.1:5000"
-        address = f"{root}/{views.link(self.id, views.GROUPED_VIEW, charts=False)}"
+        address = f"{root}/{views.link(self.id, views.VERDICTS_VIEW, charts=False)}"
         command = f"mlflow ui --host 127.0.0.1 --backend-store-uri {self._printable_uri}"
         return address if served else f"run `{command}` and visit {address}"
 

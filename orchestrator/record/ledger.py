@@ -9,10 +9,12 @@ from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
 from orchestrator.record.experiment import Experiment, RunKind, RunStatus, now_ms
 from orchestrator.record.places import Places
+from orchestrator.record.renderings import Renderings
 from orchestrator.record.result import TrialResult
 from orchestrator.record.run_tables import CURVES_FILE, OUTCOMES_FILE, write_tables
 from orchestrator.record.seals import Seals
 from orchestrator.record.study_run import StudyRun
+from orchestrator.record.verdict_runs import VerdictRuns
 from orchestrator.study.trial import Trial
 
 METRICS_PER_CALL = 1000  # MLflow's limit for one log_batch
@@ -21,7 +23,8 @@ METRICS_PER_CALL = 1000  # MLflow's limit for one log_batch
 class Ledger:
     """One study's record. Only the driver writes it, so workers need no credentials.
 
-    `cells` reads the runs of cells, `study_run` keeps reports, `seals` the plans that they judge by, and
+    `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `study_run`
+    keeps reports, `seals` the plans that they judge by, `renderings` how the pairs became token ids, and
     `claims` holds the drivers' claims on the study. A write that is repeated because the store did not answer
     does no harm.
 
@@ -36,8 +39,10 @@ class Ledger:
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
         self.experiment = Experiment(places, patience_s)
         self.cells = RecordedCells(self.experiment)
+        self.verdicts = VerdictRuns(self.experiment)
         self.study_run = StudyRun(self.experiment)
         self.seals = Seals(self.study_run)
+        self.renderings = Renderings(self.experiment)
         self.claims = Claims(self.experiment)
         # Called before each write of a cell; it raises if this driver may no longer write.
         self.guard: Callable[[], None] = lambda: None

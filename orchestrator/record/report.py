@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +12,16 @@ from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
 from orchestrator.record.seals import plan_changes, with_plan
 from orchestrator.record.setup import setup
-from orchestrator.study.judging import judging_of
+from orchestrator.record.verdict_runs import verdict_rows
+from orchestrator.study.grid import rendering_key
+from orchestrator.study.judging import Judging, added_seeds, judging_of
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.compare import compare
 from stats.comparison import Comparison
 from stats.evidence.looks import Looks
 from stats.evidence.options import Options
+from stats.evidence.pooled_arm import pooled_arm
 from stats.evidence.sums import CELL_OUTCOMES, user_sums
 from stats.page import report
 from stats.status import CellStatus
@@ -93,9 +96,12 @@ def write(
         other: The verdicts.csv of another version's report, to compare with.
     """
     record = read_record(study, trials, ledger)
-    comparison = comparison_of(study, record, decisions[0] if decisions else None)
-    about = setup(study, corpus, record.finished)
     seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
+    first_plan = seals[0].judging if seals else judging_of(study)
+    comparison = comparison_of(study, record, first_plan, decisions[0] if decisions else None)
+    comparison = replace(comparison, pooled=_pooled_arm(trials, record, ledger))
+    rendering = ledger.renderings.get(rendering_key(study))
+    about = setup(study, corpus, record.finished, rendering)
     if seals:
         about["plan sealed"] = seals[0].name
     shutil.rmtree(places.report, ignore_errors=True)  # an older report may have files that this one lacks
@@ -109,6 +115,7 @@ def write(
         decisions,
         plan_changes(seals),
     )
+    ledger.verdicts.update(verdict_rows(comparison, decisions[0] if decisions else None))
     _publish(path, record, ledger)
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)
@@ -126,14 +133,17 @@ def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyR
     )
 
 
-def comparison_of(study: Study, record: StudyRecord, decisions: pd.DataFrame | None = None) -> Comparison:
+def comparison_of(
+    study: Study, record: StudyRecord, first_plan: Judging, decisions: pd.DataFrame | None = None
+) -> Comparison:
     """Judge a study's record by its predictions, its reference and its rule.
 
     Args:
+        first_plan: The plan that was sealed first, which tells the seeds that were added later.
         decisions: The verdicts so far, where the evidence decides how many seeds there are.
     """
     return compare(
-        record.cells,
+        with_roles(record.cells, study, first_plan),
         predictions_of(study),
         study.reference,
         study.verdicts,
@@ -141,6 +151,15 @@ def comparison_of(study: Study, record: StudyRecord, decisions: pd.DataFrame | N
         curves=record.curves,
         options=options_of(study),
         decisions=decisions,
+    )
+
+
+def with_roles(cells: pd.DataFrame, study: Study, first_plan: Judging) -> pd.DataFrame:
+    """Return the cells with two columns more: `added` (its seed came later) and `control` (a random half)."""
+    added = {method: added_seeds(first_plan, study, method) for method in study.methods}
+    return cells.assign(
+        added=[seed in added[method] for method, seed in zip(cells["method"], cells["seed"], strict=True)],
+        control=cells["split"].isin(study.controls.splits),
     )
 
 
@@ -156,6 +175,9 @@ def options_of(study: Study) -> Options:
     logged_points = -(-training.max_steps // training.logging_steps)
     return Options(
         margin_pp=study.equivalence_margin_pp,
+        missing=study.missing,
+        diverged=study.divergence.count,
+        diverged_ratio=study.divergence.loss_ratio,
         stated_pp=study.stated_diffs_pp,
         window=study.curve_window,
         # bfloat16 keeps 8 bits, and policy and reference differ in the last of them before any training
@@ -170,6 +192,13 @@ def description(report: str) -> str:
     title, *sections = body.split("\n## ")
     lines = "\n## ".join([title, *sections[:1]]).strip().splitlines()
     return "\n".join(line for line in lines if not line.startswith("!["))
+
+
+def _pooled_arm(trials: Sequence[Trial], record: StudyRecord, ledger: Ledger) -> pd.DataFrame | None:
+    """Compare the baselines' arm with the groups' own; None where either has no finished cell."""
+    baselines = [trial for trial in trials if not trial.groups]
+    sums = _concatenated(map(user_sums, ledger.cells.outcomes(baselines, CELL_OUTCOMES)))
+    return None if sums is None or record.sums is None else pooled_arm(pd.concat([record.sums, sums]))
 
 
 def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> None:

@@ -16,8 +16,8 @@ class TrialResult:
     Attributes:
         metrics: Final numbers by MLflow name (`A/pref_acc_tail`, `diff/margin_heldout`; fractions, nats).
         curves: Columns arm, step, metric, value.
-        outcomes: One row per held-out pair that an arm scored: arm, eval_group, user_id, pair_id,
-            source_model, score_gap, margin (nats, without beta), correct.
+        outcomes: One row per held-out pair that an arm scored: arm, eval_group, user_id, item,
+            pair_id, source_model, score_gap, margin (nats, without beta), correct.
         facts: Where and how the cell ran (hardware, geometry, seconds, notes); recorded, not hashed.
     """
 

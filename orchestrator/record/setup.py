@@ -1,25 +1,31 @@
 """The setup that a report prints: what a reader has to know to understand its numbers."""
 
+from collections.abc import Iterator, Mapping
+
 import pandas as pd
 
+from orchestrator.record.renderings import RecordedRendering
 from orchestrator.study.study import Study
 from stats.page.words import Words
 from training.data.corpus import Corpus
+from training.data.splits import assign, held_out_by
 
 
-def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str]:
+def setup(
+    study: Study, corpus: Corpus, finished: pd.DataFrame, rendering: RecordedRendering | None
+) -> dict[str, str]:
     """Return the rows of the report's setup table, name -> text.
 
     Args:
         study: The study, which also sets the language.
         corpus: The study's data.
         finished: The finished rows of `RecordedCells.table`.
+        rendering: How the pairs became token ids; None if the record does not know.
     """
     training, say = study.training, Words(study.language)
     pairs = corpus.pairs
-    dropped = [
-        say("{count} {why}", count=count, why=say.word(why)) for why, count in corpus.dropped.items() if count
-    ]
+    dropped = {**corpus.dropped, **(rendering.dropped if rendering else {})}
+    kept = {**corpus.kept, **(rendering.noted if rendering else {})}
     methods = [
         say("{name} (published: {file})", name=name, file=study.published[name].name)
         if name in study.published
@@ -35,10 +41,11 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
             pairs=len(pairs),
             users=pairs["user_id"].nunique(),
         ),
-        "dropped": ", ".join(dropped) or say("none"),
+        "dropped": _counts(dropped, say),
+        **({"kept, though unusual": _counts(kept, say)} if kept else {}),
         **_unknown(corpus, say),
         **_length_limit(training.max_length, finished, say),
-        "held out": say("{share:.0%} of users", share=study.held_out.share),
+        "held out": "; ".join(_held_out(study, corpus, finished, say)),
         "splits": str(len(study.grid_splits)),
         "seeds": "; ".join(
             f"{name}: {', '.join(map(str, study.seeds_of(name)))}"
@@ -57,6 +64,32 @@ def setup(study: Study, corpus: Corpus, finished: pd.DataFrame) -> dict[str, str
     }
 
 
+def _counts(counts: Mapping[str, int], say: Words) -> str:
+    """Return counts by reason as a list."""
+    shown = [say("{count} {why}", count=count, why=say.word(why)) for why, count in counts.items() if count]
+    return ", ".join(shown) or say("none")
+
+
+def _held_out(study: Study, corpus: Corpus, finished: pd.DataFrame, say: Words) -> Iterator[str]:
+    """Yield what is held out, which pairs are in no fold for it, and what is trained on all the same."""
+    share, assigned = study.held_out.share, assign(corpus, study.held_out, None)
+    yield {
+        "user": say("{share:.0%} of users", share=share),
+        "item": say("{share:.0%} of items", share=share),
+        "both": say("{share:.0%} of users, and of the items that several users rated", share=share),
+    }[held_out_by(assigned, study.held_out)]
+    if left_out := len(corpus.pairs) - len(assigned):
+        yield say("{count} pairs, of a held-out user or item alone, are in no fold", count=left_out)
+    trained = finished.filter(regex="/pairs_heldout_trained$").stack().dropna()
+    if len(trained) and not trained.max():
+        yield say("no held-out pair has the same token ids as a training pair")
+    elif len(trained):
+        yield say(
+            "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair",
+            count=trained.max(),
+        )
+
+
 def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
     """Return the row about what the data do not say; what needs it is left out of reports."""
     unknown = [
@@ -72,21 +105,19 @@ def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
 
 
 def _length_limit(max_length: int, finished: pd.DataFrame, say: Words) -> dict[str, str]:
-    """Return the row about max_length: how many pairs of the finished cells it truncated or dropped."""
+    """Return the row about max_length: how many pairs of the finished cells it truncated."""
     if not len(finished):
         return {}
-    parts = ("train", "truncated", "dropped")
-    train, truncated, dropped = (
+    parts = ("train", "truncated")
+    train, truncated = (
         finished.filter(regex=f"/pairs_{part}$").stack().dropna().to_numpy() for part in parts
     )
     share = truncated / train
     return {
         "length limit": say(
-            "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated; "
-            "up to {dropped:.0f} pairs of a cell had no room for an answer",
+            "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated",
             tokens=max_length,
             least=share.min(),
             most=share.max(),
-            dropped=dropped.max(),
         )
     }

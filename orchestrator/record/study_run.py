@@ -67,6 +67,7 @@ class StudyRun:
         """
         experiment_id = self._experiment.id
         links = {
+            "verdicts": views.link(experiment_id, views.VERDICTS_VIEW, charts=False),
             "cells by method and split": views.link(experiment_id, views.GROUPED_VIEW, charts=False),
             "curves of arms A and B": views.link(experiment_id, views.CELLS_VIEW, charts=True),
             "report": f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{page}",

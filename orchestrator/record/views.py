@@ -1,4 +1,4 @@
-"""Saved views of a study in MLflow's UI: its cells by method and split, and each cell with both arms' curves.
+"""Saved views of a study in MLflow's UI: its verdicts, its cells by method and split, and each cell's curves.
 
 MLflow has no call that saves a view. A view is a tag of the experiment that holds the state of the runs page,
 as MLflow's own UI writes it. `tests/integration/test_ui.py` opens the views in a browser.
@@ -10,7 +10,9 @@ from typing import Any
 from stats.names import ARMS, DIFF_METRICS
 
 VIEW_TAG = "mlflow.sharedViewState."  # followed by the view's name
-GROUPED_VIEW, CELLS_VIEW = "methods-and-splits", "cells"
+VERDICTS_VIEW, GROUPED_VIEW, CELLS_VIEW = "verdicts", "methods-and-splits", "cells"
+VERDICT_TAGS = ("method", "split", "predicted", "label", "evidence", "change", "change_evidence", "state")
+VERDICT_METRICS = tuple(f"{of}_{name}" for of in ("diff", "change") for name in ("pp", "low_pp", "high_pp"))
 CURVE_METRICS = ("accuracy", "loss", "margin")
 DIFF_CHARTS = tuple(f"diff/{metric}" for metric in DIFF_METRICS)
 CHART_SECTION = "study"
@@ -20,6 +22,7 @@ def tags(now_ms: int) -> dict[str, str]:
     """Return the tags of the experiment that hold the views, created at `now_ms` (Unix milliseconds)."""
     grouped = {**_page_state(()), "groupBy": _group_by("method", "split")}
     views = {
+        VERDICTS_VIEW: ("Verdicts", _verdicts_state()),
         GROUPED_VIEW: ("Methods and splits", grouped),
         CELLS_VIEW: ("Cells", _page_state(("method", "split", "seed"))),
     }
@@ -53,6 +56,28 @@ def _page_state(label_columns: tuple[str, ...]) -> dict[str, Any]:
             *({"uuid": name, "name": name, "display": False} for name in ("diff", *ARMS, "all")),
         ],
         "isAccordionReordered": True,  # keeps the sections in this order
+    }
+
+
+def _verdicts_state() -> dict[str, Any]:
+    """Return the state of the runs page for the verdicts: one row per method and split, with intervals."""
+    tags = [f"tags.`{name}`" for name in VERDICT_TAGS]
+    metrics = [f"metrics.`{name}`" for name in (*VERDICT_METRICS, "seeds")]
+    columns = [*tags, *metrics]
+    bars = [
+        {**_chart(name), "type": "BAR", "displayName": name, "metricKey": name}
+        for name in ("diff_pp", "change_pp")
+    ]
+    return {
+        "searchFilter": "tags.kind = 'verdict'",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": True,
+        "selectedColumns": columns,
+        "columnOrder": ["attributes.`Run Name`", *columns],
+        "columnWidths": dict.fromkeys(columns, 110),
+        "compareRunCharts": bars,
+        "compareRunSections": [{"uuid": CHART_SECTION, "name": "Diffs and changes", "display": True}],
+        "isAccordionReordered": True,
     }
 
 

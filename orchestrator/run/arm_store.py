@@ -19,10 +19,10 @@ class Arm:
 
     Attributes:
         summary: Final metrics by name; among them the arm's training pairs, how many of these are truncated
-            to `max_length`, and how many of the trial's pairs were dropped.
+            to `max_length`, and how many of the held-out pairs have the token ids of a training pair.
         curve: Columns step, metric, value.
-        outcomes: One row per held-out pair: eval_group, user_id, pair_id, source_model, score_gap, margin
-            (nats, without beta), correct.
+        outcomes: One row per held-out pair: eval_group, user_id, item, pair_id, source_model, score_gap,
+            margin (nats, without beta), correct.
         seconds: Wall time of the training steps (`steps`) and of held-out scoring (`heldout`).
         notes: Warnings collected during training.
     """

@@ -21,18 +21,20 @@ def write_group_files(study: Study, tables: StudyTables, cache: Path) -> dict[st
     about_pairs = tables.corpus.pairs[["pair_id", "source_model", "score_gap"]]
     folder = cache / "groups"
     folder.mkdir(parents=True, exist_ok=True)
-    files = {split: folder / f"{_content_key(study, split)}.parquet" for split in tables.groups}
+    tokens = tables.rendered.tokens if tables.rendered else None
+    files = {split: folder / f"{_content_key(study, split, tokens)}.parquet" for split in tables.groups}
     for split, file in files.items():
         _write_once(tables.groups[split], about_pairs, file)
     return files
 
 
-def _content_key(study: Study, split_name: str) -> str:
-    """Return a hash of everything that decides a split's groups."""
+def _content_key(study: Study, split_name: str, tokens: str | None) -> str:
+    """Return a hash of everything that decides a split's groups; `tokens` decides which pairs are left."""
     split = study.grid_splits.get(split_name)
     identity = canonical(
         {
             "data": fingerprint(study.data),
+            "tokens": tokens,
             "held_out": study.held_out.model_dump(mode="json"),
             "split": split.model_dump(mode="json", exclude={"predicted"}) if split else None,
         }

@@ -16,6 +16,7 @@ from orchestrator.study.trial import Trial
 from training import scoring
 from training.errors import StudyError
 from training.model_path import resolve_model
+from training.rendering import render
 from training.scoring import Scored
 from training.shards import Shard
 
@@ -57,7 +58,9 @@ def score(
     study: Study, tables: StudyTables, places: Places, run_shards: Callable[[Sequence[Shard]], None]
 ) -> Scored:
     """Return the study's scored pairs. `run_shards` scores the parts that are not in the cache yet."""
-    pairs = tables.corpus.pairs
+    pairs = tables.rendered or render(
+        tables.corpus.pairs, study.model, study.data, study.training, places.cache, study.prompt, study.checks
+    )
     return scoring.score(pairs, study.model, study.data, study.training, places.cache, run_shards)
 
 

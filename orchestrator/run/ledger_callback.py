@@ -17,6 +17,7 @@ from orchestrator.run.breaker import Breaker
 from orchestrator.run.desk_records import WorkHistory
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
+from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from training.checkpoint_store import CheckpointStore
@@ -35,6 +36,7 @@ class LedgerCallback(tune.Callback):
     Attributes:
         jobs: The cells' jobs, by trial_id.
         provenance: Tags for each cell's run.
+        scoreboard: Keeps the verdicts so far in the record.
         breaker: Says when the sweep should stop early.
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
@@ -47,6 +49,7 @@ class LedgerCallback(tune.Callback):
     watcher: Watcher
     agenda: Agenda
     breaker: Breaker
+    scoreboard: Scoreboard
     finished: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
     _shown_at: float = 0.0
@@ -71,6 +74,7 @@ class LedgerCallback(tune.Callback):
             self._recorded_at = now
             for trial_id, cell_progress in progress.items():
                 self.ledger.note(self.run_ids[trial_id], str(cell_progress))
+        self.scoreboard.refresh(self.finished)
 
     def on_trial_start(self, **info: Any) -> None:
         self._run_id(self._trial(info["trial"]))

@@ -17,6 +17,7 @@ from orchestrator.run.cell import CellTrainable
 from orchestrator.run.fleet import CellsLeft, DeskLost, Fleet, open_fleet
 from orchestrator.run.job import Job
 from orchestrator.run.ledger_callback import LedgerCallback
+from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.run.searcher import CellSearcher
 from orchestrator.run.serve import WorkFunction
 from orchestrator.study.shape import Shape
@@ -58,12 +59,15 @@ def run(
         StudyError: The first cells all failed alike, so the others were not tried; or the cluster can hold no
             lane that the study needs.
     """
+    scoreboard = Scoreboard(study, agenda, ledger)
     for further_desks in reversed(range(study.faults.max_attempts)):
         try:
             with open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet):
                 jobs = {job.key: job for job in prepare(trials, desk)}
                 breaker = Breaker(fleet.numbers, lambda: agenda.open)
-                callback = LedgerCallback(ledger, jobs, desk, provenance, watcher, agenda, breaker)
+                callback = LedgerCallback(
+                    ledger, jobs, desk, provenance, watcher, agenda, breaker, scoreboard
+                )
                 _tune(study, places, fleet, callback)
             if breaker.reason:
                 raise StudyError(f"{study.study}: {breaker.reason}")

@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
+from orchestrator.plan.plan import Plan
 from orchestrator.record.places import Places
 from orchestrator.run.kill import kill_train_workers
-from orchestrator.study import grid
 from orchestrator.study.files import load
 from orchestrator.study.trial import Trial
 from training.checkpoint_store import CheckpointStore
@@ -30,12 +30,17 @@ class SweepProcess:
 
     def __init__(self, home: Path, config: Path, name: str) -> None:
         self.places = Places(name, home)
-        self.trials: list[Trial] = grid.expand(load(config, [f"study={name}"]))
+        self._study = load(config, [f"study={name}"])
         self._command = [
             sys.executable, "-m", "orchestrator.sweep", "--config", str(config), f"study={name}",
         ]  # fmt: skip
         self._log = home / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """The cells of the study, as its record knows them."""
+        return Plan.from_record(self._study, self.places).trials
 
     def start(self) -> "SweepProcess":
         """Start the sweep, or start it again, and return this object."""
@@ -75,8 +80,13 @@ class SweepProcess:
 
     def is_in_the_middle_of_an_arm(self) -> bool:
         """Return whether a cell has a checkpoint of an unfinished arm."""
-        arms = [f"{self.places.work}/{trial.trial_id}/{arm}" for trial in self.trials for arm in trial.arms]
-        return any(CheckpointStore(f"{arm}-unfinished").names() for arm in arms)
+        work = self.places.work
+        return any(
+            CheckpointStore(f"{work}/{cell}/{arm}").names()
+            for cell in CheckpointStore(work).names()
+            for arm in CheckpointStore(f"{work}/{cell}").names()
+            if arm.endswith("-unfinished")
+        )
 
     def has_a_finished_cell(self) -> bool:
         """Return whether the sweep has printed that a cell is done."""

@@ -107,7 +107,7 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
     scored = open_scored(job.scored)
     row_of_pair = pd.Series(np.arange(len(scored)), index=scored["pair_id"][:], name="row")
     groups = pd.read_parquet(job.groups)
-    # A pair whose answer lies beyond the length limit was never scored: it is in no arm and no outcome.
+    # A pair without useful token ids was never scored: it is in no arm and no outcome.
     pairs = groups.join(row_of_pair, on="pair_id", how="inner")
     train_rows = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()
     task = ArmTask(
@@ -134,10 +134,19 @@ def _train_and_evaluate(job: Job, name: str, report: Listener, checkpoints: Chec
         heldout.merge(margins, on="pair_id", validate="one_to_one")
         .rename(columns={"group": "eval_group"})
         .assign(correct=lambda table: table["margin"] > 0)
-    )[["eval_group", "user_id", "pair_id", "source_model", "score_gap", "margin", "correct"]]
+    )[["eval_group", "user_id", "item", "pair_id", "source_model", "score_gap", "margin", "correct"]]
     seconds = {"steps": trained.seconds, "heldout": time.monotonic() - start}
-    dropped = {"pairs_dropped": float(len(groups) - len(pairs))}
-    summary = trained.summary | dropped | _heldout_summary(outcomes, name)
+    unscored = groups[~groups["pair_id"].isin(pairs["pair_id"])]
+    own_heldout = unscored[(unscored["fold"] == "heldout") & (unscored["group"] == name)]
+    texts = np.array(scored["text_id"][:])
+    overlap = np.isin(texts[heldout["row"].to_numpy()], texts[train_rows])
+    counts = {
+        "pairs_dropped": float(len(unscored)),
+        "heldout_dropped": float(len(own_heldout)),
+        "pairs_heldout": float(len(heldout)),
+        "pairs_heldout_trained": float(overlap.sum()),
+    }
+    summary = trained.summary | counts | _heldout_summary(outcomes, name)
     return Arm(summary, trained.curve, outcomes, seconds, list(trained.notes))
 
 

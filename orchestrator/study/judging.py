@@ -16,10 +16,14 @@ def judging_of(study: Study) -> Judging:
     """Return the keys of a study that decide how its outcomes are judged, as JSON values by dotted key.
 
     These are the splits with their predictions, the methods and their reference (the family of tests), the
-    seeds, and the thresholds and margins.
+    seeds, the thresholds and margins, and what becomes of missing and of diverged cells.
     """
     nested = {
-        "splits": {name: split.model_dump(mode="json") for name, split in study.grid_splits.items()},
+        "splits": {
+            name: split.model_dump(mode="json")
+            for name, split in study.grid_splits.items()
+            if name not in study.controls.splits
+        },
         "methods": {
             name: method.model_dump(mode="json", exclude={"resources"})
             for name, method in study.methods.items()
@@ -28,6 +32,9 @@ def judging_of(study: Study) -> Judging:
         "seeds": study.adaptive.model_dump(mode="json") if study.adaptive else study.seeds,
         "verdicts": vars(study.verdicts),
         "equivalence_margin_pp": study.equivalence_margin_pp,
+        "missing": study.missing,
+        "divergence": study.divergence.model_dump(mode="json"),
+        "controls": study.controls.model_dump(mode="json"),
         "curve_window": list(study.curve_window),
     }
     return dict(_flattened("", nested))
@@ -37,6 +44,21 @@ def digest(judging: Judging) -> str:
     """Return the hash by which a report names a plan."""
     text = json.dumps(judging, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def added_seeds(sealed: Judging, study: Study, method: str) -> frozenset[int]:
+    """Return the seeds of a method that a sealed plan did not have: those that were added to it.
+
+    The first seeds of an adaptive study are its plan, and all others are added as the evidence asks for them.
+    A method that the sealed plan did not have has none.
+    """
+    seeds = frozenset(study.seeds_of(method))
+    if study.adaptive:
+        listed = study.methods[method].seeds
+        return frozenset() if listed else seeds - frozenset(study.seeds_of(method)[: study.adaptive.start])
+    planned = sealed.get(f"methods.{method}.seeds") or sealed.get("seeds")
+    known = any(key.startswith(f"methods.{method}.") for key in sealed)
+    return seeds - frozenset(planned) if known and isinstance(planned, list) else frozenset()
 
 
 def differences(before: Judging, after: Judging) -> list[str]:

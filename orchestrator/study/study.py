@@ -8,20 +8,24 @@ from typing import cast
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
+from orchestrator.study.evidence import Controls, Divergence
 from orchestrator.study.faults import Faults
 from orchestrator.study.method import StudyMethod
 from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan
 from orchestrator.study.shape import Resources, Shape
 from orchestrator.study.survey import SurveyModel
+from stats.evidence.beforehand import MissingRule
 from stats.names import BASELINE
 from stats.page.language import Language
 from stats.rule.thresholds import PublishedRule
 from training.hints import suggestion
 from training.spec import (
+    Checks,
     Condition,
     DataSource,
     HeldOut,
     ModelSpec,
+    Prompt,
     SplitSpec,
     TrainingSpec,
     TwinData,
@@ -35,7 +39,11 @@ class Study(Spec):
     study: Name = Field(description="Name of the study and of its MLflow experiment.")
     language: Language = Field("en", description="Language of the report: en for English, ko for Korean.")
     data: DataSource = Field(TwinData(), description="Where the people and their preferences come from.")
-    held_out: HeldOut = Field(HeldOut(), description="Users whose pairs no arm trains on.")
+    checks: Checks = Field(
+        Checks(), description="What happens to pairs on which training makes little sense."
+    )
+    prompt: Prompt = Field(Prompt(), description="What a prompt holds besides the conversation.")
+    held_out: HeldOut = Field(HeldOut(), description="Pairs that no arm trains on.")
     model: ModelSpec = Field(
         ModelSpec(), description="The model to tune; its untouched copy is the reference of the losses."
     )
@@ -63,6 +71,15 @@ class Study(Spec):
     equivalence_margin_pp: float = Field(
         1.0, gt=0, description="A diff smaller than this, in percentage points, counts as practically null."
     )
+    missing: MissingRule = Field(
+        MissingRule.REQUIRE,
+        description="require: a split with a missing cell has no verdict, and pairs that could not be scored "
+        "are left out; bound: it keeps its verdict, and its intervals hold whatever is missing.",
+    )
+    divergence: Divergence = Field(Divergence(), description="What becomes of cells that diverged.")
+    controls: Controls = Field(
+        Controls(), description="Cells that show what chance alone does; they cost training time."
+    )
     stated_diffs_pp: tuple[PositiveFloat, ...] = Field(
         (1.0, 2.5, 5.0),
         min_length=1,
@@ -82,6 +99,13 @@ class Study(Spec):
         if BASELINE in self.splits:
             raise ValueError(
                 f"splits.{BASELINE}: the name is reserved for cells trained on all pairs; rename the split"
+            )
+        taken = sorted(self.controls.splits.keys() & self.splits.keys())
+        if taken:
+            raise ValueError(f"splits.{taken[0]}: the name is reserved for a control; rename the split")
+        if self.adaptive and self.missing == MissingRule.BOUND:
+            raise ValueError(
+                "missing: `bound` goes with a list of seeds; an adaptive study trains what is missing"
             )
         start, end = self.curve_window
         if start > end:
@@ -127,13 +151,13 @@ class Study(Spec):
 
     @property
     def grid_splits(self) -> dict[str, SplitSpec]:
-        """The splits by name, followed by each of them under every condition as `split@condition`."""
+        """The splits by name, each of them under every condition as `split@condition`, and the controls."""
         conditioned = {
             f"{name}@{condition}": split.model_copy(update=setting.model_dump())
             for condition, setting in self.conditions.items()
             for name, split in self.splits.items()
         }
-        return {**self.splits, **conditioned}
+        return {**self.splits, **conditioned, **self.controls.splits}
 
     @property
     def published(self) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,8 @@ from orchestrator.study.canonical import canonical
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
 # Increment this when the training code changes so that the same trial would give different numbers.
-TRAINING_RECIPE = 3
+TRAINING_RECIPE = 4
+NOT_RENDERED = "not rendered"  # stands for the hash of token ids that nobody has made yet
 VALUE_LENGTH = 6000  # characters of a value as text; MLflow's limit for a parameter
 
 
@@ -26,12 +27,14 @@ class Trial:
     method: str
     split: str
     seed: int
-    model: str  # fingerprint of the model
+    model: str  # fingerprint of the model's weights
     data: str  # fingerprint of the data
     held_out: dict[str, Any]
     groups: SplitSpec | None  # None for a baseline cell, which trains one arm on all pairs
     objective: MethodSpec
     training: TrainingSpec
+    tokens: str = NOT_RENDERED  # hash of the token ids of all pairs, as `training.rendering` made them
+    rendering: dict[str, Any] = field(default_factory=dict)  # what made them, where it is no default
 
     @property
     def name(self) -> str:
@@ -49,11 +52,16 @@ class Trial:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What `trial_id` hashes. A prediction about a split changes no answer, so it stays out."""
+        """What `trial_id` hashes.
+
+        A prediction about a split changes no answer, so it stays out. So does the way to the token ids: a
+        template that writes the same ids makes the same cell.
+        """
         return {
             "recipe": TRAINING_RECIPE,
             "model": self.model,
             "data": self.data,
+            "tokens": self.tokens,
             "held_out": self.held_out,
             "groups": self.groups.model_dump(mode="json", exclude={"predicted"}) if self.groups else None,
             "objective": self.objective.model_dump(mode="json"),
@@ -63,8 +71,12 @@ class Trial:
 
     @property
     def dotted_identity(self) -> dict[str, str]:
-        """The values of the identity as text, by dotted key such as `training.max_steps`."""
-        return {key: str(value)[:VALUE_LENGTH] for key, value in _dotted(self.identity)}
+        """The values of the identity as text, by dotted key such as `training.max_steps`.
+
+        What made the token ids is among them, so that a plan can name it.
+        """
+        whole = {**self.identity, **{key: value for key, value in self.rendering.items() if value}}
+        return {key: str(value)[:VALUE_LENGTH] for key, value in _dotted(whole)}
 
     @cached_property
     def trial_id(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 # eval_group -> arm -> coefficient of the arm's mean outcome on that group's pairs.
 Contrast = Mapping[str, Mapping[str, float]]
@@ -20,13 +21,18 @@ CONTRASTS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """An outcome: its column in `user_sums`, the factor from it to the printed unit, and that unit."""
+    """An outcome: its column in `user_sums`, the factor from it to the printed unit, and that unit.
+
+    low, high: between which a pair's outcome lies, in the column's unit.
+    """
 
     name: str
     column: str
     scale: float
     unit: str
+    low: float
+    high: float
 
 
-ACCURACY = Metric("accuracy", "correct", 100.0, "pp")
-MARGIN = Metric("margin", "margin", 1.0, "nats")
+ACCURACY = Metric("accuracy", "correct", 100.0, "pp", 0.0, 1.0)
+MARGIN = Metric("margin", "margin", 1.0, "nats", -inf, inf)

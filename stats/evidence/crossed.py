@@ -1,7 +1,8 @@
 """Contrasts of arms and groups as crossed tables, seeds x users."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,25 @@ class GroupOutcomes:
 
     sums [seeds, users]: the sum of a user's outcomes. pairs [users]: the number of a user's pairs.
     keys [users]: hashes of the users' pair ids (see `stats.evidence.sums.user_sums`).
+    low, high: between which a pair's outcome lies.
     """
 
     sums: Floats
     pairs: Floats
     users: tuple[str, ...]
     keys: npt.NDArray[np.uint64]
+    low: float = -inf
+    high: float = inf
+
+    @property
+    def middle(self) -> float:
+        """The middle of the range of a pair's outcome; zero if there are no bounds."""
+        return (self.low + self.high) / 2 if isfinite(self.low + self.high) else 0.0
+
+    @property
+    def reach(self) -> float:
+        """Half the range of a pair's outcome."""
+        return (self.high - self.low) / 2
 
     @property
     def means(self) -> Floats:
@@ -43,7 +57,7 @@ class GroupOutcomes:
 
     def taking(self, rows: Sequence[int]) -> "GroupOutcomes":
         """Return the outcomes of some of the seeds, by position."""
-        return GroupOutcomes(self.sums[list(rows)], self.pairs, self.users, self.keys)
+        return replace(self, sums=self.sums[list(rows)])
 
 
 @dataclass(frozen=True)
@@ -114,7 +128,14 @@ def _group_outcomes(
         pairs["pairs"].to_numpy(dtype=float),
         tuple(map(str, pairs.index)),
         pairs["pairs_key"].to_numpy(dtype=np.uint64),
+        *(metric.scale * end for end in _range(coefficients.values(), metric)),
     )
+
+
+def _range(coefficients: Iterable[float], metric: Metric) -> tuple[float, float]:
+    """Return between which the sum of coefficient x outcome lies."""
+    ends = [sorted((c * metric.low, c * metric.high)) for c in coefficients if c]
+    return sum(low for low, _ in ends), sum(high for _, high in ends)
 
 
 def seed_diffs(
@@ -149,7 +170,7 @@ def difference(method: CrossedTable, reference: CrossedTable) -> CrossedTable:
     if not seeds:
         raise TableError("change: method and reference have no seed in common")
     groups = tuple(
-        GroupOutcomes(a.sums - b.sums, a.pairs, a.users, a.keys)
+        replace(a, sums=a.sums - b.sums, low=a.low - b.high, high=a.high - b.low)
         for a, b in zip(method.taking(seeds).groups, reference.taking(seeds).groups, strict=True)
     )
     return CrossedTable(seeds, groups)

@@ -8,6 +8,10 @@ with many. An interval at 1 - alpha adds the squares of what each part would nee
 It has at least its nominal coverage, whatever the parts are (Banerjee 1960, Calcutta Statist. Assoc. Bull.
 10). Satterthwaite's single number of degrees of freedom does not: where the seeds' spread is small by chance,
 little variance and the users' many degrees of freedom remain (docs/statistics.md has the simulations).
+
+Where outcomes are missing, the truth is known only to lie within some distance of what the others estimate
+(Manski 1990, Am. Econ. Rev. 80). The interval is widened by that distance, and its tails share the error as
+in Imbens & Manski (2004, Econometrica 72): a truth at one end of the range is hardly missed at the other.
 """
 
 from dataclasses import dataclass
@@ -45,12 +49,14 @@ class Estimate:
     value: the estimate, in the contrast's unit.
     parts: empty where the data determine no variance; `note` says why.
     captures: the uncertainty that the variance describes.
+    slack: how far from what is estimated the truth may lie because of missing outcomes, in the same unit.
     """
 
     value: float
     parts: tuple[Part, ...]
     captures: str
     note: str = ""
+    slack: float = 0.0
 
     @property
     def se(self) -> float | None:
@@ -58,27 +64,40 @@ class Estimate:
         return sqrt(sum(part.variance for part in self.parts)) if self.parts else None
 
     def half(self, tail: float) -> float:
-        """Return half the width of the interval that misses the truth by `tail` on each side."""
+        """Return half the width of the interval that misses what is estimated by `tail` on each side."""
         return sqrt(sum(float(stdtrit(part.df, tail)) ** 2 * part.variance for part in self.parts))
 
     def interval(self, level: float) -> tuple[float, float] | None:
         """Return the interval with coverage `level` or more; None where the data determine no variance."""
         if not self.parts:
             return None
-        half = self.half((1 - level) / 2)
+        half = self.slack + self.half(self._tail_for(1 - level))
         return self.value - half, self.value + half
 
     @property
     def p(self) -> float | None:
         """The two-sided p value against zero: 1 less the level of the widest interval without zero."""
-        return min(1.0, 2 * self._tail_beyond(abs(self.value))) if self.parts else None
+        if not self.parts:
+            return None
+        distance = abs(self.value) - self.slack
+        return 1.0 if distance <= 0 else self._error_of(self._tail_beyond(distance))
 
     def p_equivalent(self, margin: float) -> float | None:
         """Return the larger p value of two one-sided tests (Schuirmann 1987) of |truth| >= margin."""
         if not self.parts:
             return None
-        inside = margin - abs(self.value)
+        inside = margin - abs(self.value) - self.slack
         return self._tail_beyond(inside) if inside >= 0 else 1 - self._tail_beyond(-inside)
+
+    def _tail_for(self, error: float) -> float:
+        """Return the tail on each side that makes an interval with an error of `error`, at most."""
+        if not self.slack:
+            return error / 2
+        return float(brentq(lambda tail: self._error_of(tail) - error, error / 2, min(error, 0.5)))
+
+    def _error_of(self, tail: float) -> float:
+        """Return how often a truth at one end of the range is missed, on that side or beyond the other."""
+        return tail + (self._tail_beyond(self.half(tail) + 2 * self.slack) if self.slack else tail)
 
     def _tail_beyond(self, distance: float) -> float:
         """Return the tail whose half width is `distance`, at most a half."""

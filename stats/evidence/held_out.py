@@ -9,6 +9,7 @@ import pandas as pd
 from stats.evidence.anova import mean_squares
 from stats.evidence.contrasts import ACCURACY, CONTRASTS, MARGIN
 from stats.evidence.family import family_sizes, judge_family
+from stats.evidence.missing import Planned
 from stats.evidence.options import Options
 from stats.evidence.quantity import (
     Quantity,
@@ -18,7 +19,9 @@ from stats.evidence.quantity import (
     scored_by_both,
 )
 from stats.evidence.seeds import sign_flip
+from stats.evidence.signs import sign_e_value
 from stats.names import SPLIT
+from stats.rule.changes import SplitKey
 from stats.rule.labels import Prediction
 
 
@@ -27,9 +30,9 @@ class HeldOutEvidence:
     """Frames of a study's held-out evidence; accuracies in percentage points, margins in nats.
 
     diffs, changes, advantages: results of `stats.evidence.family.judge_family` with study, method, split,
-        quantity, n_seeds, users, pairs, p_sign_flip (NaN where method and reference share fewer than two
-        seeds) and, for diffs, effect_vs_null (estimate over the root mean square of the null controls' diffs
-        by seed; NaN without such a control).
+        quantity, n_seeds, users, pairs, p_sign_flip and e_sign (`stats.evidence.signs`; both NaN where method
+        and reference share fewer than two seeds) and, for diffs, effect_vs_null (estimate over the root mean
+        square of the null controls' diffs by seed; NaN without such a control).
     intervals: one row per interval of the same quantities: study, method, split, quantity, metric,
         interval, estimate, low, high, unit, captures, note.
     contrasts: train group x test group: study, method, split, contrast, estimate, low, high, captures, note.
@@ -51,6 +54,7 @@ def held_out_evidence(
     reference: str,
     options: Options,
     families: Mapping[tuple[str, str], int] | None = None,
+    planned: Mapping[SplitKey, Planned] | None = None,
 ) -> HeldOutEvidence:
     """Compute all held-out estimates of a study.
 
@@ -60,14 +64,16 @@ def held_out_evidence(
         predictions: split -> predicted.
         reference: the method that the others are compared with.
         families: (study, method) -> number of predicted splits that were planned; by default those of `sums`.
+        planned: (study, method, split) -> what was planned, if intervals are to allow for what is missing.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
     """
     families = sizes_in(sums, predictions) if families is None else families
     rng = np.random.default_rng(options.seed)
-    diffs, changes = quantities(sums, predictions, reference, ACCURACY)
-    margins = [item for part in quantities(sums, predictions, reference, MARGIN) for item in part]
+    diffs, changes = quantities(sums, predictions, reference, ACCURACY, planned=planned)
+    in_nats = quantities(sums, predictions, reference, MARGIN, planned=planned)
+    margins = [item for part in in_nats for item in part]
     spread = null_spread(diffs, predictions)
     diff_table = judge_by_method(diffs, predictions, options, families, rng)
     diff_table["effect_vs_null"] = [
@@ -81,14 +87,14 @@ def held_out_evidence(
         diffs=diff_table,
         changes=judge_by_method(changes, predictions, options, families, rng),
         advantages=judge_by_method(
-            advantages(sums, predictions, reference, ACCURACY),
+            advantages(sums, predictions, reference, ACCURACY, planned),
             advantage_predictions(predictions),
             options,
             families,
             rng,
         ),
         intervals=pd.DataFrame(intervals),
-        contrasts=_contrasts(sums, predictions, reference, options),
+        contrasts=_contrasts(sums, predictions, reference, options, planned),
         variances=variances([*diffs, *changes]),
     )
 
@@ -113,8 +119,11 @@ def judge_by_method(
         for item in items:
             if (item.study, item.method) == (study, method):
                 by_seed = item.by_seed
-                p_sign_flip = np.nan if by_seed is None else sign_flip(by_seed, rng)
-                identity = item.identity | {"p_sign_flip": p_sign_flip}
+                signs = {
+                    "p_sign_flip": np.nan if by_seed is None else sign_flip(by_seed, rng),
+                    "e_sign": np.nan if by_seed is None else sign_e_value(by_seed),
+                }
+                identity = item.identity | signs
                 estimates.append((identity, predictions[item.split], item.estimate))
         frames.append(judge_family(estimates, options, families[study, method]))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*SPLIT, "estimate"])
@@ -131,13 +140,17 @@ def null_spread(diffs: Iterable[Quantity], predictions: Mapping[str, str]) -> di
 
 
 def _contrasts(
-    sums: pd.DataFrame, predictions: Mapping[str, str], reference: str, options: Options
+    sums: pd.DataFrame,
+    predictions: Mapping[str, str],
+    reference: str,
+    options: Options,
+    planned: Mapping[SplitKey, Planned] | None,
 ) -> pd.DataFrame:
     """Estimate train group x test group; splits whose arms scored only their own group are left out."""
     scored = scored_by_both(sums)
     rows = []
     for name, contrast in CONTRASTS.items():
-        for item in quantities(scored, predictions, reference, ACCURACY, contrast)[0]:
+        for item in quantities(scored, predictions, reference, ACCURACY, contrast, name, planned)[0]:
             estimate = item.estimate
             low, high = estimate.interval(options.level) or (np.nan, np.nan)
             rows.append(

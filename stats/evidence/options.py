@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
+from stats.evidence.beforehand import DivergedCells, MissingRule
+
 
 @dataclass(frozen=True)
 class Options:
     """Levels and tolerances.
 
     margin_pp: a diff whose interval lies inside +-margin_pp is practically null (percentage points).
+    missing: what a split with missing cells or unscored pairs gets.
+    diverged, diverged_ratio: what becomes of a cell that ended with a loss above that many times the loss of
+        step 0.
     level: coverage of an interval; 1 - level is the family-wise error over a method's splits.
     seed: random seed of the simulations and of the sign flips that are drawn.
     stated_pp: diffs for which the power tables give the seeds and pairs needed (percentage points).
@@ -21,6 +26,9 @@ class Options:
     """
 
     margin_pp: float = 1.0
+    missing: MissingRule = MissingRule.REQUIRE
+    diverged: DivergedCells = DivergedCells.AS_THEY_ARE
+    diverged_ratio: float = 2.0
     level: float = 0.95
     seed: int = 0
     stated_pp: tuple[float, ...] = (1.0, 2.5, 5.0)

@@ -1,7 +1,7 @@
 """What held-out outcomes estimate: a method's A minus B, and its change from the reference."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,8 @@ from stats.evidence.anova import (
 )
 from stats.evidence.contrasts import OWN_GROUP_ADVANTAGE, OWN_GROUPS, Contrast, Metric
 from stats.evidence.crossed import CrossedTable, crossed_table, difference
-from stats.evidence.estimate import Estimate
+from stats.evidence.estimate import Estimate, without_interval
+from stats.evidence.missing import Planned, allowing_for_missing
 from stats.evidence.options import Options
 from stats.evidence.spread import Spread, moderated_by_method
 from stats.names import SPLIT
@@ -37,6 +38,8 @@ class Quantity:
     spreads: the spread of one seed's value for each leg, steadied by the method's other splits; None for a
         leg with one seed.
     lender: the reference's mean squares and spread, which a method with one seed borrows.
+    planned: what was planned for the method and, for a change, for the reference, where intervals allow for
+        what is missing; otherwise empty.
     """
 
     study: str
@@ -47,6 +50,7 @@ class Quantity:
     legs: tuple[tuple[float, CrossedTable], ...]
     spreads: tuple[Spread | None, ...]
     lender: tuple[MeanSquares, Spread] | None = None
+    planned: tuple[Planned, ...] = ()
 
     @property
     def identity(self) -> dict[str, object]:
@@ -71,18 +75,31 @@ class Quantity:
     def estimate(self) -> Estimate:
         """The estimate for new seeds and new users, where the data determine its variance."""
         if len(self.legs) > 1:
-            return unpaired_change(self.legs[0][1], self.legs[1][1], (self.spreads[0], self.spreads[1]))
+            of = unpaired_change(self.legs[0][1], self.legs[1][1], (self.spreads[0], self.spreads[1]))
+            return self._allowing_for_missing(of)
         squares = mean_squares(self.legs[0][1])
         if self.spreads[0] is None and self.lender is not None:
-            return estimate(squares, self.lender[1], self.lender[0])
-        return estimate(squares, self.spreads[0])
+            return self._allowing_for_missing(estimate(squares, self.lender[1], self.lender[0]))
+        return self._allowing_for_missing(estimate(squares, self.spreads[0]))
+
+    def _allowing_for_missing(self, of: Estimate) -> Estimate:
+        if not self.planned:
+            return of
+        if len(self.legs) == 1:
+            return allowing_for_missing(of, self.legs[0][1], *self.planned)
+        sides = [
+            allowing_for_missing(without_interval(table.value, of.captures, ""), table, planned)
+            for (_, table), planned in zip(self.legs, self.planned, strict=True)
+        ]
+        value = sum(weight * side.value for (weight, _), side in zip(self.legs, sides, strict=True))
+        return replace(of, value=value, slack=sum(side.slack for side in sides))
 
     def intervals(self, options: Options) -> Iterator[dict[str, object]]:
         """Yield the interval that counts, and those of the kinds of chance that it holds."""
         yield self._row("seeds and users", self.estimate, options.level)
         if len(self.legs) == 1 and self.spreads[0] is not None:
             for name, part in nested_estimates(mean_squares(self.legs[0][1]), self.spreads[0]):
-                yield self._row(name, part, options.level)
+                yield self._row(name, self._allowing_for_missing(part), options.level)
 
     def _row(self, name: str, of: Estimate, level: float) -> dict[str, object]:
         low, high = of.interval(level) or (np.nan, np.nan)
@@ -109,6 +126,7 @@ def quantities(
     metric: Metric,
     contrast: Contrast = OWN_GROUPS,
     kind: str = DIFF,
+    planned: Mapping[SplitKey, Planned] | None = None,
 ) -> tuple[list[Quantity], list[Quantity]]:
     """Return all diffs of a study, and all changes from the reference.
 
@@ -120,6 +138,7 @@ def quantities(
         predictions: split -> predicted.
         reference: the method that the others are compared with.
         metric: the outcome that is averaged. contrast: what is compared. kind: the name of that.
+        planned: (study, method, split) -> what was planned, if intervals are to allow for what is missing.
 
     Raises:
         TableError: No contrast can be made from the outcomes (`stats.evidence.crossed`).
@@ -132,13 +151,16 @@ def quantities(
     }
     keys = sorted(tables, key=lambda key: (methods.index(key[1]), splits.index(key[2])))
     references = {key[2]: key for key in keys if key[1] == reference}
+    planned = planned or {}
     squares = {key: mean_squares(tables[key]) for key in keys}
     spreads = _steadied(squares)
     diffs = []
     for key in keys:
         lender = references.get(key[2])
         lent = (squares[lender], spreads[lender]) if lender in spreads else None
-        diffs.append(Quantity(*key, kind, metric, ((1.0, tables[key]),), (spreads.get(key),), lent))
+        legs: tuple[tuple[float, CrossedTable], ...] = ((1.0, tables[key]),)
+        own = (planned[key],) if key in planned else ()
+        diffs.append(Quantity(*key, kind, metric, legs, (spreads.get(key),), lent, own))
     compared = [key for key in keys if key[1] != reference and key[2] in references]
     paired = {
         key: difference(tables[key], tables[references[key[2]]])
@@ -150,24 +172,30 @@ def quantities(
     for key in compared:
         before = references[key[2]]
         if key in paired:
-            legs: tuple[tuple[float, CrossedTable], ...] = ((1.0, paired[key]),)
+            legs = ((1.0, paired[key]),)
             of_legs: tuple[Spread | None, ...] = (paired_spreads[key],)
         else:
             legs = ((1.0, tables[key]), (-1.0, tables[before]))
             of_legs = (spreads.get(key), spreads.get(before))
-        changes.append(Quantity(*key, CHANGE, metric, legs, of_legs))
+        both = (planned[key], planned[before]) if key in planned and before in planned else ()
+        changes.append(Quantity(*key, CHANGE, metric, legs, of_legs, planned=both))
     return diffs, changes
 
 
 def advantages(
-    sums: pd.DataFrame, predictions: Mapping[str, str], reference: str, metric: Metric
+    sums: pd.DataFrame,
+    predictions: Mapping[str, str],
+    reference: str,
+    metric: Metric,
+    planned: Mapping[SplitKey, Planned] | None = None,
 ) -> list[Quantity]:
     """Return how much better each arm is on its own group's pairs than the other arm is on the same pairs.
 
     Unlike a diff, this does not depend on how hard a group's pairs are. Splits whose arms scored only their
     own group are left out. The arguments are those of `quantities`.
     """
-    return quantities(scored_by_both(sums), predictions, reference, metric, OWN_GROUP_ADVANTAGE, ADVANTAGE)[0]
+    scored = scored_by_both(sums)
+    return quantities(scored, predictions, reference, metric, OWN_GROUP_ADVANTAGE, ADVANTAGE, planned)[0]
 
 
 def advantage_predictions(predictions: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from stats.evidence.estimate import SAME_PAIRS, TRAINING_TAIL, Estimate
 from stats.evidence.family import Judged, judge_family
+from stats.evidence.missing import Planned, missing_seeds_bounded
 from stats.evidence.options import Options
 from stats.evidence.seeds import (
     common_diffs,
@@ -17,10 +18,12 @@ from stats.evidence.seeds import (
     spread_of,
     unpaired_estimate,
 )
+from stats.evidence.signs import sign_e_value
 from stats.evidence.spread import Spread, moderated_by_method
 from stats.names import SPLIT
 from stats.rule.changes import SplitKey, reference_splits
 
+LARGEST_DIFF = 100.0  # pp, between two accuracies
 DiffsBySeed = Mapping[SplitKey, dict[int, float]]
 
 
@@ -28,7 +31,8 @@ DiffsBySeed = Mapping[SplitKey, dict[int, float]]
 class SeedEvidence:
     """Evidence from diffs by seed, in percentage points.
 
-    diffs: the result of `stats.evidence.family.judge_family` with study, method, split, n_seeds, p_sign_flip.
+    diffs: the result of `stats.evidence.family.judge_family` with study, method, split, n_seeds, p_sign_flip,
+        e_sign.
     changes: the same for every method but the reference, with study, method, split, n_seeds,
         reference_low, reference_high (where one more seed of the reference would lie: a prediction interval),
         inside (whether that interval holds the method's mean).
@@ -44,6 +48,7 @@ def seed_evidence(
     reference: str,
     options: Options,
     families: Mapping[tuple[str, str], int],
+    planned: Mapping[SplitKey, Planned] | None = None,
 ) -> SeedEvidence:
     """Judge every method's diffs, and every other method's change from the reference.
 
@@ -52,6 +57,7 @@ def seed_evidence(
         predicted: (study, split) -> predicted.
         reference: the method that the others are compared with.
         families: (study, method) -> number of predicted splits that were planned.
+        planned: (study, method, split) -> what was planned, if intervals are to allow for what is missing.
 
     Raises:
         TableError: A split has two references.
@@ -73,7 +79,10 @@ def seed_evidence(
         lender = spreads.get(before) if before else None
         mean = mean_estimate(values, spreads.get(key), lender)
         identity: dict[str, object] = {**dict(zip(SPLIT, key, strict=True)), "n_seeds": len(seeds)}
-        flip: dict[str, object] = {"p_sign_flip": sign_flip(values, rng)}
+        flip: dict[str, object] = {"p_sign_flip": sign_flip(values, rng), "e_sign": sign_e_value(values)}
+        own_plan, its_plan = (planned or {}).get(key), (planned or {}).get(before or key)
+        if own_plan:
+            mean = missing_seeds_bounded(mean, own_plan.seeds_missing(len(seeds)), 0.0, LARGEST_DIFF)
         own.setdefault(key[:2], []).append((identity | flip, expected, _of_tail(mean)))
         if before and key[1] != reference:
             reference_values = list(diffs_of[before].values())
@@ -81,6 +90,15 @@ def seed_evidence(
                 change = mean_estimate(paired[key], paired_spreads[key])
             else:
                 change = unpaired_estimate(values, reference_values, (spreads.get(key), lender))
+            if own_plan and its_plan:
+                missing = (
+                    own_plan.seeds_missing(len(paired[key]), its_plan)
+                    if key in paired_spreads
+                    else max(
+                        own_plan.seeds_missing(len(seeds)), its_plan.seeds_missing(len(reference_values))
+                    )
+                )
+                change = missing_seeds_bounded(change, missing, 0.0, 2 * LARGEST_DIFF)
             one_more = _one_more_seed(reference_values, values, options.level)
             changed.setdefault(key[:2], []).append((identity | one_more, expected, _of_tail(change)))
     return SeedEvidence(_judged(own, options, families), _judged(changed, options, families))

@@ -40,6 +40,7 @@ from stats.evidence.decision import Decision, SplitState
 from stats.evidence.looks import EstimatePath, Looks, estimate_path
 from stats.evidence.outlook import chance_to_decide, needed_to_decide
 from stats.evidence.quantity import CHANGE, DIFF
+from stats.evidence.signs import sign_e_value
 from stats.multiplicity import holm
 from stats.rule.labels import Prediction
 
@@ -57,6 +58,7 @@ DECISION_COLUMNS = [
         "low",
         "high",
         "p_holm",
+        "e_sign",
     ),
     *("needed_seeds", "needed_pairs", "cheaper", "chance", "note"),
 ]
@@ -104,7 +106,8 @@ def decide(
         One row per (method, split, quantity): method, split, quantity (DIFF or CHANGE of
         `stats.evidence.quantity`), predicted; state (see `SplitState`); seeds (finished ones that count; for
         a change, by both methods); look (seed count that settled the split, otherwise the last; NaN before
-        the first); estimate, low, high (pp, repeated interval, of that look); p_holm; for unsettled splits
+        the first); estimate, low, high (pp, repeated interval, of that look); p_holm; e_sign (of all seeds
+        that count, see `stats.evidence.signs`: it is valid whenever one stops); for unsettled splits
         needed_seeds and needed_pairs (of both groups), each of which would decide with 80 % power if the
         estimate were the truth, infinite where no number is enough; cheaper (`seeds` or `pairs`: whichever
         must grow by the smaller factor), chance (the probability that seeds up to `most` decide); note.
@@ -162,6 +165,7 @@ def _rows_of_family(
             "low": decision.low,
             "high": decision.high,
             "p_holm": decision.p_holm,
+            "e_sign": sign_e_value(tables[split].values) if split in tables else np.nan,
             "chance": decision.chance,
             "note": decision.note,
         }

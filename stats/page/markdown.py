@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 NO_VALUE = "-"
+NONE_YET = "none yet"
+LARGEST_PP = 100.0  # no difference between two accuracies is larger
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -30,6 +32,12 @@ def plain(value: object, digits: int = 2) -> str:
     return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else NO_VALUE
 
 
+def possible_pp(value: object) -> str:
+    """Return a size in percentage points as `plain` does; `none yet` if no accuracies can differ by it."""
+    is_possible = not isinstance(value, int | float) or not value > LARGEST_PP
+    return plain(value) if is_possible else NONE_YET
+
+
 def probability(value: object) -> str:
     """Return a p value with three decimals, never 0.000; `-` where it is missing."""
     if not isinstance(value, int | float) or not math.isfinite(value):
@@ -37,9 +45,19 @@ def probability(value: object) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def intervals(low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1) -> list[str]:
-    """Return each interval as text, such as [+1.0, +2.0]; `-` where an end is missing or infinite."""
-    return [
-        f"[{a:+.{digits}f}, {b:+.{digits}f}]" if math.isfinite(a) and math.isfinite(b) else NO_VALUE
-        for a, b in zip(low, high, strict=True)
-    ]
+def intervals(
+    low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1, widest: float = LARGEST_PP
+) -> list[str]:
+    """Return each interval as text, such as [+1.0, +2.0]; `-` where an end is missing or infinite.
+
+    An interval that holds everything from -widest to +widest says nothing: it is `none yet`.
+    """
+    return [_interval(a, b, digits, widest) for a, b in zip(low, high, strict=True)]
+
+
+def _interval(low: float, high: float, digits: int, widest: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NO_VALUE
+    if low <= -widest and high >= widest:
+        return NONE_YET
+    return f"[{low:+.{digits}f}, {high:+.{digits}f}]"

@@ -14,6 +14,7 @@ from stats.page.plan_change import PlanChange
 from stats.page.plots.draw import draw
 from stats.page.sections.baselines import baselines
 from stats.page.sections.completeness import completeness
+from stats.page.sections.controls import controls
 from stats.page.sections.crosscheck import crosscheck
 from stats.page.sections.decisions import decisions as decisions_section
 from stats.page.sections.diffs_by_seed import diffs_by_seed
@@ -117,5 +118,6 @@ def render(
         *leave_one_out(comparison, page),
         *power(comparison, page),
         *rule_errors(comparison, page),
+        *controls(comparison, page),
     ]
     return "\n\n".join(parts) + "\n"

@@ -38,6 +38,13 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
             "contrasts": comparison.heldout.contrasts,
             "variances": comparison.heldout.variances,
         }
+    if comparison.pooled is not None:
+        candidates["pooled_arm"] = comparison.pooled
+    if comparison.controls:
+        candidates |= {
+            "control_rates": comparison.controls.rates,
+            "control_ranks": comparison.controls.ranks,
+        }
     filled = {name: table for name, table in candidates.items() if len(table)}
     if (verdicts["method"] == comparison.reference).any():
         filled["changes"] = changes_as_published(verdicts, comparison.reference)

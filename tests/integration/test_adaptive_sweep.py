@@ -14,7 +14,6 @@ from orchestrator.plan.adaptive import Adaptive
 from orchestrator.plan.plan import Plan
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
-from orchestrator.study import grid
 from orchestrator.study.files import load
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
@@ -46,7 +45,6 @@ def test_an_adaptive_sweep_continues_where_it_was_killed(
     config.write_text(STUDY)
     command = [sys.executable, "-m", "orchestrator.sweep", "--config", str(config)]
     study, places = load(config), Places("adaptive", tmp_path)
-    trials = grid.expand(study)
 
     with (tmp_path / "output").open("w") as output:
         first = subprocess.Popen(command, stdout=output, stderr=output)
@@ -64,7 +62,7 @@ def test_an_adaptive_sweep_continues_where_it_was_killed(
     assert before < set(ledger.cells.finished())
     assert ledger.cells.doubled() == 0
 
-    plan = Plan.from_record(study, trials, places)
+    plan = Plan.from_record(study, places)
     agenda = plan.agenda
     assert isinstance(agenda, Adaptive)
     assert not agenda.open

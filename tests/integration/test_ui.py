@@ -127,6 +127,20 @@ def page(
             browser.quit()
 
 
+def test_the_study_opens_on_its_verdicts_and_says_whether_wpo_differs(
+    page: ExperimentPage, store: MlflowClient, study: Study
+) -> None:
+    page.open(views.link(page.experiment, views.VERDICTS_VIEW, charts=False))
+    page.until(lambda: "wpo/S1_age" in page.text())
+    (run,) = store.search_runs(
+        [page.experiment], "tags.kind = 'verdict' and tags.method = 'wpo' and tags.split = 'S1_age'"
+    )
+    shown = page.until(page.text)
+    assert run.data.tags["change_evidence"] in shown
+    assert {trial.name for trial in grid.expand(study)}.isdisjoint(shown.splitlines())
+    page.keep("verdicts")
+
+
 def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
     page: ExperimentPage, study: Study
 ) -> None:
@@ -140,7 +154,7 @@ def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
 
 def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPage, study: Study) -> None:
     seeds = {f"wpo/S1_age/{seed}" for seed in study.seeds}
-    query = "tags.method = 'wpo' and tags.split = 'S1_age'"
+    query = "tags.kind = 'cell' and tags.method = 'wpo' and tags.split = 'S1_age'"
     page.open(views.link(page.experiment, views.CELLS_VIEW, charts=False))
     page.until(page.runs)
     page.filter(query, seeds)

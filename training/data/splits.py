@@ -1,9 +1,12 @@
-"""Assign users to group A or B, and draw those whose pairs are held out: by user, never by row."""
+"""Assign users to group A or B, and draw the users and items whose pairs are held out, never single rows."""
+
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from training.data.corpus import Corpus
+from training.data.items import items_of
 from training.errors import StudyError
 from training.hints import suggestion
 from training.spec import CategorySplit, HeldOut, MedianSplit, QuantileSplit, SplitSpec
@@ -15,22 +18,25 @@ def assign(corpus: Corpus, held_out: HeldOut, split: SplitSpec | None, place: st
 
     Args:
         corpus: Pairs and users.
-        held_out: Share and seed of the held-out users; besides these, only the user ids decide.
+        held_out: Share and seed of the held-out users and items, and which of both are drawn; besides these,
+            only the ids of users and items decide.
         split: How users fall into A and B; None puts all users into one group.
         place: The key of the split, for error messages.
 
     Returns:
-        One row per pair: pair_id, user_id, group, fold. group is "A" or "B", or "all" without a split; pairs
-        of users in neither group are left out. fold is "train" or "heldout".
+        One row per pair: pair_id, user_id, item, group, fold. group is "A" or "B", or "all" without a split;
+        pairs of users in neither group are left out. fold is "train" or "heldout". Where users and items are
+        held out, a pair of a held-out user on an item that is trained on is left out, and so is a pair of
+        another user on a held-out item.
 
     Raises:
         StudyError: A column, category or source model is missing, or a group has no user.
     """
     users = corpus.users.sort_values("user_id", ignore_index=True)
-    table = corpus.pairs[["pair_id", "user_id"]].copy()
+    table = corpus.pairs[["pair_id", "user_id"]].assign(item=items_of(corpus.pairs))
     table["group"] = "all" if split is None else table["user_id"].map(_groups(users, split, place))
-    table["fold"] = np.where(table["user_id"].isin(_held_out(users["user_id"], held_out)), "heldout", "train")
-    table = table[table["group"].notna()]
+    table["fold"] = _folds(table, users["user_id"], held_out)
+    table = table[table["group"].notna() & table["fold"].notna()]
     if split is not None:
         table = _condition(corpus, table, split, held_out.seed, place)
     if split is not None and split.match_pairs:
@@ -109,11 +115,40 @@ def _column(users: pd.DataFrame, name: str, place: str) -> pd.Series:
     return users[name]
 
 
-def _held_out(user_ids: pd.Series, held_out: HeldOut) -> set[str]:
-    """Draw the held-out users, at least one."""
-    ids = np.sort(user_ids.to_numpy(dtype=str))
-    number = max(1, round(held_out.share * len(ids)))
-    drawn: list[str] = np.random.default_rng(held_out.seed).permutation(ids)[:number].tolist()
+def held_out_by(pairs: pd.DataFrame, held_out: HeldOut) -> Literal["user", "item", "both"]:
+    """Return what is held out; `pairs` has the columns user_id and item."""
+    return held_out.by or ("both" if len(_shared_items(pairs)) else "user")
+
+
+def _folds(table: pd.DataFrame, user_ids: pd.Series, held_out: HeldOut) -> pd.Series:
+    """Return the fold of each pair (columns user_id, item): train, heldout, or None for a pair left out."""
+    by = held_out_by(table, held_out)
+    of_user = table["user_id"].isin(_drawn(user_ids, held_out))
+    if by == "user":
+        held, trained = of_user, ~of_user
+    elif by == "item":
+        held = table["item"].isin(_drawn(table["item"].drop_duplicates(), held_out))
+        trained = ~held
+    else:  # an item that one user rated goes with its user
+        shared = _shared_items(table)
+        of_item, is_shared = table["item"].isin(_drawn(shared, held_out)), table["item"].isin(shared)
+        held, trained = of_user & (of_item | ~is_shared), ~of_user & ~of_item
+    return pd.Series(np.select([held, trained], ["heldout", "train"], default=""), table.index).replace(
+        "", None
+    )
+
+
+def _shared_items(table: pd.DataFrame) -> pd.Series:
+    """Return the items that several users rated."""
+    raters = table.groupby("item")["user_id"].nunique()
+    return pd.Series(raters.index[raters > 1])
+
+
+def _drawn(ids: pd.Series, held_out: HeldOut) -> set[str]:
+    """Draw the share of users or items that is held out, at least one if there are any."""
+    in_order = np.sort(ids.to_numpy(dtype=str))
+    number = max(1, round(held_out.share * len(in_order)))
+    drawn: list[str] = np.random.default_rng(held_out.seed).permutation(in_order)[:number].tolist()
     return set(drawn)
 
 

@@ -18,8 +18,8 @@ FIGURE_WORDS = {
     "optimiser step": "optimizer step",
     "A minus B (pp of batch accuracy)": "A − B (batch accuracy, pp)",
     "held-out pairs of both groups": "두 그룹의 held-out pair 수",
-    "One test at the 5% level, with the variances estimated in this study":
-        "유의수준 5 %의 검정 하나, 분산은 이 실험의 추정값",
+    "After adjusting for the splits, with the variances of this study":
+        "split 수를 보정한 뒤, 분산은 이 실험의 추정값",
     "one test at the 5% level": "유의수준 5 %의 검정 하나",
     "after Holm's adjustment over the splits": "split 전체에 Holm 보정 후",
     "smallest diff (pp), 80% power": "최소 diff (pp), 검정력 80 %",

@@ -48,13 +48,20 @@ SENTENCES = {
     # setup
     "{source}: {pairs} pairs of {users} users": "{source}: 유저 {users}명의 pair {pairs}개",
     "{share:.0%} of users": "유저의 {share:.0%}",
+    "{share:.0%} of items": "항목의 {share:.0%}",
+    "{share:.0%} of users, and of the items that several users rated":
+        "유저의 {share:.0%}, 그리고 여러 유저가 평가한 항목의 {share:.0%}",
+    "{count} pairs, of a held-out user or item alone, are in no fold":
+        "held-out 유저나 항목 중 한쪽에만 속하는 pair {count}개는 학습에도 평가에도 쓰지 않음",
+    "no held-out pair has the same token ids as a training pair":
+        "학습 pair와 token id가 같은 held-out pair는 없음",
+    "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair":
+        "학습 pair와 token id가 같은 held-out pair는 셀당 최대 {count:.0f}개",
     "{name} (published: {file})": "{name} (발표된 값: {file})",
     "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}":
         "{steps} steps, batch {pairs} pairs, LR {rate:g}, {dtype}",
-    "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated; up to "
-    "{dropped:.0f} pairs of a cell had no room for an answer":
-        "{tokens} tokens: arm별 학습 pair의 {least:.0%}~{most:.0%}에서 응답이 잘렸고, 응답이 들어갈 자리가 "
-        "없는 pair는 셀당 최대 {dropped:.0f}개",
+    "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated":
+        "{tokens} tokens: arm별 학습 pair의 {least:.0%}~{most:.0%}에서 응답이 잘렸음",
     "accuracy of the implicit reward on the training tail, A minus B":
         "학습 마지막 구간의 implicit reward accuracy, A − B",
     ", restored to multiples of 1/128": " (1/128의 배수로 읽음)",
@@ -65,6 +72,7 @@ SENTENCES = {
     "model": "모델",
     "data": "데이터",
     "dropped": "제외",
+    "kept, though unusual": "특이하지만 유지",
     "length limit": "길이 제한",
     "held out": "held-out",
     "splits": "split 수",
@@ -89,6 +97,16 @@ SENTENCES = {
     "{what}; what needs it is left out": "{what}; 이것이 필요한 것은 생략",
     "who chose, so each prompt counts as one user": "선택한 사람 (prompt 하나를 유저 한 명으로 센다)",
     "source model": "source model",
+    "answers that look the same": "겉보기가 같은 두 응답",
+    "labelled both ways by one person": "한 사람이 양쪽으로 라벨한 pair",
+    "no room for an answer": "응답이 들어갈 자리가 없음",
+    "answer without tokens": "token이 없는 응답",
+    "identical token ids": "token id가 같은 두 응답",
+    "control tokens in a text": "본문 속 control token",
+    "prompt without its start": "앞부분이 잘린 prompt",
+    "oldest turns left out": "가장 오래된 turn을 뺀 prompt",
+    "prompt rendered otherwise alone": "단독으로는 다르게 렌더링되는 prompt",
+    "answer without an end token": "끝 token이 없는 응답",
     # completeness, weights, baselines
     "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
     "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "
@@ -100,6 +118,10 @@ SENTENCES = {
     "weight.":
         "각 arm이 학습한 pair의 weight (전체 step): seed 평균, 전체 seed 중 최솟값, 상한 1에 걸린 비율. "
         "무엇이 weight를 결정하는지는 `python -m orchestrator.weights`가 분석한다.",
+    "The arm of all pairs on each group's held-out pairs, beside the arm tuned on that group, over the seeds "
+    "that both have. The interval captures the chance of users alone, for these seeds.":
+        "전체 pair로 학습한 arm을 각 그룹의 held-out pair에서 그 그룹의 arm과 나란히 비교 (둘 다 있는 "
+        "seed만). 구간은 이 seed들에서 유저의 우연만 반영한다.",
     # splits
     "A minus B on the training tail: the mean and the population standard deviation over seeds, the number "
     "of seeds that share the sign of the mean (`x/N`), and the label of the published rule. The rule "
@@ -149,18 +171,62 @@ SENTENCES = {
     "of the method together, also for those that failed. The {level} intervals add up the chance of new "
     "seeds and of new users (Banerjee 1960); the spread over seeds of each split is steadied by that of the "
     "method's other splits. The last column says which uncertainty they capture. `sign flip` needs no normal "
-    "distribution, but with n seeds it cannot fall below 2 / 2^n. `null p`: two one-sided tests that the "
-    "true value lies inside ±{margin:g} pp. `shrunken`: the effect when the splits' effects have a common "
-    "distribution (a hierarchical model), which takes back what chance added to the largest ones. `effect / "
-    "null`: the estimate over the spread of the null control's seeds.":
+    "distribution, but with n seeds it cannot fall below 2 / 2^n. `e signs`: an e-value from the signs of "
+    "the seeds, which holds for any distribution and any stopping; 20 or more is evidence at the 5% level. "
+    "`null p`: two one-sided tests that the true value lies inside ±{margin:g} pp. `shrunken`: the effect "
+    "when the splits' effects have a common distribution (a hierarchical model), which takes back what "
+    "chance added to the largest ones. `effect / null`: the estimate over the spread of the null control's "
+    "seeds.":
         "어느 arm도 학습하지 않은 유저의 pair에 대한 accuracy, 자기 그룹 기준, A − B, pp. 결정은 `보정` 열의 "
         "구간과 Holm p로 한다: 실패한 split까지 포함해 그 method의 예측된 split 전체에 대해 동시에 성립한다. "
         "{level} 구간은 새 seed와 새 유저의 우연을 더한 것이며(Banerjee 1960), 각 split의 seed 간 퍼짐은 "
         "같은 method의 다른 split들로 안정시킨다. 마지막 열은 구간이 반영하는 불확실성이다. `부호 뒤집기`는 "
-        "정규분포를 가정하지 않지만 seed가 n개면 2 / 2^n 아래로 내려갈 수 없다. `null p`: 참값이 "
+        "정규분포를 가정하지 않지만 seed가 n개면 2 / 2^n 아래로 내려갈 수 없다. `부호 e`: seed 부호의 "
+        "e-value로, 어떤 분포에서도 언제 멈춰도 성립하며 20 이상이면 5 % 수준의 증거이다. `null p`: 참값이 "
         "±{margin:g} pp 안에 있다는 두 단측검정(TOST). `축소`: split들의 효과가 공통 분포를 따른다고 "
         "볼 때의 효과(계층 모형)로, 우연히 커 보이는 몫을 되돌린다. `효과 / null`: null 대조군 seed의 "
         "퍼짐으로 나눈 값.",
+    "Which of these decides: the adjusted interval. The other columns answer other questions, and where they "
+    "disagree with it, it counts. New users are new held-out users: the users who train are the same in "
+    "every seed, and only random halves show what others would have done. Splits share users, seeds and the "
+    "reference, so they do not err independently; the level of the family holds all the same. Groups differ "
+    "in size, and so in how often a pair is trained, unless the split has `match_pairs`.":
+        "결정하는 것은 보정 구간이다. 다른 열은 다른 질문에 답하며, 서로 어긋나면 보정 구간이 우선한다. 새 "
+        "유저란 새 held-out 유저를 말한다: 학습 유저는 모든 seed에서 같고, 다른 유저였다면 어땠을지는 무작위 "
+        "절반만이 보여 준다. split들은 유저, seed, 비교 기준을 공유하므로 오류가 독립이 아니지만, 검정 집합 "
+        "전체의 수준은 그대로 성립한다. `match_pairs`가 없으면 그룹의 크기가 다르고, 따라서 pair 하나가 "
+        "학습되는 횟수도 다르다.",
+    "The evidence counts over families: the {sizes} predicted splits of a method, failed ones included, hold "
+    "at {level:.0%} together; diffs and changes are a family each.":
+        "근거는 검정 집합 단위로 센다: 한 method의 예측된 split {sizes}개(실패한 것 포함)가 함께 {level:.0%} "
+        "수준에서 성립하며, diff와 변화는 각각 하나의 집합이다.",
+    "Seeds were added to the study. Their cells that have no numbers yet do not count, and their splits are "
+    "judged by the seeds that they have: {cells}.":
+        "실험에 seed가 추가되었다. 아직 수치가 없는 셀은 세지 않고, 그 split은 있는 seed로 판정: {cells}.",
+    "Splits with missing cells keep their verdicts (`missing: bound`): {splits}. Their intervals are widened "
+    "so that they hold whatever the missing cells would have shown (Manski 1990; Imbens & Manski 2004).":
+        "빠진 셀이 있는 split도 판정을 유지한다(`missing: bound`): {splits}. 빠진 셀의 결과가 무엇이었든 "
+        "성립하도록 구간을 넓혔다(Manski 1990; Imbens & Manski 2004).",
+    "Diverged (a loss above {ratio:g} times that of step 0): {cells}. {rule}":
+        "발산(loss가 step 0의 {ratio:g}배 초과): {cells}. {rule}",
+    "The study counts diverged cells as they are.": "이 실험은 발산한 셀을 그대로 센다.",
+    "The study counts diverged cells as missing.": "이 실험은 발산한 셀을 빠진 것으로 센다.",
+    "### What chance alone does: random halves of the users":
+        "### 우연만으로 일어나는 일: 유저의 무작위 절반",
+    "Every method was also trained on random halves of the same users, training users included, and judged "
+    "as if A > B had been predicted. Nothing is true there, so each claim is an error. `share`: the part of "
+    "the halves with this label or claim, with its exact 95% interval. A claim of the held-out evidence "
+    "should come up in hardly any half; a label of the published rule is worth no more than its share here "
+    "allows.":
+        "모든 method를 같은 유저(학습 유저 포함)의 무작위 절반에도 학습하고, A > B를 예측한 것처럼 판정했다. "
+        "여기에는 참인 것이 없으므로 모든 주장이 오류이다. `비율`: 이 라벨이나 주장이 나온 절반의 비율과 그 "
+        "정확한 95 % 구간. held-out 근거의 주장은 거의 나오지 않아야 하고, 발표 규칙의 라벨은 여기 비율이 "
+        "허락하는 만큼만 믿을 수 있다.",
+    "How far from zero each held-out estimate is among those of the halves. `control p` assumes no "
+    "distribution and holds everything that differs between groups by chance, but with n halves it cannot "
+    "fall below 1 / (n + 1), and it is of one split, not of a family.":
+        "held-out 추정값이 절반들의 추정값 가운데 0에서 얼마나 먼지. `대조 p`는 분포를 가정하지 않고 그룹 간 "
+        "우연한 차이를 모두 담지만, 절반이 n개면 1 / (n + 1) 아래로 내려갈 수 없고, split 하나의 값이다.",
     "**The plan was changed after {finished} of {planned} cells**: {keys}. What this report says under the "
     "changed plan is exploratory.":
         "**셀 {planned}개 중 {finished}개가 끝난 뒤 계획이 바뀌었다**: {keys}. 바뀐 계획에 따른 내용은 "
@@ -181,9 +247,11 @@ SENTENCES = {
     "The interval that counts, and those of the kinds of chance that it holds":
         "결정에 쓰이는 구간과, 그 안에 담긴 우연의 종류별 구간",
     "t intervals over the seeds of the training-tail diffs. The spread over seeds of each split is steadied "
-    "by that of the method's other splits. Holm's adjustment is over the predicted splits of a method.":
+    "by that of the method's other splits. Holm's adjustment is over the predicted splits of a method. The "
+    "tail holds pairs that were trained on, most of them before, so it says nothing about new people.":
         "학습 마지막 구간 diff의 seed에 대한 t 구간. 각 split의 seed 간 퍼짐은 같은 method의 다른 split들로 "
-        "안정시킨다. Holm 보정은 한 method의 예측된 split 전체에 대해.",
+        "안정시킨다. Holm 보정은 한 method의 예측된 split 전체에 대해. 마지막 구간은 학습에 쓴 pair이고 "
+        "대부분 전에도 학습했으므로 새로운 사람에 대해서는 아무것도 말하지 않는다.",
     "Where the {level} prediction interval for one more {reference} seed contains the method's mean, the "
     "method looks like another seed of the reference.":
         "{reference} seed 하나를 더 돌렸을 때의 {level} 예측구간이 method의 평균을 포함하면, 그 method는 "
@@ -233,14 +301,18 @@ SENTENCES = {
     "With probability {level:.0%}, those of all looks and predicted splits contain their true values, so "
     "Holm's adjustment may settle a split whose interval still touches zero. The interval of an exploratory "
     "split holds for that split alone. A diff that settled early is, on average, slightly too large; its "
-    "interval allows for that.":
+    "interval allows for that. These levels assume seeds that are about normal. `e signs` does not: whenever "
+    "the study stops, it reaches 20 with a probability of at most 5% where a seed is as likely to lie above "
+    "zero as below, even if a rare seed diverges.":
         "이 판정이 이 보고서의 머리말, 표, 그림에 쓰인 증거이다. diff와 변화는 각각 하나의 검정 집합이다. "
         "이렇게 여러 번 판정하는 것을 보정했다. 한 method의 모든 판정 시점과 예측된 split을 통틀어, 없는 "
         "차이를 있다고 할 확률은 최대 {error:.0%}(순차 p 값에 Holm), 사실상 0(±{margin:g} pp 안)이 아닌 "
         "diff를 그렇다고 할 확률도 최대 {error:.0%}이다. 반복 구간은 새 seed와 새 유저를 반영하며, 모든 "
         "시점과 예측된 split의 구간이 함께 참값을 포함할 확률이 {level:.0%}이다. 그래서 구간이 아직 0에 "
         "걸친 split도 Holm으로 결론이 날 수 있다. exploratory split의 구간은 그 split 하나에만 해당한다. "
-        "일찍 결론이 난 diff는 평균적으로 조금 크게 출력되며, 구간은 이를 감안한다.",
+        "일찍 결론이 난 diff는 평균적으로 조금 크게 출력되며, 구간은 이를 감안한다. 이 수준들은 seed가 대략 "
+        "정규분포라고 가정한다. `부호 e`는 그렇지 않다: seed가 0보다 클 확률과 작을 확률이 같다면, 드물게 "
+        "발산하는 seed가 있어도, 언제 멈추든 20에 이를 확률이 최대 5 %이다.",
     "`seeds to decide` (with these pairs) and `pairs to decide` (held-out, with these seeds): how many "
     "would settle the split with 80% power if the printed diff were the true one. `cheaper`: which of the "
     "two has to grow by the smaller factor. `chance`: the probability that seeds up to {most} settle the "

@@ -4,7 +4,7 @@ import pandas as pd
 
 from stats.comparison import Comparison
 from stats.names import BASELINE, HELD_OUT_METRIC, TAIL_METRIC
-from stats.page.markdown import plain
+from stats.page.markdown import intervals, plain, signed
 from stats.page.page import Page
 from stats.status import STATUSES_WITH_NUMBERS
 
@@ -22,4 +22,30 @@ def baselines(comparison: Comparison, page: Page) -> list[str]:
     accuracies = rows_and_means[["method", "seed"]].assign(
         **{title: [plain(100 * value) for value in rows_and_means[name]] for name, title in recorded.items()}
     )
-    return [page.say("## Baselines (all pairs)"), page.table(accuracies)]
+    return [page.say("## Baselines (all pairs)"), page.table(accuracies), *_by_group(comparison, page)]
+
+
+def _by_group(comparison: Comparison, page: Page) -> list[str]:
+    """Return the accuracy of the baselines' arm on each group, beside that of the group's own arm."""
+    pooled = comparison.pooled
+    if pooled is None or pooled.empty:
+        return []
+    shown = pd.DataFrame(
+        {
+            "method": pooled["method"],
+            "split": pooled["split"],
+            "group": pooled["eval_group"],
+            "users": pooled["users"],
+            "own arm %": [plain(100 * value) for value in pooled["own"]],
+            "arm of all pairs %": [plain(100 * value) for value in pooled["pooled"]],
+            "difference pp": [signed(value) for value in pooled["difference_pp"]],
+            "95% interval": intervals(pooled["low"], pooled["high"]),
+        }
+    )
+    return [
+        page.say(
+            "The arm of all pairs on each group's held-out pairs, beside the arm tuned on that group, over "
+            "the seeds that both have. The interval captures the chance of users alone, for these seeds."
+        ),
+        page.table(shown),
+    ]

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from stats.comparison import Comparison
+from stats.evidence.beforehand import DivergedCells, MissingRule
 from stats.page.page import Page
 from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
@@ -22,7 +23,7 @@ def completeness(comparison: Comparison, page: Page) -> list[str]:
         }
         for method, part in cells.groupby("method", sort=False)
     ]
-    parts = [say("## Completeness"), page.table(pd.DataFrame(counts))]
+    parts = [say("## Completeness"), page.table(pd.DataFrame(counts)), *_exceptions(comparison, page)]
     if gates.empty:
         return parts
     failed = gates[~gates["passed"].astype(bool)]
@@ -36,3 +37,43 @@ def completeness(comparison: Comparison, page: Page) -> list[str]:
         )
     )
     return [*parts, page.table(failed.drop(columns=["study", "passed"]))] if len(failed) else parts
+
+
+def _exceptions(comparison: Comparison, page: Page) -> list[str]:
+    """Return what was left out, bounded or diverged, by the rules that the study file fixed beforehand."""
+    cells, options, say, parts = comparison.cells, comparison.options, page.say, []
+    if len(cells.left_out):
+        parts.append(
+            say(
+                "Seeds were added to the study. Their cells that have no numbers yet do not count, and their "
+                "splits are judged by the seeds that they have: {cells}.",
+                cells=_names(cells.left_out),
+            )
+        )
+    short = cells.counts[cells.counts["finished"] < cells.counts["planned"]]
+    if options.missing == MissingRule.BOUND and len(short):
+        parts.append(
+            say(
+                "Splits with missing cells keep their verdicts (`missing: bound`): {splits}. Their intervals "
+                "are widened so that they hold whatever the missing cells would have shown (Manski 1990; "
+                "Imbens & Manski 2004).",
+                splits=", ".join(f"{row.method}/{row.split}" for row in short.itertuples()),
+            )
+        )
+    if len(cells.diverged):
+        kept = options.diverged == DivergedCells.AS_THEY_ARE
+        parts.append(
+            say(
+                "Diverged (a loss above {ratio:g} times that of step 0): {cells}. {rule}",
+                ratio=options.diverged_ratio,
+                cells=_names(cells.diverged),
+                rule=say("The study counts diverged cells as they are.")
+                if kept
+                else say("The study counts diverged cells as missing."),
+            )
+        )
+    return parts
+
+
+def _names(cells: pd.DataFrame) -> str:
+    return ", ".join(f"{row.method}/{row.split}/{row.seed}" for row in cells.itertuples())

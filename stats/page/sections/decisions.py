@@ -34,6 +34,7 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
             "pp": decided["estimate"].map(signed),
             "repeated interval": intervals(decided["low"], decided["high"]),
             "Holm": decided["p_holm"].map(probability),
+            "e signs": decided["e_sign"].map(plain),
             "seeds to decide": page.counts(decided["needed_seeds"]),
             "pairs to decide": page.counts(decided["needed_pairs"]),
             "cheaper": say.words(decided["cheaper"].replace("", NO_VALUE)),
@@ -63,7 +64,10 @@ def decisions(decided: pd.DataFrame, looks: Looks, page: Page) -> list[str]:
             "capture new seeds and new users. With probability {level:.0%}, those of all looks and predicted "
             "splits contain their true values, so Holm's adjustment may settle a split whose interval still "
             "touches zero. The interval of an exploratory split holds for that split alone. A diff that "
-            "settled early is, on average, slightly too large; its interval allows for that.",
+            "settled early is, on average, slightly too large; its interval allows for that. These levels "
+            "assume seeds that are about normal. `e signs` does not: whenever the study stops, it reaches 20 "
+            "with a probability of at most 5% where a seed is as likely to lie above zero as below, even if "
+            "a rare seed diverges.",
             error=1 - looks.level,
             margin=looks.margin_pp,
             level=looks.level,

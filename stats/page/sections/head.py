@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from stats.comparison import Comparison
+from stats.evidence.family import family_sizes
 from stats.names import BASELINE
 from stats.page.page import Page, title_lines
 from stats.page.plan_change import PlanChange
@@ -82,6 +83,7 @@ def head(
                 names=", ".join(f"{row.method}/{row.split}/{row.seed}" for row in failed.itertuples()),
             )
         )
+    sizes = [size for size in family_sizes(comparison.published.verdicts).values() if size]
     answers = [*comparison.labels["carried"], *comparison.change_labels["carried"]]
     parts.append(
         say(
@@ -91,6 +93,15 @@ def head(
             supported=answers.count("yes"),
         )
     )
+    if sizes:
+        parts.append(
+            say(
+                "The evidence counts over families: the {sizes} predicted splits of a method, failed ones "
+                "included, hold at {level:.0%} together; diffs and changes are a family each.",
+                sizes=" / ".join(map(str, dict.fromkeys(sizes))),
+                level=comparison.options.level,
+            )
+        )
     return parts
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from stats.comparison import Comparison
-from stats.page.markdown import NO_VALUE, intervals, probability, signed
+from stats.page.markdown import NO_VALUE, intervals, plain, probability, signed
 from stats.page.page import Page
 
 
@@ -23,12 +23,21 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
             "up the chance of new seeds and of new users (Banerjee 1960); the spread over seeds of each "
             "split is steadied by that of the method's other splits. The last column says which uncertainty "
             "they capture. `sign flip` needs no normal distribution, but with n seeds it cannot fall below "
-            "2 / 2^n. `null p`: two one-sided tests that the true value lies inside ±{margin:g} pp. "
-            "`shrunken`: the effect when the splits' effects have a common distribution (a hierarchical "
-            "model), which takes back what chance added to the largest ones. `effect / null`: the estimate "
-            "over the spread of the null control's seeds.",
+            "2 / 2^n. `e signs`: an e-value from the signs of the seeds, which holds for any distribution "
+            "and any stopping; 20 or more is evidence at the 5% level. `null p`: two one-sided tests that "
+            "the true value lies inside ±{margin:g} pp. `shrunken`: the effect when the splits' effects have "
+            "a common distribution (a hierarchical model), which takes back what chance added to the largest "
+            "ones. `effect / null`: the estimate over the spread of the null control's seeds.",
             level=level,
             margin=comparison.options.margin_pp,
+        ),
+        say(
+            "Which of these decides: the adjusted interval. The other columns answer other questions, and "
+            "where they disagree with it, it counts. New users are new held-out users: the users who train "
+            "are the same in every seed, and only random halves show what others would have done. Splits "
+            "share users, seeds and the reference, so they do not err independently; the level of the family "
+            "holds all the same. Groups differ in size, and so in how often a pair is trained, unless the "
+            "split has `match_pairs`."
         ),
         _estimates(heldout.diffs, level, page),
     ]
@@ -70,6 +79,7 @@ def _estimates(estimates: pd.DataFrame, level: str, page: Page) -> str:
         "Holm": estimates["p_holm"].map(probability),
         "BH": estimates["p_bh"].map(probability),
         "sign flip": estimates["p_sign_flip"].map(probability),
+        "e signs": estimates["e_sign"].map(plain),
         "null p": estimates["p_equivalent"].map(probability),
         "shrunken": [
             f"{signed(value, 1)} {interval}" if np.isfinite(value) else NO_VALUE
@@ -118,7 +128,7 @@ def _every_interval(rows: pd.DataFrame, level: str, page: Page) -> str:
                 "quantity": [f"{quantity}, {metric}" for quantity, metric in quantities],
                 "interval": say.words(rows["interval"]),
                 "estimate": rows["estimate"].map(signed) + " " + rows["unit"],
-                level: intervals(rows["low"], rows["high"]),
+                level: intervals(rows["low"], rows["high"], widest=np.inf),
                 "captures": page.captures(rows),
             }
         )

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from stats.comparison import Comparison
-from stats.page.markdown import plain
+from stats.page.markdown import plain, possible_pp
 from stats.page.page import Page
 
 
@@ -25,7 +25,7 @@ def _published_metric(comparison: Comparison, page: Page) -> list[str]:
             "design": say.words(designs["design"]),
             "spread": say.words(designs["spread"]),
             "sd_pp": designs["sd_pp"].map(plain),
-            "smallest_pp": designs["smallest_pp"].map(plain),
+            "smallest_pp": say.words(designs["smallest_pp"].map(possible_pp)),
         }
     )
     return [
@@ -60,8 +60,9 @@ def _heldout(comparison: Comparison, page: Page) -> list[str]:
         return []
     detectable = comparison.heldout_power.detectable.drop(columns="study")
     detectable["quantity"] = say.words(detectable["quantity"])
-    for column in ("seed_sd", "smallest_pp", "smallest_adjusted_pp"):
-        detectable[column] = detectable[column].map(plain)
+    detectable["seed_sd"] = detectable["seed_sd"].map(plain)
+    for column in ("smallest_pp", "smallest_adjusted_pp"):
+        detectable[column] = say.words(detectable[column].map(possible_pp))
     needed = comparison.heldout_power.needed.drop(columns="study")
     needed["quantity"] = say.words(needed["quantity"])
     needed = needed.assign(**{name: page.counts(needed[name]) for name in ("seeds", "pairs")})

@@ -21,8 +21,10 @@ def splits(comparison: Comparison, page: Page) -> list[str]:
             "std pp": labels["std_pp"].map(plain),
             "direction": labels["direction"],
             "x/N": labels["x_of_n"],
-            "published verdict": [verdict or Prediction.EXPLORATORY.value for verdict in labels["verdict"]],
-            "evidence": say.words(labels["evidence"]),
+            "published verdict (tail)": [
+                verdict or Prediction.EXPLORATORY.value for verdict in labels["verdict"]
+            ],
+            _evidence_heading(comparison): say.words(labels["evidence"]),
             "label supported": say.words(labels["carried"]),
         }
     )
@@ -33,7 +35,7 @@ def splits(comparison: Comparison, page: Page) -> list[str]:
             comparison.reference: change_labels["reference_verdict"],
             "method's verdict": change_labels["method_verdict"],
             "change": change_labels["change"],
-            "evidence": say.words(change_labels["evidence"]),
+            _evidence_heading(comparison): say.words(change_labels["evidence"]),
             "label supported": say.words(change_labels["carried"]),
             "change pp": change_labels["estimate"].map(signed),
             "adjusted interval": intervals(change_labels["low_adjusted"], change_labels["high_adjusted"]),
@@ -52,6 +54,11 @@ def splits(comparison: Comparison, page: Page) -> list[str]:
         *_splits_by_change(change_labels, page),
         *page.pictures("forest", "changes"),
     ]
+
+
+def _evidence_heading(comparison: Comparison) -> str:
+    """Return the heading of the evidence, with the metric that it is judged by."""
+    return "evidence (held-out)" if comparison.heldout else "evidence (tail)"
 
 
 def _splits_by_change(change_labels: pd.DataFrame, page: Page) -> list[str]:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from stats.comparison import Comparison
-from stats.page.markdown import intervals, probability, signed
+from stats.page.markdown import intervals, plain, probability, signed
 from stats.page.page import Page
 
 
@@ -23,6 +23,7 @@ def tail_evidence(comparison: Comparison, page: Page) -> list[str]:
             "p": diffs["p"].map(probability),
             "Holm": diffs["p_holm"].map(probability),
             "sign flip": diffs["p_sign_flip"].map(probability),
+            "e signs": diffs["e_sign"].map(plain),
             "evidence": say.words(diffs["evidence"]),
             "captures": page.captures(diffs),
         }
@@ -32,7 +33,8 @@ def tail_evidence(comparison: Comparison, page: Page) -> list[str]:
         say(
             "t intervals over the seeds of the training-tail diffs. The spread over seeds of each split is "
             "steadied by that of the method's other splits. Holm's adjustment is over the predicted splits "
-            "of a method."
+            "of a method. The tail holds pairs that were trained on, most of them before, so it says nothing "
+            "about new people."
         ),
         page.table(rows),
         *_one_more_seed(comparison, level, page),

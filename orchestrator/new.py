@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.prompt import Prompt
@@ -16,6 +16,9 @@ from orchestrator.study.template import study_file
 from training.data.files import is_local
 from training.errors import StudyError
 from training.table_data import TableData
+
+if TYPE_CHECKING:
+    from training.data.propose_splits import Proposal
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     if out.exists():
         raise StudyError(f"--out: {out} exists; give another name, or remove it")
     splits = _splits(args.splits) if args.splits else None
-    data = None
+    data, share = None, 0.2
     if is_local(answers["data"]):
         data, proposed = _looked_at(answers["data"])
-        splits = splits or proposed
-    text = study_file(answers, splits, data)
+        splits = splits or proposed.splits
+        share = proposed.held_out_share
+    text = study_file(answers, splits, data, share)
     if args.dry_run:
         print(text)
         return 0
@@ -73,9 +77,10 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     return 0
 
 
-def _looked_at(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the `data:` and `splits:` blocks proposed for a file or folder, and print what it holds."""
-    from training.data.propose import proposed, proposed_splits  # pandas, which only this needs
+def _looked_at(path: str) -> "tuple[dict[str, Any], Proposal]":
+    """Return the `data:` block and the splits proposed for a file or folder, and print what it holds."""
+    from training.data.propose import proposed  # pandas, which only this needs
+    from training.data.propose_splits import proposed_splits
     from training.data.sources import load_corpus
     from training.data.summary import summary
 
@@ -83,7 +88,7 @@ def _looked_at(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     data = TableData.model_validate(block)
     corpus = load_corpus(data)
     print("\n".join(summary(corpus)))
-    return block, proposed_splits(data, corpus.users)
+    return block, proposed_splits(data, corpus)
 
 
 def _ask(question: Question) -> str:

@@ -98,8 +98,10 @@ def test_a_file_of_ones_own_becomes_a_study(tmp_path: Path, capsys: pytest.Captu
     assert list(study.splits) == ["S1_age", "S2_town", "S3_random"]
     assert unexplained(out) == set()
     tables = load_corpus(study.data)
-    for split in study.splits.values():
-        assert set(assign(tables, study.held_out, split)["group"]) == {"A", "B"}
+    for split in study.splits.values():  # with the proposed share, each can be trained and evaluated
+        sizes = assign(tables, study.held_out, split).groupby(["group", "fold"]).size()
+        assert set(sizes.index) == {(group, fold) for group in "AB" for fold in ("train", "heldout")}
+        assert sizes.xs("train", level="fold").min() >= study.training.batch_size
 
 
 def test_a_folder_with_people_in_a_second_table_is_recognised(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ language: {language}              # language of the report: en | ko
 data:                             # where people and their preferences come from
 {data}
 held_out:                         # users that no model trains on; the same for every method, split and seed
-  share: 0.2                      # share of the users
+  share: {share}                      # share of the users
   seed: 0                         # seed of the draw
 
 model:                            # the model to tune; its untouched copy is the reference of the losses
@@ -92,7 +92,10 @@ resources:                        # what cells run on; changes no answer
 
 
 def study_file(
-    answers: Mapping[str, str], splits: Mapping[str, Any] | None, data: Mapping[str, Any] | None = None
+    answers: Mapping[str, str],
+    splits: Mapping[str, Any] | None,
+    data: Mapping[str, Any] | None = None,
+    held_out_share: float = 0.2,
 ) -> str:
     """Return the text of a study file, with a comment on every key.
 
@@ -100,6 +103,7 @@ def study_file(
         answers: study, data, model, methods, seeds, language and out (the file to write), as the user
             typed them.
         splits: The `splits:` block; None chooses two that fit PRISM and its twin.
+        held_out_share: The share of held-out users.
         data: The `data:` block; None makes one of `answers["data"]`.
     """
     data = data or data_block(answers["data"])
@@ -111,6 +115,7 @@ def study_file(
         study=answers["study"],
         language=answers["language"],
         data="".join(_explained(key, value) for key, value in data.items()),
+        share=f"{held_out_share:g}",
         model=answers["model"],
         splits=_yaml(splits),
         reference=methods[0] if methods else "dpo",

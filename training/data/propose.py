@@ -17,7 +17,6 @@ from training.table_data import RESPONSES, SHAPES, Shape, TableData, level_text,
 
 LOOKED_AT = 1000  # rows from which column names and preference values are taken
 MOST_LEVELS = 20  # a text column with more values than this is not proposed as a trait
-SPLIT_TRAITS = 3  # traits for which a split is proposed
 
 # What columns of each meaning are called, the likeliest name first; case and separators do not matter.
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
@@ -94,29 +93,6 @@ def proposed(path: str) -> dict[str, Any]:
         f"--data: no preferences are recognised ({'; '.join(failures)}); write data.columns by hand: one of "
         f"{ways}, and user"
     )
-
-
-def proposed_splits(data: TableData, users: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return a split per trait, for at most `SPLIT_TRAITS` traits, and one of random halves.
-
-    A numeric trait is split at its median; of a category, the most common level makes up A and the others B.
-    """
-    splits: dict[str, dict[str, Any]] = {}
-    for trait in data.traits:
-        values = users[trait].dropna()
-        if values.nunique() < 2 or len(splits) == SPLIT_TRAITS:
-            continue
-        split: dict[str, Any] = {"by": "median", "column": trait}
-        if not pd.api.types.is_numeric_dtype(values):
-            counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-            split = {"by": "category", "column": trait, "a": [counts.index[0]], "b": sorted(counts.index[1:])}
-        splits[f"S{len(splits) + 1}_{trait}"] = split | {"predicted": "exploratory"}
-    random = {"by": "random", "seed": 0, "predicted": "A = B"}
-    if not splits:
-        splits["S1_prompt_length"] = {
-            "by": "median", "column": "median_prompt_length", "predicted": "exploratory",
-        }  # fmt: skip
-    return splits | {f"S{len(splits) + 1}_random": random}
 
 
 def _tables(path: str) -> dict[str | None, list[str]]:

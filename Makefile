@@ -48,8 +48,9 @@ bench: install   ## compare the sweep with a loop and with stock Tune + Train; t
 	$(BIN)/python -m bench.steps
 	$(BIN)/python -m bench.scoring
 
-bench-size: install  ## check that tables of PRISM's size are read and paired in 5 s of processor time; compare with plain pandas
+bench-size: install  ## check that tables of PRISM's size are read and paired in 5 s of processor time, and a million ratings in 60 s
 	$(BIN)/python -m bench.prism_size
+	$(BIN)/python -m bench.rating_rows
 
 bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and compare it with R
 	$(BIN)/python -m bench.evidence_speed

@@ -59,15 +59,20 @@ def measure(folder: Path) -> dict[str, float]:
 
     spent: dict[str, list[float]] = {"seconds": [], "plain": []}
     measured: dict[str, float] = {"pairs": count_pairs()}
-    # getrusage's maximum would start at the resident memory of the process that forked this one.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak
-    measured["bytes"] = int(peak[1]) * 1024
+    measured["bytes"] = peak_bytes()
     measured["plain pairs"] = count_plain_pairs(folder)
     for _ in range(PASSES):
         spent["seconds"].append(_timed(count_pairs))
         spent["plain"].append(_timed(lambda: count_plain_pairs(folder)))
     return measured | {name: min(seconds) for name, seconds in spent.items()}
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory of this process so far."""
+    # getrusage's maximum would start at the resident memory of the process that forked this one.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak
+    return int(peak[1]) * 1024
 
 
 def _timed(call: Callable[[], object]) -> float:

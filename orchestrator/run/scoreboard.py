@@ -44,6 +44,10 @@ class Scoreboard:
         if finished == self._seen or start < self._next:
             return
         self._seen = finished
+        # A damaged table among those that are read below must not end the sweep.
+        self._ledger.mark_damaged(
+            [trial for trial in self._agenda.planned if trial.groups and trial.trial_id not in self._sums]
+        )
         planned = self._ledger.cells.table(self._agenda.planned)
         sums = self._sums_of(set(planned.loc[planned["status"] == CellStatus.FINISHED, "trial_id"]))
         record = StudyRecord(planned, self._published, sums, curves=None)

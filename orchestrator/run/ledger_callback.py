@@ -25,6 +25,7 @@ from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
 from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.study.trial import Trial
+from stats.errors import TableError
 from stats.status import CellStatus
 from training.checkpoint_store import CheckpointStore, DamagedFolder
 from training.scratch import scratch
@@ -106,7 +107,10 @@ class LedgerCallback(tune.Callback):
                 spent = self._time_tags(trial, seconds[trial_id])
                 with self._others_go_on(trial):
                     self.ledger.note(self._run_id(trial), str(progress[trial_id]), spent)
-        self.scoreboard.refresh(self.finished)
+        try:
+            self.scoreboard.refresh(self.finished)
+        except TableError as error:  # the report will say it; the cells go on
+            self.watcher.note(f"the verdicts in MLflow are not kept up to date any more: {error}")
 
     @_remembers_error
     def on_trial_start(self, **info: Any) -> None:

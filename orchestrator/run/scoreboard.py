@@ -1,5 +1,6 @@
 """The verdicts so far, kept up to date in MLflow while cells finish."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -39,11 +40,14 @@ class Scoreboard:
 
         Args:
             finished: How many cells have finished in this sweep.
+
+        Raises:
+            TableError: The outcomes so far cannot be judged together. Nothing is written from then on.
         """
         start = time.monotonic()
         if finished == self._seen or start < self._next:
             return
-        self._seen = finished
+        self._seen, self._next = finished, math.inf  # until all has gone well
         # A damaged table among those that are read below must not end the sweep.
         self._ledger.mark_damaged(
             [trial for trial in self._agenda.planned if trial.groups and trial.trial_id not in self._sums]

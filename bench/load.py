@@ -61,7 +61,17 @@ def result_of(trial: Trial) -> TrialResult:
         for arm in trial.arms
         for metric in ("loss", "margin", "accuracy", "train_loss")
     )
-    outcomes = pd.DataFrame({"arm": "A", "pair_id": [f"p{n}" for n in range(400)], "margin": 0.1})
+    arms = [trial.arms[n % len(trial.arms)] for n in range(400)]
+    outcomes = pd.DataFrame(
+        {
+            "arm": arms,
+            "eval_group": arms,
+            "user_id": [f"{arm}{n // 8}" for n, arm in enumerate(arms)],
+            "pair_id": [f"{arm}p{n}" for n, arm in enumerate(arms)],
+            "margin": 0.1,
+            "correct": True,
+        }
+    )
     metrics = {f"{arm}/metric{n}": 0.5 for arm in trial.arms for n in range(10)}
     return TrialResult(trial.trial_id, metrics, curve, outcomes, {"geometry": "fake", "hardware": "fake"})
 

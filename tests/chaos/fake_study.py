@@ -230,7 +230,17 @@ def resume(store: CheckpointStore) -> tuple[int, str] | None:
 
 def result_of(trial: Trial, last_links: dict[str, str]) -> TrialResult:
     numbers = {arm: int(link[:8], 16) / 2**32 for arm, link in last_links.items()}
-    outcomes = pd.DataFrame({"arm": list(last_links), "pair_id": "p", "margin": numbers.values()})
+    arms = list(last_links)
+    outcomes = pd.DataFrame(
+        {
+            "arm": arms,
+            "eval_group": arms,
+            "user_id": [f"{arm}'s user" for arm in arms],
+            "pair_id": [f"{arm}'s pair" for arm in arms],
+            "margin": numbers.values(),
+            "correct": [number > 0 for number in numbers.values()],
+        }
+    )
     curves = pd.DataFrame(
         {"arm": "A", "step": range(FAKE_ARM_STEPS), "metric": "loss", "value": numbers["A"]}
     )

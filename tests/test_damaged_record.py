@@ -45,7 +45,7 @@ class Finished:
         return path
 
     def plan(self) -> Plan:
-        return Plan.from_record(self.study, self.trials, self.places)
+        return Plan.from_record(self.study, self.places)
 
     def report(self) -> report.WrittenReport:
         corpus = load_tables(self.study).corpus
@@ -101,7 +101,7 @@ def test_an_adaptive_plan_counts_a_cell_with_a_damaged_table_as_missing(finished
     values = finished.study.model_dump(mode="json") | {"seeds": {"start": 2, "max": 3, "first": [1, 2]}}
     adaptive = Study.model_validate(values)
     truncate(finished.table(PAIRED))
-    plan = Plan.from_record(adaptive, grid.expand(adaptive), finished.places)
+    plan = Plan.from_record(adaptive, finished.places)
     assert finished.trials[PAIRED] in plan.open
 
 

@@ -12,7 +12,6 @@ from orchestrator.plan.plan import Plan
 from orchestrator.record import provenance
 from orchestrator.record.places import Places
 from orchestrator.record.result import facts_of_arms, values_of_arms
-from orchestrator.study import grid
 from orchestrator.study.files import load
 from training.errors import StudyError
 from training.origin import in_turn
@@ -70,7 +69,7 @@ def words(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def plan(home: Path) -> str:
     study = load(home / "study.yaml")
-    return str(Plan.from_record(study, grid.expand(study), Places("code", home)))
+    return str(Plan.from_record(study, Places("code", home)))
 
 
 def test_a_changed_line_of_the_trainer_is_said(

@@ -15,8 +15,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from training import scoring
 from training.errors import StudyError
-from training.model_path import fingerprint as model_fingerprint
-from training.model_path import resolve_model
+from training.model_path import resolve_model, weights_fingerprint
 from training.rendering import render
 from training.scoring import Scored
 from training.shards import Shard
@@ -61,7 +60,7 @@ def make_jobs(
 
 def _refuse_replaced_model(study: Study, trials: Sequence[Trial]) -> None:
     """Raise StudyError if the model is no longer the one that the trials' identities hold."""
-    found = model_fingerprint(study.model, study.data)
+    found = weights_fingerprint(study.model, study.data)
     if any(trial.model != found for trial in trials):
         raise StudyError(
             f"model.path: {study.model.path} has changed since the study was planned (fingerprint {found}); "

@@ -66,6 +66,6 @@ def _runs(client: MlflowClient, status: str) -> list[Run]:
     experiment = client.get_experiment_by_name("chaos")
     assert experiment is not None
     runs: list[Run] = client.search_runs(
-        [experiment.experiment_id], f"attributes.status = '{status}'", max_results=5000
+        [experiment.experiment_id], f"tags.kind = 'cell' and attributes.status = '{status}'", max_results=5000
     )
     return runs

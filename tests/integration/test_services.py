@@ -15,7 +15,7 @@ from test_ledger import OTHER, TRIAL, result
 
 from orchestrator.record import mlflow_store
 from orchestrator.record.lease import lease
-from orchestrator.record.ledger import Ledger
+from orchestrator.record.ledger import Ledger, RunRefused
 from orchestrator.record.places import Places
 from training.checkpoint_store import CheckpointStore, DamagedFolder
 from training.errors import StudyError
@@ -133,7 +133,7 @@ def fake_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_mistake_is_not_waited_on(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     waits = fake_clock(monkeypatch)
-    with pytest.raises(MlflowException, match="not found"):
+    with pytest.raises(RunRefused, match="not found"):
         ledger.fail("0" * 32, "no such run", {})
     assert waits == []
 

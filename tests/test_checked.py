@@ -174,6 +174,13 @@ def test_a_pair_without_sense_is_dropped_and_counted(row: dict[str, str], reason
     assert corpus.users["n_pairs"].tolist() == [1]
 
 
+def test_traits_that_are_counted_are_counted_without_the_dropped_pairs() -> None:
+    long = PAIR | {"prompt": "why is that so ?", "chosen": "EMPTY STRING"}
+    corpus = corpus_of([PAIR, PAIR | {"prompt": "how ?"}, long], median_prompt_length=99.0)
+    users = checked(corpus, Checks()).users
+    assert users[["n_pairs", "median_prompt_length"]].to_numpy().tolist() == [[2, 5.0]]
+
+
 def test_a_pair_with_both_labels_is_dropped_or_counted() -> None:
     other = PAIR | {"user_id": "u2"}
     corpus = corpus_of([PAIR, FLIPPED, PAIR, other, other | {"prompt": "how ?"}])

@@ -8,6 +8,7 @@ import pandas as pd
 
 from training.data.corpus import Corpus
 from training.data.items import item_ids, text_ids
+from training.data.user_traits import behaviour_of
 from training.errors import StudyError
 from training.spec import Checks
 
@@ -78,8 +79,7 @@ def _empty(texts: pd.Series, placeholders: Collection[str]) -> pd.Series:
 def _users(users: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return the users of the pairs that are left, with the traits that count these pairs."""
     users = users[users["user_id"].isin(pairs["user_id"])].reset_index(drop=True)
-    by_user = pairs.groupby("user_id")["score_gap"]
-    again = {"n_pairs": by_user.size(), "mean_score_gap": by_user.mean()}
+    again = behaviour_of(pairs)
     return users.assign(
-        **{name: users["user_id"].map(values) for name, values in again.items() if name in users}
+        **{str(name): users["user_id"].map(again[name]) for name in again.columns if name in users}
     )

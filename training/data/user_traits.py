@@ -33,11 +33,22 @@ def traits_of(table: Table, users: pd.Series, traits: dict[str, Trait]) -> pd.Da
     return pd.DataFrame(columns).groupby("user_id", as_index=False, sort=True).first()
 
 
-def known_users(corpus_pairs: pd.DataFrame, traits: pd.DataFrame | None, table: str) -> pd.DataFrame:
-    """Return one row per user of a pair: user_id, the traits, and what the pairs say of him.
+def behaviour_of(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return what pairs say of their users, indexed by user_id.
 
-    The latter are n_pairs, median_prompt_length (characters of the last message) and, if pairs have scores,
+    The columns are n_pairs, median_prompt_length (characters of the last message) and, if pairs have scores,
     mean_score_gap.
+    """
+    lengths = [len(prompt[-1]["content"]) for prompt in pairs["prompt"]]
+    by_user = pairs.assign(prompt_length=lengths).groupby("user_id")
+    behaviour = {"n_pairs": by_user.size(), "median_prompt_length": by_user["prompt_length"].median()}
+    if pairs["score_gap"].notna().any():
+        behaviour["mean_score_gap"] = by_user["score_gap"].mean()
+    return pd.DataFrame(behaviour)
+
+
+def known_users(corpus_pairs: pd.DataFrame, traits: pd.DataFrame | None, table: str) -> pd.DataFrame:
+    """Return one row per user of a pair: user_id, the traits, and what the pairs say of him (`behaviour_of`).
 
     Args:
         corpus_pairs: `Corpus.pairs`. traits: As from `traits_of`, for these and other users. table: Name of
@@ -46,12 +57,7 @@ def known_users(corpus_pairs: pd.DataFrame, traits: pd.DataFrame | None, table: 
     Raises:
         StudyError: A user of a pair has no row among the traits.
     """
-    lengths = pd.Series([len(prompt[-1]["content"]) for prompt in corpus_pairs["prompt"]])
-    by_user = corpus_pairs.assign(prompt_length=lengths).groupby("user_id")
-    behaviour = {"n_pairs": by_user.size(), "median_prompt_length": by_user["prompt_length"].median()}
-    if corpus_pairs["score_gap"].notna().any():
-        behaviour["mean_score_gap"] = by_user["score_gap"].mean()
-    counted = pd.DataFrame(behaviour).reset_index()
+    counted = behaviour_of(corpus_pairs).reset_index()
     if traits is None:
         return counted.sort_values("user_id", ignore_index=True)
     unknown = np.setdiff1d(

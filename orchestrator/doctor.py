@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from orchestrator import cli
+from orchestrator.plan.plan import Plan
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
-from orchestrator.study import grid
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.doctor") -> int:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     with sole_driver(places):
         if args.move:
             print(move(places))
-        trials = grid.expand(study)
+        trials = Plan.from_record(study, places).trials
         ledger = Ledger(places)
         ledger.mark_damaged(trials)
         lost = ledger.cells.lost()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator import cli
-from orchestrator.plan.plan import Plan
+from orchestrator.plan.plan import recorded_grid
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     with sole_driver(places):
         if args.move:
             print(move(places))
-        trials = Plan.from_record(study, places).trials
         ledger = Ledger(places)
+        trials, _ = recorded_grid(study, ledger)
         ledger.mark_damaged(trials)
         lost = ledger.cells.lost()
     finished = sum(trial.trial_id in ledger.cells.finished() for trial in trials)

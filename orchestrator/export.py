@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator import cli
-from orchestrator.plan.plan import Plan
+from orchestrator.plan.plan import recorded_grid
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import places_of
 from orchestrator.study.trial import Trial
@@ -17,9 +17,10 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     flags.add_argument("arm", metavar="METHOD/SPLIT/SEED/ARM", help="which arm, for example dpo/S1_age/42/A")
     flags.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
     study, args = cli.study_of(flags, argv)
-    places = places_of(study)
-    trial, arm = _arm_of(Plan.from_record(study, places).trials, args.arm)
-    Ledger(places).models.export(trial, arm, args.folder)
+    ledger = Ledger(places_of(study))
+    trials, _ = recorded_grid(study, ledger)
+    trial, arm = _arm_of(trials, args.arm)
+    ledger.models.export(trial, arm, args.folder)
     print(f"{args.arm}: {args.folder}")
     return 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator import cli
 from orchestrator.plan.interrupted import interruptible
 from orchestrator.plan.notifier import Notifier, notifying
-from orchestrator.plan.plan import Plan
+from orchestrator.plan.plan import Plan, recorded_grid
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import Places, places_of
 from orchestrator.study import grid
@@ -97,7 +97,8 @@ def _plan_to_run(
     """Return the plan as the record has it now, and the data, as token ids if there is anything to train."""
     from orchestrator.plan.tables import render_tables
 
-    ledger.mark_damaged(Plan.from_record(study, places).trials)
+    trials, _ = recorded_grid(study, ledger)
+    ledger.mark_damaged(trials)
     plan = Plan.from_record(study, places)  # another sweep may have ended just now
     if not plan.open:
         return plan, data

@@ -60,15 +60,9 @@ class Plan:
 
     @classmethod
     def from_record(cls, study: Study, places: Places) -> "Plan":
-        """Compare a study's grid with its record. A study without a record has no finished cells.
-
-        The grid has the token ids that the record knows for the study's settings. Without any, no cell with
-        these settings can be finished, so a plan never renders pairs.
-        """
+        """Compare a study's grid with its record. A study without a record has no finished cells."""
         ledger = existing_ledger(places)
-        rendering = ledger.renderings.get(grid.rendering_key(study)) if ledger else None
-        known = rendering is not None and rendering.holds_today
-        trials = grid.expand(study, rendering.tokens if rendering and known else NOT_RENDERED)
+        trials, rendering = recorded_grid(study, ledger)
         if ledger and study.adaptive:
             ledger.mark_damaged(trials)  # the tables are read below
         progress = ledger.running() if ledger else {}
@@ -250,6 +244,17 @@ def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger
 
 def _gpus(resources: Resources) -> str:
     return "auto" if resources.gpus_per_worker == "auto" else f"{resources.gpus:g}"
+
+
+def recorded_grid(study: Study, ledger: "Ledger | None") -> tuple[list[Trial], "RecordedRendering | None"]:
+    """Return a study's grid, and how its pairs were last rendered; None if the record does not know.
+
+    The grid has the token ids that the record knows for the study's settings. Without any, no cell with these
+    settings can be finished, so this never renders pairs.
+    """
+    rendering = ledger.renderings.get(grid.rendering_key(study)) if ledger else None
+    holds = rendering is not None and rendering.holds_today
+    return grid.expand(study, rendering.tokens if rendering and holds else NOT_RENDERED), rendering
 
 
 def existing_ledger(places: Places) -> "Ledger | None":

@@ -35,7 +35,7 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
         default=CONFIGS / "demo.yaml",
         help="study file, or the name of a shipped one (default: demo)",
     )
-    flags.add_argument("--seeds", metavar="42,43", help="use these seeds instead of the study's")
+    flags.add_argument("--seeds", metavar="42,43", help="use these seeds for every method")
     flags.add_argument("--model", metavar="PATH", help="use this model instead of the study's")
     flags.add_argument(
         "--set", dest="overrides", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
@@ -43,6 +43,17 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
     )  # fmt: skip
     flags.add_argument("--print-config", action="store_true", help="print the resolved study and stop")
     return flags
+
+
+def add_only(flags: argparse.ArgumentParser) -> None:
+    """Add the flag that chooses some of a study's cells."""
+    flags.add_argument(
+        "--only",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="only cells whose name, method/split/seed, matches, such as 'wpo/S4_safety/*'; repeatable",
+    )
 
 
 def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Study, argparse.Namespace]:
@@ -63,15 +74,20 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
         if "=" not in word:
             flags.error(f"{word!r} is neither a flag nor KEY=VALUE; see --help")
     overrides += args.overrides
-    if args.seeds:
-        overrides.append(f"seeds=[{args.seeds}]")
     if args.model:
         overrides.append(f"model.path={args.model}")
-    study = load(args.config, overrides)
+    study = load(args.config, overrides, None if args.seeds is None else _seeds(args.seeds))
     if args.print_config:
         print(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
         sys.exit(0)
     return study, args
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise StudyError(f"--seeds {text!r}: not a list of seeds; write it like 42,123") from error
 
 
 def write(path: Path, text: str, flag: str) -> None:

@@ -10,11 +10,13 @@ from orchestrator.record.places import places_of
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.status") -> int:
     """Print the plan, and whether a sweep of it lives.
 
-    The exit code is 0 if every planned cell is finished, otherwise 1.
+    The exit code is 0 if every planned cell, or every chosen one, is finished, otherwise 1.
     """
-    study, _ = cli.study_of(cli.parser(program, __doc__), argv)
+    flags = cli.parser(program, __doc__)
+    cli.add_only(flags)
+    study, args = cli.study_of(flags, argv)
     places = places_of(study)
-    plan = Plan.from_record(study, places)
+    plan = Plan.from_record(study, places, args.only)
     print(plan)
     if ledger := existing_ledger(places):
         from orchestrator.record.liveness import driver_line

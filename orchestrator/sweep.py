@@ -10,10 +10,9 @@ from orchestrator.plan.interrupted import interruptible
 from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan, recorded_grid
 from orchestrator.record.lock import sole_driver
-from orchestrator.record.places import Places, places_of
+from orchestrator.record.places import places_of
 from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
-from orchestrator.study.study import Study
 from training.errors import StudyError
 
 if TYPE_CHECKING:
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
-    """Run a study. The exit code is 0 when every planned cell is finished, otherwise 1.
+    """Run a study. The exit code is 0 when every planned cell, or every chosen one, is finished, otherwise 1.
 
     A sweep that SIGINT or SIGTERM interrupts writes no report, and its exit code is 130 or 143.
     """
     study, args = cli.study_of(_flags(program), argv)
     places = places_of(study)
-    plan = Plan.from_record(study, places)
+    plan = Plan.from_record(study, places, args.only)
     print(plan)
     if args.probe and plan.open:
         from orchestrator.plan.tables import load_tables
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
-        plan, data = _plan_to_run(study, places, data, ledger)
+        plan, data = _plan_to_run(plan, data, ledger)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
             _train(plan, data, ledger, notifier, args.verbose)
@@ -69,11 +68,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         )
         notifier.post("ended", str(written).splitlines()[0])
     print(written)
-    return 0 if written.complete else 1
+    return 0 if written.complete_but_for(plan.only) else 1
 
 
 def _flags(program: str) -> argparse.ArgumentParser:
     flags = cli.parser(program, __doc__)
+    cli.add_only(flags)
     flags.add_argument("--dry-run", action="store_true", help="print the plan and stop; nothing is trained")
     flags.add_argument(
         "--probe",
@@ -91,21 +91,20 @@ def _flags(program: str) -> argparse.ArgumentParser:
     return flags
 
 
-def _plan_to_run(
-    study: Study, places: Places, data: "StudyTables", ledger: "Ledger"
-) -> tuple[Plan, "StudyTables"]:
+def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, "StudyTables"]:
     """Return the plan as the record has it now, and the data, as token ids if there is anything to train."""
     from orchestrator.plan.tables import render_tables
 
+    study, places, only = plan.study, plan.places, plan.only.globs if plan.only else ()
     trials, _ = recorded_grid(study, ledger)
     ledger.mark_damaged(trials)
-    plan = Plan.from_record(study, places)  # another sweep may have ended just now
+    plan = Plan.from_record(study, places, only)  # another sweep may have ended just now
     if not plan.open:
         return plan, data
     data = render_tables(study, data, places.cache)
     assert data.rendered is not None
     ledger.renderings.add(grid.rendering_key(study), data.rendered)
-    plan = Plan.from_record(study, places)  # a cell's identity holds its token ids
+    plan = Plan.from_record(study, places, only)  # a cell's identity holds its token ids
     for line in plan.about_rendering():
         print(line)
     return plan, data
@@ -121,7 +120,7 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
     from orchestrator.run.share import resolve_auto_gpus
 
     footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with cluster(verbose), watching(plan.study, plan.trials, plan.statuses, footer) as watcher:
+    with cluster(verbose), watching(plan.study, plan.shown, plan.statuses, footer) as watcher:
         study = resolve_auto_gpus(plan.study, plan.places.cache)
         schedule.run(
             study,

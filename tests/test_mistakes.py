@@ -55,7 +55,10 @@ def test_a_method_may_have_the_name_of_a_kind(tmp_path: Path, method: str) -> No
 @pytest.mark.parametrize("condition", ["adaptive", "random"])
 def test_a_condition_may_have_the_name_of_a_kind(tmp_path: Path, condition: str) -> None:
     line = mistake(tmp_path, {"conditions": {condition: {"x": 1}}})
-    assert line == f"conditions.{condition}.x: unknown key 'x'; valid: match_source_models, source_models"
+    assert (
+        line
+        == f"conditions.{condition}.x: unknown key 'x'; valid: match_source_models, source_models, splits"
+    )
 
 
 @pytest.mark.parametrize(

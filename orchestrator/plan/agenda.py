@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.plan.progress import steps_in_all
 from orchestrator.record.result import TrialResult
+from orchestrator.study.selection import Selection
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 
@@ -51,6 +52,34 @@ class Agenda(Protocol):
 
     def give_back(self) -> None:
         """Note that all cells handed out and not ended were lost."""
+
+
+class Chosen:
+    """An agenda of which only the chosen cells are trained. What the study plans stays whole."""
+
+    def __init__(self, agenda: Agenda, selection: Selection) -> None:
+        self._agenda, self._selection = agenda, selection
+
+    @property
+    def planned(self) -> Sequence[Trial]:
+        return self._agenda.planned
+
+    @property
+    def open(self) -> Sequence[Trial]:
+        return self._selection.of(self._agenda.open)
+
+    @property
+    def seed_decisions(self) -> "tuple[pd.DataFrame, Looks] | None":
+        return self._agenda.seed_decisions
+
+    def next(self, fits: Callable[[Trial], bool]) -> Trial | None:
+        return self._agenda.next(lambda trial: trial in self._selection and fits(trial))
+
+    def ended(self, trial: Trial, result: TrialResult | None, gpu_seconds: float) -> None:
+        self._agenda.ended(trial, result, gpu_seconds)
+
+    def give_back(self) -> None:
+        self._agenda.give_back()
 
 
 class Listed:

@@ -54,7 +54,8 @@ def grid_table(
             table.add_row(method, "", f"published numbers of {study.published[method]}, not trained")
             continue
         for split in [BASELINE, *study.grid_splits]:
-            cells = trials_by_row[method, split]
+            if not (cells := trials_by_row.get((method, split))):
+                continue  # none of its cells was chosen
             marks = "".join(_mark(statuses[trial.trial_id]) for trial in cells)
             running = [
                 f"{trial.seed}: {progress[trial.trial_id]}" for trial in cells if trial.trial_id in progress

@@ -7,13 +7,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from orchestrator.plan.agenda import Agenda, Listed
+from orchestrator.plan.agenda import Agenda, Chosen, Listed
 from orchestrator.plan.changes import changes
 from orchestrator.plan.grid_table import MARKS, as_text, grid_table
 from orchestrator.plan.time_span import time_span
 from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.places import Places
 from orchestrator.study import grid
+from orchestrator.study.selection import Selection, selection
 from orchestrator.study.shape import Resources
 from orchestrator.study.study import Study
 from orchestrator.study.trial import NOT_RENDERED, Trial
@@ -44,6 +45,7 @@ class Plan:
         rendering: How the pairs were last rendered with these settings; None if the record does not know.
         lost: The cells that were finished, and whose tables are damaged or gone.
         other_origins: Which finished cells were made by other code or libraries than this process has.
+        only: The cells that are to be trained, where not all of them are.
     """
 
     study: Study
@@ -57,12 +59,23 @@ class Plan:
     lost: Sequence[Trial]
     other_origins: Sequence["OtherOrigin"]
     rendering: "RecordedRendering | None" = None
+    only: Selection | None = None
 
     @classmethod
-    def from_record(cls, study: Study, places: Places) -> "Plan":
-        """Compare a study's grid with its record. A study without a record has no finished cells."""
+    def from_record(cls, study: Study, places: Places, only: Sequence[str] = ()) -> "Plan":
+        """Compare a study's grid with its record. A study without a record has no finished cells.
+
+        Args:
+            study: The study.
+            places: Where its record is.
+            only: Globs over method/split/seed; cells that none of them matches are not trained.
+
+        Raises:
+            StudyError: A glob matches no cell.
+        """
         ledger = existing_ledger(places)
         trials, rendering = recorded_grid(study, ledger)
+        chosen = selection(only, trials)
         if ledger and study.adaptive:
             ledger.mark_damaged(trials)  # the tables are read below
         progress = ledger.running() if ledger else {}
@@ -70,6 +83,7 @@ class Plan:
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
         recorded, without_models = _wanting_models(study, trials, recorded, ledger)
         agenda = make_agenda(study, trials, recorded, ledger.cells if ledger else None)
+        agenda = Chosen(agenda, chosen) if chosen else agenda
         planned = {trial.trial_id for trial in agenda.planned}
         statuses = {
             trial.trial_id: CellStatus.MISSING if trial.trial_id in planned else CellStatus.LATER
@@ -81,7 +95,7 @@ class Plan:
         lost = [trial for trial in trials if trial.trial_id in lost_ids]
         others = ledger.other_origins(trials) if ledger else []
         notes = [*changed, *without_models]
-        facts = (progress, cell_seconds, notes, lost, others, rendering)
+        facts = (progress, cell_seconds, notes, lost, others, rendering, chosen)
         return cls(study, tuple(trials), agenda, statuses, places, *facts)
 
     @property
@@ -91,12 +105,17 @@ class Plan:
         return [trial for trial in self.trials if trial.trial_id in unfinished]
 
     @property
+    def shown(self) -> Sequence[Trial]:
+        """The whole grid, or the chosen cells."""
+        return self.only.of(self.trials) if self.only else self.trials
+
+    @property
     def finished(self) -> int:
         """How many cells the record holds."""
         return sum(status == CellStatus.FINISHED for status in self.statuses.values())
 
     def __str__(self) -> str:
-        cells = grid_table(self.study, self.trials, self.statuses, self.progress)
+        cells = grid_table(self.study, self.shown, self.statuses, self.progress)
         lines = [*self._summary(), "", as_text(cells), "", self._legend()]
         if self.agenda.seed_decisions:
             verdicts, _ = self.agenda.seed_decisions
@@ -130,6 +149,7 @@ class Plan:
             f"study {study.study}: {planned}, {self.finished} finished, {len(self.open)} to train "
             f"({self._open_arms()} arms x {study.training.max_steps} steps of "
             f"{study.training.batch_size} pairs)",
+            *([f"  {self.only}: {plural(len(self.shown), 'cell')}"] if self.only else []),
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "

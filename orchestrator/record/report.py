@@ -15,6 +15,7 @@ from orchestrator.record.setup import other_origins_row, setup
 from orchestrator.record.verdict_runs import verdict_rows
 from orchestrator.study.grid import rendering_key
 from orchestrator.study.judging import Judging, added_seeds, judging_of
+from orchestrator.study.selection import Selection
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.compare import compare
@@ -36,16 +37,20 @@ class WrittenReport:
     page: str
     cells: int
     finished: int
-    open: tuple[str, ...]  # names of the cells that are missing or failed
+    open: tuple[Trial, ...]  # the cells that are missing or failed
 
     @property
     def complete(self) -> bool:
         return not self.open
 
+    def complete_but_for(self, only: Selection | None) -> bool:
+        """Return whether all cells are finished, or all chosen ones if only some were to be trained."""
+        return not (only.of(self.open) if only else self.open)
+
     def __str__(self) -> str:
         head = f"{self.finished} of {self.cells} cells finished" if self.cells else "no cell to train"
         if self.open:
-            head += f"; missing or failed: {', '.join(self.open)}"
+            head += f"; missing or failed: {', '.join(trial.name for trial in self.open)}"
         return f"{head}\nreport: {self.path}\nMLflow: {self.page}"
 
 
@@ -119,7 +124,7 @@ def write(
         kept = _publish(file, record, ledger)
     path = places.report / file.name
     finished = set(record.finished["trial_id"])
-    unfinished = tuple(trial.name for trial in trials if trial.trial_id not in finished)
+    unfinished = tuple(trial for trial in trials if trial.trial_id not in finished)
     page = ledger.page if kept else f"{ledger.page}; it keeps the complete report that was there before"
     return WrittenReport(path, page, len(trials), len(finished), unfinished)
 
@@ -163,9 +168,15 @@ def comparison_of(
 
 def with_roles(cells: pd.DataFrame, study: Study, first_plan: Judging) -> pd.DataFrame:
     """Return the cells with two columns more: `added` (its seed came later) and `control` (a random half)."""
-    added = {method: added_seeds(first_plan, study, method) for method in study.methods}
+    splits = {*cells["split"]}
+    added = {
+        (method, split): added_seeds(first_plan, study, method, split)
+        for method in study.methods
+        for split in splits
+    }
+    rows = zip(cells["method"], cells["split"], cells["seed"], strict=True)
     return cells.assign(
-        added=[seed in added[method] for method, seed in zip(cells["method"], cells["seed"], strict=True)],
+        added=[seed in added[method, split] for method, split, seed in rows],
         control=cells["split"].isin(study.controls.splits),
     )
 

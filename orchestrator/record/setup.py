@@ -6,6 +6,7 @@ import pandas as pd
 
 from orchestrator.record.origins import OtherOrigin
 from orchestrator.record.renderings import RecordedRendering
+from orchestrator.study.seeds import seeds_text
 from orchestrator.study.study import Study
 from stats.page.language import Language
 from stats.page.words import Words
@@ -50,8 +51,8 @@ def setup(
         "held out": "; ".join(_held_out(study, corpus, finished, say)),
         "splits": str(len(study.grid_splits)),
         "seeds": "; ".join(
-            f"{name}: {', '.join(map(str, study.seeds_of(name)))}"
-            for name in study.methods
+            f"{name}: {seeds_text(method.seeds or study.seeds_of(name))}"
+            for name, method in study.methods.items()
             if name not in study.published
         ),
         "methods": ", ".join(methods),

@@ -21,6 +21,7 @@ from training.objectives import check as check_method
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
 
+NAMED_BLOCKS = ("splits", "methods", "conditions")  # mappings from names that the user chose
 
 # Which environment variables a study file may name, beside those that ORCHESTRATOR_STUDY_VARIABLES lists: a
 # study file is shared, and what it names ends up in the record.
@@ -48,12 +49,13 @@ def _environment_variable(name: str, *default: Any) -> Any:
 OmegaConf.register_resolver("oc.env", _environment_variable, replace=True)
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Study:
+def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None) -> Study:
     """Load a study file, apply the overrides, and return the checked study.
 
     Args:
         path: A study file, or the name of a shipped one.
-        overrides: Dotted `key=value` words, applied in order.
+        overrides: Dotted `key=value` words, applied in order; `null` removes a split, method or condition.
+        seeds: Seeds for every method, also for those with seeds of their own; None leaves them as they are.
 
     Raises:
         StudyError: The file is unreadable, a key is unknown (the message suggests the nearest valid one), or
@@ -61,6 +63,11 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Study:
     """
     path = _study_file(path)
     raw = _read(path, overrides)
+    if seeds is not None:
+        raw["seeds"] = list(seeds)
+        for method in (raw.get("methods") or {}).values():
+            if isinstance(method, dict):
+                method.pop("seeds", None)
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
@@ -128,5 +135,9 @@ def _override(config: Any, word: str) -> None:
     """Apply `key=value`: a mapping is merged into a mapping; any other value replaces the old one."""
     key = word.partition("=")[0]
     value = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
+    block, _, name = key.partition(".")
+    if value is None and block in NAMED_BLOCKS and name in (config.get(block) or {}):
+        del config[block][name]
+        return
     both = OmegaConf.is_dict(value) and OmegaConf.is_dict(OmegaConf.select(config, key))
     OmegaConf.update(config, key, value, merge=both)

@@ -50,6 +50,7 @@ def expand(study: Study, tokens: str = NOT_RENDERED) -> list[Trial]:
         if method not in study.published
         for seed in study.seeds_of(method)
         for split, groups in [(BASELINE, None), *study.grid_splits.items()]
+        if seed in study.seeds_of(method, split)
     ]
     _refuse_duplicates(trials)
     return trials

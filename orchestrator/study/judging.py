@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.study.seeds import seeds_for
 from orchestrator.study.study import Study
 
 DIGEST_LENGTH = 12
@@ -46,19 +47,23 @@ def digest(judging: Judging) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
-def added_seeds(sealed: Judging, study: Study, method: str) -> frozenset[int]:
-    """Return the seeds of a method that a sealed plan did not have: those that were added to it.
+def added_seeds(sealed: Judging, study: Study, method: str, split: str) -> frozenset[int]:
+    """Return the seeds of a method in a split that a sealed plan did not have: those that were added to it.
 
     The first seeds of an adaptive study are its plan, and all others are added as the evidence asks for them.
     A method that the sealed plan did not have has none.
     """
-    seeds = frozenset(study.seeds_of(method))
+    seeds = frozenset(study.seeds_of(method, split))
     if study.adaptive:
         listed = study.methods[method].seeds
         return frozenset() if listed else seeds - frozenset(study.seeds_of(method)[: study.adaptive.start])
-    planned = sealed.get(f"methods.{method}.seeds") or sealed.get("seeds")
+    own = f"methods.{method}.seeds"
+    by_split = {
+        key.removeprefix(f"{own}."): value for key, value in sealed.items() if key.startswith(f"{own}.")
+    }
+    planned = sealed.get(own) or by_split or sealed.get("seeds")
     known = any(key.startswith(f"methods.{method}.") for key in sealed)
-    return seeds - frozenset(planned) if known and isinstance(planned, list) else frozenset()
+    return seeds - frozenset(seeds_for(split, planned)) if known and planned else frozenset()
 
 
 def differences(before: Judging, after: Judging) -> list[str]:

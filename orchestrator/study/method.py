@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from orchestrator.study.seeds import Seeds
+from orchestrator.study.seeds import MethodSeeds
 from orchestrator.study.shape import Shape
 from training.spec import MethodSpec
 
@@ -12,7 +12,11 @@ from training.spec import MethodSpec
 class StudyMethod(MethodSpec):
     """An objective, with its own seeds and resources where these differ from the study's."""
 
-    seeds: Seeds | None = Field(None, description="Seeds of this method; by default the study's `seeds`.")
+    seeds: MethodSeeds | None = Field(
+        None,
+        description='Seeds of this method, as a list or by split: {S4_safety: [42, 456], "*": [42]}, where '
+        "the first glob that matches a split counts; by default the study's `seeds`.",
+    )
     resources: Shape | None = Field(
         None, description="Keys of the study's `resources` that are different for this method's cells."
     )

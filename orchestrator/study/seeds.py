@@ -1,5 +1,7 @@
 """Which seeds a study has: a list, or as many as the evidence needs."""
 
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from itertools import chain, count, islice
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,7 @@ def _distinct(seeds: list[int]) -> list[int]:
 
 
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+SeedsBySplit = dict[str, Seeds]  # glob over the names of splits -> seeds; the first that matches counts
 FIRST_SEEDS = [42, 123, 456, 789, 999]  # those of the published study
 
 
@@ -57,6 +60,20 @@ class AdaptiveSeeds(Spec):
         return list(islice(chain(self.first, more), self.max))
 
 
+def seeds_for(split: str, seeds: "list[int] | Mapping[str, list[int]]") -> list[int]:
+    """Return a split's seeds out of a method's; an empty list if no glob matches the split."""
+    if isinstance(seeds, list):
+        return seeds
+    return next((listed for glob, listed in seeds.items() if fnmatchcase(split, glob)), [])
+
+
+def seeds_text(seeds: "list[int] | Mapping[str, list[int]]") -> str:
+    """Return a method's seeds as a report prints them: `42, 123`, or `S4_safety 42, 456 and * 42`."""
+    if isinstance(seeds, list):
+        return ", ".join(map(str, seeds))
+    return " and ".join(f"{glob} {seeds_text(listed)}" for glob, listed in seeds.items())
+
+
 def _list_or_keys(value: Any) -> Any:
     if isinstance(value, list | dict | AdaptiveSeeds):
         return value
@@ -73,4 +90,21 @@ SeedPlan = Annotated[
     Annotated[Seeds, Tag("listed")] | Annotated[AdaptiveSeeds, Tag("adaptive")],
     Discriminator(_kind_of_plan),
     BeforeValidator(_list_or_keys),
+]
+
+
+def _list_or_splits(value: Any) -> Any:
+    if value is None or isinstance(value, list | dict):
+        return value
+    raise ValueError('give a list such as [42, 123], or seeds by split: {S4_safety: [42, 456], "*": [42]}')
+
+
+def _kind_of_seeds(value: Any) -> str:
+    return "listed" if isinstance(value, list) else "by_split"
+
+
+MethodSeeds = Annotated[
+    Annotated[Seeds, Tag("listed")] | Annotated[SeedsBySplit, Tag("by_split")],
+    Discriminator(_kind_of_seeds),
+    BeforeValidator(_list_or_splits),
 ]

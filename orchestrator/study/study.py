@@ -3,17 +3,20 @@
 This module imports neither ray nor mlflow, so that `--help` and `--dry-run` answer at once.
 """
 
+from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
+from orchestrator.study.condition import StudyCondition
 from orchestrator.study.evidence import Controls, Divergence
 from orchestrator.study.faults import Faults
 from orchestrator.study.keep import Keep
 from orchestrator.study.method import StudyMethod
 from orchestrator.study.notify import Notify
-from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan
+from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan, seeds_for
 from orchestrator.study.shape import Resources, Shape
 from orchestrator.study.survey import SurveyModel
 from stats.evidence.beforehand import MissingRule
@@ -24,7 +27,6 @@ from training.hints import suggestion
 from training.objectives import batch_losses
 from training.spec import (
     Checks,
-    Condition,
     DataSource,
     HeldOut,
     ModelSpec,
@@ -54,8 +56,8 @@ class Study(Spec):
         min_length=1,
         description="Named splits: who is in group A, who is in B, and the predicted sign of A minus B.",
     )
-    conditions: dict[Name, Condition] = Field(
-        {}, description="Named conditions; each repeats every split under the name split@condition."
+    conditions: dict[Name, StudyCondition] = Field(
+        {}, description="Named conditions; each repeats the splits under the name split@condition."
     )
     methods: dict[Name, StudyMethod] = Field(
         min_length=1, description="Preference objectives, each under a name of your choice."
@@ -119,17 +121,38 @@ class Study(Spec):
             raise ValueError(
                 "missing: `bound` goes with a list of seeds; an adaptive study trains what is missing"
             )
+        for name, condition in self.conditions.items():
+            for split in condition.splits or []:
+                if split not in self.splits:
+                    hint = suggestion(split, self.splits)
+                    raise ValueError(f"conditions.{name}.splits: no split is named {split!r}; {hint}")
         start, end = self.curve_window
         if start > end:
             raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
         for method in self.methods:
             self._check_batch(method)
+            self._check_seeds(method)
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
         if hours and not any(shape.gpus_per_worker for shape in self.shapes.values()):
             raise ValueError(
                 f"seeds.budget_gpu_hours {hours:g}: the study's cells use no GPU; set budget_cells instead"
             )
         return self
+
+    def _check_seeds(self, method: str) -> None:
+        """Refuse seeds by split that leave a split without seeds, or whose glob matches no split."""
+        listed, splits = self.methods[method].seeds, [BASELINE, *self.grid_splits]
+        if not isinstance(listed, dict):
+            return
+        for glob in listed:
+            if not any(fnmatchcase(split, glob) for split in splits):
+                hint = suggestion(glob, splits)
+                raise ValueError(f"methods.{method}.seeds: no split has a name like {glob!r}; {hint}")
+        for split in splits:
+            if not seeds_for(split, listed):
+                raise ValueError(
+                    f'methods.{method}.seeds: no seeds for {split}; add them, or "*": [42] for all others'
+                )
 
     def _check_batch(self, method: str) -> None:
         """Refuse a batch that the workers and micro-batches of a method's cells cannot divide evenly."""
@@ -173,9 +196,10 @@ class Study(Spec):
     def grid_splits(self) -> dict[str, SplitSpec]:
         """The splits by name, each of them under every condition as `split@condition`, and the controls."""
         conditioned = {
-            f"{name}@{condition}": split.model_copy(update=setting.model_dump())
-            for condition, setting in self.conditions.items()
+            f"{name}@{condition}": split.model_copy(update=under.setting.model_dump())
+            for condition, under in self.conditions.items()
             for name, split in self.splits.items()
+            if not under.splits or name in under.splits
         }
         return {**self.splits, **conditioned, **self.controls.splits}
 
@@ -184,7 +208,15 @@ class Study(Spec):
         """Methods that are not trained, each with the file of its published diffs."""
         return {name: method.published for name, method in self.methods.items() if method.published}
 
-    def seeds_of(self, method: str) -> list[int]:
-        """Return the seeds of a method, in the order in which they are used."""
+    def seeds_of(self, method: str, split: str | None = None) -> list[int]:
+        """Return the seeds of a method, in the order in which they are used.
+
+        Args:
+            method: The method's name.
+            split: Only the seeds of this split; None returns those of any split.
+        """
         study_seeds = self.adaptive.order if self.adaptive else list(cast(list[int], self.seeds))
-        return self.methods[method].seeds or study_seeds
+        listed = self.methods[method].seeds or study_seeds
+        if split is not None:
+            return seeds_for(split, listed)
+        return listed if isinstance(listed, list) else list(dict.fromkeys(chain(*listed.values())))

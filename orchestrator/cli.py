@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -19,6 +20,7 @@ from orchestrator.record.places import home, without_passwords
 from orchestrator.study.files import CONFIGS, load
 from orchestrator.study.study import Study
 from training.errors import StudyError
+from training.hints import suggestion
 
 
 def parser(program: str, description: str | None) -> argparse.ArgumentParser:
@@ -69,11 +71,10 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
         StudyError: The study file or an override has a mistake.
     """
     args, other_words = flags.parse_known_args(argv)
-    overrides = [word.removeprefix("--") for word in other_words]
-    for word in [*overrides, *args.overrides]:
+    for word in [*other_words, *args.overrides]:
         if "=" not in word:
-            flags.error(f"{word!r} is neither a flag nor KEY=VALUE; see --help")
-    overrides += args.overrides
+            raise StudyError(_neither(word, flags))
+    overrides = [word.removeprefix("--") for word in [*other_words, *args.overrides]]
     if args.model:
         overrides.append(f"model.path={args.model}")
     study = load(args.config, overrides, None if args.seeds is None else _seeds(args.seeds))
@@ -81,6 +82,15 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
         print(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
         sys.exit(0)
     return study, args
+
+
+def _neither(word: str, flags: argparse.ArgumentParser) -> str:
+    """Return the answer to a word that is neither a flag nor KEY=VALUE."""
+    if not word.startswith("-"):
+        meant = word.replace(":", "=", 1) if ":" in word else "training.max_steps=100"
+        return f"{word}: neither a flag nor KEY=VALUE, such as {meant}"
+    known = re.findall(r"--[a-z-]+", flags.format_usage())
+    return f"{word}: no such flag; {suggestion(word, known)}"
 
 
 def _seeds(text: str) -> list[int]:

@@ -170,7 +170,7 @@ class MethodSpec(Spec):
     loss_weights: list[float] | None = Field(
         None, description="Weights of several losses, one per loss; all 1 if absent."
     )
-    beta: float = Field(0.1, gt=0, description="Strength of the pull towards the reference model.")
+    beta: float = Field(0.1, gt=0, le=1e6, description="Strength of the pull towards the reference model.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Assumed share of pairs whose label is flipped."
     )

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 # A plain word that is safe as part of a path.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
 
+# A name in any script, with spaces inside. What means something to a shell, a path or a URI is left out.
+_APART = r"\x00-\x1f/\\:*?\"<>|#%&{}$!'`+=;,\[\]()~^"
+Title = Annotated[str, Field(pattern=rf"^[^{_APART} ._@-]([^{_APART}]*[^{_APART} .])?$", max_length=80)]
+
 # What numpy, torch and transformers all accept as a seed.
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 

@@ -68,10 +68,13 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
         for method in (raw.get("methods") or {}).values():
             if isinstance(method, dict):
                 method.pop("seeds", None)
+    given = [(word.partition("=")[0], word) for word in overrides]
+    if seeds is not None:
+        given.append(("seeds", f"--seeds {','.join(map(str, seeds))}"))
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
-        raise StudyError(f"{path}: {explain(error, Study)}") from error
+        raise StudyError(_at_its_source(explain(error, Study), path, given)) from error
     for name, method in study.methods.items():
         check_method(method.objective, f"{path}: methods.{name}")
         deepspeed_config(study.shape_of(name), f"{path}: {study.resources_of(name)}")
@@ -100,11 +103,14 @@ def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
 
 
 def _study_file(path: Path) -> Path:
-    """Return the file itself, or the shipped study file with that name."""
-    file = path if path.is_file() or path.suffix else CONFIGS / f"{path.name}.yaml"
-    if not file.is_file():
+    """Return the file itself, or the shipped study file that a bare word names."""
+    bare_word = len(path.parts) == 1 and not path.suffix and not path.exists()
+    file = CONFIGS / f"{path}.yaml" if bare_word else path
+    if file.is_dir():
+        raise StudyError(f"--config {path}: a folder; name a study file in it")
+    if not file.exists():
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-        raise StudyError(f"{file}: no such study file; shipped ones: {', '.join(shipped)}")
+        raise StudyError(f"--config {path}: no such study file; shipped ones: {', '.join(shipped)}")
     return file
 
 
@@ -113,9 +119,10 @@ def _read(path: Path, overrides: Sequence[str]) -> Any:
     place = str(path)  # what a message names: the file, or the override that is applied
     try:
         config = OmegaConf.load(path)
-        if not isinstance(config, DictConfig):
+        if not isinstance(config, DictConfig) or not config:
             raise StudyError(
-                f"{path}: a study file is a mapping of keys such as study, data, splits, methods, seeds"
+                f"{path}: not a mapping of keys such as study, splits, methods and seeds; "
+                "python -m orchestrator.new writes a study file"
             )
         for place in overrides:
             try:
@@ -129,6 +136,23 @@ def _read(path: Path, overrides: Sequence[str]) -> Any:
             raise StudyError(f"{place}: {error.__cause__}") from error
         reason = " ".join(str(error).split())
         raise StudyError(f"{place}: not readable as YAML: {reason}; fix the YAML") from error
+
+
+def _at_its_source(mistake: str, path: Path, given: Sequence[tuple[str, str]]) -> str:
+    """Return a mistake behind what it is in: the last word of the command line that set it, or the file.
+
+    Args:
+        mistake: A line that begins with a dotted key and a colon.
+        path: The study file.
+        given: (key, word) of what the command line sets.
+    """
+    key, _, text = mistake.partition(": ")
+    for given_key, word in reversed(given):
+        if key == given_key:
+            return f"{word}: {text}"
+        if key.startswith(f"{given_key}.") or given_key.startswith(f"{key}."):
+            return f"{word}: {mistake}"
+    return f"{path}: {mistake}"
 
 
 def _override(config: Any, word: str) -> None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from training.hints import suggestion
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 JsonSchema = Mapping[str, Any]
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's error types for an unknown key
@@ -14,13 +17,16 @@ _BAD_NAME = "[key]"  # the last step of pydantic's location if a mapping's key i
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return pydantic's first complaint in one line: the key, the value, the way out.
+    """Return one of pydantic's complaints in one line: the key, the value, the way out.
+
+    An unknown key comes first, since a key that is missing is often one that was mistyped.
 
     Args:
         error: Pydantic's complaints about a value.
         model: The model that refused the value; its schema supplies the valid keys and descriptions.
     """
-    first = error.errors()[0]
+    complaints = error.errors()
+    first = next((each for each in complaints if each["type"] in _UNKNOWN_KEY), complaints[0])
     kind, value = first["type"], first["input"]
     location = _locate(model.model_json_schema(), first["loc"], kind)
     place = location.place
@@ -35,12 +41,31 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             return f"{place}.{key}: missing; valid: {', '.join(sorted(kinds))}"
         tag = first["ctx"]["tag"]
         return f"{place}.{key}: unknown value {tag!r}; {suggestion(tag, kinds)}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = _in_words(first)
     if not location.keys:  # a check of the whole study names the place itself
         return message
     if location.names_the_key:
         message = f"not a valid name: {message}"
     return f"{place}: {message}" + ("" if isinstance(value, dict) else f" (found {value!r})")
+
+
+# What pydantic says in words of its own, by the type of the error.
+_WORDS = {
+    "bool_parsing": "true or false is needed",
+    "float_parsing": "a number is needed",
+    "float_type": "a number is needed",
+    "int_from_float": "a whole number is needed",
+    "int_parsing": "a whole number is needed",
+    "int_type": "a whole number is needed",
+    "list_type": "a list is needed, such as [a, b]",
+    "model_type": "a block of keys is needed",
+    "string_type": "text is needed; put it in quotes",
+}
+
+
+def _in_words(complaint: "ErrorDetails") -> str:
+    """Return what is wrong with a value."""
+    return _WORDS.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,13 @@ from training.spec import (
     TrainingSpec,
     TwinData,
 )
-from training.values import Name, Spec
+from training.values import Name, Spec, Title
 
 
 class Study(Spec):
     """A grid of methods x splits x seeds on one model and one data set."""
 
-    study: Name = Field(description="Name of the study and of its MLflow experiment.")
+    study: Title = Field(description="Name of the study and of its MLflow experiment.")
     language: Language = Field("en", description="Language of the report: en for English, ko for Korean.")
     data: DataSource = Field(TwinData(), description="Where the people and their preferences come from.")
     checks: Checks = Field(

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import re
@@ -123,8 +124,11 @@ def answer(main: Callable[[], int]) -> int:
 
     An interrupted sweep has the exit code that a shell gives a process ended by that signal. A user's mistake
     is printed as one line on stderr, and the exit code is 2. Its traceback goes to
-    runs/errors.log.
+    runs/errors.log. What the terminal's encoding lacks is printed as `?`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return main()
     except StudyError as error:

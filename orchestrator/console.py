@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         + f"\n\n{program} COMMAND --help lists the flags of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    if not words:
+        flags.print_help()
+        return 2
     flags.add_argument("command", metavar="COMMAND", help="one of the commands below")
     unknown = flags.parse_known_args(words)[0].command
     return flags.error(f"no command {unknown!r}; {suggestion(unknown, COMMANDS)}")

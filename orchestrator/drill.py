@@ -59,9 +59,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     flags.add_argument("--home", type=Path, help="folder that every node reaches (default: a temporary one)")
     home = flags.parse_args(argv).home or Path(tempfile.mkdtemp(prefix="drill-"))
     home = home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
     config = home / "drill.yaml"
-    config.write_text(DRILL_STUDY)
+    cli.write(config, DRILL_STUDY, "--home")
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # the drill keeps its record apart from the user's
     print(f"a tiny study, undisturbed and disturbed, in {home}", flush=True)
     undisturbed = SweepProcess(home, config, "calm").start()

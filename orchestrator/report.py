@@ -13,6 +13,7 @@ from stats.page.language import Language
 from stats.page.published_report import published_report
 from stats.rule.published import read
 from training.errors import StudyError
+from training.hints import suggestion
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.report") -> int:
@@ -35,16 +36,18 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     published = flags.add_argument_group("published numbers, without a study or its record")
     published.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
     published.add_argument("--predictions", type=Path, help="CSV of study, split, predicted")
-    published.add_argument("--reference", default="dpo", help="method with which the others are compared")
+    published.add_argument("--reference", help="method with which the others are compared (default: dpo)")
     published.add_argument("--out", type=Path, help="folder of the report (default: report)")
     if flags.parse_known_args(argv)[0].diffs:
         return _of_published_numbers(flags.parse_args(argv))
     study, args = cli.study_of(flags, argv)
-    for flag in ("predictions", "out"):
+    for flag, instead in (
+        ("predictions", "a study file predicts its splits itself"),
+        ("out", f"the report of a study is in {places_of(study).report}"),
+        ("reference", "a study file names its own; --set reference=METHOD changes it"),
+    ):
         if getattr(args, flag):
-            raise StudyError(
-                f"--{flag}: goes with --diffs; the report of a study is in {places_of(study).report}"
-            )
+            raise StudyError(f"--{flag}: goes with --diffs; {instead}")
     return _of_study(study, args)
 
 
@@ -52,12 +55,19 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
     # The record needs mlflow, which the report of published numbers does not.
     from orchestrator.plan.plan import Plan
     from orchestrator.plan.tables import load_tables
+    from orchestrator.record.experiment import recorded_studies
     from orchestrator.record.ledger import Ledger
     from orchestrator.record.report import write
 
     if args.language:
         study = study.model_copy(update={"language": args.language})
     places = places_of(study)
+    recorded = recorded_studies(places)
+    if study.study not in recorded and study.methods.keys() != study.published.keys():
+        hint = suggestion(study.study, recorded) if recorded else "python -m orchestrator.sweep runs a study"
+        raise StudyError(
+            f"study {study.study}: nothing is recorded under this name at {places.record}; {hint}"
+        )
     try:
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
         agenda = Plan.from_record(study, places).agenda
@@ -85,7 +95,9 @@ def _of_published_numbers(args: argparse.Namespace) -> int:
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
         language: Language = args.language or "en"
         print(
-            published_report(diffs, predictions, args.reference, out, other=other_verdicts, language=language)
+            published_report(
+                diffs, predictions, args.reference or "dpo", out, other=other_verdicts, language=language
+            )
         )
     except TableError as error:
         raise StudyError(str(error)) from error

@@ -18,7 +18,10 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     places = places_of(study)
     plan = Plan.from_record(study, places, args.only)
     print(plan)
-    if ledger := existing_ledger(places):
+    ledger = existing_ledger(places)
+    if ledger is None:
+        print(f"nothing is recorded under the name {study.study}")
+    else:
         from orchestrator.record.liveness import driver_line
 
         if line := driver_line(ledger.claims):

@@ -34,7 +34,15 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         from orchestrator.run import probe
 
         print(probe.estimate(plan, load_tables(study), args.verbose))
-    if args.dry_run or args.probe:
+    if args.check:
+        from orchestrator.plan.looking import look
+        from orchestrator.plan.tables import load_tables
+
+        for line in look(study, load_tables(study), places.cache):
+            print(line, flush=True)
+    elif args.dry_run:
+        print("not looked at: the data, the model and the cluster; --check looks at the first two")
+    if args.dry_run or args.probe or args.check:
         return 0
     if study.strict_code and plan.other_origins and not args.accept_code:
         raise StudyError(
@@ -75,6 +83,11 @@ def _flags(program: str) -> argparse.ArgumentParser:
     flags = cli.parser(program, __doc__)
     cli.add_only(flags)
     flags.add_argument("--dry-run", action="store_true", help="print the plan and stop; nothing is trained")
+    flags.add_argument(
+        "--check",
+        action="store_true",
+        help="print the plan, read the data, draw the groups, load the model, and stop; nothing is trained",
+    )
     flags.add_argument(
         "--probe",
         action="store_true",

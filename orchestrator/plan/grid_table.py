@@ -1,6 +1,7 @@
 """The cells of a study as a table: method by split, with a mark per seed."""
 
 import io
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,14 @@ MARKS = {
     CellStatus.RETRIED: "↻",
     CellStatus.STARTED: "◐",
     CellStatus.MISSING: "·",
+    CellStatus.LATER: " ",
+}
+ASCII_MARKS = {
+    CellStatus.FINISHED: "+",
+    CellStatus.FAILED: "x",
+    CellStatus.RETRIED: "r",
+    CellStatus.STARTED: "o",
+    CellStatus.MISSING: ".",
     CellStatus.LATER: " ",
 }
 MARK_STYLES = {
@@ -64,6 +73,15 @@ def grid_table(
     return table
 
 
+def marks() -> Mapping[CellStatus, str]:
+    """Return the mark of each status, in characters that the encoding of stdout has."""
+    try:
+        "".join(MARKS.values()).encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return ASCII_MARKS
+    return MARKS
+
+
 def plain_table(*headers: str) -> Table:
     """Return an empty table without rules, with these column headers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -81,4 +99,4 @@ def as_text(renderable: RenderableType, width: int = LOG_WIDTH) -> str:
 
 
 def _mark(status: CellStatus) -> str:
-    return f"[{MARK_STYLES[status]}]{MARKS[status]}[/]"
+    return f"[{MARK_STYLES[status]}]{marks()[status]}[/]"

@@ -3,13 +3,12 @@
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from orchestrator.plan.agenda import Agenda, Chosen, Listed
 from orchestrator.plan.changes import changes
-from orchestrator.plan.grid_table import MARKS, as_text, grid_table
+from orchestrator.plan.grid_table import as_text, grid_table, marks
 from orchestrator.plan.time_span import time_span
 from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.places import Places
@@ -191,8 +190,10 @@ class Plan:
         return lines
 
     def _legend(self) -> str:
-        statuses = [status for status in MARKS if self.study.adaptive or status != CellStatus.LATER]
-        return "  ".join(f"{MARKS[status]} {status}" for status in statuses)
+        shown = marks().items()
+        return "  ".join(
+            f"{mark} {status}" for status, mark in shown if self.study.adaptive or status != CellStatus.LATER
+        )
 
     def _open_arms(self) -> int:
         return sum(len(trial.arms) for trial in self.open)
@@ -278,12 +279,11 @@ def recorded_grid(study: Study, ledger: "Ledger | None") -> tuple[list[Trial], "
 
 
 def existing_ledger(places: Places) -> "Ledger | None":
-    """Return the study's ledger; None if its store is a missing file, since a plan creates none."""
-    if places.tracking_uri.startswith("sqlite:///"):
-        path = Path(places.tracking_uri.removeprefix("sqlite:///"))
-        if not path.exists():
-            return None
+    """Return the study's ledger; None if nothing is recorded under its name, since a plan creates nothing."""
+    if places.database_file and not places.database_file.exists():
+        return None  # without an import of mlflow, which takes seconds
 
+    from orchestrator.record.experiment import recorded_studies
     from orchestrator.record.ledger import Ledger
 
-    return Ledger(places)
+    return Ledger(places) if places.study in recorded_studies(places) else None

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 
 from mlflow.entities import Experiment as MlflowExperiment
-from mlflow.entities import LifecycleStage, Run, RunTag
+from mlflow.entities import LifecycleStage, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from orchestrator.record import views
@@ -54,19 +54,11 @@ class Experiment:
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
         self.study, self.uri, self._printable_uri = places.study, places.tracking_uri, places.record
-        if self.uri.startswith("sqlite:///"):
-            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        try:
+        if places.database_file:
+            places.database_file.parent.mkdir(parents=True, exist_ok=True)
+        with _reachable(places):
             self.client = PatientClient(self.uri, self._printable_uri, patience_s)
             self.id = self._open(places)
-        except MlflowException as error:
-            if fault := permanent_fault(error, self._printable_uri):
-                raise fault from error
-            reason = without_passwords(" ".join(str(error).split()))[:200]
-            raise StudyError(
-                f"MLFLOW_TRACKING_URI: no record at {self._printable_uri} ({reason}); start its server or "
-                "fix the URI; without the variable, the record is a local file"
-            ) from error
 
     def _open(self, places: Places) -> str:
         existing = self.client.get_experiment_by_name(places.study)
@@ -138,6 +130,40 @@ class Experiment:
         """Set tags of a run; values longer than MLflow accepts are truncated."""
         run_tags = [RunTag(key, str(value)[:TAG_LENGTH]) for key, value in tags.items()]
         self.client.log_batch(run_id, tags=run_tags)
+
+
+def recorded_studies(places: Places) -> list[str]:
+    """Return the names of all experiments in the store, deleted ones too; this creates none.
+
+    Raises:
+        StudyError: The store cannot be reached or used.
+    """
+    if places.database_file and not places.database_file.exists():
+        return []
+    with _reachable(places):
+        client = PatientClient(places.tracking_uri, places.record, 0.0)
+        names, token = [], None
+        while True:
+            page = client.search_experiments(view_type=ViewType.ALL, page_token=token)
+            names += [experiment.name for experiment in page]
+            token = page.token
+            if not token:
+                return names
+
+
+@contextmanager
+def _reachable(places: Places) -> Iterator[None]:
+    """Turn MLflow's errors on opening a store into one line."""
+    try:
+        yield
+    except MlflowException as error:
+        if fault := permanent_fault(error, places.record):
+            raise fault from error
+        reason = without_passwords(" ".join(str(error).split()))[:200]
+        raise StudyError(
+            f"MLFLOW_TRACKING_URI: no record at {places.record} ({reason}); start its server or "
+            "fix the URI; without the variable, the record is a local file"
+        ) from error
 
 
 def now_ms() -> int:

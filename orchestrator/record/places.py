@@ -82,6 +82,12 @@ class Places:
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
 
     @property
+    def database_file(self) -> Path | None:
+        """The SQLite file that the tracking URI names; None if it names another kind of store."""
+        uri = self.tracking_uri
+        return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+    @property
     def record(self) -> str:
         """The tracking URI without user and password, as it may be printed."""
         return without_passwords(self.tracking_uri)

@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 
 from orchestrator.study.files import CONFIGS
+from training.errors import StudyError
+from training.hints import suggestion
+from training.losses import LOSSES
 from training.table_data import Columns, People
 
 _WPO = {"loss_type": "sigmoid", "beta": 0.1, "use_weighting": True, "wpo_clamp": "authors"}
@@ -105,9 +108,16 @@ def study_file(
         splits: The `splits:` block; None chooses two that fit PRISM and its twin.
         held_out_share: The share of held-out users.
         data: The `data:` block; None makes one of `answers["data"]`.
+
+    Raises:
+        StudyError: A method is neither known here nor a loss of TRL.
     """
     data = data or data_block(answers["data"])
     methods = [name.strip() for name in answers["methods"].split(",") if name.strip()]
+    known = {**KNOWN_METHODS, **dict.fromkeys(LOSSES)}
+    for method in methods:
+        if method not in known:
+            raise StudyError(f"--methods {method}: no such method or loss; {suggestion(method, known)}")
     if splits is None:
         splits = {"S1_age": AGE_SPLIT, "S2_random": NULL_SPLIT}
     text = STUDY_TEMPLATE.format(

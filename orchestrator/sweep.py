@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     from orchestrator.record.ledger import Ledger
     from training.checkpoint_store import CheckpointStore
 
+    print("reading the data", flush=True)
     data = load_tables(study)
     CheckpointStore(places.work).open()
     with (
@@ -114,6 +116,7 @@ def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Pla
     plan = Plan.from_record(study, places, only)  # another sweep may have ended just now
     if not plan.open:
         return plan, data
+    print("rendering the pairs as tokens", flush=True)
     data = render_tables(study, data, places.cache)
     assert data.rendered is not None
     ledger.renderings.add(grid.rendering_key(study), data.rendered)
@@ -133,13 +136,16 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
     from orchestrator.run.share import resolve_auto_gpus
 
     footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with cluster(verbose), watching(plan.study, plan.shown, plan.statuses, footer) as watcher:
+    with watching(plan.study, plan.shown, plan.statuses, footer) as watcher, ExitStack() as ray:
+        watcher.phase("starting Ray")
+        ray.enter_context(cluster(verbose))
         study = resolve_auto_gpus(plan.study, plan.places.cache)
+        watcher.phase("starting the lanes")
         schedule.run(
             study,
             plan.places,
             plan.agenda,
-            partial(make_jobs, study, data, plan.places),
+            partial(make_jobs, study, data, plan.places, phase=watcher.phase),
             plan.trials,
             ledger,
             provenance(),

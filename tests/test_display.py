@@ -8,7 +8,9 @@ from rich.console import Console
 from orchestrator.plan.events import Event
 from orchestrator.plan.grid_table import as_text, grid_table
 from orchestrator.plan.live_table import LiveTable
+from orchestrator.plan.log_lines import LogLines
 from orchestrator.plan.progress import Progress
+from orchestrator.plan.tally import Tally
 from orchestrator.plan.time_span import time_span
 from orchestrator.study import grid
 from orchestrator.study.study import Study
@@ -25,6 +27,7 @@ STUDY = Study.model_validate(
     }
 )
 TRIALS = {trial.name: trial for trial in grid.expand(STUDY)}
+IDS = [trial.trial_id for trial in TRIALS.values()]
 
 
 class Clock:
@@ -40,7 +43,7 @@ def live_table(clock: Clock | None = None, **statuses: CellStatus) -> LiveTable:
     """A live table of the study; cells without a status given are missing."""
     by_id = {trial.trial_id: statuses.get(name, CellStatus.MISSING) for name, trial in TRIALS.items()}
     console = Console(file=io.StringIO(), force_terminal=True)
-    return LiveTable(STUDY, list(TRIALS.values()), by_id, console, "logs: here", clock or Clock())
+    return LiveTable(STUDY, Tally(list(TRIALS.values()), by_id, clock or Clock()), console, "logs: here")
 
 
 def page(table: LiveTable) -> str:
@@ -102,12 +105,52 @@ def test_a_retried_cell_keeps_its_mark_and_its_reason_stays_on_the_screen() -> N
 
 def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far() -> None:
     # A cell that finished before this sweep says nothing about the sweep's pace.
-    table = live_table(**{"dpo/baseline/1": CellStatus.FINISHED})
-    assert table.seconds_left(100) is None
+    clock = Clock()
+    table = live_table(clock, **{"dpo/baseline/1": CellStatus.FINISHED})
+    clock.now = 30.0
+    assert table.tally.seconds_left() is None
     cell = tell(table, "dpo/S/1", CellStatus.STARTED)
     table.running({cell.trial_id: Progress("B", 5, 10)})
     # 120 steps in all (4 baselines x 10, 4 cells x 20); 10 were there, 15 took 30 s, 95 are left.
-    assert table.seconds_left(30) == pytest.approx(190)
+    assert table.tally.seconds_left() == pytest.approx(190)
+
+
+def test_a_low_terminal_shows_where_something_happens_and_keeps_the_footer() -> None:
+    splits = {f"S{n}": {"by": "random", "seed": n, "predicted": "A = B"} for n in range(10)}
+    study = Study.model_validate(STUDY.model_dump() | {"splits": splits, "seeds": list(range(20))})
+    trials = {trial.name: trial for trial in grid.expand(study)}
+    statuses = {trial.trial_id: CellStatus.MISSING for trial in trials.values()}
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    tally = Tally(list(trials.values()), statuses, Clock())
+    table = LiveTable(study, tally, console, "logs: here\nMLflow: there")
+    table.phase("scoring the pairs: 3 of 9 parts")
+    waiting = as_text(table.render(), 80).splitlines()
+    for name in ("dpo/S9/19", "wpo/S9/3"):
+        table.tell(Event(trials[name], CellStatus.STARTED, "started"))
+    table.running({trials["wpo/S9/3"].trial_id: Progress("A", 3, 10)})
+    running = as_text(table.render(), 80).splitlines()
+    for lines in (waiting, running):
+        assert len(lines) < 24
+        assert lines[-2:] == ["logs: here", "MLflow: there"]
+        (folded,) = [line for line in lines if line.startswith("...")]
+        shown = sum(line.count("·") + line.count("◐") for line in lines)
+        assert f"{len(trials) - shown} missing" in folded
+    assert any("scoring the pairs" in line for line in waiting)
+    assert any("3: A 3/10" in line for line in running)
+    assert sum("◐" in line for line in running) == 2
+
+
+def test_a_log_says_each_minute_what_runs_at_which_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = LogLines(Tally(list(TRIALS.values()), dict.fromkeys(IDS, CellStatus.MISSING), clock))
+    lines.tell(Event(TRIALS["dpo/S/1"], CellStatus.STARTED, "started"))
+    for second in range(0, 121):
+        clock.now = float(second)
+        lines.running({TRIALS["dpo/S/1"].trial_id: Progress("A", 1 + second // 20, 10)})
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 3
+    # 6 steps in 120 s; the sweep has 120 steps, 7 of them done.
+    assert told[-1] == "0 of 8 cells, 2 min elapsed, about 32 min left; dpo/S/1 A 7/10, 0.05 steps/s"
 
 
 def test_published_methods_have_no_cells() -> None:

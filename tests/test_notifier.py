@@ -13,6 +13,7 @@ from test_ledger import TRIAL
 from orchestrator.plan.events import Event
 from orchestrator.plan.log_lines import LogLines
 from orchestrator.plan.notifier import notifying
+from orchestrator.plan.tally import Tally
 from orchestrator.study.study import Study
 from stats.status import CellStatus
 from training.errors import StudyError
@@ -53,7 +54,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
 def run(of_study: Study, error: Exception | None = None) -> None:
     """What a sweep tells its watcher."""
     with notifying(of_study) as notifier:
-        watcher = notifier.watch(LogLines())
+        watcher = notifier.watch(LogLines(Tally([TRIAL], {TRIAL.trial_id: CellStatus.MISSING})))
         watcher.tell(Event(TRIAL, CellStatus.STARTED, "started"))
         watcher.tell(Event(TRIAL, CellStatus.RETRIED, "attempt 1 failed, trying again: boom"))
         watcher.tell(Event(TRIAL, CellStatus.RETRIED, "attempt 2 failed, trying again: stalled: no step"))

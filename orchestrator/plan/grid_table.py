@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console, RenderableType
@@ -10,7 +10,6 @@ from rich.table import Table
 
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
-from stats.names import BASELINE
 from stats.status import CellStatus
 
 MARKS = {
@@ -45,6 +44,7 @@ def grid_table(
     trials: Sequence[Trial],
     statuses: Mapping[str, CellStatus],
     progress: Mapping[str, str],
+    most_rows: int | None = None,
 ) -> Table:
     """Return the table of a study's cells.
 
@@ -53,24 +53,55 @@ def grid_table(
         trials: The cells, each a mark in its row.
         statuses: trial_id -> status, for every trial.
         progress: trial_id -> progress of a running cell, shown beside the marks of its row.
+        most_rows: With more rows than this, those in which nothing runs or failed are folded into one, the
+            last ones first; None folds none.
     """
     table = plain_table("method", "split", "seeds", "")
-    trials_by_row: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    cells_by_row: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in trials:
-        trials_by_row[trial.method, trial.split].append(trial)
-    for method in study.methods:
-        if method in study.published:
-            table.add_row(method, "", f"published numbers of {study.published[method]}, not trained")
-            continue
-        for split in [BASELINE, *study.grid_splits]:
-            if not (cells := trials_by_row.get((method, split))):
-                continue  # none of its cells was chosen
-            marks = "".join(_mark(statuses[trial.trial_id]) for trial in cells)
+        cells_by_row[trial.method, trial.split].append(trial)
+    for method, path in study.published.items():
+        table.add_row(method, "", f"published numbers of {path}, not trained")
+    folded = _folded(
+        cells_by_row, statuses, progress, None if most_rows is None else most_rows - table.row_count
+    )
+    for (method, split), cells in cells_by_row.items():
+        if (method, split) not in folded:
             running = [
-                f"{trial.seed}: {progress[trial.trial_id]}" for trial in cells if trial.trial_id in progress
+                f"{cell.seed}: {progress[cell.trial_id]}" for cell in cells if cell.trial_id in progress
             ]
-            table.add_row(method, split, marks, ", ".join(running))
+            table.add_row(method, split, _marks(cells, statuses), ", ".join(running))
+    if folded:
+        counts = Counter(statuses[cell.trial_id] for row in folded for cell in cells_by_row[row])
+        text = ", ".join(f"{counts[status]} {status}" for status in MARKS if counts[status])
+        table.add_row("...", f"{len(folded)} more", text)
     return table
+
+
+def _folded(
+    cells_by_row: Mapping[tuple[str, str], Sequence[Trial]],
+    statuses: Mapping[str, CellStatus],
+    progress: Mapping[str, str],
+    room: int | None,
+) -> set[tuple[str, str]]:
+    """Return which rows to fold so that the others and one line about the folded ones fit."""
+    if room is None or len(cells_by_row) <= room:
+        return set()
+
+    def interest(row: tuple[str, str]) -> int:
+        cells = cells_by_row[row]
+        if any(cell.trial_id in progress for cell in cells):
+            return 3
+        if any(statuses[cell.trial_id] in (CellStatus.FAILED, CellStatus.RETRIED) for cell in cells):
+            return 2
+        return any(statuses[cell.trial_id] == CellStatus.STARTED for cell in cells)
+
+    shown = sorted(cells_by_row, key=interest, reverse=True)[: max(1, room - 1)]
+    return cells_by_row.keys() - set(shown)
+
+
+def _marks(cells: Sequence[Trial], statuses: Mapping[str, CellStatus]) -> str:
+    return "".join(_mark(statuses[cell.trial_id]) for cell in cells)
 
 
 def marks() -> Mapping[CellStatus, str]:
@@ -86,7 +117,7 @@ def plain_table(*headers: str) -> Table:
     """Return an empty table without rules, with these column headers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
-        table.add_column(header)
+        table.add_column(header, no_wrap=not header, overflow="ellipsis" if not header else "fold")
     return table
 
 

@@ -101,5 +101,8 @@ class _PostingWatcher:
     def note(self, text: str) -> None:
         self._watcher.note(text)
 
+    def phase(self, text: str) -> None:
+        self._watcher.phase(text)
+
     def running(self, progress: Mapping[str, Progress]) -> None:
         self._watcher.running(progress)

@@ -9,6 +9,7 @@ from rich.live import Live
 from orchestrator.plan.events import Watcher
 from orchestrator.plan.live_table import LiveTable
 from orchestrator.plan.log_lines import LogLines
+from orchestrator.plan.tally import Tally
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
@@ -18,12 +19,12 @@ from stats.status import CellStatus
 def watching(
     study: Study, trials: Sequence[Trial], statuses: Mapping[str, CellStatus], footer: str
 ) -> Iterator[Watcher]:
-    """Yield a live table with a footer if the output is a terminal, otherwise plain log lines."""
-    console = Console()
-    if not console.is_terminal:
-        yield LogLines()
+    """Yield a live table with a footer on a terminal that can redraw lines, otherwise plain log lines."""
+    console, tally = Console(), Tally(trials, dict(statuses))
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield LogLines(tally)
         return
-    table = LiveTable(study, trials, dict(statuses), console, footer)
+    table = LiveTable(study, tally, console, footer)
     with Live(get_renderable=table.render, console=console, refresh_per_second=2):
         yield table
         table.running({})

@@ -22,9 +22,16 @@ from training.shards import Shard
 
 
 def make_jobs(
-    study: Study, tables: StudyTables, places: Places, trials: Sequence[Trial], desk: ray.actor.ActorHandle
+    study: Study,
+    tables: StudyTables,
+    places: Places,
+    trials: Sequence[Trial],
+    desk: ray.actor.ActorHandle,
+    phase: Callable[[str], None] = lambda text: None,
 ) -> list[Job]:
     """Return a job for each trial. The desk's lanes score the pairs that have no scores yet.
+
+    `phase` is told how far the scoring is.
 
     Raises:
         StudyError: The pairs cannot be scored because of a mistake in the study or its data, or the model
@@ -32,7 +39,9 @@ def make_jobs(
     """
     model = resolve_model(study.model, study.data, places.cache)
     _refuse_replaced_model(study, trials)
-    scored = score(study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts))
+    scored = score(
+        study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts, phase=phase)
+    )
     group_files = write_group_files(study, tables, places.cache)
     shapes, batch_size = study.shapes, study.training.batch_size
     deepspeed = {method: deepspeed_config(shape) for method, shape in shapes.items()}
@@ -78,8 +87,15 @@ def score(
     return scoring.score(pairs, study.model, study.data, study.training, places.cache, run_shards)
 
 
-def score_on_lanes(desk: ray.actor.ActorHandle, max_attempts: int, shards: Sequence[Shard]) -> None:
+def score_on_lanes(
+    desk: ray.actor.ActorHandle,
+    max_attempts: int,
+    shards: Sequence[Shard],
+    phase: Callable[[str], None] = lambda text: None,
+) -> None:
     """Score parts of the scoring pass on the desk's lanes. Each part has as many attempts as a cell.
+
+    `phase` is told how many parts are scored.
 
     Raises:
         StudyError: A part failed because of a mistake in the study or its data.
@@ -87,7 +103,12 @@ def score_on_lanes(desk: ray.actor.ActorHandle, max_attempts: int, shards: Seque
     """
     unscored = list(shards)
     for _ in range(max_attempts):
-        outcomes: list[Failure | None] = ray.get([desk.run.remote(shard) for shard in unscored])
+        running = [desk.run.remote(shard) for shard in unscored]
+        done: list[ray.ObjectRef] = []
+        while len(done) < len(running):
+            phase(f"scoring the pairs: {len(shards) - len(unscored) + len(done)} of {len(shards)} parts")
+            done, _ = ray.wait(running, num_returns=len(done) + 1)
+        outcomes: list[Failure | None] = ray.get(running)
         failures = {shard: failure for shard, failure in zip(unscored, outcomes, strict=True) if failure}
         for failure in failures.values():
             if not failure.retriable:

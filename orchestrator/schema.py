@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator import cli
-from orchestrator.study.files import CONFIGS
+from orchestrator.study.files import CONFIGS, EXTENDS
 from orchestrator.study.study import Study
 
 SCHEMA_FILE = CONFIGS / "study.schema.json"
@@ -25,6 +25,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 def schema() -> str:
     """Return the text of the schema file."""
     described = Study.model_json_schema() | {"title": "A preference-tuning study"}
+    described["properties"][EXTENDS] = {
+        "description": "A study file, or the name of a shipped one, of which this file says only what is "
+        "different; null takes a split, a method or a condition out.",
+        "type": "string",
+    }
+    described["anyOf"] = [{"required": [EXTENDS]}, {"required": described.pop("required")}]
     return json.dumps(described, indent=1, sort_keys=True) + "\n"
 
 

@@ -46,6 +46,10 @@ INPUT_FILES = {
     "torn.jsonl": json.dumps(READY_PAIR) + "\n{torn\n",
     "short.jsonl": json.dumps({"user_id": "u", "prompt": "p", "chosen": "a"}) + "\n",
     "empty.jsonl": "",
+    "empty.yaml": "",
+    "metods.yaml": TWIN_STUDY.replace("methods:", "metods:"),
+    "itself.yaml": "extends: itself.yaml\n",
+    "orphan.yaml": "extends: nowhere.yaml\n",
     "blank.jsonl": json.dumps(READY_PAIR | {"chosen": " "}) + "\n",
     "torn_prism/survey.jsonl": "{torn\n",
     "torn_prism/utterances.jsonl": "",
@@ -86,9 +90,26 @@ REPORT_DIFFS = "report --reference dpo --out {tmp}/out --diffs {tmp}/"
 MISTAKES = [
     # study files
     ("sweep --config {tmp}/nowhere.yaml", ["nowhere.yaml", "no such study file", "demo", "v5b"]),
+    ("sweep --config {tmp}/v5b", ["--config", "/v5b", "no such study file"]),
+    ("sweep --config {tmp}/prism", ["--config", "prism", "a folder"]),
+    ("sweep --config {tmp}/empty.yaml", ["empty.yaml", "mapping of keys", "orchestrator.new"]),
+    ("sweep --config {tmp}/metods.yaml", ["metods.yaml", "'metods'", "did you mean 'methods'?"]),
+    ("sweep --config {tmp}/itself.yaml", ["itself.yaml", "extends", "itself"]),
+    ("sweep --config {tmp}/orphan.yaml", ["orphan.yaml: extends", "nowhere.yaml", "no such study file"]),
     ("sweep --config {tmp}/torn.yaml", ["torn.yaml", "not readable"]),
+    (SWEEP_TWIN + "--sedes 3", ["--sedes", "no such flag", "did you mean '--seeds'?"]),
+    (SWEEP_TWIN + "study:demo", ["study:demo", "neither a flag nor KEY=VALUE", "study=demo"]),
+    (SWEEP_TWIN + "nonsense", ["nonsense", "neither a flag nor KEY=VALUE"]),
+    (SWEEP_TWIN + "'study=what?'", ["study=what?", "letters and digits"]),
+    (SWEEP_TWIN + "methods.dpo.beta=1e39", ["methods.dpo.beta=1e39", "1000000"]),
+    (SWEEP_TWIN + "--only dpo/S1/43", ["--only dpo/S1/43", "did you mean dpo/S1/42?"]),
+    ("report --config {tmp}/study.yaml study=typo", ["study typo", "nothing is recorded", "sweep"]),
+    ("report --config {tmp}/study.yaml --reference dpoo", ["--reference", "--diffs", "--set reference="]),
     ("sweep --config {tmp}/list.yaml", ["list.yaml", "mapping of keys"]),
-    (SWEEP_TWIN + "trainning.max_steps=5", ["study.yaml", "trainning", "did you mean 'training'?"]),
+    (
+        SWEEP_TWIN + "trainning.max_steps=5",
+        ["trainning.max_steps=5", "'trainning'", "did you mean 'training'?"],
+    ),
     (
         SWEEP_TWIN + "--set training.maxsteps=5",
         ["training.maxsteps", "did you mean 'max_steps'?", "batch_size"],
@@ -130,7 +151,9 @@ MISTAKES = [
     (SWEEP_TWIN + "methods.dpo.published={tmp}/no_seed.csv", ["methods.dpo.published", "'seed'"]),
     (SWEEP_TWIN + "seeds=[42,42]", ["seeds", "42", "twice"]),
     (SWEEP_TWIN + "seeds=[]", ["seeds"]),
-    (SWEEP_TWIN + "--seeds 1,x", ["seeds", "'x'"]),
+    (SWEEP_TWIN + "--seeds 1,x", ["--seeds '1,x'", "42,123"]),
+    (SWEEP_TWIN + "--seeds ''", ["--seeds ''", "42,123"]),
+    (SWEEP_TWIN + "--seeds 1,1", ["--seeds 1,1", "twice"]),
     (SWEEP_TWIN + "seeds=x", ["seeds", "'x'", "[42, 123]", "{start: 2, max: 20}"]),
     (SWEEP_TWIN + "'seeds={start: 9, max: 5}'", ["seeds", "start 9", "max 5", "lower it"]),
     (SWEEP_TWIN + "'seeds={start: 1}'", ["seeds.start", "2", "found 1"]),
@@ -254,7 +277,8 @@ MISTAKES = [
     ("groups --config {tmp}/study.yaml --published {tmp}/diffs.csv", ["--published", "diffs.csv", "columns"]),
     ("new --out {tmp}/study.yaml --study x", ["--out", "study.yaml", "exists", "another name"]),
     ("new --out {tmp}/notes.txt/x.yaml", ["--out", "x.yaml", "another file"]),
-    ("new --out {tmp}/x.yaml --methods dpo,wpp", ["x.yaml", "methods.wpp", "'wpp'", "valid: aot"]),
+    ("new --out {tmp}/x.yaml --methods dpo,wop", ["--methods wop", "did you mean 'wpo'?", "aot"]),
+    ("drill --home {tmp}/notes.txt/x", ["--home", "notes.txt", "cannot be written"]),
     ("new --out {tmp}/x.yaml --seeds 1,1", ["x.yaml", "seeds", "twice"]),
     ("new --out {tmp}/x.yaml --splits {tmp}/no_splits.yaml", ["--splits", "no_splits.yaml", "splits: block"]),
     ("new --out {tmp}/x.yaml --splits {tmp}/none.yaml", ["--splits", "none.yaml"]),
@@ -297,13 +321,6 @@ def test_a_mistake_is_answered_in_one_line(
     log = (folder / "home/runs/errors.log").read_text()
     assert "Traceback" in log
     assert line.removeprefix("error: ") in log
-
-
-def test_a_word_that_is_not_a_flag_is_answered_with_the_usage(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = answer(f"sweep --config {folder}/study.yaml nonsense", capsys)
-    assert "'nonsense' is neither a flag nor KEY=VALUE" in lines
 
 
 def test_a_second_sweep_of_a_study_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def test_two_more_seeds_of_one_split_are_two_more_cells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seeds", "line"),
     [
-        ("{S2: [42]}", "methods.wpo.seeds: no seeds for baseline; "),
+        ("{S2: [42], baseline: [42]}", "methods.wpo.seeds: no seeds for S1; "),
         ("{S4: [1], '*': [42]}", "methods.wpo.seeds: no split has a name like 'S4'; "),
         ("{S2: [1, 1], '*': [42]}", "methods.wpo.seeds.S2: "),
         ("7", "methods.wpo.seeds: give a list such as"),

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from training.objectives import check as check_method
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
 
+EXTENDS = "extends"  # the key that names the study file of which a file says only what is different
 NAMED_BLOCKS = ("splits", "methods", "conditions")  # mappings from names that the user chose
 
 # Which environment variables a study file may name, beside those that ORCHESTRATOR_STUDY_VARIABLES lists: a
@@ -116,14 +118,9 @@ def _study_file(path: Path) -> Path:
 
 def _read(path: Path, overrides: Sequence[str]) -> Any:
     """Return the content of a study file as plain values, with the overrides applied."""
+    config = _with_base(path)
     place = str(path)  # what a message names: the file, or the override that is applied
-    try:
-        config = OmegaConf.load(path)
-        if not isinstance(config, DictConfig) or not config:
-            raise StudyError(
-                f"{path}: not a mapping of keys such as study, splits, methods and seeds; "
-                "python -m orchestrator.new writes a study file"
-            )
+    with _readable(lambda: place):
         for place in overrides:
             try:
                 _override(config, place)
@@ -131,11 +128,43 @@ def _read(path: Path, overrides: Sequence[str]) -> Any:
                 raise StudyError(f"{place}: no such place in the study file; see --print-config") from error
         place = str(path)
         return OmegaConf.to_container(config, resolve=True)
+
+
+def _with_base(path: Path, extended_by: tuple[Path, ...] = ()) -> DictConfig:
+    """Return a study file, merged into the one that its `extends` names, if it names one."""
+    with _readable(lambda: str(path)):
+        config = OmegaConf.load(path)
+        if not isinstance(config, DictConfig) or not config:
+            raise StudyError(
+                f"{path}: not a mapping of keys such as study, splits, methods and seeds; "
+                "python -m orchestrator.new writes a study file"
+            )
+        base = config.pop(EXTENDS, None)
+        if base is None:
+            return config
+        if path.resolve() in extended_by:
+            raise StudyError(f"{path}: {EXTENDS}: the file extends itself; name another one")
+        beside = path.parent / str(base)
+        try:
+            file = _study_file(beside if beside.is_file() else Path(str(base)))
+        except StudyError as error:
+            raise StudyError(f"{path}: {EXTENDS}: {error}") from error
+        below = _with_base(file, (*extended_by, path.resolve()))
+        for key, value in config.items():
+            _put(below, str(key), value)
+        return below
+
+
+@contextmanager
+def _readable(place: Callable[[], str]) -> Iterator[None]:
+    """Turn what YAML and OmegaConf cannot read into one line that names the place."""
+    try:
+        yield
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError, RecursionError) as error:
         if isinstance(error.__cause__, StudyError):  # a variable that the file may not read
-            raise StudyError(f"{place}: {error.__cause__}") from error
+            raise StudyError(f"{place()}: {error.__cause__}") from error
         reason = " ".join(str(error).split())
-        raise StudyError(f"{place}: not readable as YAML: {reason}; fix the YAML") from error
+        raise StudyError(f"{place()}: not readable as YAML: {reason}; fix the YAML") from error
 
 
 def _at_its_source(mistake: str, path: Path, given: Sequence[tuple[str, str]]) -> str:
@@ -155,10 +184,18 @@ def _at_its_source(mistake: str, path: Path, given: Sequence[tuple[str, str]]) -
     return f"{path}: {mistake}"
 
 
-def _override(config: Any, word: str) -> None:
-    """Apply `key=value`: a mapping is merged into a mapping; any other value replaces the old one."""
+def _override(config: DictConfig, word: str) -> None:
+    """Apply `key=value`."""
     key = word.partition("=")[0]
-    value = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
+    _put(config, key, OmegaConf.select(OmegaConf.from_dotlist([word]), key))
+
+
+def _put(config: DictConfig, key: str, value: Any) -> None:
+    """Set a key. A mapping is merged into a mapping, null removes a name, and all else replaces the value."""
+    if key in NAMED_BLOCKS and OmegaConf.is_dict(value):
+        for name in value:
+            _put(config, f"{key}.{name}", value[name])
+        return
     block, _, name = key.partition(".")
     if value is None and block in NAMED_BLOCKS and name in (config.get(block) or {}):
         del config[block][name]

@@ -15,7 +15,8 @@ class StudyMethod(MethodSpec):
     seeds: MethodSeeds | None = Field(
         None,
         description='Seeds of this method, as a list or by split: {S4_safety: [42, 456], "*": [42]}, where '
-        "the first glob that matches a split counts; by default the study's `seeds`.",
+        "the first glob that matches a split counts (no baseline is trained if none "
+        "matches it); by default the study's `seeds`.",
     )
     resources: Shape | None = Field(
         None, description="Keys of the study's `resources` that are different for this method's cells."

@@ -59,6 +59,7 @@ _WORDS = {
     "int_type": "a whole number is needed",
     "list_type": "a list is needed, such as [a, b]",
     "model_type": "a block of keys is needed",
+    "string_pattern_mismatch": "use letters and digits, and . _ - inside",
     "string_type": "text is needed; put it in quotes",
 }
 

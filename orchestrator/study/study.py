@@ -148,7 +148,7 @@ class Study(Spec):
             if not any(fnmatchcase(split, glob) for split in splits):
                 hint = suggestion(glob, splits)
                 raise ValueError(f"methods.{method}.seeds: no split has a name like {glob!r}; {hint}")
-        for split in splits:
+        for split in self.grid_splits:  # a baseline may have no seeds
             if not seeds_for(split, listed):
                 raise ValueError(
                     f'methods.{method}.seeds: no seeds for {split}; add them, or "*": [42] for all others'

@@ -51,6 +51,15 @@ SENTENCES = {
     "{share:.0%} of items": "항목의 {share:.0%}",
     "{share:.0%} of users, and of the items that several users rated":
         "유저의 {share:.0%}, 그리고 여러 유저가 평가한 항목의 {share:.0%}",
+    "Several users rated the same held-out items (one prompt with its answers), and what an arm makes of an "
+    "item is the same for each of them. So items are a source of chance beside users: the intervals also "
+    "hold for new items (two-way clustering; Cameron, Gelbach & Miller 2011), with as many degrees of "
+    "freedom as there are items to learn from. Where this would make an interval narrower, that of the "
+    "users remains.":
+        "여러 유저가 같은 held-out 항목(프롬프트 하나와 그 응답들)을 평가했고, arm이 한 항목을 어떻게 "
+        "보는지는 그 유저들 모두에게 같다. 그래서 항목도 유저와 나란히 우연의 원천이다: 구간은 새 "
+        "항목에 대해서도 성립하며(양방향 군집; Cameron, Gelbach & Miller 2011), 자유도는 항목 수에서 "
+        "나온다. 이렇게 해서 구간이 더 좁아질 경우에는 유저의 구간을 그대로 쓴다.",
     "{count} pairs, of a held-out user or item alone, are in no fold":
         "held-out 유저나 항목 중 한쪽에만 속하는 pair {count}개는 학습에도 평가에도 쓰지 않음",
     "no held-out pair has the same token ids as a training pair":

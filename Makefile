@@ -62,6 +62,8 @@ calibration: install  ## check survey models, evidence and the published rule on
 	$(BIN)/python -m bench.survey_models
 	$(BIN)/python -m bench.calibration
 	$(BIN)/python -m bench.few_seeds
+	$(BIN)/python -m bench.shared_items
+	$(BIN)/python -m bench.shrunken
 
 bench-adaptive: install  ## check the seed-by-seed verdicts on simulated studies: errors, cells, the figure
 	$(BIN)/python -m bench.adaptive --figure docs/seeds.png

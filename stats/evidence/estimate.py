@@ -34,8 +34,8 @@ TRAINING_TAIL = "new seeds, each with the training pairs it ends on; nothing abo
 WITH_ITEMS = {
     BOTH: "new seeds, new users and new items",
     USERS_ONLY: "new users and new items under this one seed; nothing about other seeds",
-    BORROWED: "new users, new items and new seeds, the seeds' spread taken from the reference (the method has "
-    "one seed)",
+    BORROWED: "new users, new items and new seeds, the seeds' spread taken from the reference (the method "
+    "has one seed)",
     THESE_SEEDS: "new users and new items under these same seeds",
     SAME_PAIRS: SAME_PAIRS,
 }

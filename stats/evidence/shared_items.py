@@ -1,10 +1,11 @@
 """Held-out items that several users rated: a source of chance beside the user.
 
-Outcomes on one item (one prompt with its answers) are alike, whoever rated it. With the influence values e of
-a contrast (its value is a sum over users u and items i, and e[u, i] says how much of it comes from where), the
+Outcomes on one item (one prompt with its answers) are alike, whoever rated it. With a contrast's influence
+values e[u, i], the sums over user u's pairs on item i of what they deviate from their group's mean, the
 variance clustered by user and by item is (Cameron, Gelbach & Miller 2011, J. Bus. Econ. Stat. 29)
 
-    V_user + V_item - V_user-item,    V_item = f sum_i (sum_u e[u, i])^2,    V_user-item = f' sum_ui e[u, i]^2.
+    V_user + V_item - V_user-item,
+    V_item = f sum_i (sum_u e[u, i])^2,    V_user-item = f' sum_ui e[u, i]^2.
 
 Of an item that one user rated, both sums hold the same, so only shared items are kept, and a table without
 them has the users' variance and no other. Where the difference is negative, the users' variance remains. The

@@ -1,7 +1,7 @@
 """Held-out outcomes summed by user: all that the estimates need.
 
-A table of 3.6 million scored pairs becomes one of seeds x users. Where several users rated an item, the sums of
-each user on it are kept beside his own (`stats.evidence.shared_items`). Sums of several tables may be
+A table of 3.6 million scored pairs becomes one of seeds x users. Where several users rated an item, the sums
+of each user on it are kept beside his own (`stats.evidence.shared_items`). Sums of several tables may be
 concatenated, so a large ledger can be read one cell at a time.
 """
 

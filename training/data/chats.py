@@ -47,7 +47,7 @@ def messages(value: Any, place: str) -> Messages:
 
 
 def written_as_json(text: str, place: str) -> Messages | None:
-    """Return the chat messages that a text holds as JSON, as in a cell of a csv; None for any other text.
+    """Return the chat messages that a text holds as JSON, as in a csv; None for other texts.
 
     Raises:
         StudyError: The text is a list of messages as Python prints it, or a message is no message.
@@ -59,7 +59,7 @@ def written_as_json(text: str, place: str) -> Messages | None:
     except ValueError:
         if _PRINTED_BY_PYTHON.match(text):
             raise StudyError(
-                f"{place}: chat messages as Python prints them (found {text!r:.80}); write them as JSON, with "
+                f"{place}: chat messages as Python prints them (found {text!r:.80}); write them with "
                 "json.dumps, or as parquet"
             ) from None
         return None

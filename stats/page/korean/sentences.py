@@ -131,9 +131,11 @@ SENTENCES = {
         "각 arm이 학습한 pair의 weight (전체 step): seed 평균, 전체 seed 중 최솟값, 상한 1에 걸린 비율. "
         "무엇이 weight를 결정하는지는 `python -m orchestrator.weights`가 분석한다.",
     "The arm of all pairs on each group's held-out pairs, beside the arm tuned on that group, over the seeds "
-    "that both have. The interval captures the chance of users alone, for these seeds.":
+    "that both have. The interval captures the chance of users, and of items that several of them rated, for "
+    "these seeds.":
         "전체 pair로 학습한 arm을 각 그룹의 held-out pair에서 그 그룹의 arm과 나란히 비교 (둘 다 있는 "
-        "seed만). 구간은 이 seed들에서 유저의 우연만 반영한다.",
+        "seed만). 구간은 이 seed들에서 유저의 우연과, 여러 유저가 "
+        "평가한 항목의 우연을 반영한다.",
     # splits
     "A minus B on the training tail: the mean and the population standard deviation over seeds, the number "
     "of seeds that share the sign of the mean (`x/N`), and the label of the published rule. The rule "

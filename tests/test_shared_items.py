@@ -137,6 +137,15 @@ def test_shared_items_widen_the_interval() -> None:
     assert shared["high95_pp"] - shared["low95_pp"] > alone["high95_pp"] - alone["low95_pp"]
 
 
+def test_one_seed_decides_nothing_with_items_either() -> None:
+    table = outcomes(30, 4, seeds=1).assign(correct=True, margin=1.0)
+    wrong = (table["eval_group"] == "B") & (table["pair_id"].str[-1] != "0")
+    table.loc[wrong, ["correct", "margin"]] = False, -1.0
+    diff = judge(table, PREDICTED, "dpo").iloc[0]
+    assert diff["low_pp"] > 0
+    assert diff["evidence"] == "undecided"
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 6), st.integers(2, 30), st.integers(0, 10**6))
 def test_more_kinds_of_chance_never_make_an_interval_narrower(seeds: int, items: int, number: int) -> None:

@@ -24,7 +24,9 @@ SMALLEST_TAIL = 1e-15  # smaller tails are not distinguished
 
 BOTH = "new seeds and new users"
 USERS_ONLY = "new users under this one seed; nothing about other seeds"
-BORROWED = "new users and new seeds, the seeds' spread taken from the reference (the method has one seed)"
+BORROWED = (
+    "new users and new seeds, if the seeds spread as widely as the reference's (the method has one seed)"
+)
 THESE_SEEDS = "new users under these same seeds"
 SAME_PAIRS = "new seeds on these same pairs and users"
 PREDICTION = "one seed, against the spread of the reference's seeds; nothing about new pairs or users"
@@ -34,8 +36,8 @@ TRAINING_TAIL = "new seeds, each with the training pairs it ends on; nothing abo
 WITH_ITEMS = {
     BOTH: "new seeds, new users and new items",
     USERS_ONLY: "new users and new items under this one seed; nothing about other seeds",
-    BORROWED: "new users, new items and new seeds, the seeds' spread taken from the reference (the method "
-    "has one seed)",
+    BORROWED: "new users, new items and new seeds, if the seeds spread as widely as the reference's (the "
+    "method has one seed)",
     THESE_SEEDS: "new users and new items under these same seeds",
     SAME_PAIRS: SAME_PAIRS,
 }

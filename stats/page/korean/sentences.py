@@ -164,10 +164,13 @@ SENTENCES = {
         "Held-out 결과 기준 (발표된 수치에는 없으므로, 그 수치와 그에 대비한 변화는 seed별 diff 기준)",
     "{source}. A label is supported if its interval, adjusted for the number of splits, lies entirely on "
     "the side of zero that the label claims; a label that claims no difference is supported if the interval "
-    "lies inside ±{margin:g} pp. A label that is not supported may still be true; these data do not show it.":
+    "lies inside ±{margin:g} pp, and NOT NULL if it lies beyond ±{null:g} pp. FIXED, IMPROVED and REGRESSED "
+    "are supported only if both verdicts are, too. A label that is not supported may still be true; these "
+    "data do not show it.":
         "{source}. split 수에 대해 보정한 구간이 라벨이 말하는 쪽으로 0에서 벗어나 있으면, 차이가 없다는 "
-        "라벨이면 구간이 ±{margin:g} pp 안에 들면 그 라벨은 지지된다. 지지되지 않은 라벨도 참일 수 있으나, "
-        "이 데이터로는 보일 수 없다.",
+        "라벨이면 구간이 ±{margin:g} pp 안에 들면 그 라벨은 지지된다. NOT NULL은 구간이 ±{null:g} pp 밖에 "
+        "있어야 하고, FIXED, IMPROVED, REGRESSED는 두 판정도 모두 지지되어야 한다. 지지되지 않은 라벨도 "
+        "참일 수 있으나, 이 데이터로는 보일 수 없다.",
     "No split has a label.": "라벨이 있는 split이 없다.",
     "- After Holm's adjustment, {differ} of {tested} {reference} means differ from zero; the smallest "
     "adjusted p is {p}.":

@@ -55,6 +55,7 @@ bench-size: install  ## check that tables of PRISM's size are read and paired in
 bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and compare it with R
 	$(BIN)/python -m bench.evidence_speed
 	$(BIN)/python -m bench.evidence_speed --splits 28
+	$(BIN)/python -m bench.evidence_speed --items 6000
 	@command -v Rscript >/dev/null || echo "R is missing (apt-get install r-base-core r-cran-lme4 r-cran-mass r-cran-clubsandwich)"
 	! command -v Rscript >/dev/null || $(BIN)/python -m bench.against_r
 
@@ -62,6 +63,8 @@ calibration: install  ## check survey models, evidence and the published rule on
 	$(BIN)/python -m bench.survey_models
 	$(BIN)/python -m bench.calibration
 	$(BIN)/python -m bench.few_seeds
+	$(BIN)/python -m bench.shared_items
+	$(BIN)/python -m bench.shrunken
 
 bench-adaptive: install  ## check the seed-by-seed verdicts on simulated studies: errors, cells, the figure
 	$(BIN)/python -m bench.adaptive --figure docs/seeds.png

@@ -2,6 +2,7 @@
 
     python -m bench.evidence_speed               3.6 million rows
     python -m bench.evidence_speed --splits 28   10 million rows
+    python -m bench.evidence_speed --items 6000  3.6 million rows, each item rated by three users
 
 Cells are first written as the ledger holds them, one parquet file per cell. Then they are read and summed one
 at a time, and judged.
@@ -19,17 +20,22 @@ import pandas as pd
 
 from stats.evidence.held_out import held_out_evidence
 from stats.evidence.options import Options
-from stats.evidence.sums import OUTCOME_COLUMNS, user_sums
+from stats.evidence.sums import CELL_OUTCOMES, user_sums
+from stats.names import CELL
 
 SPEED_METHODS, SEEDS_PER_SPLIT = ("dpo", "wpo"), 5
 HELD_OUT_USERS, HELD_OUT_PAIRS = 1393, 18_000
 
 
-def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """Yield the outcomes of cells, one at a time: both arms on all held-out pairs of both groups."""
+def cells(splits: int, items: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+    """Yield the outcomes of cells, one at a time: both arms on all held-out pairs of both groups.
+
+    The pairs are of `items` items.
+    """
     user = np.sort(rng.integers(0, HELD_OUT_USERS, HELD_OUT_PAIRS))
     names = np.array([f"user{number}" for number in range(HELD_OUT_USERS)])[user]
     pairs = np.array([f"{number:016x}" for number in range(HELD_OUT_PAIRS)])
+    item_of_pair = pairs[rng.permutation(HELD_OUT_PAIRS) % items]
     effects = rng.normal(0, 0.4, HELD_OUT_USERS)[user] + rng.normal(0, 0.8, HELD_OUT_PAIRS) + 0.5
     for split in range(splits):
         group = np.where(rng.random(HELD_OUT_USERS) < 0.5, "A", "B")[user]
@@ -48,6 +54,7 @@ def cells(splits: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
                                 "arm": arm,
                                 "eval_group": group,
                                 "user_id": names,
+                                "item": item_of_pair,
                                 "pair_id": pairs,
                                 "source_model": "model",
                                 "score_gap": 10.0,
@@ -64,15 +71,18 @@ def main() -> None:
     parser.add_argument(
         "--splits", type=int, default=10, help="number of splits; each has 10 cells of 36,000 rows"
     )
-    splits = parser.parse_args().splits
+    parser.add_argument("--items", type=int, default=HELD_OUT_PAIRS, help="number of items of the pairs")
+    args = parser.parse_args()
+    splits = args.splits
     with tempfile.TemporaryDirectory() as scratch:
         paths = []
-        for number, cell in enumerate(cells(splits, np.random.default_rng(0))):
+        for number, cell in enumerate(cells(splits, args.items, np.random.default_rng(0))):
             paths.append(Path(scratch) / f"{number:04d}.parquet")
             cell.to_parquet(paths[-1], index=False)
         started = time.perf_counter()
         table = pd.concat(
-            [user_sums(pd.read_parquet(path, columns=OUTCOME_COLUMNS)) for path in paths], ignore_index=True
+            [user_sums(pd.read_parquet(path, columns=[*CELL, *CELL_OUTCOMES])) for path in paths],
+            ignore_index=True,
         )
         summed = time.perf_counter() - started
     started = time.perf_counter()

@@ -15,6 +15,7 @@ from orchestrator.study.files import load
 from orchestrator.study.template import study_file
 from training.data.files import is_local
 from training.errors import StudyError
+from training.spec import Checks
 from training.table_data import TableData
 
 if TYPE_CHECKING:
@@ -79,14 +80,15 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 def _looked_at(path: str) -> "tuple[dict[str, Any], Proposal]":
     """Return the `data:` block and the splits proposed for a file or folder, and print what it holds."""
-    from training.data.propose import proposed  # pandas, which only this needs
+    from training.data.checks import checked  # pandas, which only this needs
+    from training.data.propose import proposed
     from training.data.propose_splits import proposed_splits
     from training.data.sources import load_corpus
     from training.data.summary import summary
 
     block = proposed(path)
     data = TableData.model_validate(block)
-    corpus = load_corpus(data)
+    corpus = checked(load_corpus(data), Checks())  # as a sweep reads it under the defaults
     print("\n".join(summary(corpus)))
     return block, proposed_splits(data, corpus)
 

@@ -49,7 +49,8 @@ def judge(
     Args:
         outcomes: one row per held-out pair that an arm scored, with study, method, split, arm ("A" or "B"),
             seed, eval_group (whose pair it is: "A" or "B"), user_id, pair_id, margin (nats), correct
-            (margin > 0). Further columns are ignored, and so are baseline cells.
+            (margin > 0) and, where several users rated the same items, item: then items are a third sample.
+            Further columns are ignored, and so are baseline cells.
         predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory").
         reference: the method that the others are compared with.
         margin_pp: a value whose interval lies inside +-margin_pp counts as practically null (percentage

@@ -84,6 +84,7 @@ def test_a_file_of_ones_own_becomes_a_study(tmp_path: Path, capsys: pytest.Captu
         "60 pairs of 6 users",
         "pairs per user: 10 (median), 10 to 10",
         "dropped: nothing",
+        "items: 60, of which 0 were judged by several users",
         "trait age: 20 to 25, median 22.5",
         "trait town: Oslo 3, Rome 3",
     ]
@@ -102,6 +103,16 @@ def test_a_file_of_ones_own_becomes_a_study(tmp_path: Path, capsys: pytest.Captu
         sizes = assign(tables, study.held_out, split).groupby(["group", "fold"]).size()
         assert set(sizes.index) == {(group, fold) for group in "AB" for fold in ("train", "heldout")}
         assert sizes.xs("train", level="fold").min() >= study.training.batch_size
+
+
+def test_what_the_checks_of_a_study_drop_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "own.csv"
+    repeated = "".join(f"{OWN_CSV.splitlines()[number]}\n" for number in (1, 2))
+    rows.write_text(OWN_CSV + repeated + "1,21,Rome,why not ?,n/a,N/A,A\n")
+    assert new.main(["--data", str(rows), "--dry-run"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "61 pairs of 6 users"
+    assert said[2] == "dropped: 2 the same pair again"
 
 
 def test_a_folder_with_people_in_a_second_table_is_recognised(tmp_path: Path) -> None:

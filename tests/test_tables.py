@@ -202,6 +202,30 @@ def test_the_prompt_may_stand_inside_the_answers(tmp_path: Path) -> None:
     assert short["prompt"] == [user("why ?")]
 
 
+def test_chats_written_as_json_into_a_csv_are_chats(tmp_path: Path) -> None:
+    before = [user("hello"), assistant("hi"), user("why ?")]
+    columns = {name: column for name, column in PAIRS.items() if name != "prompt"}
+    inside = {"who": 1, "good": [*before, assistant("[so]")], "bad": [*before, assistant("no")]}
+    as_chats = read(tmp_path, [inside], columns).pairs.iloc[0]
+    file = tmp_path / "own.csv"
+
+    def read_csv(write: Callable[[Any], str]) -> pd.Series:
+        pd.DataFrame([{name: write(value) for name, value in inside.items()}]).to_csv(file, index=False)
+        data = {"source": "table", "path": str(file), "columns": columns}
+        return load_corpus(TableData.model_validate(data)).pairs.iloc[0]
+
+    as_json = read_csv(json.dumps)
+    for name in ("prompt", "chosen", "rejected", "pair_id"):
+        assert as_json[name] == as_chats[name]
+    with pytest.raises(
+        StudyError, match=r"own\.csv: line 2, column good: .*as Python prints them.*json\.dumps"
+    ):
+        read_csv(str)
+    texts = {"who": 1, "asked": "[1] why ?", "good": '[{"a": 1}]', "bad": "[{broken"}
+    kept = read(tmp_path, [texts], PAIRS).pairs.iloc[0]
+    assert (kept["chosen"], kept["rejected"]) == ('[{"a": 1}]', "[{broken")
+
+
 def test_chats_that_make_no_pair_are_dropped_and_counted(tmp_path: Path) -> None:
     columns = {name: column for name, column in PAIRS.items() if name != "prompt"}
     ask = user("why ?")

@@ -10,9 +10,13 @@ its value by seed,
 var_s(d) may be steadied by the other splits of the method (`stats.evidence.spread`). At most V_seeds is
 subtracted from the users' part, so that an interval for new seeds and new users is never narrower than one
 for new users under these seeds, or than one for new seeds on these users.
+
+Where several users rated an item, items are a third factor. What they add to the variance of the mean over
+seeds, beyond the users' part, is the item's part (`stats.evidence.shared_items`); what of it comes from seeds
+that differ from item to item is in V_seeds already, and is subtracted as the users' residual is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,10 +28,12 @@ from stats.evidence.estimate import (
     SAME_PAIRS,
     THESE_SEEDS,
     USERS_ONLY,
+    WITH_ITEMS,
     Estimate,
     Part,
     without_interval,
 )
+from stats.evidence.shared_items import ItemSquares, item_looks, item_squares
 from stats.evidence.spread import Spread
 
 ROUNDING_VARIANCE = 1e-18  # a variance below it is rounding
@@ -51,13 +57,14 @@ class MeanSquares:
     """Mean squares of a contrast.
 
     value: its mean over seeds. seeds: number of seeds S. over_seeds: variance of its values over seeds (0 for
-    one seed).
+    one seed). items: what items that several users rated add; None if there are none.
     """
 
     value: float
     seeds: int
     over_seeds: float
     groups: tuple[GroupSquares, ...]
+    items: ItemSquares | None = None
 
     @property
     def spread(self) -> Spread | None:
@@ -66,25 +73,49 @@ class MeanSquares:
 
     @property
     def residual_variance(self) -> float:
-        """Sum of MS_res over groups: V_res = residual_variance / (S U) for U users in each group."""
-        return sum(group.residual for group in self.groups)
+        """Sum of MS_res over groups: V_res = residual_variance / (S U) for U users in each group.
+
+        Items are taken to grow in number with the users.
+        """
+        return sum(group.residual for group in self.groups) + self._users * self._of_items[1]
 
     @property
     def seed_variance(self) -> float:
         """Variance over seeds with infinitely many users; not below 0."""
-        return max(0.0, self.over_seeds - sum(group.residual / group.users for group in self.groups))
+        of_users = sum(group.residual / group.users for group in self.groups)
+        return max(0.0, self.over_seeds - of_users - self._of_items[1])
 
     @property
     def user_variance(self) -> float:
-        """Sum over groups of the variance over users with infinitely many seeds; not below 0."""
-        return max(0.0, sum(group.between - group.residual / self.seeds for group in self.groups))
+        """Sum over groups of the variance over users with infinitely many seeds; not below 0.
+
+        It holds the items' part, too, which is taken to shrink with the users' number as the users' does.
+        """
+        between, residual = self._of_items
+        of_users = sum(group.between - group.residual / self.seeds for group in self.groups)
+        return max(0.0, of_users + self._users * (between - residual / self.seeds))
+
+    @property
+    def _users(self) -> float:
+        """The mean number of users in a group."""
+        return sum(group.users for group in self.groups) / len(self.groups)
+
+    @property
+    def _of_items(self) -> tuple[float, float]:
+        """What items add between users and beside them: the parts that `estimate` counts, for one seed."""
+        if self.items is None:
+            return 0.0, 0.0
+        between = max(0.0, self.items.between)
+        return between, min(max(0.0, self.items.residual), between * self.seeds)
 
 
 def mean_squares(table: CrossedTable) -> MeanSquares:
     """Compute the mean squares of a contrast."""
     values = table.values
     groups = tuple(_group_squares(group) for group in table.groups)
-    return MeanSquares(table.value, len(values), _variance(values), groups)
+    influences = table.on_items
+    items = item_squares(influences) if influences else None
+    return MeanSquares(table.value, len(values), _variance(values), groups, items)
 
 
 def _group_squares(group: GroupOutcomes) -> GroupSquares:
@@ -112,10 +143,9 @@ def estimate(
     of_one_seed = spread or (lender or squares).spread
     between = [(group.users, group.between) for group in squares.groups]
     if of_one_seed is None:
-        return _estimate(squares.value, [], between, USERS_ONLY)
-    residuals = tuple(group.residual for group in (lender or squares).groups)
-    leg = _Leg(of_one_seed, 1 / squares.seeds, residuals)
-    return _estimate(squares.value, [leg], between, BORROWED if lender else BOTH)
+        return _estimate(squares.value, [], between, squares.items, USERS_ONLY)
+    leg = _leg(of_one_seed, 1 / squares.seeds, lender or squares)
+    return _estimate(squares.value, [leg], between, squares.items, BORROWED if lender else BOTH)
 
 
 def nested_estimates(
@@ -123,20 +153,24 @@ def nested_estimates(
 ) -> tuple[tuple[str, Estimate], tuple[str, Estimate]]:
     """Return (name, estimate) of what seeds alone and users alone contribute, with two seeds or more.
 
-    Neither interval is wider than that of `estimate`.
+    Users bring the items with them that several users rated. Neither interval is wider than that of
+    `estimate`.
     """
     of_one_seed = spread or squares.spread
     assert of_one_seed is not None
     both = estimate(squares, of_one_seed)
+    under_these = WITH_ITEMS[THESE_SEEDS] if squares.items else THESE_SEEDS
     if not both.parts:
         return (
             ("seeds alone", without_interval(squares.value, SAME_PAIRS, both.note)),
-            ("users alone", without_interval(squares.value, THESE_SEEDS, both.note)),
+            ("users alone", without_interval(squares.value, under_these, both.note)),
         )
-    users = _users_part([(group.users, group.between) for group in squares.groups])
+    users = [_users_part([(group.users, group.between) for group in squares.groups])]
+    if squares.items:
+        users.append(_items_part(squares.items))
     return (
         ("seeds alone", Estimate(squares.value, both.parts[:1], SAME_PAIRS)),
-        ("users alone", Estimate(squares.value, (users,), THESE_SEEDS)),
+        ("users alone", Estimate(squares.value, tuple(users), under_these)),
     )
 
 
@@ -147,8 +181,8 @@ def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
         start: number of seeds at the first look, two or more.
 
     Returns:
-        The parts due to seeds and to users, each [seeds - start + 1]; the second is NaN where there is no
-        interval.
+        The parts due to seeds and to users (with the items that several users rated), each
+        [seeds - start + 1]; the second is NaN where there is no interval.
     """
     counts = np.arange(start, len(table.seeds) + 1)
     values = table.values
@@ -168,6 +202,14 @@ def variance_parts(table: CrossedTable, start: int) -> tuple[Floats, Floats]:
         residual = (within - users * of_rows) / ((counts - 1) * (users - 1))
         between += by_user.var(axis=1, ddof=1) / users
         residuals += residual / (counts * users)
+    influences = table.on_items
+    if influences:
+        if not influences.known:
+            return of_seeds, np.full(len(counts), np.nan)
+        of_items, item_residuals = item_looks(influences, counts)
+        of_items = np.maximum(of_items, 0)
+        between += of_items
+        residuals += np.clip(item_residuals / counts, 0, of_items)
     of_users = np.maximum(between - np.minimum(residuals, of_seeds), 0)
     return of_seeds, np.where(of_seeds + of_users > ROUNDING_VARIANCE, of_users, np.nan)
 
@@ -198,33 +240,52 @@ def unpaired_change(
     captures = BOTH if known else USERS_ONLY
     if len(known) == 1:
         per_seed, captures = [sum(1 / side.seeds for side in sides)], BORROWED
-    legs = [
-        _Leg(spread, factor, tuple(group.residual for group in side.groups))
-        for (side, spread), factor in zip(known, per_seed, strict=True)
-    ]
-    return _estimate(sides[0].value - sides[1].value, legs, between, captures)
+    legs = [_leg(spread, factor, side) for (side, spread), factor in zip(known, per_seed, strict=True)]
+    items, of_sides = sides[0].items, (method.on_items, reference.on_items)
+    if items and of_sides[0] and of_sides[1]:
+        a, b = (side.values.mean(axis=0) for side in of_sides if side)
+        items = replace(items, between=float(of_sides[0].variance(a - b)))
+    return _estimate(sides[0].value - sides[1].value, legs, between, items, captures)
 
 
 @dataclass(frozen=True)
 class _Leg:
-    """The seeds of one side: their spread, its factor in the variance, and MS_res by group."""
+    """The seeds of one side: their spread, its factor in the variance, MS_res by group, and that of items."""
 
     spread: Spread
     factor: float
     residuals: tuple[float, ...]
+    items: float
 
 
-def _estimate(value: float, legs: list[_Leg], between: list[tuple[int, float]], captures: str) -> Estimate:
-    """Add up the variance of seeds over `legs` and of users over groups.
+def _leg(spread: Spread, factor: float, squares: MeanSquares) -> _Leg:
+    residuals = tuple(group.residual for group in squares.groups)
+    return _Leg(spread, factor, residuals, squares.items.residual if squares.items else 0.0)
+
+
+def _estimate(
+    value: float,
+    legs: list[_Leg],
+    between: list[tuple[int, float]],
+    items: ItemSquares | None,
+    captures: str,
+) -> Estimate:
+    """Add up the variance of seeds over `legs`, of users over groups, and of items that several users rated.
 
     Args:
         between: (number of users, variance over users of their means), one per group.
+        items: what shared items add; None if there are none.
     """
+    captures = WITH_ITEMS[captures] if items else captures
     if min(users for users, _ in between) < 2:
         return without_interval(value, captures, "a group has one held-out user: no interval")
+    if items and not items.known:
+        return without_interval(value, captures, "a group has one held-out item: no interval")
     users = _users_part(between)
+    shared = [_items_part(items)] if items else []
     # Seeds are never known better than users, so that the users' interval lies inside the common one.
-    of_seeds = [Part(leg.spread.variance * leg.factor, min(leg.spread.df, users.df)) for leg in legs]
+    most_df = min(part.df for part in (users, *shared))
+    of_seeds = [Part(leg.spread.variance * leg.factor, min(leg.spread.df, most_df)) for leg in legs]
     # The sum is truncated once, not group by group: where users do not differ at all (two equal methods),
     # each further truncation would only add to the variance.
     residual = sum(
@@ -232,11 +293,19 @@ def _estimate(value: float, legs: list[_Leg], between: list[tuple[int, float]], 
         for leg in legs
         for mean_square, (group_users, _) in zip(leg.residuals, between, strict=True)
     )
-    of_users = users.variance - min(residual, sum(part.variance for part in of_seeds))
-    parts = (*of_seeds, Part(max(0.0, of_users), users.df))
+    counted = min(residual, sum(part.variance for part in of_seeds))
+    parts = [*of_seeds, Part(max(0.0, users.variance - counted), users.df)]
+    for part in shared:
+        item_residual = min(max(0.0, sum(leg.factor * leg.items for leg in legs)), part.variance)
+        left = sum(part.variance for part in of_seeds) - counted
+        parts.append(Part(part.variance - min(item_residual, left), part.df))
     if sum(part.variance for part in parts) <= ROUNDING_VARIANCE:
         return without_interval(value, captures, "no outcome varies: no interval")
-    return Estimate(value, parts, captures)
+    return Estimate(value, tuple(parts), captures)
+
+
+def _items_part(items: ItemSquares) -> Part:
+    return Part(max(0.0, items.between), items.df)
 
 
 def _users_part(between: list[tuple[int, float]]) -> Part:

@@ -11,6 +11,7 @@ import pandas as pd
 from stats.arrays import Floats
 from stats.errors import TableError
 from stats.evidence.contrasts import ACCURACY, OWN_GROUPS, Contrast, Metric
+from stats.evidence.shared_items import ItemInfluences, SharedItems, item_influences
 from stats.names import SPLIT
 
 
@@ -21,6 +22,7 @@ class GroupOutcomes:
     sums [seeds, users]: the sum of a user's outcomes. pairs [users]: the number of a user's pairs.
     keys [users]: hashes of the users' pair ids (see `stats.evidence.sums.user_sums`).
     low, high: between which a pair's outcome lies.
+    shared: the same outcomes by user and item, of the items that several users rated; None if there are none.
     """
 
     sums: Floats
@@ -29,6 +31,7 @@ class GroupOutcomes:
     keys: npt.NDArray[np.uint64]
     low: float = -inf
     high: float = inf
+    shared: SharedItems | None = None
 
     @property
     def middle(self) -> float:
@@ -57,7 +60,8 @@ class GroupOutcomes:
 
     def taking(self, rows: Sequence[int]) -> "GroupOutcomes":
         """Return the outcomes of some of the seeds, by position."""
-        return replace(self, sums=self.sums[list(rows)])
+        shared = self.shared and self.shared.taking(rows)
+        return replace(self, sums=self.sums[list(rows)], shared=shared)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,15 @@ class CrossedTable:
     def value(self) -> float:
         """The contrast's mean over seeds."""
         return float(self.values.mean())
+
+    @property
+    def on_items(self) -> ItemInfluences | None:
+        """The contrast's influence values on items that several users rated; None if there are none."""
+        return item_influences(
+            [group.shared for group in self.groups],
+            [group.means for group in self.groups],
+            [float(group.pairs.sum()) for group in self.groups],
+        )
 
     def taking(self, seeds: Sequence[int]) -> "CrossedTable":
         """Return the contrast of some of its seeds, in the order given."""
@@ -110,6 +123,7 @@ def _group_outcomes(
     place = f"outcomes of {sums['method'].iloc[0]}/{sums['split'].iloc[0]}"
     seeds, weighted_sums = sums["seed"].nunique(), []
     pairs: pd.DataFrame | None = None
+    shared: SharedItems | None = None
     for arm, coefficient in coefficients.items():
         rows = sums[(sums["arm"] == arm) & (sums["eval_group"] == group)]
         if rows["seed"].nunique() != seeds:
@@ -121,15 +135,39 @@ def _group_outcomes(
         if not same_in_all_seeds or (pairs is not None and not pairs.equals(pairs_of_arm)):
             raise TableError(f"{place}: arms or seeds did not score the same pairs of group {group}")
         pairs = pairs_of_arm
+        by_item = _shared_items(rows, seeds, coefficient, metric)
+        if by_item is None or (shared is not None and not shared.same_pairs(by_item)):
+            raise TableError(f"{place}: a pair of group {group} is another item in another seed or arm")
+        shared = replace(by_item, sums=by_item.sums + shared.sums) if shared else by_item
         weighted_sums.append(coefficient * metric.scale * wide[metric.column].to_numpy(dtype=float))
     assert pairs is not None
+    assert shared is not None
+    low, high = (metric.scale * end for end in _range(coefficients.values(), metric))
     return GroupOutcomes(
         np.asarray(sum(weighted_sums)),
         pairs["pairs"].to_numpy(dtype=float),
         tuple(map(str, pairs.index)),
         pairs["pairs_key"].to_numpy(dtype=np.uint64),
-        *(metric.scale * end for end in _range(coefficients.values(), metric)),
+        low,
+        high,
+        shared if len(shared.items) else None,
     )
+
+
+def _shared_items(rows: pd.DataFrame, seeds: int, coefficient: float, metric: Metric) -> SharedItems | None:
+    """Return an arm's weighted outcomes on shared items; None if seeds name the items of a pair differently.
+
+    Args:
+        rows: one row per seed and user, the same users for each of the `seeds` seeds.
+    """
+    entries = np.concatenate(rows.sort_values(["seed", "user_id"])["by_item"].tolist())
+    if len(entries) % seeds:
+        return None
+    table = entries.reshape(seeds, -1)
+    if (table["item"] != table["item"][0]).any() or (table["pairs"] != table["pairs"][0]).any():
+        return None
+    weighted = coefficient * metric.scale * table[metric.column].astype(float)
+    return SharedItems(table["item"][0], table["pairs"][0].astype(float), weighted)
 
 
 def _range(coefficients: Iterable[float], metric: Metric) -> tuple[float, float]:
@@ -170,7 +208,13 @@ def difference(method: CrossedTable, reference: CrossedTable) -> CrossedTable:
     if not seeds:
         raise TableError("change: method and reference have no seed in common")
     groups = tuple(
-        replace(a, sums=a.sums - b.sums, low=a.low - b.high, high=a.high - b.low)
+        replace(
+            a,
+            sums=a.sums - b.sums,
+            low=a.low - b.high,
+            high=a.high - b.low,
+            shared=a.shared.minus(b.shared) if a.shared and b.shared else None,
+        )
         for a, b in zip(method.taking(seeds).groups, reference.taking(seeds).groups, strict=True)
     )
     return CrossedTable(seeds, groups)
@@ -181,3 +225,7 @@ def check_same_pairs(method: CrossedTable, reference: CrossedTable) -> None:
     for a, b in zip(method.groups, reference.groups, strict=True):
         if a.users != b.users or not np.array_equal(a.keys, b.keys):
             raise TableError("change: method and reference did not score the same held-out pairs")
+        if (a.shared is None) != (b.shared is None) or (
+            a.shared and b.shared and not a.shared.same_pairs(b.shared)
+        ):
+            raise TableError("change: a held-out pair is another item for the method and the reference")

@@ -24,14 +24,27 @@ SMALLEST_TAIL = 1e-15  # smaller tails are not distinguished
 
 BOTH = "new seeds and new users"
 USERS_ONLY = "new users under this one seed; nothing about other seeds"
-BORROWED = "new users and new seeds, the seeds' spread taken from the reference (the method has one seed)"
+BORROWED = (
+    "new users and new seeds, if the seeds spread as widely as the reference's (the method has one seed)"
+)
 THESE_SEEDS = "new users under these same seeds"
 SAME_PAIRS = "new seeds on these same pairs and users"
 PREDICTION = "one seed, against the spread of the reference's seeds; nothing about new pairs or users"
 SINGLE = "one seed and no reference seeds: no spread is known"
 TRAINING_TAIL = "new seeds, each with the training pairs it ends on; nothing about new users"
+# The same where several users rated an item, so that items are a source of chance, too.
+WITH_ITEMS = {
+    BOTH: "new seeds, new users and new items",
+    USERS_ONLY: "new users and new items under this one seed; nothing about other seeds",
+    BORROWED: "new users, new items and new seeds, if the seeds spread as widely as the reference's (the "
+    "method has one seed)",
+    THESE_SEEDS: "new users and new items under these same seeds",
+    SAME_PAIRS: SAME_PAIRS,
+}
 # A method's own spread over seeds is unknown here, so these can neither support nor contradict a prediction.
-OF_ONE_SEED = frozenset({USERS_ONLY, BORROWED, PREDICTION, SINGLE})
+OF_ONE_SEED = frozenset(
+    {USERS_ONLY, BORROWED, PREDICTION, SINGLE, WITH_ITEMS[USERS_ONLY], WITH_ITEMS[BORROWED]}
+)
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,10 @@ class Looks:
 class EstimatePath:
     """A split's looks so far; each array has one entry per look.
 
-    start: seeds of the first look. users: number of users of the smaller group.
-    value: estimates (pp). of_seeds, of_users: the parts of their variances; of_users is NaN where the data
-        determine no variance. p: sequential p values.
+    start: seeds of the first look. users: number of users of the smaller group, or the effective number of
+        items that several users rated, if this is smaller.
+    value: estimates (pp). of_seeds, of_users: the parts of their variances; of_users holds that of shared
+        items, and is NaN where the data determine no variance. p: sequential p values.
     """
 
     start: int
@@ -82,6 +83,8 @@ def estimate_path(table: CrossedTable, looks: Looks) -> EstimatePath:
     value = table.values.cumsum()[looks.start - 1 :] / counts
     of_seeds, of_users = variance_parts(table, looks.start)
     users = min(len(group.pairs) for group in table.groups)
+    if on_items := table.on_items:
+        users = min(users, 1 + int(on_items.df))
     p = _p_values(value, of_seeds, of_users, users, looks)
     return EstimatePath(looks.start, users, value, of_seeds, of_users, p, estimate(mean_squares(table)).note)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from stats.evidence.shared_items import SharedItems, item_influences
 from stats.names import BASELINE
 
 LEVEL = 0.95
@@ -22,8 +23,9 @@ def pooled_arm(sums: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per study, method, split and eval_group: seeds and users that both arms have, own and pooled
         (accuracies), difference_pp (pooled minus own, percentage points), low and high (its 95 % interval
-        over users, for these seeds: a ratio of sums, linearised; missing with fewer than two users). A user
-        counts where both arms scored the same of his pairs.
+        over users, and over items that several of them rated, for these seeds: a ratio of sums, linearised;
+        missing with fewer than two users or items). A user counts where both arms scored the same of his
+        pairs.
     """
     baseline = sums[sums["split"] == BASELINE].drop(columns=["split", "arm", "eval_group"])
     own = sums[(sums["split"] != BASELINE) & (sums["arm"] == sums["eval_group"])]
@@ -46,7 +48,7 @@ def _compared(table: pd.DataFrame) -> dict[str, float]:
     if users > 1:
         residuals = gains - estimate * pairs
         variance = users / (users - 1) * (residuals**2).sum() / pairs.sum() ** 2
-        half = t.ppf(0.5 + LEVEL / 2, users - 1) * np.sqrt(variance)
+        half = np.hypot(t.ppf(0.5 + LEVEL / 2, users - 1) * np.sqrt(variance), _half_of_items(table))
     else:
         half = np.nan
     return {
@@ -58,3 +60,36 @@ def _compared(table: pd.DataFrame) -> dict[str, float]:
         "low": 100 * (estimate - half),
         "high": 100 * (estimate + half),
     }
+
+
+def _half_of_items(table: pd.DataFrame) -> float:
+    """Return what items that several users rated add to half the interval (a share); NaN if it is unknown."""
+    entries = pd.concat(
+        [
+            _gains(own, pooled).assign(user=user)
+            for user, own, pooled in zip(
+                table["user_id"], table["by_item"], table["by_item_pooled"], strict=True
+            )
+        ]
+    )
+    by_user = entries.groupby(["user", "item"], as_index=False)[["pairs", "gain"]].sum()
+    if by_user.empty:
+        return 0.0
+    pairs, gains = (by_user[name].to_numpy(dtype=float) for name in ("pairs", "gain"))
+    shared = SharedItems(by_user["item"].to_numpy(dtype=np.uint64), pairs, gains[None, :])
+    total = float(table["pairs"].sum())
+    estimate = (table["correct_pooled"].sum() - table["correct"].sum()) / total
+    influences = item_influences([shared], [np.array([estimate])], [total])
+    assert influences is not None
+    variance = float(influences.variance(influences.values[0]))
+    return float(t.ppf(0.5 + LEVEL / 2, influences.df) * np.sqrt(np.maximum(0.0, variance)))
+
+
+def _gains(own: np.ndarray, pooled: np.ndarray) -> pd.DataFrame:
+    """Return item, pairs and gain (correct pairs of the pooled arm, less those of the own arm) of one user.
+
+    The baseline holds more people, so more of its items are shared.
+    """
+    of_both = pooled[np.isin(pooled["item"], own["item"])]
+    gain = of_both["correct"].astype(float) - own["correct"]
+    return pd.DataFrame({"item": own["item"], "pairs": own["pairs"], "gain": gain})

@@ -1,21 +1,23 @@
-"""Held-out outcomes summed by user: all that the estimates and the bootstrap need.
+"""Held-out outcomes summed by user: all that the estimates need.
 
-A table of 3.6 million scored pairs becomes one of seeds x users. Sums of several tables may be concatenated,
-so a large ledger can be read one cell at a time.
+A table of 3.6 million scored pairs becomes one of seeds x users. Where several users rated an item, the sums
+of each user on it are kept beside his own (`stats.evidence.shared_items`). Sums of several tables may be
+concatenated, so a large ledger can be read one cell at a time.
 """
 
 import numpy as np
 import pandas as pd
 
 from stats.errors import TableError
+from stats.evidence.shared_items import BY_ITEM
 from stats.names import CELL
 
 SCORED_BLOCK = [*CELL, "arm", "eval_group"]  # an arm of a cell, scored on one group
 USER_KEY = [*SCORED_BLOCK, "user_id"]
 # The columns of one cell's outcomes that are read.
-CELL_OUTCOMES = ["arm", "eval_group", "user_id", "pair_id", "margin", "correct"]
+CELL_OUTCOMES = ["arm", "eval_group", "user_id", "item", "pair_id", "margin", "correct"]
 OUTCOME_COLUMNS = [*USER_KEY, "pair_id", "margin", "correct"]
-SUM_COLUMNS = [*USER_KEY, "pairs", "correct", "margin", "pairs_key"]
+SUM_COLUMNS = [*USER_KEY, "pairs", "correct", "margin", "pairs_key", "by_item"]
 
 
 def user_sums(outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -23,11 +25,14 @@ def user_sums(outcomes: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         outcomes: study, method, split, seed, arm, eval_group, user_id, pair_id, margin (nats, without beta),
-            correct (margin > 0); one row per held-out pair that an arm scored.
+            correct (margin > 0); one row per held-out pair that an arm scored. Where it has a column item,
+            users who rated one item share it; a missing item is shared with nobody.
 
     Returns:
         study, method, split, seed, arm, eval_group, user_id, pairs (count), correct (count), margin (sum,
-        nats), pairs_key (order-free hash of the user's pair ids: equal keys are equal sets of pairs).
+        nats), pairs_key (order-free hash of the user's pair ids: equal keys are equal sets of pairs), by_item
+        (array of the type BY_ITEM, sorted by item: the user's sums on the items that other users of the cell
+        rated, too; empty where there are none).
 
     Raises:
         TableError: A column or label is missing, a margin is not a number, an arm scored a pair twice, or
@@ -59,7 +64,46 @@ def user_sums(outcomes: pd.DataFrame) -> pd.DataFrame:
     keys = np.zeros(len(groups), dtype=np.uint64)
     np.add.at(keys, place, hashes)  # wraps modulo 2^64; a sum does not depend on the order
     table["pairs_key"] = keys
+    table["by_item"] = _by_item(outcomes, codes, place, margin, correct, len(groups))
     return table
+
+
+def _by_item(
+    outcomes: pd.DataFrame,
+    codes: dict[str, np.ndarray],
+    place: np.ndarray,
+    margin: np.ndarray,
+    correct: np.ndarray,
+    rows: int,
+) -> np.ndarray:
+    """Return the sums on shared items for each of `rows` rows of the result.
+
+    `place` is the row to which an outcome belongs.
+    """
+    result = np.empty(rows, dtype=object)
+    result[:] = [np.empty(0, BY_ITEM)] * rows
+    if "item" not in outcomes:
+        return result
+    item, names = pd.factorize(outcomes["item"])
+    of_cell = _combine([*(codes[column] for column in CELL), item + 1])
+    first = ~pd.Series(_combine([of_cell, codes["user_id"]])).duplicated().to_numpy()
+    shared = np.flatnonzero((item >= 0) & (np.bincount(of_cell[first])[of_cell] > 1))
+    if not len(shared):
+        return result
+    hashes = pd.util.hash_array(np.asarray(names, dtype=object))[item[shared]]
+    order = np.lexsort((hashes, place[shared]))
+    ordered = shared[order]
+    is_new = (np.diff(place[ordered], prepend=-1) != 0) | (np.diff(item[ordered], prepend=-1) != 0)
+    entry = is_new.cumsum() - 1
+    sums = np.empty(entry[-1] + 1, BY_ITEM)
+    sums["item"] = hashes[order][is_new]
+    sums["pairs"] = np.bincount(entry)
+    sums["correct"] = np.bincount(entry, weights=correct[ordered])
+    sums["margin"] = np.bincount(entry, weights=margin[ordered])
+    owners, starts = np.unique(place[ordered][is_new], return_index=True)
+    for owner, part in zip(owners, np.split(sums, starts[1:]), strict=True):
+        result[owner] = part
+    return result
 
 
 def _combine(codes: list[np.ndarray]) -> np.ndarray:

@@ -9,6 +9,8 @@ from training.errors import StudyError
 Messages = list[dict[str, str]]
 ROLES = ("system", "user", "assistant")
 _SPEAKERS = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \t]?")
+_LIST_OF_OBJECTS = re.compile(r"\s*\[\s*\{")
+_PRINTED_BY_PYTHON = re.compile(r"\s*\[\s*\{\s*'(role|content)'\s*:")
 _ROLE_OF = {"Human": "user", "Assistant": "assistant"}
 
 
@@ -42,6 +44,27 @@ def messages(value: Any, place: str) -> Messages:
             raise StudyError(f"{place}: message {number} has no text as its content (found {content!r:.80})")
         checked.append({"role": str(role), "content": content})
     return checked
+
+
+def written_as_json(text: str, place: str) -> Messages | None:
+    """Return the chat messages that a text holds as JSON, as in a csv; None for other texts.
+
+    Raises:
+        StudyError: The text is a list of messages as Python prints it, or a message is no message.
+    """
+    if not _LIST_OF_OBJECTS.match(text):
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        if _PRINTED_BY_PYTHON.match(text):
+            raise StudyError(
+                f"{place}: chat messages as Python prints them (found {text!r:.80}); write them with "
+                "json.dumps, or as parquet"
+            ) from None
+        return None
+    is_chat = all(isinstance(item, dict) and {"role", "content"} <= item.keys() for item in value)
+    return messages(value, place) if is_chat else None
 
 
 def spoken(text: str, place: str) -> Messages:

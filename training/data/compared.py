@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.data.chats import Messages, NotAPair, messages, question, split_chats, spoken
+from training.data.chats import (
+    Messages,
+    NotAPair,
+    messages,
+    question,
+    split_chats,
+    spoken,
+    written_as_json,
+)
 from training.data.conversions import TEXT, is_missing, names, numbers, refuse
 from training.data.pairs import Candidates, is_empty
 from training.data.tables import Table
@@ -203,7 +211,7 @@ class _Conversations:
     def _prompt(self, row: int) -> Messages | None:
         if "prompt" not in self._columns:
             return None
-        value = self._columns["prompt"][row]
+        value = self._as_chat("prompt", row)
         if isinstance(value, list):
             chat = messages(value, self._table.place(row, "prompt"))
             return chat if self._data.history == "full" else chat[-1:]
@@ -212,8 +220,15 @@ class _Conversations:
             raise refuse(self._table, row, "prompt", value, "a text or chat messages are needed")
         return self._asked.setdefault(text, question(text))
 
+    def _as_chat(self, column: str, row: int) -> Any:
+        """Return a value; a text that holds chat messages as JSON, as in a csv, as these messages."""
+        value = self._columns[column][row]
+        if isinstance(value, str) and value.lstrip()[:1] == "[":
+            return written_as_json(value, self._table.place(row, column)) or value
+        return value
+
     def _answer(self, row: int, column: str) -> str | Messages:
-        value: Any = self._columns[column][row]
+        value = self._as_chat(column, row)
         if is_missing(value):
             return ""
         if self._data.format == "human_assistant" and isinstance(value, str):

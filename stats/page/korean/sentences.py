@@ -51,6 +51,15 @@ SENTENCES = {
     "{share:.0%} of items": "항목의 {share:.0%}",
     "{share:.0%} of users, and of the items that several users rated":
         "유저의 {share:.0%}, 그리고 여러 유저가 평가한 항목의 {share:.0%}",
+    "Several users rated the same held-out items (one prompt with its answers), and what an arm makes of an "
+    "item is the same for each of them. So items are a source of chance beside users: the intervals also "
+    "hold for new items (two-way clustering; Cameron, Gelbach & Miller 2011), with as many degrees of "
+    "freedom as there are items to learn from. Where this would make an interval narrower, that of the "
+    "users remains.":
+        "여러 유저가 같은 held-out 항목(프롬프트 하나와 그 응답들)을 평가했고, arm이 한 항목을 어떻게 "
+        "보는지는 그 유저들 모두에게 같다. 그래서 항목도 유저와 나란히 우연의 원천이다: 구간은 새 "
+        "항목에 대해서도 성립하며(양방향 군집; Cameron, Gelbach & Miller 2011), 자유도는 항목 수에서 "
+        "나온다. 이렇게 해서 구간이 더 좁아질 경우에는 유저의 구간을 그대로 쓴다.",
     "{count} pairs, of a held-out user or item alone, are in no fold":
         "held-out 유저나 항목 중 한쪽에만 속하는 pair {count}개는 학습에도 평가에도 쓰지 않음",
     "no held-out pair has the same token ids as a training pair":
@@ -122,9 +131,11 @@ SENTENCES = {
         "각 arm이 학습한 pair의 weight (전체 step): seed 평균, 전체 seed 중 최솟값, 상한 1에 걸린 비율. "
         "무엇이 weight를 결정하는지는 `python -m orchestrator.weights`가 분석한다.",
     "The arm of all pairs on each group's held-out pairs, beside the arm tuned on that group, over the seeds "
-    "that both have. The interval captures the chance of users alone, for these seeds.":
+    "that both have. The interval captures the chance of users, and of items that several of them rated, for "
+    "these seeds.":
         "전체 pair로 학습한 arm을 각 그룹의 held-out pair에서 그 그룹의 arm과 나란히 비교 (둘 다 있는 "
-        "seed만). 구간은 이 seed들에서 유저의 우연만 반영한다.",
+        "seed만). 구간은 이 seed들에서 유저의 우연과, 여러 유저가 "
+        "평가한 항목의 우연을 반영한다.",
     # splits
     "A minus B on the training tail: the mean and the population standard deviation over seeds, the number "
     "of seeds that share the sign of the mean (`x/N`), and the label of the published rule. The rule "
@@ -153,10 +164,13 @@ SENTENCES = {
         "Held-out 결과 기준 (발표된 수치에는 없으므로, 그 수치와 그에 대비한 변화는 seed별 diff 기준)",
     "{source}. A label is supported if its interval, adjusted for the number of splits, lies entirely on "
     "the side of zero that the label claims; a label that claims no difference is supported if the interval "
-    "lies inside ±{margin:g} pp. A label that is not supported may still be true; these data do not show it.":
+    "lies inside ±{margin:g} pp, and NOT NULL if it lies beyond ±{null:g} pp. FIXED, IMPROVED and REGRESSED "
+    "are supported only if both verdicts are, too. A label that is not supported may still be true; these "
+    "data do not show it.":
         "{source}. split 수에 대해 보정한 구간이 라벨이 말하는 쪽으로 0에서 벗어나 있으면, 차이가 없다는 "
-        "라벨이면 구간이 ±{margin:g} pp 안에 들면 그 라벨은 지지된다. 지지되지 않은 라벨도 참일 수 있으나, "
-        "이 데이터로는 보일 수 없다.",
+        "라벨이면 구간이 ±{margin:g} pp 안에 들면 그 라벨은 지지된다. NOT NULL은 구간이 ±{null:g} pp 밖에 "
+        "있어야 하고, FIXED, IMPROVED, REGRESSED는 두 판정도 모두 지지되어야 한다. 지지되지 않은 라벨도 "
+        "참일 수 있으나, 이 데이터로는 보일 수 없다.",
     "No split has a label.": "라벨이 있는 split이 없다.",
     "- After Holm's adjustment, {differ} of {tested} {reference} means differ from zero; the smallest "
     "adjusted p is {p}.":

@@ -123,8 +123,16 @@ TABLE_WORDS = {
     "new seeds and new users": "새 seed와 새 유저",
     "new users under this one seed; nothing about other seeds":
         "이 seed 하나에서의 새 유저; 다른 seed에 대해서는 알 수 없음",
-    "new users and new seeds, the seeds' spread taken from the reference (the method has one seed)":
-        "새 유저와 새 seed, seed 간 퍼짐은 비교 기준에서 가져옴 (method의 seed가 하나)",
+    "new users and new seeds, if the seeds spread as widely as the reference's (the method has one seed)":
+        "새 유저와 새 seed, seed 간 퍼짐이 비교 기준과 같다고 볼 때 (method의 seed가 하나)",
+    "new seeds, new users and new items": "새 seed, 새 유저, 새 항목",
+    "new users and new items under this one seed; nothing about other seeds":
+        "이 seed 하나에서의 새 유저와 새 항목; 다른 seed에 대해서는 알 수 없음",
+    "new users, new items and new seeds, if the seeds spread as widely as the reference's (the method has "
+    "one seed)":
+        "새 유저, 새 항목, 새 seed, seed 간 퍼짐이 비교 기준과 같다고 볼 때 (method의 seed가 하나)",
+    "new users and new items under these same seeds": "같은 seed들에서의 새 유저와 새 항목",
+    "a group has one held-out item: no interval": "held-out 항목이 하나인 그룹이 있음: 구간 없음",
     "new seeds, each with the training pairs it ends on; nothing about new users":
         "새 seed와 그 seed가 마지막에 학습하는 pair; 새 유저에 대해서는 알 수 없음",
     "new seeds on these same pairs and users": "같은 pair와 유저에서의 새 seed",

@@ -45,7 +45,8 @@ def _by_group(comparison: Comparison, page: Page) -> list[str]:
     return [
         page.say(
             "The arm of all pairs on each group's held-out pairs, beside the arm tuned on that group, over "
-            "the seeds that both have. The interval captures the chance of users alone, for these seeds."
+            "the seeds that both have. The interval captures the chance of users, and of items that several "
+            "of them rated, for these seeds."
         ),
         page.table(shown),
     ]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from stats.comparison import Comparison
+from stats.evidence.estimate import WITH_ITEMS
 from stats.page.markdown import NO_VALUE, intervals, plain, probability, signed
 from stats.page.page import Page
 
@@ -39,8 +40,18 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
             "holds all the same. Groups differ in size, and so in how often a pair is trained, unless the "
             "split has `match_pairs`."
         ),
-        _estimates(heldout.diffs, level, page),
     ]
+    if heldout.diffs["captures"].isin(list(WITH_ITEMS.values())).any():
+        parts.append(
+            say(
+                "Several users rated the same held-out items (one prompt with its answers), and what an arm "
+                "makes of an item is the same for each of them. So items are a source of chance beside "
+                "users: the intervals also hold for new items (two-way clustering; Cameron, Gelbach & "
+                "Miller 2011), with as many degrees of freedom as there are items to learn from. Where this "
+                "would make an interval narrower, that of the users remains."
+            )
+        )
+    parts.append(_estimates(heldout.diffs, level, page))
     if len(heldout.changes):
         parts += [
             say("#### Change from {reference} on the same pairs and seeds", reference=comparison.reference),

@@ -22,10 +22,12 @@ def supported_labels(comparison: Comparison, page: Page) -> list[str]:
         say(
             "{source}. A label is supported if its interval, adjusted for the number of splits, lies "
             "entirely on the side of zero that the label claims; a label that claims no difference is "
-            "supported if the interval lies inside ±{margin:g} pp. A label that is not supported may still "
-            "be true; these data do not show it.",
+            "supported if the interval lies inside ±{margin:g} pp, and NOT NULL if it lies beyond "
+            "±{null:g} pp. FIXED, IMPROVED and REGRESSED are supported only if both verdicts are, too. A "
+            "label that is not supported may still be true; these data do not show it.",
             source=_source(comparison, page),
             margin=comparison.options.margin_pp,
+            null=comparison.published.rule.null_pp,
         ),
         page.table(pd.DataFrame(rows)) if rows else say("No split has a label."),
         *_in_plain_words(comparison, page),

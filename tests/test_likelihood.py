@@ -42,7 +42,9 @@ def test_scores_are_the_papers(model, sequences):
     scores = score_answers(model, Layout.PACKED, Answers(*zip(*sequences, strict=True)), limits)
     expected = np.array([paper(model, *sequence) for sequence in sequences]).T
     cut = [(ids[: start + limit], start) for (ids, start), limit in zip(sequences, limits, strict=True)]
-    np.testing.assert_allclose(scores.logp_shared[:-1], [paper(model, *part)[0] for part in cut[:-1]], rtol=1e-5)
+    np.testing.assert_allclose(
+        scores.logp_shared[:-1], [paper(model, *part)[0] for part in cut[:-1]], rtol=1e-5
+    )
     assert scores.logp_shared[-1] == 0
     got = [scores.logp, scores.log_weight_sampled, scores.log_weight_greedy]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)

@@ -123,9 +123,7 @@ def token_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, ba
             output = model.base_model(**arguments, use_cache=False)
         hidden_NH = output.last_hidden_state[0, row.predictors]
     else:
-        output = model.base_model(
-            input_ids=batch.ids, attention_mask=batch.attention.long(), use_cache=False
-        )
+        output = model.base_model(input_ids=batch.ids, attention_mask=batch.attention.long(), use_cache=False)
         hidden_NH = output.last_hidden_state[:, :-1][mask]
     return of_tokens(per_token, hidden_NH, model, batch.ids[:, 1:][mask])
 

@@ -85,8 +85,11 @@ class LiveTable:
     def seconds_left(self, elapsed: float) -> float | None:
         """Estimate the seconds left, given the seconds since the sweep started.
 
-        The estimate extrapolates the pace so far, start-up included. It is None before the first step.
+        The estimate extrapolates the pace so far, start-up included. It is None before the first step, and
+        for cells that train for epochs.
         """
+        if any(trial.training.epochs for trial in self._planned()):
+            return None  # their steps are counted where they train
         done, total = self._steps_done(), sum(steps_in_all(trial) for trial in self._planned())
         done_here = done - self._steps_at_start
         return (total - done) * elapsed / done_here if done_here else None
@@ -99,7 +102,7 @@ class LiveTable:
         if steps == first_steps:
             return str(progress)
         pace_s = (self.clock() - first_time) / (steps - first_steps)
-        return f"{progress}, {time_span((steps_in_all(trial) - steps) * pace_s)} left"
+        return f"{progress}, {time_span((len(trial.arms) * progress.total - steps) * pace_s)} left"
 
     def _planned(self) -> list[Trial]:
         return [trial for trial in self.trials if self.statuses[trial.trial_id] != CellStatus.LATER]

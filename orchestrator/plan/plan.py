@@ -20,6 +20,7 @@ from orchestrator.study.trial import NOT_RENDERED, Trial
 from stats.status import CellStatus
 from stats.text import plural
 from training.model_path import expected_layout
+from training.spec import TrainingSpec
 from training.template_text import template_surprises
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ class Plan:
             planned += f" of at most {len(self.trials)}"
         return [
             f"study {study.study}: {planned}, {self.finished} finished, {len(self.open)} to train "
-            f"({self._open_arms()} arms x {study.training.max_steps} steps of "
-            f"{study.training.batch_size} pairs)",
+            f"({self._open_arms()} arms x {_length(study.training)} of {study.training.batch_size} pairs)",
+            *self._own_training(),
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
@@ -141,6 +142,14 @@ class Plan:
             *(f"  {line}" for line in self.about_rendering()),
             *self._lost_line(),
             *(f"  code: {other}" for other in self.other_origins),
+        ]
+
+    def _own_training(self) -> list[str]:
+        """Say which methods are trained otherwise than the study's others, and how."""
+        return [
+            f"  {name}: {', '.join(f'{key} {value}' for key, value in changes.items())}"
+            for name, method in self.study.methods.items()
+            if method.training and (changes := method.training.model_dump(exclude_none=True))
         ]
 
     def _lost_line(self) -> list[str]:
@@ -187,6 +196,13 @@ class Plan:
         if not arm_seconds:
             return "time: unknown until a cell of this study is finished; --probe trains a few steps"
         return self.time_needed(median(arm_seconds), f"median of {plural(len(arm_seconds), 'finished cell')}")
+
+
+def _length(training: TrainingSpec) -> str:
+    """Return how long an arm trains, such as `60 steps`."""
+    if training.epochs is None:
+        return f"{training.max_steps} steps"
+    return f"{training.epochs:g} epoch{'' if training.epochs == 1 else 's'} in batches"
 
 
 def make_agenda(

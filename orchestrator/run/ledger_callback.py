@@ -1,6 +1,7 @@
 """A Ray Tune callback that records the start, the progress and the end of each cell."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +25,13 @@ from orchestrator.run.desk_records import WorkHistory
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
 from orchestrator.run.scoreboard import Scoreboard
+from orchestrator.run.uploads import Upload, Uploads
 from orchestrator.study.trial import Trial
 from stats.errors import TableError
 from stats.status import CellStatus
+from stats.text import plural
 from training.checkpoint_store import CheckpointStore, DamagedFolder
+from training.errors import StudyError
 from training.scratch import scratch
 
 TRACEBACK_CHARACTERS = 4500  # how much of a traceback's end is kept, where the error is
@@ -61,6 +65,7 @@ class LedgerCallback(tune.Callback):
         scoreboard: Keeps the verdicts so far in the record.
         breaker: Says when the sweep should stop early.
         register_models: Whether kept models become versions of a registered model.
+        uploads: The models that are on their way to the record; their cells have not ended yet.
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
         refused: trial_id -> why its run could not be written while the cell was under way.
@@ -76,6 +81,7 @@ class LedgerCallback(tune.Callback):
     breaker: Breaker
     scoreboard: Scoreboard
     register_models: bool = False
+    uploads: Uploads = field(default_factory=Uploads)
     finished: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -137,8 +143,47 @@ class LedgerCallback(tune.Callback):
             return
         result: TrialResult = ray.get(self.desk.take.remote(trial.trial_id))
         tags = self._attempt_tags(trial, succeeded=1)
+        if not self.jobs[trial.trial_id].keep_models:
+            self._finish(trial, result, tags)
+            return
+        with self._others_go_on(trial):
+            self._run_id(trial)  # opened here: the thread writes to the run alone
+        self.uploads.start(trial, result, tags, lambda: self._log_models(trial, result))
+
+    @_remembers_error
+    def record_uploads(self) -> None:
+        """Record the cells whose models have arrived in the record. Tune's searcher calls this often."""
+        for upload in self.uploads.ended():
+            self._record_upload(upload)
+
+    @_remembers_error
+    def close(self) -> None:
+        """Wait for the uploads under way, and record their cells."""
+        if len(self.uploads):
+            self.watcher.note(f"waiting for the models of {plural(len(self.uploads), 'cell')}")
+        self.uploads.wait()
+        self.record_uploads()
+
+    def _record_upload(self, upload: Upload) -> None:
+        """Record a cell: finished with its models, or failed if they could not be logged."""
         try:
-            tags |= self._keep_models(trial)
+            logged = upload.logged.result()
+        except StudyError:  # the record itself is at fault, or belongs to another driver by now
+            raise
+        except Exception as error:  # whatever an artifact store raises costs this cell alone
+            text = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._record_failure(
+                upload.trial,
+                f"its models could not be kept ({reason}); the same command tries it again, without training",
+                {**upload.tags, "traceback": text},
+            )
+            return
+        self._finish(upload.trial, upload.result, {**upload.tags, **logged})
+
+    def _finish(self, trial: Trial, result: TrialResult, tags: Mapping[str, str]) -> None:
+        """Record a cell's result, and tell the agenda."""
+        try:
             self.ledger.finish(self._run_id(trial), result, tags)
         except RunRefused as refusal:
             self._record_failure(trial, f"its result could not be recorded: {refusal}", tags)
@@ -158,6 +203,8 @@ class LedgerCallback(tune.Callback):
 
     def interrupted(self, interruption: Interrupted) -> None:
         """Close the runs of the cells that have not ended, and tell the user what goes on later."""
+        self.uploads.drop_waiting()
+        self.record_uploads()
         open_trials = [trial for trial in self.agenda.open if trial.trial_id in self.run_ids]
         progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
         running = [f"{trial.name} ({progress.get(trial.trial_id, 'waiting')})" for trial in open_trials]
@@ -196,11 +243,9 @@ class LedgerCallback(tune.Callback):
         self._record_failure(trial, str(last), self._attempt_tags(trial, succeeded=0) | tags)
         self._ask_breaker(trial, last)
 
-    def _keep_models(self, trial: Trial) -> dict[str, str]:
-        """Log the tuned models of a finished cell, if the study keeps them; return the tags that say so."""
-        job = self.jobs[trial.trial_id]
-        if not job.keep_models:
-            return {}
+    def _log_models(self, trial: Trial, result: TrialResult) -> dict[str, str]:
+        """Log the tuned models of a finished cell, and return the tags that say so; the thread calls this."""
+        job, last_step = self.jobs[trial.trial_id], int(result.curves["step"].max())
         tags: dict[str, str] = {}
         for arm in trial.arms:
             with scratch() as scratch_folder:
@@ -211,7 +256,7 @@ class LedgerCallback(tune.Callback):
                     self.watcher.note(f"{trial.name}/{arm}: its model was not kept: {damage}")
                     continue
                 tags[model_tag(arm)] = self.ledger.models.log(
-                    self._run_id(trial), trial, arm, folder, self.register_models
+                    self._run_id(trial), trial, arm, folder, last_step, self.register_models
                 )
         return tags | ({ALL_KEPT_TAG: "final"} if len(tags) == len(trial.arms) else {})
 

@@ -85,6 +85,8 @@ def run(
                 except Interrupted as interruption:
                     callback.interrupted(interruption)
                     raise
+                finally:
+                    callback.close()
             if breaker.reason:
                 raise StudyError(f"{study.study}: {breaker.reason}")
             return
@@ -119,7 +121,11 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(
-                callback.agenda, study.shapes, capacity, lambda: bool(callback.breaker.reason)
+                callback.agenda,
+                study.shapes,
+                capacity,
+                lambda: bool(callback.breaker.reason),
+                callback.record_uploads,
             ),
             num_samples=len(callback.jobs),
             reuse_actors=True,

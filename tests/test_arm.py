@@ -363,6 +363,12 @@ def test_gaps_that_are_all_alike_weight_nothing(scored, tiny_folder, arm):
         torch.testing.assert_close(weights_of(alike)[name], weight, rtol=1e-4, atol=1e-6, msg=name)
 
 
+def test_where_every_token_counts_in_full_ld_dpo_is_dpo(arm):
+    dpo, in_full, less = (arm(MethodSpec(ld_alpha=alpha)).curve["value"] for alpha in (None, 1.0, 0.2))
+    np.testing.assert_allclose(in_full, dpo, rtol=1e-3, atol=1e-4)
+    assert (less - dpo).abs().max() > 0.1
+
+
 def test_an_optimiser_that_is_not_installed_is_refused_with_a_way_out(arm, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(StudyError, match=r"adamw_8bit needs bitsandbytes.*or use adamw"):

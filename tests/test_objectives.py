@@ -27,7 +27,7 @@ def test_the_losses_are_those_of_trl():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"loss_type": "hing"}, "m.loss_type: no loss 'hing' in TRL; did you mean 'hinge'? valid: aot, "),
+        ({"loss_type": "hing"}, "m.loss_type: no loss 'hing'; did you mean 'hinge'? valid: aot, "),
         ({"loss_type": []}, "m.loss_type: an empty list"),
         ({"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0]}, "m.loss_weights: 1 weights for 2 losses"),
         ({"loss_type": "aot", "use_weighting": True}, "m.use_weighting: aot"),

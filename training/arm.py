@@ -246,6 +246,7 @@ def _trl_config(
         train_sampling_strategy="sequential",  # the pairs are in training order already
         precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
         activation_checkpointing=False,  # it changes no answer, only speed and memory
+        remove_unused_columns=False,  # the collators know what they need
         use_cpu=not torch.cuda.is_available(),
         deepspeed=execution.deepspeed,
         logging_strategy="no",

@@ -34,7 +34,7 @@ class Answers:
     @property
     def lengths(self) -> IntArray:
         """Tokens of each answer: [B]."""
-        return np.array([len(ids) for ids in self.ids]) - np.array(self.starts)
+        return np.array([len(ids) - start for ids, start in zip(self.ids, self.starts, strict=True)])
 
     @classmethod
     def of_pairs(cls, pairs: Mapping[str, Any], max_length: int) -> Self:

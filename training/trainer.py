@@ -64,7 +64,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.notes: list[str] = []
         super().__init__(**trl)
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
-        self.data_collator = KeepsColumns(self.data_collator, further)
+        self.data_collator: KeepsColumns = KeepsColumns(self.data_collator, further)
         self.recorder = CurveRecorder(
             beta=method.beta,
             every=self.args.logging_steps,

@@ -8,6 +8,7 @@ An unfinished arm saves checkpoints there, and a retry continues from the newest
 import os
 import time
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -196,8 +197,10 @@ def _origin(job: Job) -> dict[str, str]:
         dtype=job.trial.training.dtype,
         zero_stage=job.deepspeed["zero_optimization"]["stage"],
     )
-    commit = {MODEL_COMMIT: job.model.revision} if job.model.revision else {}
-    return {"geometry": str(geometry), "hardware": hardware(), **commit, **code_and_libraries()}
+    further = {MODEL_COMMIT: job.model.revision} if job.model.revision else {}
+    if job.trial.training.optimizer == "adamw_8bit":
+        further["version.bitsandbytes"] = version("bitsandbytes")
+    return {"geometry": str(geometry), "hardware": hardware(), **further, **code_and_libraries()}
 
 
 def _heldout_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:

@@ -149,7 +149,7 @@ class Plan:
         return [
             f"  {name}: {', '.join(f'{key} {value}' for key, value in changes.items())}"
             for name, method in self.study.methods.items()
-            if method.training and (changes := method.training.model_dump(exclude_none=True))
+            if method.training and (changes := method.training.model_dump())
         ]
 
     def _lost_line(self) -> list[str]:

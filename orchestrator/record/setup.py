@@ -75,7 +75,7 @@ def _training(study: Study, say: Words) -> Iterator[str]:
     yield f"{length}, {rate}"
     for name, method in study.methods.items():
         if method.training and name not in study.published:
-            changes = method.training.model_dump(exclude_none=True).items()
+            changes = method.training.model_dump().items()
             yield f"{name}: {', '.join(f'{key} {value}' for key, value in changes)}"
 
 

@@ -18,19 +18,19 @@ class MethodTraining(Spec):
     methods, and so is what they are compared by (batch_size, logging_steps).
     """
 
-    max_steps: int | None = Field(None, ge=1, description="`training.max_steps` for this method.")
-    epochs: float | None = Field(None, gt=0, description="`training.epochs` for this method.")
-    learning_rate: float | None = Field(None, gt=0, description="`training.learning_rate` for this method.")
-    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] | None = Field(
+    max_steps: int | None = Option(None, ge=1, description="`training.max_steps` for this method.")
+    epochs: float | None = Option(None, gt=0, description="`training.epochs` for this method.")
+    learning_rate: float | None = Option(None, gt=0, description="`training.learning_rate` for this method.")
+    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] | None = Option(
         None, description="`training.lr_scheduler` for this method."
     )
-    warmup_steps: int | None = Field(None, ge=0, description="`training.warmup_steps` for this method.")
-    weight_decay: float | None = Field(None, ge=0, description="`training.weight_decay` for this method.")
-    max_grad_norm: float | None = Field(None, gt=0, description="`training.max_grad_norm` for this method.")
+    warmup_steps: int | None = Option(None, ge=0, description="`training.warmup_steps` for this method.")
+    weight_decay: float | None = Option(None, ge=0, description="`training.weight_decay` for this method.")
+    max_grad_norm: float | None = Option(None, gt=0, description="`training.max_grad_norm` for this method.")
 
     def applied_to(self, training: TrainingSpec) -> TrainingSpec:
         """Return the study's training with this method's changes; its own length replaces the study's."""
-        changes = self.model_dump(exclude_none=True)
+        changes = self.model_dump()
         values = training.model_dump()
         if changes.keys() & {"max_steps", "epochs"}:
             values = {name: value for name, value in values.items() if name not in ("max_steps", "epochs")}

@@ -163,11 +163,7 @@ class Study(Spec):
         return self.resources.shape.model_copy(update=changes)
 
     def training_of(self, method: str) -> TrainingSpec:
-        """Return how the arms of a method are trained.
-
-        Raises:
-            ValidationError: The method's changes do not go together (pydantic's error).
-        """
+        """Return how the arms of a method are trained."""
         override = self.methods[method].training
         return override.applied_to(self.training) if override else self.training
 

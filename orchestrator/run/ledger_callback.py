@@ -16,23 +16,20 @@ from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Event, Watcher
 from orchestrator.plan.interrupted import Interrupted
 from orchestrator.plan.progress import Progress
-from orchestrator.record.kept_models import ALL_KEPT_TAG, model_tag
 from orchestrator.record.ledger import Ledger, RunRefused
-from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS, TrialResult
-from orchestrator.run.arm_store import MODEL_FOLDER
+from orchestrator.record.result import GPU_SECONDS, TrialResult
+from orchestrator.run.attempts import Attempts
 from orchestrator.run.breaker import Breaker
-from orchestrator.run.desk_records import WorkHistory
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
 from orchestrator.run.scoreboard import Scoreboard
-from orchestrator.run.uploads import Upload, Uploads
+from orchestrator.run.uploads import Upload, Uploads, log_models
 from orchestrator.study.trial import Trial
 from stats.errors import TableError
 from stats.status import CellStatus
 from stats.text import plural
-from training.checkpoint_store import CheckpointStore, DamagedFolder
+from training.checkpoint_store import CheckpointStore
 from training.errors import StudyError
-from training.scratch import scratch
 
 TRACEBACK_CHARACTERS = 4500  # how much of a traceback's end is kept, where the error is
 SHOW_PROGRESS_EVERY_S = 1.0
@@ -69,6 +66,7 @@ class LedgerCallback(tune.Callback):
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
         refused: trial_id -> why its run could not be written while the cell was under way.
+        attempts: What the desk knows of the attempts at the cells.
         error: What ended the sweep from inside this callback. Tune raises its text only.
     """
 
@@ -86,8 +84,12 @@ class LedgerCallback(tune.Callback):
     run_ids: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     error: Exception | None = None
+    attempts: Attempts = field(init=False)
     _shown_at: float = 0.0
     _recorded_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.attempts = Attempts(self.desk, self.jobs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune keeps its callbacks for a restore, but a sweep resumes from the record."""
@@ -110,7 +112,7 @@ class LedgerCallback(tune.Callback):
             seconds: dict[str, float] = ray.get(self.desk.seconds.remote())
             for trial_id in progress.keys() & seconds.keys():
                 trial = self.jobs[trial_id].trial
-                spent = self._time_tags(trial, seconds[trial_id])
+                spent = self.attempts.time_tags(trial, seconds[trial_id])
                 with self._others_go_on(trial):
                     self.ledger.note(self._run_id(trial), str(progress[trial_id]), spent)
         try:
@@ -128,7 +130,7 @@ class LedgerCallback(tune.Callback):
     def on_trial_recover(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
         trial = self._trial(tune_trial)
-        failure = self._last_failure(trial)
+        failure = self.attempts.last_failure(trial)
         text = f"attempt {tune_trial.num_failures} failed, trying again: {failure}"
         self.watcher.tell(Event(trial, CellStatus.RETRIED, text))
         self._ask_breaker(trial, failure)
@@ -142,13 +144,15 @@ class LedgerCallback(tune.Callback):
             self._fail(trial)
             return
         result: TrialResult = ray.get(self.desk.take.remote(trial.trial_id))
-        tags = self._attempt_tags(trial, succeeded=1)
-        if not self.jobs[trial.trial_id].keep_models:
+        tags, job = self.attempts.tags(trial, succeeded=1), self.jobs[trial.trial_id]
+        if not job.keep_models:
             self._finish(trial, result, tags)
             return
-        with self._others_go_on(trial):
-            self._run_id(trial)  # opened here: the thread writes to the run alone
-        self.uploads.start(trial, result, tags, lambda: self._log_models(trial, result))
+
+        def upload() -> dict[str, str]:
+            return log_models(self.ledger, self._run_id(trial), job, result, self.register_models)
+
+        self.uploads.start(trial, result, tags, upload)
 
     @_remembers_error
     def record_uploads(self) -> None:
@@ -160,8 +164,12 @@ class LedgerCallback(tune.Callback):
     def close(self) -> None:
         """Wait for the uploads under way, and record their cells."""
         if len(self.uploads):
-            self.watcher.note(f"waiting for the models of {plural(len(self.uploads), 'cell')}")
-        self.uploads.wait()
+            self.watcher.note(f"uploading the models of {plural(len(self.uploads), 'cell')}")
+        try:
+            self.uploads.wait()
+        except Interrupted as interruption:
+            self.interrupted(interruption)
+            raise
         self.record_uploads()
 
     def _record_upload(self, upload: Upload) -> None:
@@ -229,36 +237,19 @@ class LedgerCallback(tune.Callback):
 
     def _fail(self, trial: Trial) -> None:
         """Record that a cell ended without a result, or that the sweep stopped before its first attempt."""
-        if self.breaker.reason and not self._history(trial).failures:
+        if self.breaker.reason and not self.attempts.history(trial).failures:
             with self._others_go_on(trial):
                 self.ledger.abandon(self._run_id(trial), self.breaker.reason)
             self.agenda.ended(trial, None, 0.0)
             return
-        last = self._last_failure(trial)
+        last = self.attempts.last_failure(trial)
         tags = {
             "traceback": last.traceback[-TRACEBACK_CHARACTERS:],
             "log_cell": str(self.jobs[trial.trial_id].log),
             "log_ray": last.logs,
         }
-        self._record_failure(trial, str(last), self._attempt_tags(trial, succeeded=0) | tags)
+        self._record_failure(trial, str(last), self.attempts.tags(trial, succeeded=0) | tags)
         self._ask_breaker(trial, last)
-
-    def _log_models(self, trial: Trial, result: TrialResult) -> dict[str, str]:
-        """Log the tuned models of a finished cell, and return the tags that say so; the thread calls this."""
-        job, last_step = self.jobs[trial.trial_id], int(result.curves["step"].max())
-        tags: dict[str, str] = {}
-        for arm in trial.arms:
-            with scratch() as scratch_folder:
-                folder = scratch_folder / MODEL_FOLDER
-                try:
-                    CheckpointStore(f"{job.store}/{arm}").fetch(MODEL_FOLDER, folder)
-                except DamagedFolder as damage:  # the cell counts; the next sweep trains it for its model
-                    self.watcher.note(f"{trial.name}/{arm}: its model was not kept: {damage}")
-                    continue
-                tags[model_tag(arm)] = self.ledger.models.log(
-                    self._run_id(trial), trial, arm, folder, last_step, self.register_models
-                )
-        return tags | ({ALL_KEPT_TAG: "final"} if len(tags) == len(trial.arms) else {})
 
     def _record_failure(self, trial: Trial, error: str, tags: Mapping[str, str]) -> None:
         """Record that a cell failed: in its run, or in a new one if that cannot be written."""
@@ -286,30 +277,6 @@ class LedgerCallback(tune.Callback):
         self.breaker.failed(trial, failure)
         if self.breaker.reason:
             ray.get(self.desk.stop.remote(self.breaker.reason))
-
-    def _attempt_tags(self, trial: Trial, succeeded: int) -> dict[str, str]:
-        """Return how many attempts were made and interrupted, why each failed one failed, and their time."""
-        history = self._history(trial)
-        tags = {f"attempt_{number}": str(failure) for number, failure in enumerate(history.failures, start=1)}
-        if history.preemptions:
-            tags["preemptions"] = str(history.preemptions)
-        attempts = str(len(history.failures) + succeeded)
-        return {"attempts": attempts, **tags, **self._time_tags(trial, history.seconds)}
-
-    def _time_tags(self, trial: Trial, seconds: float) -> dict[str, str]:
-        """Return the tags that hold a cell's time (seconds that lanes held it) and GPU time."""
-        shape = self.jobs[trial.trial_id].shape
-        gpu_seconds = seconds * shape.workers * shape.gpus
-        return {CELL_SECONDS: f"{seconds:.3f}", GPU_SECONDS: f"{gpu_seconds:.3f}"}
-
-    def _last_failure(self, trial: Trial) -> Failure:
-        """Return the newest failure. If the Tune trial's own process died, the desk may know of none."""
-        lost = Failure("its Tune trial was lost before it reached a lane", retriable=True)
-        return [lost, *self._history(trial).failures][-1]
-
-    def _history(self, trial: Trial) -> WorkHistory:
-        history: WorkHistory = ray.get(self.desk.history.remote(trial.trial_id))
-        return history
 
 
 def _free_memory(tune_trial: TuneTrial) -> None:

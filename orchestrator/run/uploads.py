@@ -4,8 +4,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from orchestrator.record.kept_models import ALL_KEPT_TAG, model_tag
+from orchestrator.record.ledger import Ledger
 from orchestrator.record.result import TrialResult
+from orchestrator.run.arm_store import MODEL_FOLDER
+from orchestrator.run.job import Job
 from orchestrator.study.trial import Trial
+from training.checkpoint_store import CheckpointStore, DamagedFolder
+from training.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -65,3 +71,24 @@ class Uploads:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+
+def log_models(ledger: Ledger, run_id: str, job: Job, result: TrialResult, register: bool) -> dict[str, str]:
+    """Log the tuned models of a finished cell, and return the tags that say so.
+
+    A model whose files are damaged is left out and named in a tag: the cell counts, and the next sweep trains
+    it again for its model.
+    """
+    trial, last_step = job.trial, int(result.curves["step"].max())
+    models: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    for arm in trial.arms:
+        with scratch() as scratch_folder:
+            folder = scratch_folder / MODEL_FOLDER
+            try:
+                CheckpointStore(f"{job.store}/{arm}").fetch(MODEL_FOLDER, folder)
+            except DamagedFolder as damage:
+                damaged[f"not_kept_{arm}"] = str(damage)
+                continue
+            models[model_tag(arm)] = ledger.models.log(run_id, trial, arm, folder, last_step, register)
+    return models | damaged | ({} if damaged else {ALL_KEPT_TAG: "final"})

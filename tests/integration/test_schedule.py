@@ -282,7 +282,7 @@ def test_an_upload_delays_no_other_cell_and_its_failure_costs_its_own_cell_alone
     failed = table.loc["uploads in vain"]
     assert (table["status"] == "failed").sum() == 1
     assert "its models could not be kept (OSError: no space left)" in failed["error"]
-    assert CheckpointStore(f"{stores['uploads in vain']}/all").names() == {MODEL_FOLDER}  # for the next sweep
+    assert CheckpointStore(f"{stores['uploads in vain']}/all").names() == [MODEL_FOLDER]  # for the next sweep
     kept = ledger.models.kept()
     assert kept.keys() == {trial.trial_id for trial in trials if trial.split != "uploads in vain"}
     ledger.models.export(trials[0], "all", tmp_path / "exported")

@@ -110,7 +110,7 @@ LOSSES: dict[str, Loss] = {
 #   ld_alpha: Liu et al. 2024 (LD-DPO), arXiv 2409.06411. In log pi and log pi_ref, the tokens that an answer
 #     has more than the other one of its pair count ld_alpha times. TRL computes this itself.
 #   margin_from: Amini et al. 2024 (ODPO), arXiv 2402.10571. -log s(b * margin - a * f(gap)), where a is
-#     `margin_scale` and f(gap) is the gap (score_gap) or its logarithm (log_score_gap, the paper's choice).
+#     `margin_scale` and the scaling function f is the identity (score_gap) or the logarithm (log_score_gap).
 #   weights_from: the loss of a pair is multiplied by gap / mean gap of the arm's training pairs. Weights that
 #     grow with the reward difference are those of Wang et al. 2024 (RDO), arXiv 2408.09385; dividing by the
 #     arm's mean is ours: weights of mean 1 leave the learning rate its meaning in both arms.

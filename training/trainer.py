@@ -66,7 +66,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
         self.data_collator: KeepsColumns = KeepsColumns(self.data_collator, further)
         self.recorder = CurveRecorder(
-            beta=method.beta,
+            # SimPO's beta scales log-probabilities per token; the curve's loss is of margins of whole answers.
+            beta=MethodSpec().beta if method.reference_free else method.beta,
             every=self.args.logging_steps,
             capped=method.wpo_clamp == "authors",
             batch_size=batch_size,

@@ -66,7 +66,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
         self.data_collator: KeepsColumns = KeepsColumns(self.data_collator, further)
         self.recorder = CurveRecorder(
-            # SimPO's beta scales log-probabilities per token; the curve's loss is of margins of whole answers.
+            # SimPO's beta scales log-probabilities per token, and the curve's loss is of whole answers.
             beta=MethodSpec().beta if method.reference_free else method.beta,
             every=self.args.logging_steps,
             capped=method.wpo_clamp == "authors",

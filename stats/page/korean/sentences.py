@@ -126,10 +126,10 @@ SENTENCES = {
     "source model": "source model",
     # completeness, weights, baselines
     "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
-    "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "
-    "the reference.":
+    "both arms saw equally many pairs and nearly equally many tokens, and geometry, data and model are "
+    "those of the reference.":
         "셀 {cells}개 중 {passed}개가 유효성 검사를 통과했다: step 0의 loss가 log 2, 두 arm 모두 움직임, 두 "
-        "arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터가 비교 기준과 동일.",
+        "arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터, 모델이 비교 기준과 동일.",
     "Weights of the pairs that the arms trained on, over all steps: the mean over seeds, the smallest of "
     "all seeds, and the share at the cap of 1. `python -m orchestrator.weights` analyses what determines a "
     "weight.":

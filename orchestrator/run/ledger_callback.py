@@ -162,13 +162,13 @@ class LedgerCallback(tune.Callback):
 
     @_remembers_error
     def close(self) -> None:
-        """Wait for the uploads under way, and record their cells."""
+        """Wait for the uploads under way, and record their cells; the desk may be gone by now."""
         if len(self.uploads):
             self.watcher.note(f"uploading the models of {plural(len(self.uploads), 'cell')}")
         try:
             self.uploads.wait()
         except Interrupted as interruption:
-            self.interrupted(interruption)
+            self._give_up(interruption, {})
             raise
         self.record_uploads()
 
@@ -211,10 +211,12 @@ class LedgerCallback(tune.Callback):
 
     def interrupted(self, interruption: Interrupted) -> None:
         """Close the runs of the cells that have not ended, and tell the user what goes on later."""
+        self._give_up(interruption, ray.get(self.desk.progress.remote()))
+
+    def _give_up(self, interruption: Interrupted, progress: Mapping[str, Progress]) -> None:
         self.uploads.drop_waiting()
         self.record_uploads()
         open_trials = [trial for trial in self.agenda.open if trial.trial_id in self.run_ids]
-        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
         running = [f"{trial.name} ({progress.get(trial.trial_id, 'waiting')})" for trial in open_trials]
         self.watcher.note(
             f"interrupted by {interruption}: {self.finished} cells were finished in this sweep; running: "

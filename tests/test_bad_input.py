@@ -42,6 +42,7 @@ INPUT_FILES = {
     "prism.yaml": PRISM_STUDY,
     "pairs.yaml": PAIRS_STUDY,
     "torn.yaml": "study: [unclosed",
+    "one.jsonl": json.dumps(READY_PAIR) + "\n",
     "list.yaml": "- a list\n",
     "torn.jsonl": json.dumps(READY_PAIR) + "\n{torn\n",
     "short.jsonl": json.dumps({"user_id": "u", "prompt": "p", "chosen": "a"}) + "\n",
@@ -101,6 +102,10 @@ MISTAKES = [
         ["methods.dpo.training", "epochs and max_steps", "remove one"],
     ),
     (SWEEP_TWIN + "methods.dpo.loss_type=simpo", ["methods.dpo.gamma", "SimPO needs its target margin"]),
+    (
+        SWEEP_PAIRS + "one.jsonl methods.dpo.margin_from=score_gap",
+        ["methods.dpo", "1 of 1 pairs have no score"],
+    ),
     (SWEEP_TWIN + "keep.where=registry", ["keep", "models: final"]),
     (SWEEP_TWIN + "--training.max_steps=many", ["training.max_steps", "'many'"]),
     (SWEEP_TWIN + "methods.dpo.betta=0.1", ["methods.dpo.betta", "did you mean 'beta'?"]),

@@ -137,7 +137,7 @@ def train_arm(
     accumulation = batch.accumulation(len(task.rows))
     batch.refuse_for(batch_losses(task.method))
     lengths = sequence_lengths(scored)
-    rows_with_gaps = _with_columns(scored, task.rows, gap_columns(task.method, task.gaps, task.name))
+    table = _with_columns(scored, task.rows, gap_columns(task.method, task.gaps, task.name))
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
     safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
@@ -153,7 +153,7 @@ def train_arm(
             checkpoints,
             model=model,
             processing_class=load_tokenizer(task.model),
-            train_dataset=rows_with_gaps.select(order),
+            train_dataset=table.select(order),
             args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
         )
         trainer.remove_callback(PrinterCallback)

@@ -1,7 +1,5 @@
 """Turn the score gaps of an arm's pairs into weights and target margins, which are columns of its rows."""
 
-from typing import Any
-
 import numpy as np
 
 from training.arrays import FloatArray
@@ -44,17 +42,3 @@ def gap_columns(method: MethodSpec, gaps: FloatArray | None, name: str) -> dict[
         scale = method.margin_scale or 1.0
         columns[TARGET] = scale * (gaps if method.margin_from == "score_gap" else np.log(gaps))
     return columns
-
-
-class KeepsColumns:
-    """A collator that adds further columns of the rows, as tensors of shape [pairs], to another's batch."""
-
-    def __init__(self, collator: Any, columns: tuple[str, ...]) -> None:
-        self.collator, self.columns = collator, columns
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        import torch
-
-        batch: dict[str, Any] = self.collator(rows)
-        further = [column for column in self.columns if column in rows[0]]
-        return {**batch, **{column: torch.tensor([row[column] for row in rows]) for column in further}}

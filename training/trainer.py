@@ -20,13 +20,14 @@ from trl import DPOTrainer
 
 from training import packed
 from training.checkpoints import Checkpoints
+from training.collator import KeepsColumns
 from training.errors import StudyError
 from training.layout import Layout
 from training.likelihood import greedy, of_tokens
 from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
 from training.reference_shift import SHARED, reference_logps
-from training.score_gaps import GAP_COLUMNS, WEIGHT, KeepsColumns
+from training.score_gaps import GAP_COLUMNS, WEIGHT
 from training.spec import MethodSpec
 from training.unlogged import Unread, unlogged
 

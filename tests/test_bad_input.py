@@ -98,7 +98,7 @@ MISTAKES = [
     (SWEEP_TWIN + "training.num_train_epochs=2", ["training.num_train_epochs", "set epochs"]),
     (SWEEP_TWIN + "methods.dpo.training.max_length=5", ["methods.dpo.training.max_length", "valid: epochs"]),
     (
-        SWEEP_TWIN + "methods.dpo.training={max_steps: 5, epochs: 2}",
+        SWEEP_TWIN + "methods.dpo.training.max_steps=5 methods.dpo.training.epochs=2",
         ["methods.dpo.training", "epochs and max_steps", "remove one"],
     ),
     (SWEEP_TWIN + "methods.dpo.loss_type=simpo", ["methods.dpo.gamma", "SimPO needs its target margin"]),

@@ -1,12 +1,14 @@
 """An arm is seeded, isolated and resumable, and its curve is right."""
 
 import math
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import MAX_LENGTH
+from transformers import Trainer, TrainingArguments
 from trl import DPOConfig
 from waits import Waits
 
@@ -17,6 +19,7 @@ from training.checkpoints import Checkpoints
 from training.curve import summarise
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.evaluate import heldout_margins
+from training.heldout_curve import HeldOut
 from training.layout import Layout
 from training.losses import LOSSES
 from training.model import ModelFiles, load_model
@@ -288,3 +291,85 @@ def test_tails_are_the_last_fifth_of_the_logged_points():
     assert summary["pref_acc_tail"] == pytest.approx(accuracies[-16:].mean())
     assert summary["steps_to_60pct"] == 48 * 25
     assert "steps_to_60pct" not in summarise(points[:40])
+
+
+def test_scoring_held_out_pairs_along_the_run_changes_no_bit_of_it(arm, scored, tmp_path):
+    """Also where the arm was cut after a point, and goes on from the checkpoint of that step."""
+    rows = np.arange(40, 60)
+    along = TRAINING.model_copy(update={"eval_every": 2})
+    plain, scored_along = arm(WPO), arm(WPO, along, heldout=HeldOut(rows))
+    is_held_out = scored_along.curve["metric"].str.startswith("heldout")
+    pd.testing.assert_frame_equal(
+        scored_along.curve[~is_held_out].reset_index(drop=True), plain.curve, check_exact=True
+    )
+    for name, weight in weights_of(plain).items():
+        assert torch.equal(weight, weights_of(scored_along)[name]), name
+    points = scored_along.curve[is_held_out].pivot(index="step", columns="metric", values="value")
+    assert list(points.index) == [2, 4, 6]
+    margins = heldout_margins(plain.model, scored, rows, MAX_LENGTH, "arm", plain.layout)["margin"]
+    assert points.loc[6, "heldout_margin"] == margins.mean()
+    assert points.loc[6, "heldout_accuracy"] == (margins > 0).mean()
+
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path / "store")), 2)
+    with pytest.raises(Preempted):
+        arm(WPO, along, heldout=HeldOut(rows), checkpoints=checkpoints, on_step=lambda step, _: step == 4)
+    resumed = arm(WPO, along, heldout=HeldOut(rows), checkpoints=checkpoints)
+    assert_same_arm(resumed, scored_along)
+
+
+def test_epochs_are_the_trainers_steps(arm, tmp_path):
+    """Transformers' Trainer counts its steps from the same pairs and batches."""
+    for pairs, epochs in [(32, 1), (30, 2), (30, 0.5), (9, 1.3)]:
+        stock = Trainer(
+            model=torch.nn.Linear(1, 1),
+            args=TrainingArguments(
+                str(tmp_path),
+                num_train_epochs=epochs,
+                per_device_train_batch_size=4,
+                use_cpu=True,
+                report_to="none",
+            ),
+            train_dataset=[{"x": 1}] * pairs,
+        )
+        theirs = stock.set_initial_training_values(stock.args, stock.get_train_dataloader())[-1]
+        spec = TrainingSpec(epochs=epochs, **TRAINING.model_dump(exclude={"max_steps"}))
+        assert spec.for_pairs(pairs).max_steps == theirs, (pairs, epochs)
+    two = arm(training=TrainingSpec(epochs=2, **TRAINING.model_dump(exclude={"max_steps"})), rows=range(10))
+    assert two.curve["step"].max() == 6  # 2 * ceil(10 / 4)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "message"),
+    [
+        (None, "wpo/age/1 arm A: the pairs have no score gap, which the method's weights_from needs"),
+        (np.r_[np.nan, np.ones(31)], "1 of 32 pairs have no score gap"),
+        (np.r_[0.0, -1.0, np.ones(30)], "2 of 32 pairs have a score gap of 0 or less"),
+    ],
+)
+def test_a_method_of_gaps_refuses_pairs_without(scored, tiny_folder, gaps, message):
+    method = MethodSpec(weights_from="score_gap")
+    files = ModelFiles(str(tiny_folder))
+    task = ArmTask("wpo/age/1 arm A", files, method, TRAINING, 1, np.arange(32), gaps)
+    with pytest.raises(StudyError, match=message):
+        train_arm(task, scored, Execution(4))
+
+
+def test_gaps_that_are_all_alike_weight_nothing(scored, tiny_folder, arm):
+    files, rows = ModelFiles(str(tiny_folder)), np.arange(32)
+    method = MethodSpec(weights_from="score_gap")
+    task = ArmTask("wpo/age/1 arm A", files, method, TRAINING, 1, rows, np.full(32, 7.0))
+    alike = train_arm(task, scored, Execution(4))
+    for name, weight in weights_of(arm()).items():
+        torch.testing.assert_close(weights_of(alike)[name], weight, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_where_every_token_counts_in_full_ld_dpo_is_dpo(arm):
+    dpo, in_full, less = (arm(MethodSpec(ld_alpha=alpha)).curve["value"] for alpha in (None, 1.0, 0.2))
+    np.testing.assert_allclose(in_full, dpo, rtol=1e-3, atol=1e-4)
+    assert (less - dpo).abs().max() > 0.1
+
+
+def test_an_optimiser_that_is_not_installed_is_refused_with_a_way_out(arm, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(StudyError, match=r"adamw_8bit needs bitsandbytes.*or use adamw"):
+        arm(training=TRAINING.model_copy(update={"optimizer": "adamw_8bit"}))

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from stats.errors import TableError
-from stats.evidence.curves import between, by_step
+from stats.evidence.curves import between, by_step, learning_curves
+from stats.evidence.options import Options
 
 
 def curves(values: dict[tuple[int, str, int], float], metric: str = "accuracy") -> pd.DataFrame:
@@ -56,3 +57,12 @@ def test_a_point_without_a_number_or_twice_is_named() -> None:
         by_step(broken, "accuracy", 0.95)
     with pytest.raises(TableError, match="appears twice"):
         between(pd.concat([TABLE, TABLE.head(1)]), "accuracy", (0, 300), 0.95)
+
+
+def test_the_held_out_curve_is_apart_from_that_of_the_training_batches() -> None:
+    held_out = TABLE.assign(metric="heldout_accuracy", value=1 - TABLE["value"])
+    result = learning_curves(pd.concat([TABLE, held_out]), Options())
+    assert result.by_step.set_index("step")["mean"][300] == pytest.approx(32.0)
+    assert result.heldout.set_index("step")["mean"][300] == pytest.approx(-32.0)
+    assert "held-out users" in result.heldout["captures"].iloc[0]
+    assert learning_curves(TABLE, Options()).heldout.empty

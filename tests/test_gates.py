@@ -8,6 +8,7 @@ import pytest
 
 from stats.evidence.gates import gates
 from stats.evidence.options import Options
+from stats.names import BASELINE
 
 
 def cell(method: str = "dpo", split: str = "S", seed: int = 1, **changed: Any) -> dict[str, Any]:
@@ -73,3 +74,24 @@ def test_only_finished_cells_with_two_arms_are_checked() -> None:
         cell(seed=4),
     ]
     assert check(*cells)["seed"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("commits", "reason"),
+    [
+        (("a1", "a1", "a1"), "ok"),
+        (("", "", ""), "ok"),
+        (("A: a1; B: b2", "a1", "a1"), "model_commit: not one, but A: a1; B: b2"),
+        (("a1", "b2", "a1"), "model_commit: a1, its baseline b2"),
+        (("b2", "b2", "a1"), "model_commit: b2, most cells a1"),
+    ],
+)
+def test_a_model_of_another_commit_is_found(commits: tuple[str, str, str], reason: str) -> None:
+    """A hub's branch moves; with a cache that was lost, later cells would have another model."""
+    own, baseline, others = commits
+    rest = [cell(seed=seed, split=split, model_commit=others) for seed in (7, 8, 9) for split in ("S1", "S2")]
+    results = check(
+        cell(seed=1, split="S1", model_commit=own), cell(seed=1, split=BASELINE, model_commit=baseline), *rest
+    )
+    assert results.set_index(["split", "seed"]).loc[("S1", 1), "same_run"] == reason
+    assert (results.loc[results["seed"] != 1, "same_run"] == "ok").all()

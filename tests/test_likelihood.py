@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from training import likelihood
 from training.layout import Layout
-from training.likelihood import Answers, answer_logps, score_answers, score_batch
+from training.likelihood import Answers, Batch, answer_logps, answer_values, score_answers
 from training.model import ModelFiles, load_model
 
 
@@ -38,8 +38,14 @@ def paper(model, ids, start):
 
 
 def test_scores_are_the_papers(model, sequences):
-    scores = score_answers(model, Layout.PACKED, Answers(*zip(*sequences, strict=True)))
+    limits = np.array([4, 1, 1, 40, 1, 9, 0])
+    scores = score_answers(model, Layout.PACKED, Answers(*zip(*sequences, strict=True)), limits)
     expected = np.array([paper(model, *sequence) for sequence in sequences]).T
+    cut = [(ids[: start + limit], start) for (ids, start), limit in zip(sequences, limits, strict=True)]
+    np.testing.assert_allclose(
+        scores.logp_shared[:-1], [paper(model, *part)[0] for part in cut[:-1]], rtol=1e-5
+    )
+    assert scores.logp_shared[-1] == 0
     got = [scores.logp, scores.log_weight_sampled, scores.log_weight_greedy]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
     assert (scores.log_weight_greedy <= 0).all()
@@ -54,7 +60,8 @@ def test_padding_on_either_side_changes_nothing(model, sequences, side):
     attention = pad([[1] * len(ids) for ids, _ in sequences])
     answer = pad([[0] * start + [1] * (len(ids) - start) for ids, start in sequences])
     expected = np.array([paper(model, *sequence) for sequence in sequences]).T
-    logp, squares, best = score_batch(model, Layout.PACKED, likelihood.statistics, ids, attention, answer)
+    batch = Batch(ids, attention, answer)
+    logp, squares, best = answer_values(model, Layout.PACKED, likelihood.statistics, batch).sum(2)
     n = answer.sum(1)
     got = [logp, (logp - squares) / n, (logp - best) / n]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
@@ -62,11 +69,13 @@ def test_padding_on_either_side_changes_nothing(model, sequences, side):
 
 def test_batches_and_chunks_change_nothing(model, sequences, monkeypatch):
     answers = Answers(*zip(*sequences, strict=True))
-    whole = score_answers(model, Layout.PACKED, answers).logp
+    whole = score_answers(model, Layout.PACKED, answers, answers.lengths).logp
     np.testing.assert_allclose(answer_logps(model, Layout.PADDED, answers), whole, rtol=1e-6)
     monkeypatch.setattr(likelihood, "BATCH_TOKENS", {"cpu": 1})
     monkeypatch.setattr(likelihood, "CHUNK_LOGITS", {"cpu": 3 * model.config.vocab_size})
-    np.testing.assert_allclose(score_answers(model, Layout.PACKED, answers).logp, whole, rtol=1e-5)
+    again = score_answers(model, Layout.PACKED, answers, answers.lengths)
+    np.testing.assert_allclose(again.logp, whole, rtol=1e-5)
+    assert (again.logp_shared == again.logp).all()
 
 
 def test_batches_cover_every_row_once_within_the_budget():

@@ -14,7 +14,7 @@ from trl.trainer.utils import add_fused_lm_head
 from training import packed, packed_row
 from training.layout import Layout
 from training.layout_check import check_layout
-from training.likelihood import Answers, answer_logps, score_answers
+from training.likelihood import Answers, answer_logps
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.packed_row import PackedRow
 from training.spec import MethodSpec
@@ -46,7 +46,7 @@ def test_a_sequence_scores_as_it_does_alone(name):
     sequences = [rng.integers(0, 300, length).tolist() for length in (17, 2, 9, 30)]
     with torch.no_grad():
         alone = [_logps(model, ids) for ids in sequences]
-    together = score_answers(model, layout, Answers(sequences, [1] * 4)).logp
+    together = answer_logps(model, layout, Answers(sequences, [1] * 4))
     np.testing.assert_allclose(together, [float(logps.sum()) for logps in alone], rtol=1e-5)
 
 

@@ -314,3 +314,15 @@ def test_a_run_of_ones_own_beside_a_published_reference(tmp_path: Path) -> None:
     page = report.write(comparison, {"study": "s"}, False, tmp_path).read_text()
     assert "published numbers have none" in page
     assert not re.search(r"\bnan\b", page.lower())
+
+
+def test_a_held_out_curve_is_drawn_and_kept_where_a_study_asked_for_one(tmp_path: Path) -> None:
+    cells, outcomes, curves = study_tables()
+    along = curves[curves["metric"] == "accuracy"].assign(metric="heldout_accuracy")
+    comparison = FinishedTables(cells, outcomes, pd.concat([curves, along])).compare()
+    page = report.write(comparison, {"study": "s"}, False, tmp_path).read_text()
+    assert "Held-out accuracy along the run, A minus B" in page
+    assert "(heldout_curves.png)" in page
+    assert (tmp_path / "heldout_curves.png").stat().st_size > 5000
+    kept = pd.read_csv(tmp_path / "heldout_curves.csv")
+    assert kept["mean"].tolist() == pytest.approx(pd.read_csv(tmp_path / "curves.csv")["mean"].tolist())

@@ -139,3 +139,33 @@ def test_a_method_with_published_numbers_is_not_trained_and_its_file_is_checked_
     wrong.write_text(file.read_text().replace("dpo", "ipo"))
     with pytest.raises(StudyError, match=r"methods\.dpo\.published.*wrong\.csv.*ipo S1_age"):
         published_diffs(load(CONFIGS / "v5b.yaml", [f"methods.dpo.published={wrong}"]))
+
+
+def test_a_method_trained_otherwise_has_other_cells_and_the_rest_keep_theirs(tmp_path: Path) -> None:
+    def ids(*overrides: str) -> dict[str, str]:
+        study = load_text(tmp_path, MINIMAL_STUDY, "methods.other={beta: 0.2}", *overrides)
+        return {trial.name: trial.trial_id for trial in expand(study)}
+
+    plain = ids()
+    for change in ("learning_rate: 1.0e-3", "warmup_steps: 3", "max_steps: 7", "epochs: 2"):
+        changed = ids(f"methods.other.training={{{change}}}")
+        differing = {name for name, trial_id in changed.items() if plain[name] != trial_id}
+        assert differing == {name for name in plain if name.startswith("other/")}, change
+    assert ids("methods.other.training={}") == plain
+
+    by_epochs = load_text(
+        tmp_path,
+        MINIMAL_STUDY,
+        "training={epochs: 2}",
+        "methods.other={training: {max_steps: 7}}",
+        "methods.third={training: {epochs: 1}}",
+    )
+    lengths = {
+        trial.method: {key: trial.identity["training"].get(key) for key in ("max_steps", "epochs")}
+        for trial in expand(by_epochs)
+    }
+    assert lengths == {
+        "dpo": {"max_steps": None, "epochs": 2},
+        "other": {"max_steps": 7, "epochs": None},
+        "third": {"max_steps": None, "epochs": 1},
+    }

@@ -13,6 +13,8 @@ from trl import DPOConfig, DPOTrainer
 from training.layout import Layout
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import trl_arguments
+from training.reference_shift import reference_logps
+from training.score_gaps import gap_columns
 from training.spec import MethodSpec
 from training.trainer import PairTrainer
 
@@ -104,8 +106,10 @@ def assert_same(got, expected):
         MethodSpec(use_weighting=True, wpo_clamp="trl"),
         MethodSpec(loss_type=["sigmoid", "ipo"], loss_weights=[0.7, 0.3]),
         MethodSpec(loss_type="apo_zero"),
+        MethodSpec(ld_alpha=0.3),
+        MethodSpec(ld_alpha=0.0, loss_type="sigmoid_norm", use_weighting=True, wpo_clamp="trl"),
     ],
-    ids=["dpo", "wpo", "mixture", "apo_zero"],
+    ids=["dpo", "wpo", "mixture", "apo_zero", "ld_dpo", "ld_wpo_norm"],
 )
 def test_trl_with_a_live_reference_agrees(method, trainer, policy, pairs, tiny_folder, tmp_path):
     files = ModelFiles(str(tiny_folder))
@@ -129,7 +133,7 @@ def test_trl_with_a_live_reference_agrees(method, trainer, policy, pairs, tiny_f
 
 
 def paper_wpo(model, rows, method):
-    """Return the mean of min(w_c w_l, 1) * -log sigmoid(beta * margin), and the weights of the pairs.
+    """Return min(w_c w_l, 1) * -log sigmoid(beta * margin) and the weight of each pair: [pairs] each.
 
     Computed from the logits of one answer at a time.
     """
@@ -147,7 +151,7 @@ def paper_wpo(model, rows, method):
         weights.append(weight.clamp(max=1) if method.wpo_clamp == "authors" else weight)
         margin = (logps[0] - row["ref_chosen_logps"]) - (logps[1] - row["ref_rejected_logps"])
         losses.append(-weights[-1] * F.logsigmoid(method.beta * margin))
-    return torch.stack(losses).mean(), torch.stack(weights)
+    return torch.stack(losses), torch.stack(weights)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -161,7 +165,8 @@ def test_wpo_is_the_papers(alignment, clamp, side, trainer, policy, scored):
     ours = trainer(method)
     got = loss_and_gradients(ours, make_batch(ours, rows, side))
     model = copy.deepcopy(policy)
-    loss, weights = paper_wpo(model, rows, method)
+    losses, weights = paper_wpo(model, rows, method)
+    loss = losses.mean()
     loss.backward()
     assert_same(got, (loss.item(), {name: p.grad for name, p in model.named_parameters()}))
     if alignment == "sampled" and clamp == "authors":
@@ -182,3 +187,103 @@ def test_the_first_loss_is_log_two(scored, tiny_folder, tmp_path):
         processing_class=load_tokenizer(files),
     )
     assert loss_and_gradients(ours, make_batch(ours))[0] == pytest.approx(math.log(2), rel=1e-4)
+
+
+def answer_logps(model, rows, side):
+    """Return log pi of each answer, [pairs] with gradients, and its tokens, from plain logits."""
+    sums, tokens = [], []
+    for row in rows:
+        ids = torch.tensor([row["prompt_ids"] + row[f"{side}_ids"]])
+        start = len(row["prompt_ids"])
+        log_pi = model(input_ids=ids).logits[0, start - 1 : -1].log_softmax(-1)
+        sums.append(log_pi.gather(1, ids[0, start:, None]).sum())
+        tokens.append(ids.shape[1] - start)
+    return torch.stack(sums), torch.tensor(tokens)
+
+
+def margins_of(model, rows):
+    chosen, rejected = (answer_logps(model, rows, side)[0] for side in ("chosen", "rejected"))
+    reference = torch.tensor([row["ref_chosen_logps"] - row["ref_rejected_logps"] for row in rows])
+    return chosen - rejected - reference
+
+
+def simpo(model, rows, gaps):
+    """Meng et al. 2024, equation 6."""
+    (chosen, n_chosen), (rejected, n_rejected) = (
+        answer_logps(model, rows, side) for side in ("chosen", "rejected")
+    )
+    return -F.logsigmoid(2.0 * chosen / n_chosen - 2.0 * rejected / n_rejected - 0.7).mean()
+
+
+def odpo(model, rows, gaps):
+    """Amini et al. 2024: -log sigmoid(the implicit reward's gap, less alpha * log of the score gap)."""
+    return -F.logsigmoid(0.1 * margins_of(model, rows) - 0.5 * gaps.log()).mean()
+
+
+def odpo_linear_weighted(model, rows, gaps):
+    """The gap itself as the offset, and each pair's loss times gap / mean gap."""
+    losses = -F.logsigmoid(0.1 * margins_of(model, rows) - gaps)
+    return (losses * gaps / gaps.mean()).mean()
+
+
+def hinge_with_offset(model, rows, gaps):
+    """The hinge of SLiC with the gap as an offset."""
+    return F.relu(1 - (0.1 * margins_of(model, rows) - 2 * gaps)).mean()
+
+
+def wpo_times_gap(model, rows, gaps):
+    """WPO's own weight (it caps the product), times gap / mean gap."""
+    losses, _ = paper_wpo(model, rows, MethodSpec(use_weighting=True))
+    return (losses * gaps / gaps.mean()).mean()
+
+
+@pytest.mark.parametrize(
+    ("formula", "method"),
+    [
+        (simpo, MethodSpec(loss_type="simpo", beta=2.0, gamma=0.7)),
+        (odpo, MethodSpec(margin_from="log_score_gap", margin_scale=0.5)),
+        (odpo_linear_weighted, MethodSpec(margin_from="score_gap", weights_from="score_gap")),
+        (hinge_with_offset, MethodSpec(loss_type="hinge", margin_from="score_gap", margin_scale=2.0)),
+        (wpo_times_gap, MethodSpec(use_weighting=True, weights_from="score_gap")),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_trl_lacks_is_its_formula(formula, method, trainer, policy, scored):
+    ours = trainer(method)
+    gaps = torch.linspace(0.5, 6.0, BATCH_PAIRS)
+    columns = gap_columns(method, gaps.numpy().astype(float), "test")
+    plain = scored.select(range(BATCH_PAIRS)).to_list()
+    rows = [row | {name: float(values[k]) for name, values in columns.items()} for k, row in enumerate(plain)]
+    got = loss_and_gradients(ours, make_batch(ours, rows))
+    by_hand = copy.deepcopy(policy)
+    loss = formula(by_hand, plain, gaps)
+    loss.backward()
+    assert_same(got, (loss.item(), {name: p.grad for name, p in by_hand.named_parameters()}))
+
+
+def test_simpo_is_trls_own_in_its_cpo_trainer():
+    """TRL has SimPO in an experimental trainer for another kind of data; its loss is a function of log pi."""
+    from types import SimpleNamespace
+
+    from trl.experimental.cpo import CPOTrainer
+
+    chosen, rejected = torch.tensor([-3.0, -40.0]), torch.tensor([-9.0, -12.0])
+    n_chosen, n_rejected = torch.tensor([2, 30]), torch.tensor([5, 4])
+    settings = SimpleNamespace(
+        accelerator=SimpleNamespace(device="cpu"),
+        loss_type="simpo",
+        simpo_gamma=0.7,
+        beta=2.0,
+        label_smoothing=0,
+        alpha=0.0,
+    )
+    theirs = CPOTrainer.cpo_loss(settings, chosen / n_chosen, rejected / n_rejected)[0]
+    method = MethodSpec(loss_type="simpo", beta=2.0, gamma=0.7)
+    mask = torch.arange(40) < torch.cat([n_chosen, n_rejected])[:, None]
+    inputs = {"completion_mask": mask, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+    shifted = reference_logps(method, inputs)
+    scores = [
+        (logp - shifted[f"ref_{side}_logps"]) / n
+        for side, logp, n in (("chosen", chosen, n_chosen), ("rejected", rejected, n_rejected))
+    ]  # what TRL's sigmoid_norm computes
+    torch.testing.assert_close(-F.logsigmoid(2.0 * (scores[0] - scores[1])), theirs)

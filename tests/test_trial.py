@@ -40,6 +40,12 @@ DPO_TRIAL = Trial(
         {"objective": MethodSpec(use_weighting=True)},
         {"training": TrainingSpec(max_steps=10)},
         {"training": TrainingSpec(dtype="float32")},
+        {"training": TrainingSpec(epochs=1)},
+        {"training": TrainingSpec(eval_every=10)},
+        {"training": TrainingSpec(optimizer="adamw_8bit")},
+        {"objective": MethodSpec(weights_from="score_gap")},
+        {"objective": MethodSpec(margin_from="score_gap")},
+        {"objective": MethodSpec(ld_alpha=0.5)},
     ],
     ids=str,
 )

@@ -42,7 +42,7 @@ Example:
     ...     result.model, table, np.arange(32, 40), spec.max_length, task.name, result.layout
     ... )
     >>> list(margins.columns)
-    ['pair_id', 'margin']
+    ['pair_id', 'margin', 'likelihood_gap']
     >>> folder.cleanup()
 """
 

@@ -7,7 +7,7 @@ behind in its process: a trial trains two arms, and the first must not affect th
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,23 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PrinterCallback
 from trl import DPOConfig
 
-from training.arrays import IntArray
+from training.arrays import FloatArray, IntArray
 from training.batch_cut import BatchCut, expert_loss
 from training.batches import data_order, sequence_lengths
 from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory
 from training.hardware import device
+from training.heldout_curve import HeldOut, HeldOutCurve
 from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_layout
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import batch_losses, trl_arguments
+from training.optimizer import optimizer_name
 from training.progress import OnStep, ProgressReport
 from training.safe_loading import nothing_unpickled
+from training.score_gaps import gap_columns
 from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
@@ -47,6 +50,7 @@ class ArmTask:
     training: Steps, batch size, learning rate and the like.
     seed: Seed of the order of the pairs and of every other random draw.
     rows: Row numbers, in the scored table, of the pairs to train on: shape [pairs].
+    gaps: Score gaps of these pairs, for a method that reads them: shape [pairs].
     """
 
     name: str
@@ -55,6 +59,7 @@ class ArmTask:
     training: TrainingSpec
     seed: int
     rows: IntArray
+    gaps: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ def train_arm(
     *,
     checkpoints: Checkpoints | None = None,
     on_step: OnStep | None = None,
+    heldout: HeldOut | None = None,
 ) -> ArmResult:
     """Tune the task's model on its rows of a scored table.
 
@@ -114,20 +120,24 @@ def train_arm(
         checkpoints: Where the arm saves itself and resumes from; with None, it saves nothing.
         on_step: `on_step(step, total)` is called after every optimiser step; if it returns True, the arm
             saves itself and stops.
+        heldout: The pairs of the held-out curve; needed where `task.training.eval_every` asks for one.
 
     Returns:
         The tuned model, with its curve and final metrics.
 
     Raises:
         StudyError: The group is smaller than a batch, a loss is not finite, a batch is cut although the loss
-            looks across its pairs, or the model cannot be loaded or computed.
+            looks across its pairs, the method needs score gaps that the pairs lack, the optimiser is not
+            installed, or the model cannot be loaded or computed.
         OutOfMemory: The accelerator's memory is too small for a micro-batch.
         Preempted: The arm was asked to stop, and has saved itself.
     """
+    task = replace(task, training=task.training.for_pairs(len(task.rows)))
     batch = BatchCut(task.name, task.training.batch_size, execution.micro_batch)
     accumulation = batch.accumulation(len(task.rows))
     batch.refuse_for(batch_losses(task.method))
     lengths = sequence_lengths(scored)
+    table = _with_columns(scored, task.rows, gap_columns(task.method, task.gaps, task.name))
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
     safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
@@ -143,10 +153,23 @@ def train_arm(
             checkpoints,
             model=model,
             processing_class=load_tokenizer(task.model),
-            train_dataset=scored.select(order),
+            train_dataset=table.select(order),
             args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
         )
         trainer.remove_callback(PrinterCallback)
+        if task.training.eval_every:
+            assert heldout is not None, "eval_every needs held-out pairs"
+            trainer.add_callback(
+                HeldOutCurve(
+                    trainer.recorder,
+                    scored,
+                    heldout,
+                    task.training.max_length,
+                    check.layout,
+                    task.training.eval_every,
+                    task.name,
+                )
+            )
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
         checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task.name)
@@ -173,8 +196,17 @@ def train_arm(
         | _data_counts(scored, task.rows, order, lengths)
     )
     recorder = trainer.recorder
-    curve = curve_table(recorder.points)
+    curve = curve_table(recorder.points, recorder.heldout_points)
     return ArmResult(curve, summary, model, check.layout, seconds, tuple(notes), recorder.origin)
+
+
+def _with_columns(scored: Dataset, rows: IntArray, columns: Mapping[str, FloatArray]) -> Dataset:
+    """Return the scored table with further columns, whose values at `rows` are given."""
+    for name, values in columns.items():
+        whole = np.full(len(scored), np.nan)
+        whole[rows] = values
+        scored = scored.add_column(name, whole)
+    return scored
 
 
 def _check(model: PreTrainedModel, execution: Execution) -> tuple[LayoutCheck, list[str]]:
@@ -210,10 +242,11 @@ def _trl_config(
         logging_steps=training.logging_steps,
         bf16=training.dtype == "bfloat16",
         seed=task.seed,
-        optim="adamw_torch_fused",
+        optim=optimizer_name(training),
         train_sampling_strategy="sequential",  # the pairs are in training order already
         precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
         activation_checkpointing=False,  # it changes no answer, only speed and memory
+        remove_unused_columns=False,  # the collators know what they need
         use_cpu=not torch.cuda.is_available(),
         deepspeed=execution.deepspeed,
         logging_strategy="no",

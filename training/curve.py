@@ -1,14 +1,19 @@
 """Turn an arm's curve into a table, and summarise it in final metrics."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 TAIL_SHARE = 5  # a tail metric averages the last fifth of the logged points
 REACHED_ACCURACY = 0.6
 
 
-def curve_table(points: list[dict[str, float]]) -> pd.DataFrame:
+def curve_table(
+    points: list[dict[str, float]], heldout_points: Sequence[dict[str, float]] = ()
+) -> pd.DataFrame:
     """Return the points of a curve (`CurveRecorder.points`) as a long table: step, metric, value."""
-    return pd.DataFrame(points).melt("step", var_name="metric", value_name="value").dropna(ignore_index=True)
+    tables = [pd.DataFrame(part).melt("step", var_name="metric") for part in (points, heldout_points) if part]
+    return pd.concat(tables).dropna().reset_index(drop=True)
 
 
 def summarise(points: list[dict[str, float]]) -> dict[str, float]:

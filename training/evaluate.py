@@ -36,21 +36,24 @@ def heldout_margins(
         on_batch: `on_batch(done, total)` is called after each batch of answers.
 
     Returns:
-        One row per pair: pair_id, margin.
+        One row per pair: pair_id; margin; likelihood_gap, which is log pi / n (chosen) - log pi / n
+        (rejected) of answers with n tokens, in nats: SimPO's reward gap, without beta.
 
     Raises:
         StudyError: A margin is not finite; the message names trial, arm and pairs.
     """
     pairs = scored.select(rows)[:]
     model.eval()
-    chosen, rejected = answer_logps(model, layout, Answers.of_pairs(pairs, max_length), on_batch).reshape(
-        2, -1
-    )
+    answers = Answers.of_pairs(pairs, max_length)
+    logps = answer_logps(model, layout, answers, on_batch)
+    (chosen, rejected), per_token = logps.reshape(2, -1), (logps / answers.lengths).reshape(2, -1)
     reference_chosen, reference_rejected = (
         np.array(pairs[f"ref_{side}_logps"]) for side in ("chosen", "rejected")
     )
     margins = (chosen - reference_chosen) - (rejected - reference_rejected)
-    table = pd.DataFrame({"pair_id": pairs["pair_id"], "margin": margins})
+    table = pd.DataFrame(
+        {"pair_id": pairs["pair_id"], "margin": margins, "likelihood_gap": per_token[0] - per_token[1]}
+    )
     not_finite = table.loc[~np.isfinite(margins), "pair_id"]
     if len(not_finite):
         raise StudyError(

@@ -5,17 +5,13 @@ from collections.abc import Iterable
 
 # What people look for, and what to use instead.
 INSTEAD = {
-    "epochs": "set training.max_steps to training pairs x epochs / batch_size",
-    "num_train_epochs": "set training.max_steps to training pairs x epochs / batch_size",
-    "eval_every": "held-out pairs are scored after the last step; for earlier points, lower max_steps",
-    "training": "all methods are trained alike; for another learning rate, write a second study",
-    "ld_alpha": "it would need reference scores of its own; loss_type: sigmoid_norm divides by length",
-    "simpo": "it has no reference, which every loss here has; sigmoid_norm is DPO normalised by length",
-    "weights_from": "pairs are weighted by use_weighting (WPO) alone; data.min_gap leaves out small gaps",
-    "margin_from": "no loss here has a target margin; data.min_gap leaves out small gaps",
+    "num_train_epochs": "set epochs",
+    "eval_steps": "set training.eval_every",
+    "simpo_gamma": "set gamma",
+    "reference_free": "set loss_type: simpo, the loss without a reference",
     "lora": "all weights are tuned; there are no adapters",
     "peft": "all weights are tuned; there are no adapters",
-    "optim": "the optimiser is AdamW in 32 bits; resources.deepspeed: zero2 divides its memory among workers",
+    "optim": "set optimizer: adamw or adamw_8bit",
 }
 
 

@@ -122,8 +122,7 @@ def _together(layout: Layout) -> Callable[[PreTrainedModel, Answers], Tensor]:
     """Return a function that returns log-probabilities [N] from one batch, computed as training does."""
 
     def compute(model: PreTrainedModel, answers: Answers) -> Tensor:
-        ids, attention, answer = padded(answers, model.device)
-        return token_values(model, layout, logps, ids, attention.long(), answer)[0]
+        return token_values(model, layout, logps, padded(answers, model.device))[0]
 
     return compute
 

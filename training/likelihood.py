@@ -6,7 +6,7 @@ token.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,11 @@ class Answers:
     ids: Sequence[list[int]]
     starts: Sequence[int]
 
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each answer: [B]."""
+        return np.array([len(ids) - start for ids, start in zip(self.ids, self.starts, strict=True)])
+
     @classmethod
     def of_pairs(cls, pairs: Mapping[str, Any], max_length: int) -> Self:
         """Return the sequences of tokenised pairs, cut to `max_length` tokens: all chosen, then all rejected.
@@ -45,16 +50,29 @@ class Answers:
         return cls(ids, [len(prompt) for prompt in pairs["prompt_ids"]] * 2)
 
 
+class Batch(NamedTuple):
+    """Sequences as padded tensors of shape [B, T]; the padding may be on either side.
+
+    ids: Token ids. attention: Whether a token is no padding. answers: Whether it is part of an answer.
+    """
+
+    ids: Tensor
+    attention: Tensor
+    answers: Tensor
+
+
 @dataclass(frozen=True)
 class AnswerScores:
     """One value per sequence, over its answer tokens y_1..y_n (arrays of shape [B]).
 
-    `logp`: sum_t log pi(y_t). WPO log-weights (Zhou et al. 2024, arXiv 2406.11827):
+    `logp`: sum_t log pi(y_t). `logp_shared`: the same sum over the first `limits` tokens of an answer.
+    WPO log-weights (Zhou et al. 2024, arXiv 2406.11827):
     `log_weight_sampled`: 1/n sum_t [log pi(y_t) - log sum_v pi(v)^2];
     `log_weight_greedy`: 1/n sum_t [log pi(y_t) - max_v log pi(v)].
     """
 
     logp: FloatArray
+    logp_shared: FloatArray
     log_weight_sampled: FloatArray
     log_weight_greedy: FloatArray
 
@@ -93,44 +111,30 @@ def of_tokens(per_token: PerToken, hidden_NH: Tensor, model: PreTrainedModel, ta
     )
 
 
-def token_values(
-    model: PreTrainedModel,
-    layout: Layout,
-    per_token: PerToken,
-    input_ids_BT: Tensor,
-    attention_mask_BT: Tensor,
-    answer_mask_BT: Tensor,
-) -> Tensor:
+def token_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, batch: Batch) -> Tensor:
     """Return `per_token` of the answers' tokens, sequence after sequence: [K, N].
 
-    Padding may be on either side. Values have gradients where torch records them.
+    Values have gradients where torch records them.
     """
-    mask = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
+    mask = batch.answers[:, 1:].bool()  # position t predicts token t + 1
     if layout is Layout.PACKED:
-        row = PackedRow.of(input_ids_BT, attention_mask_BT, answer_mask_BT)
+        row = PackedRow.of(*batch)
         with packed.packed(model, row) as arguments:
             output = model.base_model(**arguments, use_cache=False)
         hidden_NH = output.last_hidden_state[0, row.predictors]
     else:
-        output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
+        output = model.base_model(input_ids=batch.ids, attention_mask=batch.attention.long(), use_cache=False)
         hidden_NH = output.last_hidden_state[:, :-1][mask]
-    return of_tokens(per_token, hidden_NH, model, input_ids_BT[:, 1:][mask])
+    return of_tokens(per_token, hidden_NH, model, batch.ids[:, 1:][mask])
 
 
 @torch.no_grad()
-def score_batch(
-    model: PreTrainedModel,
-    layout: Layout,
-    per_token: PerToken,
-    input_ids_BT: Tensor,
-    attention_mask_BT: Tensor,
-    answer_mask_BT: Tensor,
-) -> Tensor:
-    """Return the sums of `per_token` over each answer's tokens: [K, B]. Padding may be on either side."""
-    mask = answer_mask_BT[:, 1:].bool()
-    values_KN = token_values(model, layout, per_token, input_ids_BT, attention_mask_BT, answer_mask_BT)
+def answer_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, batch: Batch) -> Tensor:
+    """Return `per_token` of each answer's tokens, and 0 of other positions: [K, B, T - 1]."""
+    mask = batch.answers[:, 1:].bool()
+    values_KN = token_values(model, layout, per_token, batch)
     zeros = torch.zeros(mask.shape, device=mask.device)
-    return torch.stack([zeros.masked_scatter(mask, values).sum(1) for values in values_KN])
+    return torch.stack([zeros.masked_scatter(mask, values) for values in values_KN])
 
 
 OnBatch = Callable[[int, int], None]  # called with the batches that are done, and all of them
@@ -141,33 +145,64 @@ def _silent(_done: int, _total: int) -> None:
 
 
 def score_answers(
-    model: PreTrainedModel, layout: Layout, answers: Answers, on_batch: OnBatch = _silent
+    model: PreTrainedModel,
+    layout: Layout,
+    answers: Answers,
+    limits: IntArray,
+    on_batch: OnBatch = _silent,
 ) -> AnswerScores:
-    """Score all sequences, in the order of the input. `on_batch(done, total)` is called after each batch."""
-    logp, squares, best = _sums(model, layout, statistics, answers, on_batch)
-    n = np.array([len(ids) for ids in answers.ids]) - np.array(answers.starts)
-    return AnswerScores(logp, (logp - squares) / n, (logp - best) / n)
+    """Score all sequences, in the order of the input.
+
+    Args:
+        model: The model.
+        layout: How batches are given to it.
+        answers: The sequences.
+        limits: Up to which token of an answer `logp_shared` sums: [B].
+        on_batch: `on_batch(done, total)` is called after each batch.
+    """
+
+    def summed(batch: Batch, rows: IntArray) -> Tensor:
+        logp, squares, best = answer_values(model, layout, statistics, batch)
+        limit = torch.tensor(limits[rows], device=logp.device)[:, None]
+        shared = logp.where(batch.answers[:, 1:].cumsum(1) <= limit, 0)
+        return torch.stack([part.sum(1) for part in (logp, shared, squares, best)])
+
+    logp, shared, squares, best = _by_batch(model, layout, summed, answers, on_batch)
+    n = answers.lengths
+    return AnswerScores(logp, shared, (logp - squares) / n, (logp - best) / n)
 
 
 def answer_logps(
     model: PreTrainedModel, layout: Layout, answers: Answers, on_batch: OnBatch = _silent
 ) -> FloatArray:
     """Return only the `logp` of `AnswerScores`, which costs less: [B]."""
-    return _sums(model, layout, logps, answers, on_batch)[0]
+
+    def summed(batch: Batch, _rows: IntArray) -> Tensor:
+        return answer_values(model, layout, logps, batch).sum(2)
+
+    return _by_batch(model, layout, summed, answers, on_batch)[0]
 
 
-def padded(answers: Answers, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return token ids padded on the right, a mask of real tokens and one of answer tokens: each [B, T]."""
+def padded(answers: Answers, device: torch.device) -> Batch:
+    """Return sequences as a batch, padded on the right."""
     ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True).to(device)
     position = torch.arange(ids.shape[1], device=device)
     real = position < torch.tensor([len(sequence) for sequence in answers.ids], device=device)[:, None]
-    return ids, real, real & (position >= torch.tensor(answers.starts, device=device)[:, None])
+    is_answer = position >= torch.tensor(answers.starts, device=device)[:, None]
+    return Batch(ids, real, real & is_answer)
 
 
-def _sums(
-    model: PreTrainedModel, layout: Layout, per_token: PerToken, answers: Answers, on_batch: OnBatch
+def _by_batch(
+    model: PreTrainedModel,
+    layout: Layout,
+    summed: Callable[[Batch, IntArray], Tensor],
+    answers: Answers,
+    on_batch: OnBatch,
 ) -> list[FloatArray]:
-    """Return the sums of each of the K values of `per_token` over each answer: K arrays of shape [B]."""
+    """Return `summed` of all sequences, in the order of the input: K arrays of shape [B].
+
+    `summed(batch, rows)` returns K values for each of the sequences with these row numbers: [K, rows].
+    """
     device = model.device
     budget = BATCH_TOKENS[device.type]
     if layout is Layout.PACKED:
@@ -176,11 +211,8 @@ def _sums(
         batches = length_batches(np.array([len(ids) for ids in answers.ids]), budget)
     sums = []
     for number, rows in enumerate(batches, start=1):
-        batch = Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows])
-        ids, attention, answer = padded(batch, device)
-        sums.append(
-            score_batch(model, layout, per_token, ids, attention.long(), answer).double().cpu().numpy()
-        )
+        batch = padded(Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows]), device)
+        sums.append(summed(batch, rows).double().cpu().numpy())
         on_batch(number, len(batches))
     original_order = np.argsort(np.concatenate(batches))
     return list(np.concatenate(sums, axis=1)[:, original_order])

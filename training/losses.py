@@ -1,4 +1,4 @@
-"""List the losses of TRL 1.16, each with its paper and equation.
+"""List the losses of TRL 1.16 and SimPO, each with its paper and equation.
 
 Notation: h_w, h_l = log pi(y|x) - log pi_ref(y|x) of the chosen and the rejected answer, summed over answer
 tokens; margin = h_w - h_l; s = sigmoid; b = `beta`; e = `label_smoothing`; n = answer length in tokens.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Loss:
-    """One `loss_type` of TRL.
+    """One `loss_type`.
 
     paper: Its source.
     equation: What it minimises for a pair.
@@ -92,6 +92,11 @@ LOSSES: dict[str, Loss] = {
         "(1 - m) * -log s(b * margin) + m * exp(-b * margin), m = s(b * margin / tau)",
         "DiscoPOP: a loss found by a language model",
     ),
+    "simpo": Loss(
+        "Meng et al. 2024, arXiv 2405.14734, eq. 6",
+        "-log s(b * (log pi_w / n_w - log pi_l / n_l) - gamma)",
+        "SimPO: the likelihood per token is the reward, and no reference model enters",
+    ),
     "sft": Loss("Maximum likelihood", "-log pi(y_w|x) / n_w", "the chosen answer alone; a term for mixtures"),
 }
 
@@ -100,3 +105,12 @@ LOSSES: dict[str, Loss] = {
 #   log w(x, y) = 1/|y| * sum_t [ log pi(y_t | x, y_<t) - max_v log pi(v | x, y_<t) ]        greedy alignment
 #   pair weight = min( w(x, y_w) * w(x, y_l), 1 ), without gradient; pi is the policy in training.
 # The authors' code takes the minimum (`wpo_clamp: authors`); TRL 1.16 does not (`wpo_clamp: trl`).
+
+# What may be added to a loss, and how TRL is made to compute it (`training/reference_shift.py`):
+#   ld_alpha: Liu et al. 2024 (LD-DPO), arXiv 2409.06411. In log pi and log pi_ref, the tokens that an answer
+#     has more than the other one of its pair count ld_alpha times. TRL computes this itself.
+#   margin_from: Amini et al. 2024 (ODPO), arXiv 2402.10571. -log s(b * margin - a * f(gap)), where a is
+#     `margin_scale` and the scaling function f is the identity (score_gap) or the logarithm (log_score_gap).
+#   weights_from: the loss of a pair is multiplied by gap / mean gap of the arm's training pairs. Weights that
+#     grow with the reward difference are those of Wang et al. 2024 (RDO), arXiv 2408.09385; dividing by the
+#     arm's mean is ours: weights of mean 1 leave the learning rate its meaning in both arms.

@@ -1,7 +1,7 @@
 """Turn a method into arguments of TRL, and refuse a method that TRL cannot train.
 
-No method has its own code here. Any loss of TRL 1.16 (`training/losses.py`) can be trained. What TRL would
-refuse only after a model is loaded is refused before anything starts.
+Any loss of TRL 1.16 (`training/losses.py`) can be trained without code of its own, and SimPO is one of them
+with other inputs. What TRL would refuse only after a model is loaded is refused before anything starts.
 """
 
 from typing import Any
@@ -22,13 +22,20 @@ _READ_BY = {
     "label_smoothing": {"robust", "exo_pair", "aot", "aot_unpaired"},
     "discopop_tau": {"discopop"},
 }
+# Losses in which a shift of the reference's log-probabilities is a target margin.
+_TARGET_LOSSES = {"sigmoid", "hinge", "robust"}
 # Arguments that TRL does not have.
-_OURS = {"wpo_clamp", "wpo_alignment"}
+_WPO = {"wpo_clamp", "wpo_alignment"}
+_OURS = _WPO | {"gamma", "weights_from", "margin_from", "margin_scale"}
+_TRL_NAME = {"simpo": "sigmoid_norm"}  # what TRL computes, of other inputs (`training/reference_shift.py`)
 
 
 def trl_arguments(method: MethodSpec) -> dict[str, Any]:
     """Return the method as keyword arguments of `trl.DPOConfig`."""
-    return method.model_dump(exclude=_OURS, exclude_none=True) | {"loss_type": loss_types(method)}
+    return method.model_dump(exclude=_OURS, exclude_none=True) | {
+        "loss_type": [_TRL_NAME.get(loss, loss) for loss in loss_types(method)],
+        "use_weighting": method.use_weighting or method.weights_from is not None,
+    }
 
 
 def loss_types(method: MethodSpec) -> list[str]:
@@ -54,7 +61,7 @@ def check(method: MethodSpec, place: str) -> None:
     losses = loss_types(method)
     for loss in losses:
         if loss not in LOSSES:
-            raise StudyError(f"{place}.loss_type: no loss {loss!r} in TRL; {suggestion(loss, LOSSES)}")
+            raise StudyError(f"{place}.loss_type: no loss {loss!r}; {suggestion(loss, LOSSES)}")
     if not losses:
         raise StudyError(f"{place}.loss_type: an empty list; name at least one of {', '.join(LOSSES)}")
     if method.loss_weights is not None and len(method.loss_weights) != len(losses):
@@ -62,11 +69,17 @@ def check(method: MethodSpec, place: str) -> None:
             f"{place}.loss_weights: {len(method.loss_weights)} weights for {len(losses)} losses "
             f"({', '.join(losses)}); give one per loss"
         )
-    if method.use_weighting and _BATCH_LOSSES & set(losses):
-        raise StudyError(
-            f"{place}.use_weighting: {', '.join(losses)} has no loss of a single pair to weight; "
-            "set use_weighting: false, or choose another loss_type"
-        )
+    for key in ("use_weighting", "weights_from"):
+        if getattr(method, key) and _BATCH_LOSSES & set(losses):
+            raise StudyError(
+                f"{place}.{key}: {', '.join(losses)} has no loss of a single pair to weight; "
+                f"remove {key}, or choose another loss_type"
+            )
+        if getattr(method, key) and "hinge" in losses:
+            raise StudyError(
+                f"{place}.{key}: not with hinge, because TRL multiplies its loss in place, where torch "
+                "cannot compute gradients; choose another loss_type"
+            )
     if method.f_divergence_type != "reverse_kl" and not set(losses) <= _DIFFERENCE_LOSSES:
         raise StudyError(
             f"{place}.f_divergence_type: {method.f_divergence_type} with {', '.join(losses)}; it needs "
@@ -76,7 +89,37 @@ def check(method: MethodSpec, place: str) -> None:
         raise StudyError(f"{place}.label_smoothing: 0 with exo_pair; set it to 1e-3, as the paper recommends")
     if "robust" in losses and method.label_smoothing >= 0.5:
         raise StudyError(f"{place}.label_smoothing: {method.label_smoothing} with robust; set it below 0.5")
+    _check_shifts(method, losses, place)
     _refuse_ignored(method, losses, place)
+
+
+def _check_shifts(method: MethodSpec, losses: list[str], place: str) -> None:
+    """Refuse what cannot be had by shifting the reference's log-probabilities."""
+    others = set(losses) - {"simpo", "sft"}
+    if "simpo" in losses and others:
+        raise StudyError(
+            f"{place}.loss_type: simpo reads no reference, and {', '.join(sorted(others))} does; train them "
+            "as two methods"
+        )
+    if "simpo" in losses and method.gamma is None:
+        raise StudyError(
+            f"{place}.gamma: absent; SimPO needs its target margin: the paper uses 0.3 to 1.6 with beta 2.0 "
+            "to 2.5, and 0 leaves it out"
+        )
+    for key in ("ld_alpha", "margin_from"):
+        if "simpo" in losses and getattr(method, key) is not None:
+            other = "gamma is its target margin" if key == "margin_from" else "it divides by length already"
+            raise StudyError(f"{place}.{key}: not with simpo; {other}")
+    if method.margin_from and not (others and others <= _TARGET_LOSSES):
+        raise StudyError(
+            f"{place}.margin_from: {method.margin_from} with {', '.join(losses)}; a target margin needs a "
+            f"loss of beta * margin: {', '.join(sorted(_TARGET_LOSSES))}"
+        )
+    if method.margin_from and method.f_divergence_type != "reverse_kl":
+        raise StudyError(
+            f"{place}.margin_from: {method.margin_from} with f_divergence_type: {method.f_divergence_type}; "
+            "a target margin needs reverse_kl"
+        )
 
 
 def _refuse_ignored(method: MethodSpec, losses: list[str], place: str) -> None:
@@ -89,7 +132,11 @@ def _refuse_ignored(method: MethodSpec, losses: list[str], place: str) -> None:
     if method.f_divergence_type != "alpha_divergence":
         needs["f_alpha_divergence_coef"] = "f_divergence_type: alpha_divergence"
     if not method.use_weighting:
-        needs |= dict.fromkeys(_OURS, "use_weighting: true")
+        needs |= dict.fromkeys(_WPO, "use_weighting: true")
+    if "simpo" not in losses:
+        needs["gamma"] = "loss_type: simpo (margin_from is the target margin of other losses)"
+    if not method.margin_from:
+        needs["margin_scale"] = "margin_from: score_gap or log_score_gap"
     for name in sorted(needs):
         if getattr(method, name) != MethodSpec.model_fields[name].default:
             raise StudyError(

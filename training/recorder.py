@@ -59,6 +59,7 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self.batch_size, self.gather = batch_size, gather
         self.origin: dict[str, str] = {}  # what makes the arm; kept in checkpoints
         self.points: list[dict[str, float]] = []
+        self.heldout_points: list[dict[str, float]] = []  # `training/heldout_curve.py` adds them
         self.weight_sums: dict[str, float] = {}
         self._step_values: list[tuple[Tensor, Tensor]] = []  # loss and margins per micro-batch of this step
         self._log_weights: list[Tensor] = []  # per micro-batch since the last point
@@ -163,6 +164,7 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         window = [part.tolist() for part in self._log_weights]
         state = {
             "points": self.points,
+            "heldout_points": self.heldout_points,
             "weight_sums": self.weight_sums,
             "window": window,
             "origin": self.origin,
@@ -173,5 +175,6 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         """Continue the curve that a checkpoint holds."""
         state = json.loads((checkpoint / CURVE_FILE.format(rank)).read_text())
         self.points, self.weight_sums = state["points"], state["weight_sums"]
+        self.heldout_points = state.get("heldout_points", [])
         self.origin = in_turn(state.get("origin", {}), self.origin)
         self._log_weights = [torch.tensor(part, device=device) for part in state["window"]]

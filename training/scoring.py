@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORE_RECIPE = "scores-4"  # raised with every change to what a score is
+SCORE_RECIPE = "scores-5"  # raised with every change to what a score is
 SHARD_PAIRS = 2000
 
 

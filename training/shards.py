@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 SCORE_COLUMNS = (
     "ref_chosen_logps",
     "ref_rejected_logps",
+    "ref_chosen_shared_logps",  # of as many tokens as the shorter answer of the pair has
+    "ref_rejected_shared_logps",
     "log_weight_chosen_sampled",
     "log_weight_rejected_sampled",
     "log_weight_chosen_greedy",
@@ -84,8 +86,9 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
     model = load_model(shard.model, shard.dtype)
     refuse_sequences(model, answers, shard.max_length)
     check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
-    scores = score_answers(model, check.layout, answers, on_batch)
-    kinds = (scores.logp, scores.log_weight_sampled, scores.log_weight_greedy)
+    shorter = np.tile(answers.lengths.reshape(2, -1).min(axis=0), 2)
+    scores = score_answers(model, check.layout, answers, shorter, on_batch)
+    kinds = (scores.logp, scores.logp_shared, scores.log_weight_sampled, scores.log_weight_greedy)
     values = np.concatenate([kind.reshape(2, -1) for kind in kinds])  # rows in the order of SCORE_COLUMNS
     with tempfile.NamedTemporaryFile(dir=shard.out.parent, suffix=".tmp", delete=False) as unfinished:
         np.savez(unfinished, rows=rows, values=values, check=json.dumps(check.to_json()))

@@ -4,12 +4,13 @@ This module imports no torch, because a plan needs none.
 """
 
 import datetime
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from training.table_data import Level, TableData
-from training.values import Seed, Spec
+from training.values import Option, Seed, Spec
 
 Predicted = Literal["A > B", "A < B", "A = B", "exploratory"]
 
@@ -191,14 +192,52 @@ class MethodSpec(Spec):
     wpo_alignment: Literal["sampled", "greedy"] = Field(
         "sampled", description="Alignment of the WPO weights, sampled or greedy, as in the paper."
     )
+    gamma: float | None = Option(
+        None, ge=0, description="Target margin of loss_type: simpo, in the units of its reward."
+    )
+    ld_alpha: float | None = Option(
+        None,
+        ge=0,
+        le=1,
+        description="LD-DPO: how much the tokens count that an answer has more than the other one; 1 is DPO.",
+    )
+    weights_from: Literal["score_gap"] | None = Option(
+        None, description="Weight each pair by its score gap, relative to the mean gap of the arm's pairs."
+    )
+    margin_from: Literal["score_gap", "log_score_gap"] | None = Option(
+        None,
+        description="ODPO: beta * margin has to exceed margin_scale times the pair's score gap, or its log.",
+    )
+    margin_scale: float | None = Option(
+        None, gt=0, description="Factor of margin_from (alpha in the paper); 1 if absent."
+    )
+
+    @property
+    def reads_gaps(self) -> bool:
+        """Whether the score gaps of the pairs are part of the objective."""
+        return bool(self.weights_from or self.margin_from)
+
+    @property
+    def reference_free(self) -> bool:
+        """Whether the loss reads no reference model."""
+        return "simpo" in self.loss_type  # a name, or a list of names
 
 
 class TrainingSpec(Spec):
     """How an arm is trained. All of it is part of a trial's identity."""
 
     max_steps: int = Field(2000, ge=1, description="Optimiser steps per arm.")
+    epochs: float | None = Option(
+        None,
+        gt=0,
+        description="In place of max_steps: passes over the training pairs of the cell's smaller arm. Both "
+        "arms make the same number of steps.",
+    )
     batch_size: int = Field(8, ge=1, description="Pairs per step, over all workers.")
     learning_rate: float = Field(5e-6, gt=0, description="Peak AdamW learning rate.")
+    optimizer: Literal["adamw", "adamw_8bit"] = Option(
+        "adamw", description="adamw_8bit keeps AdamW's moments in 8 bits; it needs bitsandbytes."
+    )
     lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = Field(
         "linear", description="Schedule of the learning rate over the steps."
     )
@@ -219,6 +258,39 @@ class TrainingSpec(Spec):
         "bfloat16", description="Precision in which the model is computed."
     )
     logging_steps: int = Field(25, ge=1, description="Steps between two points of the curves.")
+    eval_every: int | None = Option(
+        None,
+        ge=1,
+        description="Steps between two points of the held-out curve, which scores the arm's own held-out "
+        "pairs; none if absent. It changes no weight.",
+    )
     group_by_length: bool = Field(
         False, description="Make batches of similar length: faster with padding, but different batches."
     )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and "max_steps" in self.model_fields_set:
+            raise ValueError("epochs and max_steps both say how long an arm trains; remove one of them")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused_steps(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        if self.epochs is not None:
+            values.pop("max_steps", None)
+        return values
+
+    def for_pairs(self, pairs: int) -> "TrainingSpec":
+        """Return the same settings with epochs as steps, as transformers' Trainer counts them.
+
+        These are ceil(epochs * ceil(pairs / batch_size)) steps. The last batch of a Trainer's epoch may be
+        smaller; here it is filled with pairs of the next one.
+
+        Args:
+            pairs: Training pairs of the smaller arm, after every filter.
+        """
+        if self.epochs is None:
+            return self
+        steps = math.ceil(self.epochs * math.ceil(pairs / self.batch_size))
+        return self.model_copy(update={"epochs": None, "max_steps": steps})

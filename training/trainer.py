@@ -1,7 +1,8 @@
 """Train with TRL's `DPOTrainer` on scored pairs, without a reference model, and record each step.
 
-The loss is TRL's own. What is added surrounds its one forward pass: the WPO variants that TRL lacks rewrite
-an output before TRL reads it, and the recorder keeps values that the loss has computed anyway.
+The loss is TRL's own. What is added surrounds its one forward pass: the WPO variants that TRL lacks, and
+weights of pairs, rewrite an output before TRL reads it; SimPO and target margins shift the reference
+(`training/reference_shift.py`); the recorder keeps values that the loss has computed anyway.
 
 Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected), T positions, M answer
 tokens, H hidden.
@@ -19,13 +20,18 @@ from trl import DPOTrainer
 
 from training import packed
 from training.checkpoints import Checkpoints
+from training.collator import KeepsColumns
 from training.errors import StudyError
 from training.layout import Layout
 from training.likelihood import greedy, of_tokens
 from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
+from training.reference_shift import SHARED, reference_logps
+from training.score_gaps import GAP_COLUMNS, WEIGHT
 from training.spec import MethodSpec
 from training.unlogged import Unread, unlogged
+
+_READ_BY_TRL = ("input_ids", "attention_mask", "completion_mask")
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
@@ -58,8 +64,11 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.method = method
         self.notes: list[str] = []
         super().__init__(**trl)
+        further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
+        self.data_collator: KeepsColumns = KeepsColumns(self.data_collator, further)
         self.recorder = CurveRecorder(
-            beta=method.beta,
+            # SimPO's beta scales log-probabilities per token, and the curve's loss is of whole answers.
+            beta=MethodSpec().beta if method.reference_free else method.beta,
             every=self.args.logging_steps,
             capped=method.wpo_clamp == "authors",
             batch_size=batch_size,
@@ -110,12 +119,15 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             output = self._forward(model, **kwargs)
             if self.method.use_weighting:
                 observed["log_weights"] = self._weight(output, inputs)
+            if self.method.weights_from:
+                self._weight_by_gap(output, inputs)
             observed["margins"] = margins(output.log_probs.detach(), inputs)
             output.mean_logits = Unread()
             return output
 
+        read_by_trl = {name: inputs[name] for name in _READ_BY_TRL} | reference_logps(self.method, inputs)
         with unlogged(self):
-            result = super().compute_loss(observing, inputs, return_outputs, num_items_in_batch)
+            result = super().compute_loss(observing, read_by_trl, return_outputs, num_items_in_batch)
         if self.model.training:
             self.recorder.observe((result[0] if return_outputs else result).detach(), **observed)
         return result
@@ -158,6 +170,20 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             excess = torch.cat([F.relu(log_weights), torch.zeros_like(log_weights)])
             output.log_sum_sq_probs = output.log_sum_sq_probs + excess.unsqueeze(1)
         return log_weights
+
+    @torch.no_grad()
+    def _weight_by_gap(self, output: Any, inputs: dict[str, Tensor]) -> None:
+        """Multiply each pair's loss by its weight, through the product of weights that TRL computes.
+
+        TRL weights a pair by exp of the mean of log_probs - log_sum_sq_probs over each answer's tokens.
+        Without WPO these means are made 0; then the log of the pair's weight is added to that of the
+        chosen answer.
+        """
+        if not self.method.use_weighting:
+            output.log_sum_sq_probs = output.log_probs.detach()
+        log_weights = inputs[WEIGHT].log()
+        both = torch.cat([log_weights, torch.zeros_like(log_weights)])
+        output.log_sum_sq_probs = output.log_sum_sq_probs - both.unsqueeze(1)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the weights, unless DeepSpeed is on: its own states hold them already."""

@@ -1,6 +1,6 @@
 """The base of every part of a study file, and the names and seeds that its parts share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,14 @@ Title = Annotated[str, Field(pattern=rf"^[^{_APART} ._@-]([^{_APART}]*[^{_APART}
 
 # What numpy, torch and transformers all accept as a seed.
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+
+
+def Option(default: Any, **about: Any) -> Any:
+    """Return a field that is in no dump of its value while it has its default.
+
+    A field that is new in a study file is one: the identity of a cell that does not use it stays the same.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **about)
 
 
 class Spec(BaseModel):

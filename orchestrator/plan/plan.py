@@ -20,6 +20,7 @@ from orchestrator.study.trial import NOT_RENDERED, Trial
 from stats.status import CellStatus
 from stats.text import plural
 from training.model_path import expected_layout
+from training.spec import TrainingSpec
 from training.template_text import template_surprises
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ class Plan:
             planned += f" of at most {len(self.trials)}"
         return [
             f"study {study.study}: {planned}, {self.finished} finished, {len(self.open)} to train "
-            f"({self._open_arms()} arms x {study.training.max_steps} steps of "
-            f"{study.training.batch_size} pairs)",
+            f"({self._open_arms()} arms x {_length(study.training)} of {study.training.batch_size} pairs)",
+            *self._own_training(),
             *([f"  {self.only}: {plural(len(self.shown), 'cell')}"] if self.only else []),
             f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
@@ -160,6 +161,14 @@ class Plan:
             *(f"  {line}" for line in self.about_rendering()),
             *self._lost_line(),
             *(f"  code: {other}" for other in self.other_origins),
+        ]
+
+    def _own_training(self) -> list[str]:
+        """Say which methods are trained otherwise than the study's others, and how."""
+        return [
+            f"  {name}: {', '.join(f'{key} {value}' for key, value in changes.items())}"
+            for name, method in self.study.methods.items()
+            if method.training and (changes := method.training.model_dump())
         ]
 
     def _lost_line(self) -> list[str]:
@@ -208,6 +217,13 @@ class Plan:
         if not arm_seconds:
             return "time: unknown until a cell of this study is finished; --probe trains a few steps"
         return self.time_needed(median(arm_seconds), f"median of {plural(len(arm_seconds), 'finished cell')}")
+
+
+def _length(training: TrainingSpec) -> str:
+    """Return how long an arm trains, such as `60 steps`."""
+    if training.epochs is None:
+        return f"{training.max_steps} steps"
+    return f"{training.epochs:g} epoch{'' if training.epochs == 1 else 's'} in batches"
 
 
 def make_agenda(

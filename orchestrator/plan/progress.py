@@ -23,5 +23,5 @@ def steps_made(trial: Trial, progress: Progress) -> int:
 
 
 def steps_in_all(trial: Trial) -> int:
-    """Count the optimiser steps of a whole cell, over all its arms."""
+    """Count the optimiser steps of a whole cell, over all its arms; epochs have no number of steps yet."""
     return len(trial.arms) * trial.training.max_steps

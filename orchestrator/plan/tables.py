@@ -16,6 +16,7 @@ from training.data.prompts import prompted
 from training.data.splits import assign
 from training.errors import StudyError
 from training.rendering import Rendered, render
+from training.score_gaps import gap_columns
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ def load_tables(study: Study) -> StudyTables:
 
     Raises:
         StudyError: The model, the data or the published diffs cannot be read, a split names a column that
-            does not exist, or a group is empty, smaller than one batch or without a held-out pair.
+            does not exist, a method needs score gaps that pairs lack, or a group is empty, smaller than one
+            batch or without a held-out pair.
     """
     model_path.check(study.model, "model")
     published_diffs(study)  # read only to refuse a wrong file early
     corpus = study_corpus(study)
+    for name, method in study.methods.items():
+        if name not in study.published:  # only to refuse pairs without a score gap early
+            gap_columns(method.objective, corpus.pairs["score_gap"].to_numpy(dtype=float), f"methods.{name}")
     return StudyTables(corpus, _groups(study, corpus))
 
 

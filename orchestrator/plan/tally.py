@@ -75,8 +75,11 @@ class Tally:
     def seconds_left(self) -> float | None:
         """Estimate the seconds left.
 
-        The estimate extrapolates the pace so far, start-up included. It is None before the first step.
+        The estimate extrapolates the pace so far, start-up included. It is None before the first step, and
+        for cells that train for epochs.
         """
+        if any(trial.training.epochs for trial in self._planned()):
+            return None  # their steps are counted where they train
         done, total = self._steps_done(), sum(steps_in_all(trial) for trial in self._planned())
         done_here = done - self._steps_at_start
         return (total - done) * self.elapsed_s / done_here if done_here else None
@@ -87,7 +90,8 @@ class Tally:
         pace_s = self.seconds_per_step(trial)
         if pace_s is None:
             return str(progress)
-        return f"{progress}, {time_span((steps_in_all(trial) - steps_made(trial, progress)) * pace_s)} left"
+        steps_left = len(trial.arms) * progress.total - steps_made(trial, progress)
+        return f"{progress}, {time_span(steps_left * pace_s)} left"
 
     def seconds_per_step(self, trial: Trial) -> float | None:
         """Return a running cell's pace since it was first seen; None before its next step."""

@@ -12,7 +12,7 @@ from orchestrator.record.cell_statuses import EndedRun, distinct_tags, ended_run
 from orchestrator.record.experiment import DAMAGED_TAG, Experiment, RunKind, RunStatus
 from orchestrator.record.finished_cell import FinishedCell
 from orchestrator.record.provenance import SOURCE_TAG
-from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS
+from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS, MODEL_COMMIT
 from orchestrator.record.run_tables import (
     CURVES_FILE,
     OUTCOMES_FILE,
@@ -141,7 +141,8 @@ class RecordedCells:
         """Return one row per planned cell.
 
         Columns: study, method, split, seed, trial_id, status (finished, failed or missing), error,
-        data_fingerprint; for finished cells also geometry, run_id, ended (UTC) and the metrics by name.
+        data_fingerprint; for finished cells also geometry, model_commit, run_id, ended (UTC)
+        and the metrics by name.
         """
         finished, errors = self.finished(), self.failures()
         rows: list[dict[str, Any]] = []
@@ -151,6 +152,7 @@ class RecordedCells:
                 row |= {
                     "status": CellStatus.FINISHED,
                     "geometry": run.data.tags["geometry"],
+                    MODEL_COMMIT: run.data.tags.get(MODEL_COMMIT, ""),
                     "run_id": run.info.run_id,
                     "ended": pd.Timestamp(run.info.end_time, unit="ms", tz="UTC"),
                     **run.data.metrics,

@@ -28,8 +28,8 @@ class KeptModels:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
 
-    def log(self, run_id: str, trial: Trial, arm: str, folder: Path, register: bool) -> str:
-        """Log the model in `folder` as the output of a cell's run, and return its id.
+    def log(self, run_id: str, trial: Trial, arm: str, folder: Path, step: int, register: bool) -> str:
+        """Log the model in `folder`, which made `step` steps, as the output of a cell's run; return its id.
 
         With `register`, it also becomes a version of the registered model that has the study's name.
         """
@@ -42,7 +42,7 @@ class KeptModels:
         model_id = str(model.model_id)
         client.log_model_artifacts(model_id, str(folder))
         client.finalize_logged_model(model_id, "READY")
-        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=trial.training.max_steps)])
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=step)])
         if register:
             self._register(run_id, model, tags)
         return model_id

@@ -190,7 +190,10 @@ def predictions_of(study: Study) -> pd.DataFrame:
 def options_of(study: Study) -> Options:
     """Return the margins and tolerances that follow from the study."""
     training = study.training
-    logged_points = -(-training.max_steps // training.logging_steps)
+    lengths = {study.training_of(name).max_steps for name in study.methods if name not in study.published}
+    by_epochs = any(study.training_of(name).epochs for name in study.methods)
+    one_length = not by_epochs and len(lengths) < 2
+    logged_points = -(-max(lengths, default=training.max_steps) // training.logging_steps)
     return Options(
         margin_pp=study.equivalence_margin_pp,
         missing=study.missing,
@@ -200,7 +203,8 @@ def options_of(study: Study) -> Options:
         window=study.curve_window,
         # bfloat16 keeps 8 bits, and policy and reference differ in the last of them before any training
         loss_tolerance=1e-3 if training.dtype == "float32" else 5e-3,
-        tail_pairs=max(1, logged_points // 5) * training.batch_size,
+        # Tails of several lengths have no common number of pairs, so the rule's errors are not simulated.
+        tail_pairs=max(1, logged_points // 5) * training.batch_size if one_length else None,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Tags of a cell's run: how long lanes held the cell in one sweep, over all its attempts, and this times the
 # cards that it held.
 CELL_SECONDS, GPU_SECONDS = "seconds_cell", "gpu_seconds"
+MODEL_COMMIT = "model_commit"  # the commit of the hub that `model.revision` stood for; absent for local files
 
 
 @dataclass(frozen=True)

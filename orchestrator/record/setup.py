@@ -57,14 +57,48 @@ def setup(
         ),
         "methods": ", ".join(methods),
         "reference": study.reference,
-        "training": say(
-            "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}",
-            steps=training.max_steps,
-            pairs=training.batch_size,
-            rate=training.learning_rate,
-            dtype=training.dtype,
-        ),
+        "training": "; ".join(_training(study, say)),
+        **_reference_free(study, finished, say),
     }
+
+
+def _training(study: Study, say: Words) -> Iterator[str]:
+    """Yield how arms are trained, and what is different for which method."""
+    training = study.training
+    length = (
+        say("{steps} steps of {pairs} pairs", steps=training.max_steps, pairs=training.batch_size)
+        if training.epochs is None
+        else say(
+            "epochs: {epochs:g}, {pairs} pairs per step", epochs=training.epochs, pairs=training.batch_size
+        )
+    )
+    rate = say("learning rate {rate:g}, {dtype}", rate=training.learning_rate, dtype=training.dtype)
+    yield f"{length}, {rate}"
+    for name, method in study.methods.items():
+        if method.training and name not in study.published:
+            changes = method.training.model_dump().items()
+            yield f"{name}: {', '.join(f'{key} {value}' for key, value in changes)}"
+
+
+def _reference_free(study: Study, finished: pd.DataFrame, say: Words) -> dict[str, str]:
+    """Return the row that says which definition of a correct pair counts for methods without a reference."""
+    names = [name for name, method in study.methods.items() if method.objective.reference_free]
+    if not names:
+        return {}
+    own = finished.loc[finished["method"].isin(names)].filter(regex="/pref_acc_heldout_simpo$").stack()
+    text = say(
+        "{methods}: as for the other methods, a pair counts as correct if its margin against the reference "
+        "is positive",
+        methods=", ".join(names),
+    )
+    if len(own.dropna()):
+        text += "; " + say(
+            "by SimPO's own reward, the log-likelihood per token, an arm is correct on {least:.0%} to "
+            "{most:.0%} of its held-out pairs",
+            least=own.min(),
+            most=own.max(),
+        )
+    return {"without a reference": text}
 
 
 def _counts(counts: Mapping[str, int], say: Words) -> str:

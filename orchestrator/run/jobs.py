@@ -16,6 +16,7 @@ from orchestrator.study.trial import Trial
 from training import scoring
 from training.errors import StudyError
 from training.model_path import resolve_model, weights_fingerprint
+from training.optimizer import optimizer_name
 from training.rendering import render
 from training.scoring import Scored
 from training.shards import Shard
@@ -34,9 +35,10 @@ def make_jobs(
     `phase` is told how far the scoring is.
 
     Raises:
-        StudyError: The pairs cannot be scored because of a mistake in the study or its data, or the model
-            is not the one that was planned.
+        StudyError: The pairs cannot be scored because of a mistake in the study or its data, the model is not
+            the one that was planned, or the optimiser is not installed.
     """
+    optimizer_name(study.training)  # one that is not installed is refused before the pairs are scored
     model = resolve_model(study.model, study.data, places.cache)
     _refuse_replaced_model(study, trials)
     scored = score(

@@ -1,6 +1,7 @@
 """A Ray Tune callback that records the start, the progress and the end of each cell."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,20 +16,20 @@ from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Event, Watcher
 from orchestrator.plan.interrupted import Interrupted
 from orchestrator.plan.progress import Progress
-from orchestrator.record.kept_models import ALL_KEPT_TAG, model_tag
 from orchestrator.record.ledger import Ledger, RunRefused
-from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS, TrialResult
-from orchestrator.run.arm_store import MODEL_FOLDER
+from orchestrator.record.result import GPU_SECONDS, TrialResult
+from orchestrator.run.attempts import Attempts
 from orchestrator.run.breaker import Breaker
-from orchestrator.run.desk_records import WorkHistory
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure
 from orchestrator.run.scoreboard import Scoreboard
+from orchestrator.run.uploads import Upload, Uploads, log_models
 from orchestrator.study.trial import Trial
 from stats.errors import TableError
 from stats.status import CellStatus
-from training.checkpoint_store import CheckpointStore, DamagedFolder
-from training.scratch import scratch
+from stats.text import plural
+from training.checkpoint_store import CheckpointStore
+from training.errors import StudyError
 
 TRACEBACK_CHARACTERS = 4500  # how much of a traceback's end is kept, where the error is
 SHOW_PROGRESS_EVERY_S = 1.0
@@ -61,9 +62,11 @@ class LedgerCallback(tune.Callback):
         scoreboard: Keeps the verdicts so far in the record.
         breaker: Says when the sweep should stop early.
         register_models: Whether kept models become versions of a registered model.
+        uploads: The models that are on their way to the record; their cells have not ended yet.
         finished: How many cells have finished in this sweep.
         run_ids: The ids of the cells' MLflow runs, by trial_id.
         refused: trial_id -> why its run could not be written while the cell was under way.
+        attempts: What the desk knows of the attempts at the cells.
         error: What ended the sweep from inside this callback. Tune raises its text only.
     """
 
@@ -76,12 +79,17 @@ class LedgerCallback(tune.Callback):
     breaker: Breaker
     scoreboard: Scoreboard
     register_models: bool = False
+    uploads: Uploads = field(default_factory=Uploads)
     finished: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     error: Exception | None = None
+    attempts: Attempts = field(init=False)
     _shown_at: float = 0.0
     _recorded_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.attempts = Attempts(self.desk, self.jobs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune keeps its callbacks for a restore, but a sweep resumes from the record."""
@@ -104,7 +112,7 @@ class LedgerCallback(tune.Callback):
             seconds: dict[str, float] = ray.get(self.desk.seconds.remote())
             for trial_id in progress.keys() & seconds.keys():
                 trial = self.jobs[trial_id].trial
-                spent = self._time_tags(trial, seconds[trial_id])
+                spent = self.attempts.time_tags(trial, seconds[trial_id])
                 with self._others_go_on(trial):
                     self.ledger.note(self._run_id(trial), str(progress[trial_id]), spent)
         try:
@@ -122,7 +130,7 @@ class LedgerCallback(tune.Callback):
     def on_trial_recover(self, **info: Any) -> None:
         tune_trial: TuneTrial = info["trial"]
         trial = self._trial(tune_trial)
-        failure = self._last_failure(trial)
+        failure = self.attempts.last_failure(trial)
         text = f"attempt {tune_trial.num_failures} failed, trying again: {failure}"
         self.watcher.tell(Event(trial, CellStatus.RETRIED, text))
         self._ask_breaker(trial, failure)
@@ -136,9 +144,54 @@ class LedgerCallback(tune.Callback):
             self._fail(trial)
             return
         result: TrialResult = ray.get(self.desk.take.remote(trial.trial_id))
-        tags = self._attempt_tags(trial, succeeded=1)
+        tags, job = self.attempts.tags(trial, succeeded=1), self.jobs[trial.trial_id]
+        if not job.keep_models:
+            self._finish(trial, result, tags)
+            return
+
+        def upload() -> dict[str, str]:
+            return log_models(self.ledger, self._run_id(trial), job, result, self.register_models)
+
+        self.uploads.start(trial, result, tags, upload)
+
+    @_remembers_error
+    def record_uploads(self) -> None:
+        """Record the cells whose models have arrived in the record. Tune's searcher calls this often."""
+        for upload in self.uploads.ended():
+            self._record_upload(upload)
+
+    @_remembers_error
+    def close(self) -> None:
+        """Wait for the uploads under way, and record their cells; the desk may be gone by now."""
+        if len(self.uploads):
+            self.watcher.note(f"uploading the models of {plural(len(self.uploads), 'cell')}")
         try:
-            tags |= self._keep_models(trial)
+            self.uploads.wait()
+        except Interrupted as interruption:
+            self._give_up(interruption, {})
+            raise
+        self.record_uploads()
+
+    def _record_upload(self, upload: Upload) -> None:
+        """Record a cell: finished with its models, or failed if they could not be logged."""
+        try:
+            logged = upload.logged.result()
+        except StudyError:  # the record itself is at fault, or belongs to another driver by now
+            raise
+        except Exception as error:  # whatever an artifact store raises costs this cell alone
+            text = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._record_failure(
+                upload.trial,
+                f"its models could not be kept ({reason}); the same command tries it again, without training",
+                {**upload.tags, "traceback": text},
+            )
+            return
+        self._finish(upload.trial, upload.result, {**upload.tags, **logged})
+
+    def _finish(self, trial: Trial, result: TrialResult, tags: Mapping[str, str]) -> None:
+        """Record a cell's result, and tell the agenda."""
+        try:
             self.ledger.finish(self._run_id(trial), result, tags)
         except RunRefused as refusal:
             self._record_failure(trial, f"its result could not be recorded: {refusal}", tags)
@@ -158,8 +211,12 @@ class LedgerCallback(tune.Callback):
 
     def interrupted(self, interruption: Interrupted) -> None:
         """Close the runs of the cells that have not ended, and tell the user what goes on later."""
+        self._give_up(interruption, ray.get(self.desk.progress.remote()))
+
+    def _give_up(self, interruption: Interrupted, progress: Mapping[str, Progress]) -> None:
+        self.uploads.drop_waiting()
+        self.record_uploads()
         open_trials = [trial for trial in self.agenda.open if trial.trial_id in self.run_ids]
-        progress: dict[str, Progress] = ray.get(self.desk.progress.remote())
         running = [f"{trial.name} ({progress.get(trial.trial_id, 'waiting')})" for trial in open_trials]
         self.watcher.note(
             f"interrupted by {interruption}: {self.finished} cells were finished in this sweep; running: "
@@ -182,38 +239,19 @@ class LedgerCallback(tune.Callback):
 
     def _fail(self, trial: Trial) -> None:
         """Record that a cell ended without a result, or that the sweep stopped before its first attempt."""
-        if self.breaker.reason and not self._history(trial).failures:
+        if self.breaker.reason and not self.attempts.history(trial).failures:
             with self._others_go_on(trial):
                 self.ledger.abandon(self._run_id(trial), self.breaker.reason)
             self.agenda.ended(trial, None, 0.0)
             return
-        last = self._last_failure(trial)
+        last = self.attempts.last_failure(trial)
         tags = {
             "traceback": last.traceback[-TRACEBACK_CHARACTERS:],
             "log_cell": str(self.jobs[trial.trial_id].log),
             "log_ray": last.logs,
         }
-        self._record_failure(trial, str(last), self._attempt_tags(trial, succeeded=0) | tags)
+        self._record_failure(trial, str(last), self.attempts.tags(trial, succeeded=0) | tags)
         self._ask_breaker(trial, last)
-
-    def _keep_models(self, trial: Trial) -> dict[str, str]:
-        """Log the tuned models of a finished cell, if the study keeps them; return the tags that say so."""
-        job = self.jobs[trial.trial_id]
-        if not job.keep_models:
-            return {}
-        tags: dict[str, str] = {}
-        for arm in trial.arms:
-            with scratch() as scratch_folder:
-                folder = scratch_folder / MODEL_FOLDER
-                try:
-                    CheckpointStore(f"{job.store}/{arm}").fetch(MODEL_FOLDER, folder)
-                except DamagedFolder as damage:  # the cell counts; the next sweep trains it for its model
-                    self.watcher.note(f"{trial.name}/{arm}: its model was not kept: {damage}")
-                    continue
-                tags[model_tag(arm)] = self.ledger.models.log(
-                    self._run_id(trial), trial, arm, folder, self.register_models
-                )
-        return tags | ({ALL_KEPT_TAG: "final"} if len(tags) == len(trial.arms) else {})
 
     def _record_failure(self, trial: Trial, error: str, tags: Mapping[str, str]) -> None:
         """Record that a cell failed: in its run, or in a new one if that cannot be written."""
@@ -241,30 +279,6 @@ class LedgerCallback(tune.Callback):
         self.breaker.failed(trial, failure)
         if self.breaker.reason:
             ray.get(self.desk.stop.remote(self.breaker.reason))
-
-    def _attempt_tags(self, trial: Trial, succeeded: int) -> dict[str, str]:
-        """Return how many attempts were made and interrupted, why each failed one failed, and their time."""
-        history = self._history(trial)
-        tags = {f"attempt_{number}": str(failure) for number, failure in enumerate(history.failures, start=1)}
-        if history.preemptions:
-            tags["preemptions"] = str(history.preemptions)
-        attempts = str(len(history.failures) + succeeded)
-        return {"attempts": attempts, **tags, **self._time_tags(trial, history.seconds)}
-
-    def _time_tags(self, trial: Trial, seconds: float) -> dict[str, str]:
-        """Return the tags that hold a cell's time (seconds that lanes held it) and GPU time."""
-        shape = self.jobs[trial.trial_id].shape
-        gpu_seconds = seconds * shape.workers * shape.gpus
-        return {CELL_SECONDS: f"{seconds:.3f}", GPU_SECONDS: f"{gpu_seconds:.3f}"}
-
-    def _last_failure(self, trial: Trial) -> Failure:
-        """Return the newest failure. If the Tune trial's own process died, the desk may know of none."""
-        lost = Failure("its Tune trial was lost before it reached a lane", retriable=True)
-        return [lost, *self._history(trial).failures][-1]
-
-    def _history(self, trial: Trial) -> WorkHistory:
-        history: WorkHistory = ray.get(self.desk.history.remote(trial.trial_id))
-        return history
 
 
 def _free_memory(tune_trial: TuneTrial) -> None:

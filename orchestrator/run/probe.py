@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from statistics import mean
 from typing import cast
 
 import pandas as pd
@@ -20,6 +21,7 @@ from orchestrator.run.job import Job, Listener
 from orchestrator.run.jobs import make_jobs
 from orchestrator.run.messages import Failure
 from orchestrator.run.share import resolve_auto_gpus
+from orchestrator.study.trial import Trial
 from stats.names import BASELINE
 from training.errors import StudyError
 from training.scratch import scratch
@@ -46,7 +48,7 @@ class Pace:
     step: float
     pair: float
 
-    def arm_seconds(self, steps: int, heldout_pairs: float) -> float:
+    def arm_seconds(self, steps: float, heldout_pairs: float) -> float:
         """Return how long an arm takes that makes `steps` steps and scores `heldout_pairs` pairs."""
         return self.outside_steps + steps * self.step + heldout_pairs * self.pair
 
@@ -61,7 +63,7 @@ def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
         RuntimeError: An arm failed in all its attempts.
     """
     study, first = plan.study, plan.open[0]
-    short = study.training.model_copy(update={"max_steps": PROBE_STEPS})
+    short = first.training.model_copy(update={"max_steps": PROBE_STEPS, "epochs": None, "eval_every": None})
     sample = _sample(tables, PROBE_STEPS * short.batch_size)
     # Two cells of one arm each: the first pays what a lane pays once, such as its imports.
     trials = [replace(first, split=BASELINE, groups=None, training=short, seed=seed) for seed in (0, 1)]
@@ -78,7 +80,8 @@ def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
     heldout_pairs = _count_heldout(sample.groups[BASELINE])
     pace = pace_of(step_ends, cell_s, heldout_s, heldout_pairs)
     planned_pairs = [_count_heldout(tables.groups[trial.split]) for trial in plan.open]
-    seconds = pace.arm_seconds(study.training.max_steps, sum(planned_pairs) / len(planned_pairs))
+    steps = mean(_steps(trial, tables) for trial in plan.open)
+    seconds = pace.arm_seconds(steps, mean(planned_pairs))
     return plan.time_needed(
         seconds, f"from {PROBE_STEPS} steps and {heldout_pairs} held-out pairs here", lanes
     )
@@ -135,6 +138,13 @@ def _result(desk: ray.actor.ActorHandle, job: Job, max_attempts: int) -> TimedRe
         if attempts == max_attempts:
             raise RuntimeError(f"the probe failed: {failure}\n{failure.traceback}")
     return cast(TimedResult, ray.get(desk.take.remote(job.key)))
+
+
+def _steps(trial: Trial, tables: StudyTables) -> int:
+    """Return the steps of an arm; epochs are counted before the filters that look at token ids."""
+    groups = tables.groups[trial.split]
+    sizes = groups.loc[groups["fold"] == "train", "group"].value_counts()
+    return trial.training.for_pairs(int(sizes.loc[list(trial.arms)].min())).max_steps
 
 
 def _count_heldout(groups: pd.DataFrame) -> int:

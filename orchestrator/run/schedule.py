@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from uuid import uuid4
 
 import ray
@@ -65,7 +66,10 @@ def run(
     scoreboard = Scoreboard(study, agenda, ledger)
     for further_desks in reversed(range(study.faults.max_attempts)):
         try:
-            with open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet):
+            with (
+                ExitStack() as after_the_fleet,
+                open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet),
+            ):
                 jobs = {job.key: job for job in prepare(trials, desk)}
                 breaker = Breaker(fleet.numbers, lambda: agenda.open)
                 callback = LedgerCallback(
@@ -79,6 +83,7 @@ def run(
                     scoreboard,
                     study.keep.where == "registry",
                 )
+                after_the_fleet.callback(callback.close)  # what is still uploaded needs no lane
                 try:
                     with interruptible():  # in place of Ray's own handlers
                         _tune(study, places, fleet, callback)
@@ -119,7 +124,11 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),
         tune_config=tune.TuneConfig(
             search_alg=CellSearcher(
-                callback.agenda, study.shapes, capacity, lambda: bool(callback.breaker.reason)
+                callback.agenda,
+                study.shapes,
+                capacity,
+                lambda: bool(callback.breaker.reason),
+                callback.record_uploads,
             ),
             num_samples=len(callback.jobs),
             reuse_actors=True,

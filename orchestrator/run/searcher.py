@@ -23,6 +23,8 @@ class CellSearcher(Searcher):  # type: ignore[misc]
         shapes: The shape of each method's cells.
         capacity: Returns how many cells of a shape may be under way at the same time.
         has_stopped: Returns whether no further cell should be handed out.
+        before: What is called before each suggestion. Tune asks for one while it waits, too, so that a cell
+            whose models are being uploaded can end although no trial runs.
     """
 
     def __init__(
@@ -31,8 +33,10 @@ class CellSearcher(Searcher):  # type: ignore[misc]
         shapes: Mapping[str, Shape],
         capacity: Callable[[Shape], int],
         has_stopped: Callable[[], bool] = lambda: False,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._before = before
         self._has_stopped = has_stopped
         self._agenda, self._shapes, self._capacity = agenda, shapes, capacity
         self._under_way: dict[str, Trial] = {}  # by Tune's own trial id
@@ -43,6 +47,7 @@ class CellSearcher(Searcher):  # type: ignore[misc]
 
     # Tune sets the names of the parameters: `trial_id` is its own trial id, not a cell's.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        self._before()
         finished: str = Searcher.FINISHED
         if self._has_stopped():
             return finished

@@ -8,13 +8,14 @@ An unfinished arm saves checkpoints there, and a retry continues from the newest
 import os
 import time
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from orchestrator.record.provenance import code_and_libraries
-from orchestrator.record.result import CELL_SECONDS, TrialResult, facts_of_arms
+from orchestrator.record.result import CELL_SECONDS, MODEL_COMMIT, TrialResult, facts_of_arms
 from orchestrator.run.arm_store import MODEL_FOLDER, Arm, keep_arm, kept_arm
 from orchestrator.run.geometry import Geometry
 from orchestrator.run.job import Job, Listener
@@ -75,7 +76,6 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
             **({"layout": str(job.check)} if job.check else {}),
-            **({"model_commit": job.model.revision} if job.model.revision else {}),
             CELL_SECONDS: f"{time.monotonic() - start:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
@@ -101,6 +101,7 @@ def _train_and_evaluate(
     from training.arm import ArmTask, Execution, train_arm
     from training.checkpoints import Checkpoints
     from training.evaluate import heldout_margins
+    from training.heldout_curve import HeldOut
 
     trial = job.trial
     scored = open_scored(job.scored)
@@ -108,24 +109,33 @@ def _train_and_evaluate(
     groups = pd.read_parquet(job.groups)
     # A pair without useful token ids was never scored: it is in no arm and no outcome.
     pairs = groups.join(row_of_pair, on="pair_id", how="inner")
-    train_rows = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()
+    training_pairs = {arm: pairs[(pairs["group"] == arm) & (pairs["fold"] == "train")] for arm in trial.arms}
+    training = trial.training.for_pairs(min(map(len, training_pairs.values())))
+    train_rows = training_pairs[name]["row"].to_numpy()
     task = ArmTask(
-        f"{trial.name} arm {name}", job.model, trial.objective, trial.training, trial.seed, train_rows
+        f"{trial.name} arm {name}",
+        job.model,
+        trial.objective,
+        training,
+        trial.seed,
+        train_rows,
+        training_pairs[name]["score_gap"].to_numpy(dtype=float),
     )
+    heldout = pairs[pairs["fold"] == "heldout"]
+
+    def on_batch(done: int, total: int) -> None:
+        if report.alive():
+            raise Preempted(f"{task.name}: asked to stop during held-out scoring")
+
     trained = train_arm(
         task,
         scored,
         Execution(job.micro_batch, job.deepspeed, job.check),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
+        heldout=HeldOut(heldout.loc[heldout["group"] == name, "row"].to_numpy(), on_batch),
     )
-    heldout = pairs[pairs["fold"] == "heldout"]
     start = time.monotonic()
-
-    def on_batch(done: int, total: int) -> None:
-        if report.alive():
-            raise Preempted(f"{task.name}: asked to stop during held-out scoring")
-
     margins = heldout_margins(
         trained.model,
         scored,
@@ -152,6 +162,9 @@ def _train_and_evaluate(
         "pairs_heldout_trained": float(overlap.sum()),
     }
     summary = trained.summary | counts | _heldout_summary(outcomes, name)
+    if trial.objective.reference_free:
+        own = margins.loc[heldout["group"].to_numpy() == name, "likelihood_gap"]
+        summary["pref_acc_heldout_simpo"] = float((own > 0).mean())
     notes = list(trained.notes)
     if job.keep_models and os.environ.get("RANK", "0") == "0":
         notes += _keep_model(job, name, trained, store)
@@ -184,7 +197,10 @@ def _origin(job: Job) -> dict[str, str]:
         dtype=job.trial.training.dtype,
         zero_stage=job.deepspeed["zero_optimization"]["stage"],
     )
-    return {"geometry": str(geometry), "hardware": hardware(), **code_and_libraries()}
+    further = {MODEL_COMMIT: job.model.revision} if job.model.revision else {}
+    if job.trial.training.optimizer == "adamw_8bit":
+        further["version.bitsandbytes"] = version("bitsandbytes")
+    return {"geometry": str(geometry), "hardware": hardware(), **further, **code_and_libraries()}
 
 
 def _heldout_summary(outcomes: pd.DataFrame, arm: str) -> dict[str, float]:

@@ -44,7 +44,7 @@ def expand(study: Study, tokens: str = NOT_RENDERED) -> list[Trial]:
             held_out=study.held_out.model_dump(mode="json"),
             groups=groups,
             objective=study.methods[method].objective,
-            training=study.training,
+            training=study.training_of(method),
         )
         for method in study.methods
         if method not in study.published

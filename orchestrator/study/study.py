@@ -129,9 +129,11 @@ class Study(Spec):
         start, end = self.curve_window
         if start > end:
             raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
-        for method in self.methods:
-            self._check_batch(method)
-            self._check_seeds(method)
+        for name, method in self.methods.items():
+            self._check_batch(name)
+            self._check_seeds(name)
+            if method.training and method.training.epochs and method.training.max_steps:
+                raise ValueError(f"methods.{name}.training: names both epochs and max_steps; remove one")
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
         if hours and not any(shape.gpus_per_worker for shape in self.shapes.values()):
             raise ValueError(
@@ -182,6 +184,11 @@ class Study(Spec):
         override = self.methods[method].resources
         changes = override.model_dump(exclude_unset=True) if override else {}
         return self.resources.shape.model_copy(update=changes)
+
+    def training_of(self, method: str) -> TrainingSpec:
+        """Return how the arms of a method are trained."""
+        override = self.methods[method].training
+        return override.applied_to(self.training) if override else self.training
 
     @property
     def shapes(self) -> dict[str, Shape]:

@@ -10,20 +10,28 @@ from stats.evidence.options import Options
 from stats.evidence.seeds import mean_estimate
 from stats.names import ARMS, CELL, SPLIT
 
-SCALES = {"accuracy": (100.0, "pp"), "margin": (1.0, "nats")}
+SCALES = {
+    "accuracy": (100.0, "pp"),
+    "margin": (1.0, "nats"),
+    "heldout_accuracy": (100.0, "pp"),
+    "heldout_margin": (1.0, "nats"),
+}
 BAND = "new seeds and training batches, pointwise: not for all steps at once"
+HELD_OUT_BAND = "new seeds, pointwise: not for all steps at once, nor for other held-out users"
 WINDOW = "new seeds and batches"
 
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """Curves of accuracy on the training batch, in percentage points; empty where no curve was logged.
+    """Curves of accuracy, in percentage points; empty where no curve was logged.
 
-    by_step: the result of `by_step`. window: the result of `between`.
+    by_step: the result of `by_step`, on the training batch. window: the result of `between`, likewise.
+    heldout: the result of `by_step` on each arm's own held-out pairs; they are the same at every step.
     """
 
     by_step: pd.DataFrame = field(default_factory=pd.DataFrame)
     window: pd.DataFrame = field(default_factory=pd.DataFrame)
+    heldout: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def learning_curves(curves: pd.DataFrame | None, options: Options) -> LearningCurves:
@@ -40,15 +48,16 @@ def learning_curves(curves: pd.DataFrame | None, options: Options) -> LearningCu
     return LearningCurves(
         by_step(curves, "accuracy", options.level),
         between(curves, "accuracy", options.window, options.level),
+        by_step(curves, "heldout_accuracy", options.level),
     )
 
 
 def by_step(curves: pd.DataFrame, metric: str, level: float) -> pd.DataFrame:
-    """Estimate A minus B of a training metric at every logged step.
+    """Estimate A minus B of a metric at every logged step.
 
     Args:
         curves: study, method, split, seed, arm, step, metric, value (fractions, nats).
-        metric: "accuracy" or "margin". level: coverage of the intervals.
+        metric: A key of `SCALES`. level: coverage of the intervals.
 
     Returns:
         study, method, split, step, n_seeds, mean, low, high (pp or nats; t over seeds, NaN with one seed or
@@ -62,7 +71,8 @@ def by_step(curves: pd.DataFrame, metric: str, level: float) -> pd.DataFrame:
     for (study, method, split, step), part in differences.groupby([*SPLIT, "step"], sort=False):
         estimate = mean_estimate(part["diff"])
         low, high = estimate.interval(level) or (np.nan, np.nan)
-        rows.append((study, method, split, step, len(part), estimate.value, low, high, BAND))
+        captures = HELD_OUT_BAND if metric.startswith("heldout") else BAND
+        rows.append((study, method, split, step, len(part), estimate.value, low, high, captures))
     return pd.DataFrame(rows, columns=[*SPLIT, "step", "n_seeds", "mean", "low", "high", "captures"])
 
 

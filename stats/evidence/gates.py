@@ -18,16 +18,19 @@ def gates(cells: pd.DataFrame, reference: str, options: Options) -> pd.DataFrame
     """Check every finished cell that has arms A and B.
 
     Args:
-        cells: study, method, split, seed, status, geometry, data_fingerprint and, for both arms X,
-            X/loss_step0 (nats), X/margin_tail (nats), X/pairs_seen, X/tokens_seen. Cells with status
-            `published` were not run here: they cannot be checked and are not in the result.
-        reference: the method that the others are compared with. options: the tolerances.
+        cells: study, method, split, seed, status, geometry, data_fingerprint, model_commit (may be absent or
+            empty: the model is no hub's) and, for both arms X, X/loss_step0 (nats), X/margin_tail (nats),
+            X/pairs_seen, X/tokens_seen. Cells with status `published` were not run here: they cannot be
+            checked and are not in the result.
+        reference: the method that the others are compared with.
+        options: the tolerances.
 
     Returns:
         study, method, split, seed, passed, and one column per gate, which is `ok` or says what is wrong:
         step0 (the loss is log 2), moved (the margins of both arms have left zero), balance (equally many
         pairs, and tokens within the tolerance), same_run (geometry and data fingerprint are those of the
-        reference's cells of that split; the most common ones where these differ).
+        reference's cells of that split, the most common ones where these differ; and the model's commit is
+        one for both arms, and that of the cell's baseline and of most cells of the study).
     """
     rows = []
     finished = cells[(cells["status"] == CellStatus.FINISHED) & (cells["split"] != BASELINE)]
@@ -89,4 +92,24 @@ def _same_run(cell: Mapping[Hashable, Any], cells: pd.DataFrame, reference: str)
         usual = cells.loc[of_reference, name].mode()
         if len(usual) and cell[name] != usual.iloc[0]:
             return f"{name}: {cell[name]}, the reference {usual.iloc[0]}"
+    return _same_commit(cell, cells)
+
+
+def _same_commit(cell: Mapping[Hashable, Any], cells: pd.DataFrame) -> str:
+    """Compare the commit of a cell's model between its arms, with its baseline, and with other cells."""
+    own = cell.get("model_commit")
+    if not own or pd.isna(own):
+        return PASSED
+    if " " in own:  # of its arms, or of an arm that was resumed
+        return f"model_commit: not one, but {own}"
+    finished = cells[cells["status"] == CellStatus.FINISHED]
+    baseline = (
+        (finished["split"] == BASELINE)
+        & (finished["method"] == cell["method"])
+        & (finished["seed"] == cell["seed"])
+    )
+    for others, whose in ((finished[baseline], "its baseline"), (finished, "most cells")):
+        usual = others["model_commit"].replace("", pd.NA).dropna().mode()
+        if len(usual) and own not in set(usual):
+            return f"model_commit: {own}, {whose} {usual.iloc[0]}"
     return PASSED

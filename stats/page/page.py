@@ -19,6 +19,7 @@ FIGURE_TITLES = {
     "changes": "Change from the reference by split",
     "seeds": "Diffs by seed",
     "curves": "A minus B by step",
+    "heldout_curves": "A minus B by step, held-out pairs",
     "power": "Smallest diff with 80% power",
     "rule": "Labels of the published rule when there is no effect",
 }

@@ -26,6 +26,7 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "power_tail_seeds": comparison.tail_power.by_seeds,
         "power_tail_needed": comparison.tail_power.needed,
         "curves": comparison.curves.by_step,
+        "heldout_curves": comparison.curves.heldout,
         "curves_window": comparison.curves.window,
         "rule_errors": comparison.published.rule_errors,
     }

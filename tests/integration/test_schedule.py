@@ -7,7 +7,9 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,16 +19,20 @@ from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
 from orchestrator.plan.log_lines import LogLines
+from orchestrator.record.kept_models import KeptModels
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.record.result import TrialResult
 from orchestrator.run import schedule
+from orchestrator.run.arm_store import MODEL_FOLDER
 from orchestrator.run.cluster import cluster
 from orchestrator.run.job import Job, Listener
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
+from training.checkpoint_store import CheckpointStore
 from training.errors import OutOfMemory, Preempted, StudyError
 from training.model import ModelFiles
+from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
 
 pytestmark = pytest.mark.integration
@@ -220,3 +226,64 @@ def test_a_fault_of_the_record_ends_the_sweep_with_one_line(
     ledger, agenda = Ledger(places, patience_s=600), Listed(trials, {})
     with cluster(), pytest.raises(StudyError, match=r"its experiment was deleted in MLflow.*restore"):
         schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
+
+
+def keeping_trainer(job: Job, report: Listener) -> TrialResult:
+    with scratch() as folder:
+        (folder / "weights").write_text(job.trial.split)
+        CheckpointStore(f"{job.store}/all").put(folder, MODEL_FOLDER)
+    return fake_trainer(job, report)
+
+
+def test_an_upload_delays_no_other_cell_and_its_failure_costs_its_own_cell_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one lane, the first cell's upload ends only once the last cell has begun, and another one fails."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    names = ["uploads slowly", "uploads in vain", "third", "fourth", "last"]
+    places, study = (
+        Places("uploads", tmp_path),
+        STUDY.model_copy(update={"resources": STUDY.resources.model_copy(update={"lanes": 1})}),
+    )
+    trials = [
+        Trial("uploads", "dpo", name, 1, "m", "d", {}, None, MethodSpec(), TrainingSpec(max_steps=9 - number))
+        for number, name in enumerate(names)
+    ]
+    jobs = [replace(job_of(trial, tmp_path), keep_models=True) for trial in trials]
+    stores, waited = {trial.split: Path(job.store) for trial, job in zip(trials, jobs, strict=True)}, []
+    log = KeptModels.log
+
+    def logging(kept: KeptModels, run_id: str, trial: Trial, *arguments: Any) -> str:
+        if trial.split == "uploads slowly":
+            until = time.monotonic() + 120
+            while not (stores["last"] / "begun").exists() and time.monotonic() < until:
+                time.sleep(0.1)
+            waited.append((stores["last"] / "begun").exists())
+        if trial.split == "uploads in vain":
+            raise OSError("no space left")
+        return log(kept, run_id, trial, *arguments)
+
+    monkeypatch.setattr(KeptModels, "log", logging)
+    ledger, agenda = Ledger(places), Listed(trials, {})
+    with cluster():
+        schedule.run(
+            study,
+            places,
+            agenda,
+            lambda *_: jobs,
+            trials,
+            ledger,
+            {},
+            LogLines(),
+            keeping_trainer,
+        )
+    assert waited == [True]
+    table = ledger.cells.table(trials).set_index("split")
+    failed = table.loc["uploads in vain"]
+    assert (table["status"] == "failed").sum() == 1
+    assert "its models could not be kept (OSError: no space left)" in failed["error"]
+    assert CheckpointStore(f"{stores['uploads in vain']}/all").names() == [MODEL_FOLDER]  # for the next sweep
+    kept = ledger.models.kept()
+    assert kept.keys() == {trial.trial_id for trial in trials if trial.split != "uploads in vain"}
+    ledger.models.export(trials[0], "all", tmp_path / "exported")
+    assert (tmp_path / "exported" / "weights").read_text() == "uploads slowly"

@@ -16,6 +16,7 @@ FIGURE_WORDS = {
         "{reference} 대비 변화; 오른쪽은 발표된 라벨",
     "Training tail, A minus B (pp)": "학습 마지막 구간, A − B (pp)",
     "optimiser step": "optimizer step",
+    "A minus B (pp of held-out accuracy)": "A − B (held-out accuracy, pp)",
     "A minus B (pp of batch accuracy)": "A − B (batch accuracy, pp)",
     "held-out pairs of both groups": "두 그룹의 held-out pair 수",
     "After adjusting for the splits, with the variances of this study":

@@ -67,8 +67,22 @@ SENTENCES = {
     "up to {count:.0f} held-out pairs of a cell have the same token ids as a training pair":
         "학습 pair와 token id가 같은 held-out pair는 셀당 최대 {count:.0f}개",
     "{name} (published: {file})": "{name} (발표된 값: {file})",
-    "{steps} steps of {pairs} pairs, learning rate {rate:g}, {dtype}":
-        "{steps} steps, batch {pairs} pairs, LR {rate:g}, {dtype}",
+    "{steps} steps of {pairs} pairs": "{steps} steps, batch {pairs} pairs",
+    "epochs: {epochs:g}, {pairs} pairs per step": "{epochs:g} epochs, batch {pairs} pairs",
+    "learning rate {rate:g}, {dtype}": "LR {rate:g}, {dtype}",
+    "without a reference": "Reference 없는 방법",
+    "{methods}: as for the other methods, a pair counts as correct if its margin against the reference is "
+    "positive":
+        "{methods}: 다른 방법과 같이 reference 대비 margin이 양수이면 정답으로 셈",
+    "by SimPO's own reward, the log-likelihood per token, an arm is correct on {least:.0%} to {most:.0%} of "
+    "its held-out pairs":
+        "SimPO 자체의 reward(token당 log-likelihood)로는 "
+        "arm별 held-out pair의 {least:.0%}~{most:.0%}가 정답",
+    "A minus B by step, held-out pairs": "Step별 A − B, held-out pair",
+    "Held-out accuracy along the run, A minus B, each arm on its own group's held-out pairs. The bands hold "
+    "new seeds, not other held-out users, and a step that is picked for its size is no evidence.":
+        "학습 중 held-out accuracy, A − B (arm마다 자기 그룹의 held-out pair 기준). 띠는 새 seed만 "
+        "반영하고 다른 held-out 유저는 반영하지 않으며, 차이가 커서 고른 step은 근거가 되지 않음.",
     "{tokens} tokens: {least:.0%} to {most:.0%} of an arm's training pairs had an answer truncated":
         "{tokens} tokens: arm별 학습 pair의 {least:.0%}~{most:.0%}에서 응답이 잘렸음",
     "accuracy of the implicit reward on the training tail, A minus B":
@@ -121,10 +135,10 @@ SENTENCES = {
     "source model": "source model",
     # completeness, weights, baselines
     "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
-    "both arms saw equally many pairs and nearly equally many tokens, and geometry and data are those of "
-    "the reference.":
+    "both arms saw equally many pairs and nearly equally many tokens, and geometry, data and model are "
+    "those of the reference.":
         "셀 {cells}개 중 {passed}개가 유효성 검사를 통과했다: step 0의 loss가 log 2, 두 arm 모두 움직임, 두 "
-        "arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터가 비교 기준과 동일.",
+        "arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터, 모델이 비교 기준과 동일.",
     "Weights of the pairs that the arms trained on, over all steps: the mean over seeds, the smallest of "
     "all seeds, and the share at the cap of 1. `python -m orchestrator.weights` analyses what determines a "
     "weight.":

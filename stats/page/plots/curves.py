@@ -1,4 +1,4 @@
-"""The figure of the learning curves: A minus B of the training accuracy by step."""
+"""The figures of the learning curves: A minus B of the training and of the held-out accuracy by step."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,8 +10,17 @@ from stats.page.words import Words
 
 
 def curves(comparison: Comparison, say: Words) -> Figure | None:
+    """Draw the accuracy on the training batch."""
+    return _panels(comparison.curves.by_step, say("A minus B (pp of batch accuracy)"), say)
+
+
+def heldout_curves(comparison: Comparison, say: Words) -> Figure | None:
+    """Draw the accuracy on each arm's own held-out pairs, where it was scored along the run."""
+    return _panels(comparison.curves.heldout, say("A minus B (pp of held-out accuracy)"), say)
+
+
+def _panels(steps: pd.DataFrame, label: str, say: Words) -> Figure | None:
     """Draw one panel per split and one line per method, with pointwise bands from three seeds on."""
-    steps = comparison.curves.by_step
     if steps.empty:
         return None
     splits = list(dict.fromkeys(steps["split"]))
@@ -32,7 +41,7 @@ def curves(comparison: Comparison, say: Words) -> Figure | None:
         panels[position - columns].tick_params(labelbottom=True)
     panels[0].legend(frameon=False, fontsize=8)
     figure.supxlabel(say("optimiser step"), fontsize=9)
-    figure.supylabel(say("A minus B (pp of batch accuracy)"), fontsize=9)
+    figure.supylabel(label, fontsize=9)
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from stats.comparison import Comparison
 from stats.page.fonts import figure_words
 from stats.page.plots.canvas import save
-from stats.page.plots.curves import curves
+from stats.page.plots.curves import curves, heldout_curves
 from stats.page.plots.effects import changes, forest
 from stats.page.plots.power import power
 from stats.page.plots.rule import rule
@@ -24,6 +24,7 @@ FIGURES: dict[str, Callable[[Comparison, Words], Figure | None]] = {
     "changes": changes,
     "seeds": seeds,
     "curves": curves,
+    "heldout_curves": heldout_curves,
     "power": power,
     "rule": rule,
 }

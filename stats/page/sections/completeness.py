@@ -30,8 +30,8 @@ def completeness(comparison: Comparison, page: Page) -> list[str]:
     parts.append(
         say(
             "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms "
-            "moved, both arms saw equally many pairs and nearly equally many tokens, and geometry and data "
-            "are those of the reference.",
+            "moved, both arms saw equally many pairs and nearly equally many tokens, and geometry, data and "
+            "model are those of the reference.",
             passed=len(gates) - len(failed),
             cells=len(gates),
         )

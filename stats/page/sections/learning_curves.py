@@ -36,6 +36,21 @@ def learning_curves(comparison: Comparison, page: Page) -> list[str]:
         page.table(rows),
         *_steps_to_60(comparison, page),
         *page.pictures("curves"),
+        *_heldout(comparison, page),
+    ]
+
+
+def _heldout(comparison: Comparison, page: Page) -> list[str]:
+    """Return the held-out curve, where the study asked for one."""
+    if comparison.curves.heldout.empty:
+        return []
+    return [
+        page.say(
+            "Held-out accuracy along the run, A minus B, each arm on its own group's held-out pairs. The "
+            "bands hold new seeds, not other held-out users, and a step that is picked for its size is no "
+            "evidence."
+        ),
+        *page.pictures("heldout_curves"),
     ]
 
 

@@ -1,0 +1,23 @@
+"""The optimiser of an arm, by transformers' name for it."""
+
+from importlib.util import find_spec
+
+from training.errors import StudyError
+from training.spec import TrainingSpec
+
+_NAMES = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}
+
+
+def optimizer_name(training: TrainingSpec) -> str:
+    """Return transformers' name (`optim`) for the optimiser.
+
+    Raises:
+        StudyError: The optimiser needs a library that is not installed here.
+    """
+    if training.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
+        raise StudyError(
+            "training.optimizer: adamw_8bit needs bitsandbytes, which is not installed here; install it on "
+            "every node (pip install bitsandbytes), or use adamw with resources.deepspeed: zero2, which "
+            "divides its memory among workers"
+        )
+    return _NAMES[training.optimizer]

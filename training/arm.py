@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PrinterCallback
+from peft import PeftModel
+from transformers import PreTrainedModel, PrinterCallback, set_seed
 from trl import DPOConfig
 
 from training.arrays import IntArray
@@ -28,6 +29,8 @@ from training.hardware import device
 from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_layout
+from training.lora import peft_config, without_dropout_modules
+from training.lora_spec import LoraSpec
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import batch_losses, trl_arguments
 from training.progress import OnStep, ProgressReport
@@ -47,6 +50,7 @@ class ArmTask:
     training: Steps, batch size, learning rate and the like.
     seed: Seed of the order of the pairs and of every other random draw.
     rows: Row numbers, in the scored table, of the pairs to train on: shape [pairs].
+    lora: The adapters that are trained in place of the weights; None trains the weights.
     """
 
     name: str
@@ -55,6 +59,7 @@ class ArmTask:
     training: TrainingSpec
     seed: int
     rows: IntArray
+    lora: LoraSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class ArmResult:
 
     curve: Columns step, metric, value (`training/recorder.py` describes the metrics).
     summary: Final metrics by name.
-    model: The tuned model, on its device.
+    model: The tuned model, on its device; with adapters, peft's model.
     layout: How batches were given to the model; held-out pairs are scored the same way.
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
@@ -88,7 +93,7 @@ class ArmResult:
 
     curve: pd.DataFrame
     summary: dict[str, float]
-    model: PreTrainedModel
+    model: PreTrainedModel | PeftModel
     layout: Layout
     seconds: float
     notes: tuple[str, ...] = ()
@@ -135,6 +140,11 @@ def train_arm(
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, execution)
+        adapters = None
+        if task.lora is not None:
+            without_dropout_modules(model)
+            set_seed(task.seed)  # the trainer draws the adapters, before it sets the seed itself
+            adapters = peft_config(task.lora, task.model)
         trainer = PairTrainer(
             task.method,
             task.name,
@@ -142,6 +152,7 @@ def train_arm(
             check.layout,
             checkpoints,
             model=model,
+            peft_config=adapters,
             processing_class=load_tokenizer(task.model),
             train_dataset=scored.select(order),
             args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
@@ -213,6 +224,7 @@ def _trl_config(
         optim="adamw_torch_fused",
         train_sampling_strategy="sequential",  # the pairs are in training order already
         precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
+        disable_dropout=task.lora is None,  # adapters keep theirs
         activation_checkpointing=False,  # it changes no answer, only speed and memory
         use_cpu=not torch.cuda.is_available(),
         deepspeed=execution.deepspeed,

@@ -13,8 +13,8 @@ INSTEAD = {
     "simpo": "it has no reference, which every loss here has; sigmoid_norm is DPO normalised by length",
     "weights_from": "pairs are weighted by use_weighting (WPO) alone; data.min_gap leaves out small gaps",
     "margin_from": "no loss here has a target margin; data.min_gap leaves out small gaps",
-    "lora": "all weights are tuned; there are no adapters",
-    "peft": "all weights are tuned; there are no adapters",
+    "lora": "adapters belong to the model; write model: {lora: {r: 16}}",
+    "peft": "adapters belong to the model; write model: {lora: {r: 16}}",
     "optim": "the optimiser is AdamW in 32 bits; resources.deepspeed: zero2 divides its memory among workers",
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from training.lora_spec import LoraSpec
 from training.table_data import Level, TableData
 from training.values import Seed, Spec
 
@@ -155,6 +156,9 @@ class ModelSpec(Spec):
         description="`tiny` (1 M parameters, built from the study's text), hub id, folder, or .gguf file.",
     )
     revision: str = Field("main", description="Hub revision of the model.")
+    lora: LoraSpec | None = Field(
+        None, description="Train low-rank adapters in place of the weights; absent, all weights are trained."
+    )
 
 
 class MethodSpec(Spec):

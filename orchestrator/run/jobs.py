@@ -15,6 +15,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from training import scoring
 from training.errors import StudyError
+from training.lora import refuse_unknown_targets
 from training.model_path import resolve_model, weights_fingerprint
 from training.rendering import render
 from training.scoring import Scored
@@ -32,6 +33,8 @@ def make_jobs(
     """
     model = resolve_model(study.model, study.data, places.cache)
     _refuse_replaced_model(study, trials)
+    if study.model.lora:
+        refuse_unknown_targets(study.model.lora, model)
     scored = score(study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts))
     group_files = write_group_files(study, tables, places.cache)
     shapes, batch_size = study.shapes, study.training.batch_size

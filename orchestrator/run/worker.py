@@ -110,7 +110,13 @@ def _train_and_evaluate(
     pairs = groups.join(row_of_pair, on="pair_id", how="inner")
     train_rows = pairs.loc[(pairs["group"] == name) & (pairs["fold"] == "train"), "row"].to_numpy()
     task = ArmTask(
-        f"{trial.name} arm {name}", job.model, trial.objective, trial.training, trial.seed, train_rows
+        f"{trial.name} arm {name}",
+        job.model,
+        trial.objective,
+        trial.training,
+        trial.seed,
+        train_rows,
+        trial.lora,
     )
     trained = train_arm(
         task,

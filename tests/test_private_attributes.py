@@ -129,6 +129,7 @@ STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS, MOVED = (
     for name in ("mlflow_store", "cell_statuses", "study_run", "experiment", "views", "moved")
 )
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
+CHECKPOINTING = "training/checkpointing.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
 CHAT, LOSSES = "training/chat.py", "tests/test_objectives.py"
 GAP_ICC, STOCK_RAY, LANE_MEMORY = (
@@ -298,7 +299,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     ("transformers.PreTrainedModel._is_stateful", (PACKED,), equals(False)),
     ("transformers.PreTrainedModel.is_backend_compatible", (PACKED,), takes()),
-    ("transformers.PreTrainedConfig._attn_implementation", (PACKED,), there),
+    ("transformers.PreTrainedConfig._attn_implementation", (PACKED, CHECKPOINTING), there),
     ("transformers.integrations.deepspeed.unset_hf_deepspeed_config", (ISOLATION,), takes()),
     (
         "accelerate.state.AcceleratorState._reset_state",

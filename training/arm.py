@@ -22,6 +22,7 @@ from trl import DPOConfig
 from training.arrays import IntArray
 from training.batch_cut import BatchCut, expert_loss
 from training.batches import data_order, sequence_lengths
+from training.checkpointing import checkpoint_activations
 from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory
@@ -70,11 +71,13 @@ class Execution:
     deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for plain PyTorch.
     check: How the model may be computed (`training.scoring.Scored.check`). If it is None, or was measured on
         another kind of device, it is measured again.
+    activation_checkpointing: Whether layers are computed again in the backward pass, to save memory.
     """
 
     micro_batch: int
     deepspeed: dict[str, Any] | None = None
     check: LayoutCheck | None = None
+    activation_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ def train_arm(
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, execution)
+        if execution.activation_checkpointing:
+            checkpoint_activations(model)
         adapters = None
         if task.lora is not None:
             without_dropout_modules(model)
@@ -225,7 +230,7 @@ def _trl_config(
         train_sampling_strategy="sequential",  # the pairs are in training order already
         precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
         disable_dropout=task.lora is None,  # adapters keep theirs
-        activation_checkpointing=False,  # it changes no answer, only speed and memory
+        activation_checkpointing=False,  # `training/checkpointing.py` switches it on
         use_cpu=not torch.cuda.is_available(),
         deepspeed=execution.deepspeed,
         logging_strategy="no",

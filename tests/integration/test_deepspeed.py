@@ -76,9 +76,7 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
 
 @pytest.mark.parametrize("stage", [0, 2])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(
-    arm, tmp_path, tiny_folder, stage, dtype
-):
+def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(arm, tmp_path, stage, dtype):
     settings = json.loads((CONFIGS / f"zero{stage}.json").read_text())
     training = TRAINING.model_copy(update={"dtype": dtype})
     more = {"training": training, "lora": LoraSpec(r=2, alpha=4, dropout=0.2)}
@@ -91,9 +89,8 @@ def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(
     checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
     with pytest.raises(ConnectionError):
         arm(MethodSpec(), settings, checkpoints=checkpoints, on_step=cut, **more)
-    saved = sum(file.stat().st_size for file in tmp_path.rglob("*.pt") if "states" in file.name)
-    base = sum(file.stat().st_size for file in tiny_folder.glob("*.safetensors"))
-    assert saved < base / 2
+    (states,) = tmp_path.rglob("*model_states.pt")
+    assert all(".lora_" in name for name in torch.load(states, weights_only=False)["module"])
     resumed = arm(MethodSpec(), settings, checkpoints=checkpoints, **more)
     assert resumed.notes == ("resumed from checkpoint-2",)
     pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator import cli
+from orchestrator.plan.cards import cards_that_fit
 from orchestrator.plan.interrupted import interruptible
 from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan, recorded_grid
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         from orchestrator.run import probe
 
         print(probe.estimate(plan, load_tables(study), args.verbose))
+    if args.dry_run:
+        print(cards_that_fit(study))
     if args.dry_run or args.probe:
         return 0
     if study.strict_code and plan.other_origins and not args.accept_code:

@@ -30,7 +30,7 @@ from training.hardware import device
 from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_layout
-from training.lora import peft_config, without_dropout_modules
+from training.lora import peft_config, prepare_adapters, without_dropout_modules
 from training.lora_spec import LoraSpec
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import batch_losses, trl_arguments
@@ -162,6 +162,8 @@ def train_arm(
             train_dataset=scored.select(order),
             args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
         )
+        if task.lora is not None:
+            prepare_adapters(trainer.model, model.dtype)
         trainer.remove_callback(PrinterCallback)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
@@ -225,6 +227,7 @@ def _trl_config(
         max_length=training.max_length,
         logging_steps=training.logging_steps,
         bf16=training.dtype == "bfloat16",
+        fp16=training.dtype == "float16",
         seed=task.seed,
         optim="adamw_torch_fused",
         train_sampling_strategy="sequential",  # the pairs are in training order already

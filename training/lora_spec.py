@@ -34,3 +34,8 @@ class LoraSpec(Spec):
         description="Multiply the adapters' product by alpha / sqrt(r) instead (Kalajdzievski 2023, arXiv "
         "2312.03732).",
     )
+    quantise: Literal["4bit"] | None = Field(
+        None,
+        description="4bit: hold the base model's linear layers in 4 bits (QLoRA, Dettmers et al. 2023, arXiv "
+        "2305.14314) through bitsandbytes; the model so held is then the reference.",
+    )

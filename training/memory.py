@@ -19,7 +19,9 @@ BUCKET = 500_000_000  # DeepSpeed: elements of `reduce_bucket_size`, allocated w
 CONTEXT_BYTES = 2**30  # an allowance for CUDA's context, its libraries and NCCL
 WASTE = 0.10  # an allowance for what the caching allocator holds and cannot use
 FLOAT32 = 4  # bytes per number
-WIDTHS = {"float32": FLOAT32, "bfloat16": 2}  # bytes per number of each dtype
+WIDTHS = {"float32": FLOAT32, "bfloat16": 2, "float16": 2}  # bytes per number of each dtype
+# bitsandbytes: bytes per weight of 4 bits, with one byte per 64 weights and a float32 per 256 of these
+FOUR_BITS = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
 DROPOUT_MASK = 1  # bytes that dropout keeps per number, besides its output
 
 
@@ -98,7 +100,12 @@ def footprint(
         3 * FLOAT32 * SCORED_LOGITS,
     )
     kept = activations(config, tokens, width, lora, checkpointing)
-    return Footprint(width * frozen + states, gradients, kept, workspace, update)
+    base = width * frozen
+    if lora and lora.quantise:
+        linear = sum(into * out for into, out in linear_layers(config).values())
+        base -= int((width - FOUR_BITS) * config.num_hidden_layers * linear)
+        workspace += width * max(into * out for into, out in linear_layers(config).values())  # one, unpacked
+    return Footprint(base + states, gradients, kept, workspace, update)
 
 
 def parameters(config: Any) -> int:

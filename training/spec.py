@@ -219,8 +219,10 @@ class TrainingSpec(Spec):
         description="What a pair that is too long keeps: the start of prompt and answer; their end; or, "
         "without the oldest turns of its conversation, the start.",
     )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "bfloat16", description="Precision in which the model is computed."
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16",
+        description="Precision in which the model is computed; float16, with a scaled loss, is for GPUs "
+        "without bfloat16.",
     )
     logging_steps: int = Field(25, ge=1, description="Steps between two points of the curves.")
     group_by_length: bool = Field(

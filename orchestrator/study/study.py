@@ -124,12 +124,21 @@ class Study(Spec):
             raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
         for method in self.methods:
             self._check_batch(method)
+            self._check_dtype(method)
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
         if hours and not any(shape.gpus_per_worker for shape in self.shapes.values()):
             raise ValueError(
                 f"seeds.budget_gpu_hours {hours:g}: the study's cells use no GPU; set budget_cells instead"
             )
         return self
+
+    def _check_dtype(self, method: str) -> None:
+        """Refuse float16 on CPUs, for which DeepSpeed does not scale losses."""
+        if self.training.dtype == "float16" and self.shape_of(method).gpus_per_worker == 0:
+            raise ValueError(
+                f"training.dtype: float16 needs a GPU, and {self.resources_of(method)}.gpus_per_worker is 0; "
+                "set it to auto, or the dtype to bfloat16 or float32"
+            )
 
     def _check_batch(self, method: str) -> None:
         """Refuse a batch that the workers and micro-batches of a method's cells cannot divide evenly."""

@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         from orchestrator.run import probe
 
         print(probe.estimate(plan, load_tables(study), args.verbose))
-    if args.dry_run:
-        print(cards_that_fit(study))
+    if args.dry_run and (cards := cards_that_fit(study)):
+        print(cards)
     if args.dry_run or args.probe:
         return 0
     if study.strict_code and plan.other_origins and not args.accept_code:

@@ -10,6 +10,8 @@ import torch
 from conftest import MAX_LENGTH
 from test_arm import cut_at
 
+from orchestrator.study.files import deepspeed_config
+from orchestrator.study.shape import Shape
 from training import quantised
 from training.arm import ArmTask, Execution, train_arm
 from training.checkpoint_store import CheckpointStore
@@ -57,6 +59,34 @@ def test_an_arm_starts_at_log_two_trains_adapters_alone_and_resumes_to_the_same_
         weight.requires_grad: weight.dtype for _, weight in whole.model.named_parameters() if weight.ndim > 1
     }
     assert kinds[True] == torch.float32
+    store = CheckpointStore(str(tmp_path / "store"))
+    with pytest.raises(ConnectionError):
+        arm(checkpoints=Checkpoints(store, 2), on_step=cut_at(3))
+    resumed = arm(checkpoints=Checkpoints(store, 2))
+    assert resumed.notes == ("resumed from checkpoint-2",)
+    pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="the extra qlora is not installed")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_deepspeed_trains_adapters_on_4_bits_and_resumes_to_the_same_bits(
+    dtype, pairs, tiny_folder, tmp_path
+):
+    training = TRAINING.model_copy(update={"dtype": dtype})
+    model = ModelSpec(path=str(tiny_folder), lora=QLORA)
+    table = score(pairs, model, TwinData(), training, tmp_path / "cache")
+    files = resolve_model(model, TwinData(), tmp_path / "cache")
+    settings = deepspeed_config(Shape(deepspeed="zero2"))
+
+    def arm(**more):
+        task = ArmTask("test", files, MethodSpec(), training, 1, np.arange(32), QLORA)
+        execution = Execution(2, settings, table.check, activation_checkpointing=True)
+        return train_arm(task, open_scored(table.path), execution, **more)
+
+    whole = arm()
+    tolerance = 1e-5 if dtype == "float32" else 5e-3
+    assert whole.summary["loss_step0"] == pytest.approx(math.log(2), rel=tolerance)
     store = CheckpointStore(str(tmp_path / "store"))
     with pytest.raises(ConnectionError):
         arm(checkpoints=Checkpoints(store, 2), on_step=cut_at(3))

@@ -130,7 +130,7 @@ class Plan:
             f"study {study.study}: {planned}, {self.finished} finished, {len(self.open)} to train "
             f"({self._open_arms()} arms x {study.training.max_steps} steps of "
             f"{study.training.batch_size} pairs)",
-            f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
+            f"  model {study.model.path}{_adapters(study)}, data {study.data.source}, reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
@@ -187,6 +187,12 @@ class Plan:
         if not arm_seconds:
             return "time: unknown until a cell of this study is finished; --probe trains a few steps"
         return self.time_needed(median(arm_seconds), f"median of {plural(len(arm_seconds), 'finished cell')}")
+
+
+def _adapters(study: Study) -> str:
+    """Return what the plan adds to a model's name if adapters are trained in place of its weights."""
+    lora = study.model.lora
+    return f" (adapters of rank {lora.r}{', on 4 bits' if lora.quantise else ''})" if lora else ""
 
 
 def make_agenda(

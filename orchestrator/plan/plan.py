@@ -130,7 +130,8 @@ class Plan:
             f"study {study.study}: {planned}, {self.finished} finished, {len(self.open)} to train "
             f"({self._open_arms()} arms x {study.training.max_steps} steps of "
             f"{study.training.batch_size} pairs)",
-            f"  model {study.model.path}{_adapters(study)}, data {study.data.source}, reference {study.reference}",
+            f"  model {study.model.path}{_adapters(study)}, data {study.data.source}, "
+            f"reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "

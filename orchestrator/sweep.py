@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator import cli
+from orchestrator.plan.cards import cards_that_fit
 from orchestrator.plan.interrupted import interruptible
 from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan, recorded_grid
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         for line in look(study, load_tables(study), places.cache):
             print(line, flush=True)
     elif args.dry_run:
+        if cards := cards_that_fit(study):
+            print(cards)
         print("not looked at: the data, the model and the cluster; --check looks at the first two")
     if args.dry_run or args.probe or args.check:
         return 0

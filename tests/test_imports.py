@@ -24,7 +24,7 @@ ROOM_ORDERS = (
      "stats.survey", "stats.rule", "stats.evidence", "stats.cells", "stats.comparison", "stats.compare",
      "stats.notebook", "stats.page", "stats"),
     ("training.errors", "training.hints", "training.arrays", "training.values", "training.table_data",
-     "training.spec", "training.data", "training"),
+     "training.lora_spec", "training.spec", "training.data", "training"),
 )  # fmt: skip
 FORBIDDEN_IMPORTS = {
     "stats": {"training", "orchestrator", "ray", "mlflow", "torch", "transformers", "trl", "datasets"},

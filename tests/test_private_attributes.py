@@ -129,6 +129,8 @@ STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS, MOVED = (
     for name in ("mlflow_store", "cell_statuses", "study_run", "experiment", "views", "moved")
 )
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
+CHECKPOINTING = "training/checkpointing.py"
+LOADING_TEST = "tests/test_safe_loading.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
 CHAT, LOSSES = "training/chat.py", "tests/test_objectives.py"
 GAP_ICC, STOCK_RAY, LANE_MEMORY = (
@@ -298,7 +300,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     ("transformers.PreTrainedModel._is_stateful", (PACKED,), equals(False)),
     ("transformers.PreTrainedModel.is_backend_compatible", (PACKED,), takes()),
-    ("transformers.PreTrainedConfig._attn_implementation", (PACKED,), there),
+    ("transformers.PreTrainedConfig._attn_implementation", (PACKED, CHECKPOINTING), there),
     ("transformers.integrations.deepspeed.unset_hf_deepspeed_config", (ISOLATION,), takes()),
     (
         "accelerate.state.AcceleratorState._reset_state",
@@ -313,6 +315,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     ("deepspeed.ops.op_builder.cpu.ShareMemCommBuilder.NAME", (ISOLATION,), equals("deepspeed_shm_comm")),
     ("deepspeed.runtime.fp16.loss_scaler.LossScaler", (LOADING, DEEPSPEED), there),
+    ("deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler", (LOADING, LOADING_TEST), there),
     ("deepspeed.runtime.zero.config.ZeroStageEnum", (LOADING, DEEPSPEED), there),
     ("deepspeed.utils.tensor_fragment.fragment_address", (LOADING,), there),
     (

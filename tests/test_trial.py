@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.study.canonical import canonical
 from orchestrator.study.trial import Trial
+from training.lora_spec import LoraSpec
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 DPO_TRIAL = Trial(
@@ -46,6 +47,7 @@ DPO_TRIAL = Trial(
         {"objective": MethodSpec(weights_from="score_gap")},
         {"objective": MethodSpec(margin_from="score_gap")},
         {"objective": MethodSpec(ld_alpha=0.5)},
+        {"lora": LoraSpec()},
     ],
     ids=str,
 )
@@ -93,3 +95,18 @@ def test_canonical_json_ignores_order_and_loses_nothing(value: dict[str, object]
 def test_what_has_no_canonical_form_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="canonical form"):
         canonical({"key": value})
+
+
+def test_every_setting_of_the_adapters_changes_the_id() -> None:
+    changes = [
+        {},
+        {"r": 8},
+        {"alpha": 16},
+        {"dropout": 0.1},
+        {"target_modules": ["q_proj"]},
+        {"rslora": True},
+    ]
+    ids = {
+        dataclasses.replace(DPO_TRIAL, lora=LoraSpec.model_validate(change)).trial_id for change in changes
+    }
+    assert len(ids) == len(changes)

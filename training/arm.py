@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PrinterCallback
+from peft import PeftModel
+from transformers import PreTrainedModel, PrinterCallback, set_seed
 from trl import DPOConfig
 
 from training.arrays import FloatArray, IntArray
 from training.batch_cut import BatchCut, expert_loss
 from training.batches import data_order, sequence_lengths
+from training.checkpointing import checkpoint_activations
 from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory
@@ -29,6 +31,8 @@ from training.heldout_curve import HeldOut, HeldOutCurve
 from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_layout
+from training.lora import peft_config, prepare_adapters, without_dropout_modules
+from training.lora_spec import LoraSpec
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
@@ -51,6 +55,7 @@ class ArmTask:
     seed: Seed of the order of the pairs and of every other random draw.
     rows: Row numbers, in the scored table, of the pairs to train on: shape [pairs].
     gaps: Score gaps of these pairs, for a method that reads them: shape [pairs].
+    lora: The adapters that are trained in place of the weights; None trains the weights.
     """
 
     name: str
@@ -60,6 +65,7 @@ class ArmTask:
     seed: int
     rows: IntArray
     gaps: FloatArray | None = None
+    lora: LoraSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,13 @@ class Execution:
     deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for plain PyTorch.
     check: How the model may be computed (`training.scoring.Scored.check`). If it is None, or was measured on
         another kind of device, it is measured again.
+    activation_checkpointing: Whether layers are computed again in the backward pass, to save memory.
     """
 
     micro_batch: int
     deepspeed: dict[str, Any] | None = None
     check: LayoutCheck | None = None
+    activation_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class ArmResult:
 
     curve: Columns step, metric, value (`training/recorder.py` describes the metrics).
     summary: Final metrics by name.
-    model: The tuned model, on its device.
+    model: The tuned model, on its device; with adapters, peft's model.
     layout: How batches were given to the model; held-out pairs are scored the same way.
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
@@ -93,7 +101,7 @@ class ArmResult:
 
     curve: pd.DataFrame
     summary: dict[str, float]
-    model: PreTrainedModel
+    model: PreTrainedModel | PeftModel
     layout: Layout
     seconds: float
     notes: tuple[str, ...] = ()
@@ -145,6 +153,13 @@ def train_arm(
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, execution)
+        if execution.activation_checkpointing:
+            checkpoint_activations(model)
+        adapters = None
+        if task.lora is not None:
+            without_dropout_modules(model)
+            set_seed(task.seed)  # the trainer draws the adapters, before it sets the seed itself
+            adapters = peft_config(task.lora, task.model)
         trainer = PairTrainer(
             task.method,
             task.name,
@@ -152,10 +167,13 @@ def train_arm(
             check.layout,
             checkpoints,
             model=model,
+            peft_config=adapters,
             processing_class=load_tokenizer(task.model),
             train_dataset=table.select(order),
             args=_trl_config(task, execution, accumulation, checkpoints, str(scratch_folder)),
         )
+        if task.lora is not None:
+            prepare_adapters(trainer.model, model.dtype)
         trainer.remove_callback(PrinterCallback)
         if task.training.eval_every:
             assert heldout is not None, "eval_every needs held-out pairs"
@@ -241,11 +259,13 @@ def _trl_config(
         max_length=training.max_length,
         logging_steps=training.logging_steps,
         bf16=training.dtype == "bfloat16",
+        fp16=training.dtype == "float16",
         seed=task.seed,
         optim=optimizer_name(training),
         train_sampling_strategy="sequential",  # the pairs are in training order already
         precompute_ref_log_probs=True,  # they are columns: no reference model is loaded
-        activation_checkpointing=False,  # it changes no answer, only speed and memory
+        disable_dropout=task.lora is None,  # adapters keep theirs
+        activation_checkpointing=False,  # `training/checkpointing.py` switches it on
         remove_unused_columns=False,  # the collators know what they need
         use_cpu=not torch.cuda.is_available(),
         deepspeed=execution.deepspeed,

@@ -5,16 +5,18 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 from training.arrays import IntArray
 from training.errors import StudyError
 from training.layout import Layout
 from training.likelihood import Answers, answer_logps
+from training.lora import causal_lm
 
 
 def heldout_margins(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     scored: Dataset,
     rows: IntArray,
     max_length: int,
@@ -27,7 +29,7 @@ def heldout_margins(
     margin = (log pi - log pi_ref)(chosen) - (log pi - log pi_ref)(rejected), in nats, without beta.
 
     Args:
-        model: The tuned model pi.
+        model: The tuned model pi, or the one whose adapters were tuned.
         scored: A table that `training.scoring.open_scored` opened; it holds log pi_ref.
         rows: Row numbers of the pairs to evaluate: shape [pairs].
         max_length: Tokens of prompt and answer together; longer sequences are cut.
@@ -45,7 +47,7 @@ def heldout_margins(
     pairs = scored.select(rows)[:]
     model.eval()
     answers = Answers.of_pairs(pairs, max_length)
-    logps = answer_logps(model, layout, answers, on_batch)
+    logps = answer_logps(causal_lm(model), layout, answers, on_batch)
     (chosen, rejected), per_token = logps.reshape(2, -1), (logps / answers.lengths).reshape(2, -1)
     reference_chosen, reference_rejected = (
         np.array(pairs[f"ref_{side}_logps"]) for side in ("chosen", "rejected")

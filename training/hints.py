@@ -9,8 +9,8 @@ INSTEAD = {
     "eval_steps": "set training.eval_every",
     "simpo_gamma": "set gamma",
     "reference_free": "set loss_type: simpo, the loss without a reference",
-    "lora": "all weights are tuned; there are no adapters",
-    "peft": "all weights are tuned; there are no adapters",
+    "lora": "adapters belong to the model; write model: {lora: {r: 16}}",
+    "peft": "adapters belong to the model; write model: {lora: {r: 16}}",
     "optim": "set optimizer: adamw or adamw_8bit",
 }
 

@@ -161,7 +161,8 @@ def _values(
 
 def _smallest(model: PreTrainedModel) -> list[torch.nn.Parameter]:
     """Return the smallest parameters: norms and biases of every layer, and more where the model is small."""
-    ordered = sorted(model.parameters(), key=lambda parameter: parameter.numel())
+    trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    ordered = sorted(trainable, key=lambda parameter: parameter.numel())
     ends = np.cumsum([parameter.numel() for parameter in ordered])
     return ordered[: max(1, int(np.searchsorted(ends, GRADIENT_NUMBERS, side="right")))]
 
@@ -180,7 +181,15 @@ def _agrees(distance: Distance, plain: Distance) -> bool:
 
 @contextmanager
 def _float32(model: PreTrainedModel) -> Iterator[None]:
-    """Hold the model's weights as float32 in the block; half precision converts there and back exactly."""
+    """Hold the model's weights as float32 in the block; half precision converts there and back exactly.
+
+    Layers of 4 bits compute in float32 as well.
+    """
+    of_4_bits = [
+        (module, module.compute_dtype) for module in model.modules() if hasattr(module, "compute_dtype")
+    ]
+    for module, _ in of_4_bits:
+        module.compute_dtype = torch.float32
     tensors = [
         (tensor, tensor.dtype)
         for tensor in chain(model.parameters(), model.buffers())
@@ -193,3 +202,5 @@ def _float32(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for tensor, dtype in tensors:
             tensor.data = tensor.data.to(dtype)
+        for module, dtype in of_4_bits:
+            module.compute_dtype = dtype

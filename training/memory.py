@@ -1,7 +1,7 @@
 """Count the memory that one worker of an arm needs on a card; it decides how many cells share the card.
 
-The count follows what `training/arm.py` keeps: TRL's trainer under DeepSpeed, no reference model, no
-activation checkpointing, packed rows. Each term is read from the libraries' sources (transformers 5.23, TRL
+The count follows what `training/arm.py` keeps: TRL's trainer under DeepSpeed, no reference model, packed
+rows. Each term is read from the libraries' sources (transformers 5.23, TRL
 1.16, DeepSpeed 0.19) and compared with their tensors in `tests/test_memory.py` and
 `tests/integration/test_arm_memory.py`. The CUDA context and what the allocator wastes cannot be read there;
 they are allowances. This module imports no torch.
@@ -10,6 +10,7 @@ they are allowances. This module imports no torch.
 from dataclasses import dataclass
 from typing import Any
 
+from training.lora_spec import AUTO, LoraSpec
 from training.spec import TrainingSpec
 
 HEAD_TOKENS, HEAD_COLUMNS = 4096, 32_768  # TRL: the tile of logits that its fused head holds
@@ -18,17 +19,21 @@ BUCKET = 500_000_000  # DeepSpeed: elements of `reduce_bucket_size`, allocated w
 CONTEXT_BYTES = 2**30  # an allowance for CUDA's context, its libraries and NCCL
 WASTE = 0.10  # an allowance for what the caching allocator holds and cannot use
 FLOAT32 = 4  # bytes per number
+WIDTHS = {"float32": FLOAT32, "bfloat16": 2, "float16": 2}  # bytes per number of each dtype
+# bitsandbytes: bytes per weight of 4 bits, with one byte per 64 weights and a float32 per 256 of these
+FOUR_BITS = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
+DROPOUT_MASK = 1  # bytes that dropout keeps per number, besides its output
 
 
 @dataclass(frozen=True)
 class Footprint:
     """Bytes on one worker's card.
 
-    states: Weights, their float32 copy, and AdamW's two moments.
+    states: Weights; of those that are trained, also their float32 copy and AdamW's two moments.
     gradients: Gradients that earlier micro-batches have accumulated.
     activations: Tensors of a micro-batch that autograd keeps.
     workspace: The largest temporary need: that of the fused head, of a layer's backward pass with ZeRO's
-        bucket, or of a chunk of scoring.
+        bucket and what is computed again, or of a chunk of scoring.
     update: Gradients during the optimiser's step, when activations are gone.
     """
 
@@ -50,7 +55,13 @@ class Footprint:
 
 
 def footprint(
-    config: Any, training: TrainingSpec, micro_batch: int, workers: int, deepspeed: dict[str, Any]
+    config: Any,
+    training: TrainingSpec,
+    micro_batch: int,
+    workers: int,
+    deepspeed: dict[str, Any],
+    lora: LoraSpec | None = None,
+    checkpointing: bool = False,
 ) -> Footprint:
     """Count what a worker needs when every sequence has `max_length` tokens and no two share a prompt.
 
@@ -60,58 +71,126 @@ def footprint(
         micro_batch: Pairs per forward pass of one worker.
         workers: Workers of the arm.
         deepspeed: A file of configs/deepspeed/. Stage 3 is counted as stage 2, which it does not exceed.
+        lora: The adapters that are trained in place of the weights.
+        checkpointing: Whether layers are computed again in the backward pass.
+
+    Raises:
+        LookupError: An adapter's layer is not known here.
     """
-    width = 2 if training.dtype == "bfloat16" else FLOAT32
-    count, tokens = parameters(config), 2 * micro_batch * training.max_length
+    width, tokens = WIDTHS[training.dtype], 2 * micro_batch * training.max_length
+    frozen = parameters(config) if lora else 0
+    trained = adapter_parameters(config, lora) if lora else parameters(config)
     float32_copy = FLOAT32 if width < FLOAT32 else 0
     zero, bucket = deepspeed["zero_optimization"], 0
     if zero["stage"]:
-        own_share = -(-count // workers)
-        states = width * count + 3 * FLOAT32 * own_share
-        gradients = width * (own_share if zero["stage"] > 1 else count)
+        own_share = -(-trained // workers)
+        states = width * trained + 3 * FLOAT32 * own_share
+        gradients = width * (own_share if zero["stage"] > 1 else trained)
         update = (2 * width + float32_copy) * own_share
         if zero.get("contiguous_gradients", True):
             bucket = width * zero.get("reduce_bucket_size", BUCKET)
     else:
-        states = (width + float32_copy + 2 * FLOAT32) * count
-        gradients = width * count
-        update = (width + float32_copy) * count
+        states = (width + float32_copy + 2 * FLOAT32) * trained
+        gradients = width * trained
+        update = (width + float32_copy) * trained
+    again = layer_activations(config, tokens, width, lora) if checkpointing else 0
     workspace = max(
-        head(config, tokens, width), bucket + layer(config, tokens, width), 3 * FLOAT32 * SCORED_LOGITS
+        head(config, tokens, width, frozen=lora is not None),
+        bucket + layer(config, tokens, width) + again,
+        3 * FLOAT32 * SCORED_LOGITS,
     )
-    return Footprint(states, gradients, activations(config, tokens, width), workspace, update)
+    kept = activations(config, tokens, width, lora, checkpointing)
+    base = width * frozen
+    if lora and lora.quantise:
+        linear = sum(into * out for into, out in linear_layers(config).values())
+        base -= int((width - FOUR_BITS) * config.num_hidden_layers * linear)
+        workspace += width * max(into * out for into, out in linear_layers(config).values())  # one, unpacked
+    return Footprint(base + states, gradients, kept, workspace, update)
 
 
 def parameters(config: Any) -> int:
     """Return the number of the model's parameters, without biases (well below one per cent)."""
-    hidden, (queries, keys) = config.hidden_size, _attention(config)
-    per_layer = hidden * (2 * queries + 2 * keys + 3 * config.intermediate_size + 2)
+    hidden = config.hidden_size
+    per_layer = sum(into * out for into, out in linear_layers(config).values()) + 2 * hidden
     embeddings = (1 if config.tie_word_embeddings else 2) * hidden * config.vocab_size
     return int(config.num_hidden_layers * per_layer + embeddings + hidden)
 
 
-def activations(config: Any, tokens: int, width: int) -> int:
+def linear_layers(config: Any) -> dict[str, tuple[int, int]]:
+    """Return the inputs and outputs of each linear layer of a decoder layer, by name."""
+    hidden, mlp, (queries, keys) = config.hidden_size, config.intermediate_size, _attention(config)
+    return {
+        "q_proj": (hidden, queries),
+        "k_proj": (hidden, keys),
+        "v_proj": (hidden, keys),
+        "o_proj": (queries, hidden),
+        "gate_proj": (hidden, mlp),
+        "up_proj": (hidden, mlp),
+        "down_proj": (mlp, hidden),
+    }
+
+
+def adapted(config: Any, lora: LoraSpec) -> dict[str, tuple[int, int]]:
+    """Return those of the `linear_layers` that have an adapter. Raises LookupError for any other name."""
+    layers = linear_layers(config)
+    return layers if lora.target_modules == AUTO else {name: layers[name] for name in lora.target_modules}
+
+
+def adapter_parameters(config: Any, lora: LoraSpec) -> int:
+    """Return the number of the adapters' parameters: A holds r rows of inputs, B r columns of outputs."""
+    per_layer = sum(lora.r * (into + out) for into, out in adapted(config, lora).values())
+    return int(config.num_hidden_layers * per_layer)
+
+
+def activations(
+    config: Any, tokens: int, width: int, lora: LoraSpec | None = None, checkpointing: bool = False
+) -> int:
     """Return the bytes that autograd keeps for `tokens` tokens; `width` is the bytes per number.
+
+    With checkpointing, these are the inputs of the decoder layers. Added are the last norm and the copy of
+    its output that the head keeps.
+    """
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    last = (FLOAT32 + width * (1 if lora else 2)) * hidden
+    if checkpointing:
+        return int(tokens * (layers * width * hidden + last))
+    return int(layers * layer_activations(config, tokens, width, lora) + tokens * last)
+
+
+def layer_activations(config: Any, tokens: int, width: int, lora: LoraSpec | None) -> int:
+    """Return the bytes that autograd keeps of a decoder layer.
 
     A norm keeps its input in float32, the normalised values, and its output. Attention keeps queries, keys,
     values, its output (twice where it is called block by block) and one float32 per head. The MLP keeps the
-    gate before and after its activation, the other factor, and their product. The head keeps a copy of its
-    input.
+    gate before and after its activation, the other factor, and their product.
+
+    With adapters, no weight needs a gradient: a norm does not keep the normalised values, and an input of
+    linear layers is kept only where an adapter reads it. An adapter keeps its r numbers, and with dropout its
+    input as well.
     """
     hidden, (queries, keys) = config.hidden_size, _attention(config)
-    norm = FLOAT32 * hidden + 2 * width * hidden
     attention = width * (3 * queries + 2 * keys) + FLOAT32 * config.num_attention_heads
-    mlp = 4 * width * config.intermediate_size
-    return int(tokens * (config.num_hidden_layers * (2 * norm + attention + mlp) + norm + width * hidden))
+    whole = 2 * (FLOAT32 + 2 * width) * hidden + attention + 4 * width * config.intermediate_size
+    if lora is None:
+        return int(tokens * whole)
+    targets, layers = adapted(config, lora), linear_layers(config)
+    unread = 2 * hidden  # the normalised values of the two norms
+    for readers in (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",)):
+        if lora.dropout or not targets.keys() & set(readers):
+            unread += layers[readers[0]][0]
+    own = width * lora.r * len(targets)
+    if lora.dropout:
+        own += (width + DROPOUT_MASK) * sum(into for into, _ in targets.values())
+    return int(tokens * (whole - width * unread + own))
 
 
-def head(config: Any, tokens: int, width: int) -> int:
+def head(config: Any, tokens: int, width: int, frozen: bool = False) -> int:
     """Return the bytes that TRL's fused head needs in its backward pass.
 
-    These are a tile of logits, and the gradients of its input and of its weights in float32, which are then
-    cast to the model's dtype.
+    These are a tile of logits, and the gradients of its input and, unless they are frozen, of its weights in
+    float32, which are then cast to the model's dtype.
     """
-    gradients = config.hidden_size * (tokens + config.vocab_size)
+    gradients = config.hidden_size * (tokens + (0 if frozen else config.vocab_size))
     cast = width * gradients if width < FLOAT32 else 0
     return int(width * min(tokens, HEAD_TOKENS) * HEAD_COLUMNS + FLOAT32 * gradients + cast)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.errors import StudyError
 from training.model_content import content_fingerprint
+from training.quantised import four_bits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,12 +27,14 @@ class ModelFiles:
     revision: The commit of the hub.
     gguf_file: The GGUF file in the folder, if there is one.
     fingerprint: What the folder held when the study was planned (`training.model_content`), if it is known.
+    quantise: How its linear layers are held, for example "4bit"; None holds them as they are.
     """
 
     path: str
     revision: str | None = None
     gguf_file: str | None = None
     fingerprint: str | None = None
+    quantise: str | None = None
 
     def refuse_changed(self) -> None:
         """Raise StudyError if the folder no longer holds what it held when the study was planned."""
@@ -91,7 +94,9 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
     logging.disable_progress_bar()
     files.refuse_changed()
     # Otherwise a model from GGUF counts as quantised, and transformers' Trainer refuses to tune it.
-    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
+    how = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
+    if files.quantise:
+        how = {"quantization_config": four_bits(dtype)}
     config = without_dropout(load_original_config(files))
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise StudyError(
@@ -105,7 +110,7 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
         use_safetensors=True,
         ignore_mismatched_sizes=True,  # reported below, in one line
         output_loading_info=True,
-        **unpacked,
+        **how,
         **_options(files),
     )
     files.refuse_changed()  # while they were read

@@ -6,7 +6,9 @@ A path is `tiny`, a folder, a GGUF file or a hub id. No torch is imported before
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -16,6 +18,7 @@ from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.model_content import content_fingerprint
+from training.quantised import refuse_without_library
 from training.spec import DataSource, ModelSpec
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ def check(model: ModelSpec, place: str) -> None:
     Raises:
         StudyError: There is no such model, or it lacks a file.
     """
+    if model.lora and model.lora.quantise:
+        refuse_without_library(f"{place}.lora.quantise")
     path = Path(model.path)
     if model.path == TINY_PATH or (path.suffix == ".gguf" and path.is_file()):
         return
@@ -78,6 +83,24 @@ def expected_layout(model: ModelSpec) -> str:
     if others:
         return f"padded, because of {', '.join(others).replace('_', ' ')}"
     return measured
+
+
+def known_config(model: ModelSpec) -> SimpleNamespace | None:
+    """Return the sizes of a model's text part by their names in transformers, as far as this disk knows them.
+
+    Neither torch nor the network is needed. None stands for a model that is not on this disk, or that a study
+    builds or unpacks.
+    """
+    file = Path(model.path) / "config.json"
+    if not file.is_file() and _HUB_ID.fullmatch(model.path):
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(model.path, "config.json", revision=model.revision)
+        file = Path(cached) if isinstance(cached, str) else file
+    if not file.is_file():
+        return None
+    defaults = {"tie_word_embeddings": True}  # those that transformers does not write
+    return SimpleNamespace(**defaults | _text_config(file, "model"))
 
 
 def _text_config(file: Path, place: str) -> dict[str, Any]:
@@ -124,7 +147,7 @@ def weights_fingerprint(model: ModelSpec, data: DataSource) -> str:
 
 
 def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
-    """Return the model's files.
+    """Return the model's files, and how they are to be held.
 
     On first use, the tiny model is built in `cache`, or a GGUF file is unpacked there; other processes wait.
 
@@ -133,6 +156,11 @@ def resolve_model(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles
         data: The source of the pairs, from whose text the tiny model is built.
         cache: The folder of models that are built or unpacked.
     """
+    files = _resolved(model, data, cache)
+    return replace(files, quantise=model.lora.quantise) if model.lora else files
+
+
+def _resolved(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
     path = Path(model.path)
     if model.path == TINY_PATH:
 

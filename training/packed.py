@@ -49,14 +49,24 @@ def refusal(model: PreTrainedModel) -> str:
 def packed(model: PreTrainedModel, row: PackedRow) -> Iterator[dict[str, Any]]:
     """Yield the arguments for one call of the model, or of what wraps it, inside the block.
 
-    They replace the batch's own arguments. This cannot be combined with activation checkpointing, which calls
-    attention again after the block.
+    They replace the batch's own arguments.
     """
-    config = model.config.get_text_config()
-    original = config._attn_implementation
-    config._attn_implementation = ATTENTION_NAME
-    try:
+    with chosen_attention(model.config.get_text_config(), ATTENTION_NAME):
         yield {"input_ids": row.input_ids, "position_ids": row.position_ids, "row": row}
+
+
+@contextmanager
+def chosen_attention(config: Any, name: str) -> Iterator[None]:
+    """Let a model compute its attention by the function of that name within the block.
+
+    Args:
+        config: The configuration of the model's text part.
+        name: The name by which transformers finds the function.
+    """
+    original = config._attn_implementation
+    config._attn_implementation = name
+    try:
+        yield
     finally:
         config._attn_implementation = original
 

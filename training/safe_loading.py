@@ -21,7 +21,7 @@ def nothing_unpickled() -> Iterator[None]:
     Raises:
         pickle.UnpicklingError: A file holds something else.
     """
-    from deepspeed.runtime.fp16.loss_scaler import LossScaler
+    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
 
@@ -34,7 +34,13 @@ def nothing_unpickled() -> Iterator[None]:
 
     # Everything that the states hold besides tensors and numbers. Python 3.11.2, which Debian 12 has, pickles
     # an enum member as getattr(class, name).
-    plain_values = [LossScaler, ZeroStageEnum, fragment_address, (enum_member, "builtins.getattr")]
+    plain_values = [
+        LossScaler,
+        DynamicLossScaler,
+        ZeroStageEnum,
+        fragment_address,
+        (enum_member, "builtins.getattr"),
+    ]
     before = os.environ.get(WEIGHTS_ONLY)
     os.environ[WEIGHTS_ONLY] = "1"
     try:

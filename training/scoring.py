@@ -94,6 +94,8 @@ def score(
         "dtype": training.dtype,
         "tokens": rendered.tokens,
     }
+    if model.lora and model.lora.quantise:  # adapters leave the reference as it is, and fewer bits do not
+        identity["quantised"] = model.lora.quantise
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache.resolve() / f"scores-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)

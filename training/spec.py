@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from training.lora_spec import LoraSpec
 from training.table_data import Level, TableData
 from training.values import Option, Seed, Spec
 
@@ -156,6 +157,9 @@ class ModelSpec(Spec):
         description="`tiny` (1 M parameters, built from the study's text), hub id, folder, or .gguf file.",
     )
     revision: str = Field("main", description="Hub revision of the model.")
+    lora: LoraSpec | None = Field(
+        None, description="Train low-rank adapters in place of the weights; absent, all weights are trained."
+    )
 
 
 class MethodSpec(Spec):
@@ -254,8 +258,10 @@ class TrainingSpec(Spec):
         description="What a pair that is too long keeps: the start of prompt and answer; their end; or, "
         "without the oldest turns of its conversation, the start.",
     )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "bfloat16", description="Precision in which the model is computed."
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16",
+        description="Precision in which the model is computed; float16, with a scaled loss, is for GPUs "
+        "without bfloat16.",
     )
     logging_steps: int = Field(25, ge=1, description="Steps between two points of the curves.")
     eval_every: int | None = Option(

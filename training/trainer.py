@@ -24,6 +24,7 @@ from training.collator import KeepsColumns
 from training.errors import StudyError
 from training.layout import Layout
 from training.likelihood import greedy, of_tokens
+from training.lora import causal_lm
 from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
 from training.reference_shift import SHARED, reference_logps
@@ -81,7 +82,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         if self.aux_loss_enabled:
             self._try_expert_loss()
         if method.use_weighting and method.wpo_alignment == "greedy":
-            self.model.base_model.register_forward_hook(self._keep_hidden)
+            causal_lm(self.model).base_model.register_forward_hook(self._keep_hidden)
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset  # tokenised by training/tokenise.py
@@ -144,7 +145,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             return model(**batch)
         ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
         self._row = PackedRow.of(ids, mask, batch.pop("labels") != -100)
-        return packed.fused_forward(model, self.model, self._row, **batch)
+        return packed.fused_forward(model, causal_lm(self.model), self._row, **batch)
 
     @torch.no_grad()
     def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:
@@ -154,7 +155,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """
         mask = inputs["completion_mask"][:, 1:].bool()
         if self.method.wpo_alignment == "greedy":
-            unwrapped = self.accelerator.unwrap_model(self.model)
+            unwrapped = causal_lm(self.accelerator.unwrap_model(self.model))
             hidden, targets = (
                 (self._hidden[0], self._row.targets)
                 if self._packs

@@ -55,5 +55,6 @@ def _study_key(key: str, trial: Trial) -> str:
         "tokens": "the token ids of the pairs",
         "data": "data (fingerprint)",
         "model": "model (fingerprint)",
+        "lora": "model.lora",
     }
     return names.get(block, block) + dot + rest

@@ -150,7 +150,8 @@ class Plan:
             f"({self._open_arms()} arms x {_length(study.training)} of {study.training.batch_size} pairs)",
             *self._own_training(),
             *([f"  {self.only}: {plural(len(self.shown), 'cell')}"] if self.only else []),
-            f"  model {study.model.path}, data {study.data.source}, reference {study.reference}",
+            f"  model {study.model.path}{_adapters(study)}, data {study.data.source}, "
+            f"reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
             f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
@@ -224,6 +225,12 @@ def _length(training: TrainingSpec) -> str:
     if training.epochs is None:
         return f"{training.max_steps} steps"
     return f"{training.epochs:g} epoch{'' if training.epochs == 1 else 's'} in batches"
+
+
+def _adapters(study: Study) -> str:
+    """Return what the plan adds to a model's name if adapters are trained in place of its weights."""
+    lora = study.model.lora
+    return f" (adapters of rank {lora.r}{', on 4 bits' if lora.quantise else ''})" if lora else ""
 
 
 def make_agenda(

@@ -15,6 +15,7 @@ from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from training import scoring
 from training.errors import StudyError
+from training.lora import refuse_unknown_targets
 from training.model_path import resolve_model, weights_fingerprint
 from training.optimizer import optimizer_name
 from training.rendering import render
@@ -41,6 +42,8 @@ def make_jobs(
     optimizer_name(study.training)  # one that is not installed is refused before the pairs are scored
     model = resolve_model(study.model, study.data, places.cache)
     _refuse_replaced_model(study, trials)
+    if study.model.lora:
+        refuse_unknown_targets(study.model.lora, model)
     scored = score(
         study, tables, places, partial(score_on_lanes, desk, study.faults.max_attempts, phase=phase)
     )

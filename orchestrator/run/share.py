@@ -87,8 +87,16 @@ def _worker_bytes(study: Study, shape: Shape, cache: Path) -> int:
     micro_batch = shape.micro_batch or training.batch_size // shape.workers
     config = load_config(resolve_model(study.model, study.data, cache))
     try:
-        memory = footprint(config, training, micro_batch, shape.workers, deepspeed_config(shape))
-    except AttributeError as error:
+        memory = footprint(
+            config,
+            training,
+            micro_batch,
+            shape.workers,
+            deepspeed_config(shape),
+            study.model.lora,
+            shape.activation_checkpointing,
+        )
+    except (AttributeError, LookupError) as error:
         raise StudyError(
             f"{GPUS_KEY}: auto cannot count the memory of {config.model_type} models; give a number"
         ) from error

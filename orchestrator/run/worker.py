@@ -120,6 +120,7 @@ def _train_and_evaluate(
         trial.seed,
         train_rows,
         training_pairs[name]["score_gap"].to_numpy(dtype=float),
+        trial.lora,
     )
     heldout = pairs[pairs["fold"] == "heldout"]
 
@@ -130,7 +131,7 @@ def _train_and_evaluate(
     trained = train_arm(
         task,
         scored,
-        Execution(job.micro_batch, job.deepspeed, job.check),
+        Execution(job.micro_batch, job.deepspeed, job.check, job.shape.activation_checkpointing),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
         heldout=HeldOut(heldout.loc[heldout["group"] == name, "row"].to_numpy(), on_batch),

@@ -45,6 +45,7 @@ def expand(study: Study, tokens: str = NOT_RENDERED) -> list[Trial]:
             groups=groups,
             objective=study.methods[method].objective,
             training=study.training_of(method),
+            lora=study.model.lora,
         )
         for method in study.methods
         if method not in study.published

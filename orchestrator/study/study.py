@@ -132,6 +132,7 @@ class Study(Spec):
         for name, method in self.methods.items():
             self._check_batch(name)
             self._check_seeds(name)
+            self._check_dtype(name)
             if method.training and method.training.epochs and method.training.max_steps:
                 raise ValueError(f"methods.{name}.training: names both epochs and max_steps; remove one")
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
@@ -155,6 +156,14 @@ class Study(Spec):
                 raise ValueError(
                     f'methods.{method}.seeds: no seeds for {split}; add them, or "*": [42] for all others'
                 )
+
+    def _check_dtype(self, method: str) -> None:
+        """Refuse float16 on CPUs, for which DeepSpeed does not scale losses."""
+        if self.training.dtype == "float16" and self.shape_of(method).gpus_per_worker == 0:
+            raise ValueError(
+                f"training.dtype: float16 needs a GPU, and {self.resources_of(method)}.gpus_per_worker is 0; "
+                "set it to auto, or the dtype to bfloat16 or float32"
+            )
 
     def _check_batch(self, method: str) -> None:
         """Refuse a batch that the workers and micro-batches of a method's cells cannot divide evenly."""

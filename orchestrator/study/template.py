@@ -84,7 +84,7 @@ training:                         # how an arm is trained; a change trains every
   batch_size: 8                   # pairs per step, over all workers
   learning_rate: {rate}           # peak learning rate of AdamW
   max_length: {length}            # tokens of prompt and answer
-  dtype: {dtype}                  # float32 | bfloat16
+  dtype: {dtype}                  # float32 | bfloat16 | float16
   logging_steps: {logging}        # steps between two points of the curves
 
 resources:                        # what cells run on; changes no answer

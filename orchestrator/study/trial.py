@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.study.canonical import canonical
+from training.lora_spec import LoraSpec
 from training.spec import MethodSpec, SplitSpec, TrainingSpec
 
 # Increment this when the training code changes so that the same trial would give different numbers.
@@ -35,6 +36,7 @@ class Trial:
     training: TrainingSpec
     tokens: str = NOT_RENDERED  # hash of the token ids of all pairs, as `training.rendering` made them
     rendering: dict[str, Any] = field(default_factory=dict)  # what made them, where it is no default
+    lora: LoraSpec | None = None  # the adapters that are trained; None trains the model's weights
 
     @property
     def name(self) -> str:
@@ -67,6 +69,7 @@ class Trial:
             "objective": self.objective.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
             "seed": self.seed,
+            **({"lora": self.lora.model_dump(mode="json")} if self.lora else {}),
         }
 
     @property

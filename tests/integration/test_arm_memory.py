@@ -18,6 +18,7 @@ from trl.kernels import chunked_logprob
 
 from training import memory, tiny
 from training.arm import ArmTask, Execution, train_arm
+from training.lora_spec import LoraSpec
 from training.model import ModelFiles
 from training.scoring import open_scored, score
 from training.spec import MethodSpec, ModelSpec, TrainingSpec, TwinData
@@ -108,13 +109,21 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
     return {"prompt_ids": first} | {side: rest + row[side] for side in ("chosen_ids", "rejected_ids")}
 
 
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["", "checkpointing"])
+@pytest.mark.parametrize("lora", [None, LoraSpec(r=32)], ids=["full", "adapters"])
 @pytest.mark.parametrize(
     ("stage", "bucket"),
     [(0, memory.BUCKET), (2, 4_000_000), (2, 40_000_000)],
     ids=["0", "2", "2, wide bucket"],
 )
 def test_an_arm_takes_the_estimated_memory(
-    stage: int, bucket: int, model: tuple[str, Any], in_place: None, monkeypatch: pytest.MonkeyPatch
+    stage: int,
+    bucket: int,
+    lora: LoraSpec | None,
+    checkpointing: bool,
+    model: tuple[str, Any],
+    in_place: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(memory, "SCORED_LOGITS", 0)  # nothing is scored here
     folder, scored = model
@@ -123,13 +132,14 @@ def test_an_arm_takes_the_estimated_memory(
     between: list[int] = []
     with Living() as living:
         train_arm(
-            ArmTask("test", ModelFiles(folder), MethodSpec(), TRAINING, 0, np.arange(len(scored))),
+            ArmTask("test", ModelFiles(folder), MethodSpec(), TRAINING, 0, np.arange(len(scored)), lora),
             scored,
-            Execution(4, settings),
+            Execution(4, settings, activation_checkpointing=checkpointing),
             on_step=lambda *_: between.append(living.now),
         )
     config = AutoConfig.from_pretrained(folder)
-    counted = memory.footprint(config, TRAINING, 4, 1, settings)
+    counted = memory.footprint(config, TRAINING, 4, 1, settings, lora, checkpointing)
+    print(counted, counted.worst, between[-1], living.most)
     assert counted.states == pytest.approx(between[-1], rel=0.01)
     assert counted.worst == pytest.approx(
         living.most, rel=0.02

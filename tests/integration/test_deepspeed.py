@@ -16,6 +16,7 @@ from waits import Waits
 from training.arm import ArmTask, Execution, train_arm
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
+from training.lora_spec import LoraSpec
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
@@ -30,8 +31,8 @@ ZERO2 = json.loads((CONFIGS / "zero2.json").read_text())
 
 @pytest.fixture
 def arm(scored, tiny_folder):
-    def train(method, deepspeed, rows=range(32), training=TRAINING, **more):
-        task = ArmTask("test", ModelFiles(str(tiny_folder)), method, training, 1, np.array(rows))
+    def train(method, deepspeed, rows=range(32), training=TRAINING, lora=None, **more):
+        task = ArmTask("test", ModelFiles(str(tiny_folder)), method, training, 1, np.array(rows), lora)
         return train_arm(task, scored, Execution(2, deepspeed), **more)
 
     return train
@@ -71,6 +72,34 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
     weights = dict(whole.model.named_parameters())
     for name, weight in resumed.model.named_parameters():
         assert torch.equal(weight, weights[name]), name
+
+
+@pytest.mark.parametrize("stage", [0, 2])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(arm, tmp_path, stage, dtype):
+    settings = json.loads((CONFIGS / f"zero{stage}.json").read_text())
+    training = TRAINING.model_copy(update={"dtype": dtype})
+    more = {"training": training, "lora": LoraSpec(r=2, alpha=4, dropout=0.2)}
+    whole = arm(MethodSpec(), settings, **more)
+
+    def cut(step, _):
+        if step == 3:
+            raise ConnectionError("a node was lost")
+
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
+    with pytest.raises(ConnectionError):
+        arm(MethodSpec(), settings, checkpoints=checkpoints, on_step=cut, **more)
+    (states,) = tmp_path.rglob("*model_states.pt")
+    assert all(".lora_" in name for name in torch.load(states, weights_only=False)["module"])
+    resumed = arm(MethodSpec(), settings, checkpoints=checkpoints, **more)
+    assert resumed.notes == ("resumed from checkpoint-2",)
+    pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
+    weights = dict(whole.model.named_parameters())
+    for name, weight in resumed.model.named_parameters():
+        assert torch.equal(weight, weights[name]), name
+    if dtype == "float32":
+        plain = arm(MethodSpec(), None, **more)
+        pd.testing.assert_frame_equal(whole.curve, plain.curve, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

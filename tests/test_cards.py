@@ -1,0 +1,73 @@
+"""What a dry run says of cards: counted as `training.memory` counts, without torch and without weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.plan.cards import cards_that_fit
+from orchestrator.study.files import deepspeed_config
+from orchestrator.study.study import Study
+from training.lora_spec import LoraSpec
+from training.memory import footprint
+from training.model_path import known_config
+
+SHAPES = Path(__file__).parents[1] / "docs/example/shapes"
+
+
+def study(model: str, gpus: float | str = "auto", **more: Any) -> Study:
+    return Study.model_validate(
+        {
+            "study": "cards",
+            "model": {"path": str(SHAPES / model), "lora": {"r": 8}},
+            "splits": {"S": {"by": "random", "predicted": "A = B"}},
+            "methods": {"dpo": {}},
+            "seeds": [1],
+            "resources": {"gpus_per_worker": gpus},
+            "training": {"max_length": 1024, "batch_size": 8},
+            **more,
+        }
+    )
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Return what is trained, with its resources -> the entries of the three cards."""
+    table = [line.split("  ") for line in text.splitlines()[2:]]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in table]
+    return {" ".join(line[:-3]): line[-3:] for line in cells}
+
+
+def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() -> None:
+    asked = study("Qwen2.5-1.5B")
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+
+    def gigabytes(size: int, lora: LoraSpec | None, checkpointing: bool) -> float:
+        return footprint(config, asked.training, size, 1, settings, lora, checkpointing).total / 1e9
+
+    shown = rows(cards_that_fit(asked))
+    assert len(shown) == 6
+    assert shown["all weights"][0] == "does not fit"
+    assert gigabytes(1, None, False) > 24
+    assert shown["lora: {r: 8}"] == ["2", "4", "8"]
+    assert gigabytes(2, LoraSpec(r=8), False) <= 24 < gigabytes(4, LoraSpec(r=8), False)
+    both = gigabytes(8, LoraSpec(r=8), True)
+    assert shown["lora: {r: 8} activation_checkpointing: true"][2] == f"8 ({int(80 // both)} cells)"
+
+
+def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:
+    absent = study(str(tmp_path))
+    assert cards_that_fit(absent) == "cards: unknown until the model's config.json is on this disk"
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba", "hidden_size": 8}))
+    assert cards_that_fit(absent) == "cards: the memory of mamba models cannot be counted"
+
+
+def test_nothing_is_said_of_a_study_on_cpus() -> None:
+    assert cards_that_fit(study("Qwen2.5-1.5B", gpus=0)) == ""
+
+
+def test_float16_needs_a_gpu() -> None:
+    training = {"dtype": "float16"}
+    with pytest.raises(ValueError, match=r"training.dtype: float16 needs a GPU, and resources.gpus_per_wor"):
+        study("Qwen2.5-1.5B", gpus=0, training=training)
+    assert study("Qwen2.5-1.5B", training=training).training.dtype == "float16"

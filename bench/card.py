@@ -71,6 +71,9 @@ class SilentListener:
     def alive(self) -> None:
         pass
 
+    def told(self, text: str) -> None:
+        print(text, flush=True)
+
     def kept(self, uri: str, step: int) -> None:
         pass
 

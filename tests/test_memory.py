@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from card import take_the_cpu_for_a_card
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 from trl.kernels import chunked_logprob
 from trl.trainer import utils
@@ -41,9 +42,15 @@ def test_parameters_are_those_of_the_model(name: str) -> None:
     assert memory.parameters(CONFIGS[name]) == pytest.approx(model.num_parameters(), rel=5e-3)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
-def test_autograd_keeps_what_is_counted(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("device", "dtype"), [("cpu", torch.bfloat16), ("cpu", torch.float32), ("card", torch.bfloat16)], ids=str
+)
+def test_autograd_keeps_what_is_counted(
+    device: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sums every storage that autograd saves in a packed forward pass with TRL's head, except the weights."""
+    if device == "card":
+        take_the_cpu_for_a_card(monkeypatch)
     config = CONFIGS["tied"]
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -63,7 +70,11 @@ def test_autograd_keeps_what_is_counted(dtype: torch.dtype) -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         packed.fused_forward(model, model, row, fused_lm_head=True)
     counted = memory.activations(config, ids.numel(), dtype.itemsize)
-    assert counted == pytest.approx(sum(storage.nbytes() for storage in kept.values()), rel=0.02)
+    found = sum(storage.nbytes() for storage in kept.values())
+    if device == "card":  # its kernel keeps its output once, in the layout that the next layer takes
+        assert found <= counted <= 1.1 * found
+    else:
+        assert counted == pytest.approx(found, rel=0.02)
 
 
 def test_constants_are_the_libraries() -> None:

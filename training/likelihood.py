@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from training import packed
+from training import hardware, packed
 from training.arrays import FloatArray, IntArray
 from training.layout import Layout
 from training.logit_transform import LogitTransform
@@ -86,7 +86,7 @@ def of_tokens(per_token: PerToken, hidden_NH: Tensor, model: PreTrainedModel, ta
     head: nn.Module = model.get_output_embeddings()
     transform = LogitTransform.of(model.config)
     weight: Tensor = head.get_parameter("weight")
-    chunk = max(1, CHUNK_LOGITS[weight.device.type] // weight.shape[0])
+    chunk = max(1, CHUNK_LOGITS[hardware.kind(weight.device)] // weight.shape[0])
     chunks = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
     return torch.cat(
         [per_token(transform(head(hidden).float()), targets) for hidden, targets in chunks], dim=1
@@ -103,18 +103,18 @@ def token_values(
 ) -> Tensor:
     """Return `per_token` of the answers' tokens, sequence after sequence: [K, N].
 
-    Padding may be on either side. Values have gradients where torch records them.
+    The batch is in the host's memory, with padding on either side. Values have gradients where torch records
+    them.
     """
-    mask = answer_mask_BT[:, 1:].bool()  # position t predicts token t + 1
     if layout is Layout.PACKED:
-        row = PackedRow.of(input_ids_BT, attention_mask_BT, answer_mask_BT)
+        row = PackedRow.of(input_ids_BT, attention_mask_BT, answer_mask_BT).to(model.device)
         with packed.packed(model, row) as arguments:
             output = model.base_model(**arguments, use_cache=False)
-        hidden_NH = output.last_hidden_state[0, row.predictors]
-    else:
-        output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
-        hidden_NH = output.last_hidden_state[:, :-1][mask]
-    return of_tokens(per_token, hidden_NH, model, input_ids_BT[:, 1:][mask])
+        return of_tokens(per_token, output.last_hidden_state[0, row.predictors], model, row.targets)
+    input_ids_BT, attention_mask_BT = input_ids_BT.to(model.device), attention_mask_BT.to(model.device)
+    mask = answer_mask_BT[:, 1:].bool().to(model.device)  # position t predicts token t + 1
+    output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
+    return of_tokens(per_token, output.last_hidden_state[:, :-1][mask], model, input_ids_BT[:, 1:][mask])
 
 
 @torch.no_grad()
@@ -126,8 +126,11 @@ def score_batch(
     attention_mask_BT: Tensor,
     answer_mask_BT: Tensor,
 ) -> Tensor:
-    """Return the sums of `per_token` over each answer's tokens: [K, B]. Padding may be on either side."""
-    mask = answer_mask_BT[:, 1:].bool()
+    """Return the sums of `per_token` over each answer's tokens: [K, B].
+
+    The batch is in the host's memory, with padding on either side.
+    """
+    mask = answer_mask_BT[:, 1:].bool().to(model.device)
     values_KN = token_values(model, layout, per_token, input_ids_BT, attention_mask_BT, answer_mask_BT)
     zeros = torch.zeros(mask.shape, device=mask.device)
     return torch.stack([zeros.masked_scatter(mask, values).sum(1) for values in values_KN])
@@ -156,20 +159,19 @@ def answer_logps(
     return _sums(model, layout, logps, answers, on_batch)[0]
 
 
-def padded(answers: Answers, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def padded(answers: Answers) -> tuple[Tensor, Tensor, Tensor]:
     """Return token ids padded on the right, a mask of real tokens and one of answer tokens: each [B, T]."""
-    ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True).to(device)
-    position = torch.arange(ids.shape[1], device=device)
-    real = position < torch.tensor([len(sequence) for sequence in answers.ids], device=device)[:, None]
-    return ids, real, real & (position >= torch.tensor(answers.starts, device=device)[:, None])
+    ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True)
+    position = torch.arange(ids.shape[1])
+    real = position < torch.tensor([len(sequence) for sequence in answers.ids])[:, None]
+    return ids, real, real & (position >= torch.tensor(answers.starts)[:, None])
 
 
 def _sums(
     model: PreTrainedModel, layout: Layout, per_token: PerToken, answers: Answers, on_batch: OnBatch
 ) -> list[FloatArray]:
     """Return the sums of each of the K values of `per_token` over each answer: K arrays of shape [B]."""
-    device = model.device
-    budget = BATCH_TOKENS[device.type]
+    budget = BATCH_TOKENS[hardware.kind(model.device)]
     if layout is Layout.PACKED:
         batches = prompt_batches(answers, budget)
     else:
@@ -177,7 +179,7 @@ def _sums(
     sums = []
     for number, rows in enumerate(batches, start=1):
         batch = Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows])
-        ids, attention, answer = padded(batch, device)
+        ids, attention, answer = padded(batch)
         sums.append(
             score_batch(model, layout, per_token, ids, attention.long(), answer).double().cpu().numpy()
         )

@@ -7,6 +7,7 @@ Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected
 tokens, H hidden.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.add_callback(self.recorder)
         self.add_callback(_CheckpointKeeper(self.recorder, checkpoints, self.notes, name))
         self._packs = layout is Layout.PACKED and not self.aux_loss_enabled
+        if self._packs:
+            self.data_collator = _Packing(self.data_collator)
         if self.aux_loss_enabled:
             self._try_expert_loss()
         if method.use_weighting and method.wpo_alignment == "greedy":
@@ -130,8 +133,9 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def _forward(self, model: Any, **batch: Any) -> Any:
         if not self._packs:
             return model(**batch)
-        ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
-        self._row = PackedRow.of(ids, mask, batch.pop("labels") != -100)
+        for replaced in ("input_ids", "attention_mask", "labels"):
+            del batch[replaced]
+        self._row = batch.pop("row")
         return packed.fused_forward(model, self.model, self._row, **batch)
 
     @torch.no_grad()
@@ -166,6 +170,18 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write no model card; TRL would write one with every checkpoint."""
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """TRL's collator, which also packs the batch (`row`) while it is in the host's memory."""
+
+    collate: Callable[[list[dict[str, Any]]], dict[str, Any]]
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = self.collate(examples)
+        row = PackedRow.of(batch["input_ids"], batch["attention_mask"], batch["completion_mask"])
+        return {**batch, "row": row}
 
 
 @dataclass

@@ -22,6 +22,7 @@ from orchestrator.run.output import output_to
 from stats.names import DIFF_METRICS
 from training.checkpoint_store import CheckpointStore
 from training.errors import Preempted
+from training.hardware import deterministic_kernels
 from training.scoring import open_scored
 from training.scratch import scratch
 from training.shards import Shard, score_shard
@@ -59,7 +60,7 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     """
     start = time.monotonic()
     trial = job.trial
-    with output_to(job.log):
+    with output_to(job.log), deterministic_kernels(job.shape.deterministic):
         arms = {arm: _finished_arm(job, arm, report) for arm in trial.arms}
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if trial.groups:
@@ -74,7 +75,6 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
             **facts_of_arms({name: arm.origin for name, arm in arms.items()}),
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
-            **({"layout": str(job.check)} if job.check else {}),
             **({"model_commit": job.model.revision} if job.model.revision else {}),
             CELL_SECONDS: f"{time.monotonic() - start:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
@@ -118,6 +118,7 @@ def _train_and_evaluate(
         Execution(job.micro_batch, job.deepspeed, job.check),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
+        tell=report.told,
     )
     heldout = pairs[pairs["fold"] == "heldout"]
     start = time.monotonic()
@@ -155,7 +156,8 @@ def _train_and_evaluate(
     notes = list(trained.notes)
     if job.keep_models and os.environ.get("RANK", "0") == "0":
         notes += _keep_model(job, name, trained, store)
-    return Arm(summary, trained.curve, outcomes, seconds, notes, dict(trained.origin))
+    origin = {**trained.origin, "layout": str(trained.check)}
+    return Arm(summary, trained.curve, outcomes, seconds, notes, origin)
 
 
 def _keep_model(job: Job, arm: str, trained: "ArmResult", store: CheckpointStore) -> list[str]:

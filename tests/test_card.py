@@ -230,7 +230,7 @@ def test_an_arm_on_a_card_without_the_kernel_is_padded_and_says_so(scored, tiny_
 
 # --- what a step costs ------------------------------------------------------------------------------
 
-WAITS_PER_STEP = {Layout.PACKED: 2, Layout.PADDED: 6}
+WAITS_PER_STEP = {Layout.PACKED: 1, Layout.PADDED: 5}
 OPERATIONS_PER_STEP = 6000
 
 

@@ -336,6 +336,11 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         says(ZERO_STEP, "if self.check_grad_overflow:", "is_invalid_grad_norm(scaled_global_grad_norm)"),
     ),
     (
+        "deepspeed.runtime.zero.stage_1_and_2.mask_nan_or_inf_with_val_inplace",
+        (FINITE,),
+        takes("input", "device", "val"),
+    ),
+    (
         "deepspeed.runtime.zero.stage_1_and_2.DeepSpeedZeroOptimizer.check_overflow",
         (FINITE,),
         takes("self", "partition_gradients"),

@@ -8,8 +8,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-# The operations that read a tensor's values; the first is `item()`.
-READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default}
+# The operations that read a tensor's values: `item()` first, which CUDA's masked fill calls for its value.
+READS = {
+    aten._local_scalar_dense.default,
+    aten.nonzero.default,
+    aten.masked_select.default,
+    aten.masked_fill.Tensor,
+    aten.masked_fill_.Tensor,
+}
 
 
 class Waits(TorchDispatchMode):

@@ -8,6 +8,7 @@ from typing import Any
 
 from deepspeed.runtime.utils import is_invalid_grad_norm
 from deepspeed.runtime.zero import stage_1_and_2
+from torch import Tensor
 from transformers import TrainerCallback
 
 
@@ -22,6 +23,7 @@ class NormCheck(TrainerCallback):  # type: ignore[misc]
         elif hasattr(of_engine, "check_overflow"):  # ZeRO
             of_engine.check_overflow = _all_finite
             stage_1_and_2.is_invalid_grad_norm = _Judgement()
+            stage_1_and_2.mask_nan_or_inf_with_val_inplace = _mask
 
 
 def _all_finite(*_: Any, **__: Any) -> bool:
@@ -29,8 +31,13 @@ def _all_finite(*_: Any, **__: Any) -> bool:
     return False
 
 
+def _mask(norm: Tensor, device: Any = None, val: float = -1.0) -> None:
+    """Put `val` in place of a norm that is not finite, as DeepSpeed does, which reads it from the device."""
+    norm.masked_fill_(~norm.isfinite(), val)
+
+
 class _Judgement:
-    """`is_invalid_grad_norm` of DeepSpeed, which asks twice per step: the second time waits for nothing."""
+    """`is_invalid_grad_norm` of DeepSpeed, which asks several times per step, and waits each time."""
 
     def __init__(self) -> None:
         self._norm: Any = None

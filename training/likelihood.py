@@ -110,7 +110,9 @@ def token_values(
         row = PackedRow.of(input_ids_BT, attention_mask_BT, answer_mask_BT).to(model.device)
         with packed.packed(model, row) as arguments:
             output = model.base_model(**arguments, use_cache=False)
-        return of_tokens(per_token, output.last_hidden_state[0, row.predictors], model, row.targets)
+        return of_tokens(
+            per_token, output.last_hidden_state[0].index_select(0, row.predictors), model, row.targets
+        )
     input_ids_BT, attention_mask_BT = input_ids_BT.to(model.device), attention_mask_BT.to(model.device)
     mask = answer_mask_BT[:, 1:].bool().to(model.device)  # position t predicts token t + 1
     output = model.base_model(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)

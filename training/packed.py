@@ -80,7 +80,7 @@ def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **re
     """
 
     def keep_predictors(_module: Any, _inputs: Any, output: Any) -> Any:
-        return replace(output, last_hidden_state=output.last_hidden_state[:, row.predictors])
+        return replace(output, last_hidden_state=output.last_hidden_state.index_select(1, row.predictors))
 
     hook = inner.base_model.register_forward_hook(keep_predictors, prepend=True)
     try:

@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo screenshots services test chaos schedules families load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean
+.PHONY: help install demo screenshots services test chaos schedules families card-batches load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean card wheelhouse
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -36,6 +36,9 @@ schedules: install  ## explore a million schedules of the desk with deaths, dela
 
 families: install ## compare every architecture of tests/families.py with stock TRL: scores, losses, gradients
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/test_families.py
+
+card-batches: install ## compare 500 random batches, computed as on a card with a stand-in for its kernel, with each answer alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow" tests/test_card.py
 
 load: install services  ## look up 10,000 cells in the record, run 2,000 fake cells through Ray Tune
 	$(BIN)/python -m bench.load
@@ -81,6 +84,12 @@ screenshots: install services  ## take the pictures in docs/: the demo's live ta
 
 ui: install      ## open the MLflow UI, on this machine only
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+
+wheelhouse:      ## gather in wheelhouse/ what a machine without internet installs from (docs/clusters.md)
+	$(PYTHON) -m pip wheel -q --disable-pip-version-check -c requirements.lock -w wheelhouse .
+
+card: install    ## measure a GPU in at most 8 minutes; results are kept as they come, and printed as a table
+	$(BIN)/python -m bench.card all
 
 lock: install    ## write the installed versions to requirements.lock, which constrains the next install
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock

@@ -1,6 +1,10 @@
 """Measure a whole cell, cells that share the card, and a plain loop on a machine with a GPU.
 
-    python -m bench.card make  [--home FOLDER]    a model of Qwen2.5-0.5B's shape, 18,000 pairs, their scores
+    python -m bench.card all   [--small]          all of the following, in at most 8 minutes on an H100
+    python -m bench.card page                     the results of `all` into docs/speed.md
+    python -m bench.card make  [--home FOLDER]    a model of Qwen2.5-0.5B's shape, pairs, their scores
+    python -m bench.card probe                    packed, padded and plain numbers, compared
+    python -m bench.card steps [--steps 40]       seconds per step, tokens/s, MFU: DPO, WPO, stock TRL
     python -m bench.card cell  [--steps 2000]     one cell of v5b's shape: the share of its time inside steps
     python -m bench.card share [--lanes 1 2 3] [--mps]   several cells at once, projected to v5b's 102 arms
     python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected likewise
@@ -17,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +31,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.card_job import CARD_METHODS, ROOT, chats, make_job
+from bench.card_all import Rows, page, run_all, write_page
+from bench.card_job import CARD_METHODS, PAIRS, ROOT, chats, make_job
+from bench.card_steps import probe, reserved, steps
 from bench.steps import arithmetic
 from orchestrator.run.job import Job
 from orchestrator.run.mps import PIPES, Keeper
@@ -43,6 +49,7 @@ V5B_ARMS = {"dpo": 85, "wpo": 17}
 V5B_STEPS = 2000
 WARM_UP_STEPS = 5  # steps of an untimed cell, which loads imports and kernels
 BARRIER_TIMEOUT_S = 120.0  # how long lanes wait for one another
+Keep = Callable[[Rows], None]
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,9 @@ class SilentListener:
     def alive(self) -> None:
         pass
 
+    def told(self, text: str) -> None:
+        print(text, flush=True)
+
     def kept(self, uri: str, step: int) -> None:
         pass
 
@@ -80,8 +90,7 @@ def run(job: Job) -> CellTime:
     with tempfile.TemporaryDirectory() as work:
         facts = run_trial(replace(job, store=work), SilentListener()).facts
     inside = float(facts["seconds_steps"])
-    peak = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
-    return CellTime(inside, float(facts["seconds_cell"]) - inside, peak)
+    return CellTime(inside, float(facts["seconds_cell"]) - inside, reserved())
 
 
 def warm_up(job: Job) -> None:
@@ -105,6 +114,7 @@ def cell(job: Job, peak_tflops: float) -> pd.DataFrame:
                 "method": job.trial.method,
                 "cell s": f"{total:.1f}",
                 "inside steps": f"{time_of_cell.steps / total:.1%}",
+                "inside 2,000 steps": f"{V5B_STEPS * step / time_of_cell.arm(training.max_steps):.1%}",
                 "s/step": f"{step:.4f}",
                 "tokens/s": f"{tokens / step:,.0f}",
                 "TFLOP per step": f"{flops / 1e12:.3g}",
@@ -115,9 +125,12 @@ def cell(job: Job, peak_tflops: float) -> pd.DataFrame:
     )
 
 
-def share(jobs: dict[str, Job], lanes: Sequence[int]) -> pd.DataFrame:
-    """Measure several lanes at once, each with a cell of every method; one row per number of lanes."""
-    rows = []
+def share(jobs: dict[str, Job], lanes: Sequence[int], keep: Keep) -> pd.DataFrame:
+    """Measure several lanes at once, each with a cell of every method; one row per number of lanes.
+
+    `keep` is given the rows so far, after each of them.
+    """
+    rows: Rows = []
     steps, job = jobs["dpo"].trial.training.max_steps, jobs["dpo"]
     counted = footprint(load_config(job.model), job.trial.training, job.micro_batch, 1, job.deepspeed)
     context = multiprocessing.get_context("spawn")
@@ -141,7 +154,7 @@ def share(jobs: dict[str, Job], lanes: Sequence[int]) -> pd.DataFrame:
                 "102 arms, hours": f"{sum(V5B_ARMS[name] * arms[name] for name in arms) / width / 3600:.2f}",
             }
         )
-        print(rows[-1], flush=True)
+        keep(rows)
     return pd.DataFrame(rows)
 
 
@@ -167,12 +180,12 @@ def _lane(jobs: dict[str, Job]) -> dict[str, CellTime]:
     return times
 
 
-def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFrame:
+def loop(job: Job, home: Path, lanes: Sequence[int], pairs: pd.DataFrame, keep: Keep) -> pd.DataFrame:
     """Measure the plain script, one process per arm, several at once; one row per number of processes.
 
-    Every arm is DPO, which is the faster method.
+    Every arm is DPO, which is the faster method. `keep` is given the rows so far, after each of them.
     """
-    pairs = chats(small).set_index("pair_id")
+    pairs = pairs.set_index("pair_id")
     groups = pd.read_parquet(job.groups)
     parts = {
         "train": groups.loc[(groups["group"] == "A") & (groups["fold"] == "train"), "pair_id"],
@@ -207,7 +220,7 @@ def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFram
         outside = time.monotonic() - start - inside
         return CellTime(2 * inside, 2 * outside, 0)  # doubled, since a cell has two arms
 
-    rows = []
+    rows: Rows = []
     for width in lanes:
         with ThreadPoolExecutor(width) as pool:
             arm = float(
@@ -215,14 +228,16 @@ def loop(job: Job, home: Path, lanes: Sequence[int], small: bool) -> pd.DataFram
             )
         hours = sum(V5B_ARMS.values()) * arm / width / 3600
         rows.append({"processes": width, "s per arm": f"{arm:.1f}", "102 arms, hours": f"{hours:.2f}"})
-        print(rows[-1], flush=True)
+        keep(rows)
     return pd.DataFrame(rows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print a Markdown table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("what", choices=["make", "cell", "share", "loop"], help="what to do")
+    flags.add_argument(
+        "what", choices=["all", "page", "make", "probe", "steps", "cell", "share", "loop"], help="what to do"
+    )
     flags.add_argument(
         "--home",
         type=Path,
@@ -239,22 +254,51 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.add_argument(
         "--small", action="store_true", help="use a small model and table, for a machine without a GPU"
     )
+    flags.add_argument("--pairs", type=int, default=PAIRS, help="pairs of the made-up table")
+    flags.add_argument("--out", type=Path, help="also write the rows to this file, as JSON, as they come")
     args = flags.parse_args(argv)
+    if args.what == "all":
+        results = run_all(args.home, args.small, (f"--peak-tflops={args.peak_tflops}", "--pairs=6000"))
+        print(page(results))
+        return
+    if args.what == "page":
+        write_page(json.loads((args.home / "results.json").read_text()))
+        return
     args.home.mkdir(parents=True, exist_ok=True)
-    steps = args.steps or (V5B_STEPS if args.what == "cell" else 100)
-    jobs = {name: make_job(args.home, args.small, name, steps) for name in CARD_METHODS}
+
+    def keep(rows: Rows) -> None:
+        print(rows[-1], flush=True)
+        if args.out:
+            args.out.write_text(json.dumps(rows))
+
+    steps_of_arm = args.steps or (V5B_STEPS if args.what == "cell" else 100)
+    start = time.monotonic()
+    jobs = {name: make_job(args.home, args.small, name, steps_of_arm, args.pairs) for name in CARD_METHODS}
     print(f"{hardware()}, torch {torch.__version__}")
-    if args.what == "cell":
-        print(table(cell(jobs[args.method], args.peak_tflops)))
+    if args.what == "make":
+        seconds = time.monotonic() - start
+        count = len(open_scored(jobs["dpo"].scored))
+        made = f"{count:,} pairs in {seconds:.1f} s, with the model and tokenising"
+        keep([{"machine": hardware(), "torch": torch.__version__, "scored": made}])
+    elif args.what == "probe":
+        keep(probe(jobs["dpo"]))
+    elif args.what == "steps":
+        keep(steps(jobs, args.small, args.pairs, args.peak_tflops))
+    elif args.what == "cell":
+        row = cell(jobs[args.method], args.peak_tflops)
+        keep(row.to_dict("records"))
+        print(table(row))
     elif args.what == "loop":
-        print(table(loop(jobs["dpo"], args.home, args.lanes, args.small)))
+        pairs = chats(args.small, args.pairs)
+        print(table(loop(jobs["dpo"], args.home, args.lanes, pairs, keep)))
     elif args.what == "share":
         keeper = Keeper(f"{args.home}/mps")
         if args.mps:
-            print(f"MPS: {keeper.start()}")
+            if not keeper.start():
+                raise SystemExit("no MPS daemon can run here")
             os.environ[PIPES] = f"{args.home}/mps/pipe"
         try:
-            print(table(share(jobs, args.lanes)))
+            print(table(share(jobs, args.lanes, keep)))
         finally:
             keeper.stop()
 

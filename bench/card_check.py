@@ -46,7 +46,7 @@ def alone(model: PreTrainedModel, answers: Answers) -> Tensor:
 
 def together(model: PreTrainedModel, answers: Answers) -> Tensor:
     """Return the same log-probabilities from one packed row, as training computes them: [B]."""
-    row = PackedRow.of(*padded(answers, model.device))
+    row = PackedRow.of(*padded(answers)).to(model.device)
     logps: Tensor = packed.fused_forward(model, model, row, fused_lm_head=True).log_probs.float().sum(1)
     return logps
 

@@ -19,7 +19,8 @@ from training.spec import MethodSpec, ModelSpec, RandomSplit, TrainingSpec, Twin
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAT_CHARACTERS = {"prompt": 200, "answer": 455}  # on average
-HELD_OUT = 0.2  # share of pairs
+PAIRS = 18_000  # as many as PRISM has
+HELD_OUT = 0.2  # share of PRISM's pairs, of which a smaller table holds out as many
 CARD_METHODS = {"dpo": MethodSpec(), "wpo": MethodSpec(use_weighting=True)}
 QWEN_SIZES = {
     "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
@@ -29,19 +30,19 @@ QWEN_SIZES = {
 SMALL_SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "initializer_range": 0.2}
 
 
-def chats(small: bool) -> pd.DataFrame:
-    """Return as many pairs as PRISM has, with its 190 tokens per sequence; fewer and shorter if `small`."""
+def chats(small: bool, pairs: int = PAIRS) -> pd.DataFrame:
+    """Return pairs with PRISM's 190 tokens per sequence; 80 shorter ones if `small`."""
     if small:
         return make_pairs(
             np.random.default_rng(0), 80, {part: mean // 5 for part, mean in CHAT_CHARACTERS.items()}
         )
-    return make_pairs(np.random.default_rng(0), 18_000, CHAT_CHARACTERS)
+    return make_pairs(np.random.default_rng(0), pairs, CHAT_CHARACTERS)
 
 
-def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
+def make_job(home: Path, small: bool, method: str, steps: int, pair_count: int = PAIRS) -> Job:
     """Return a cell of two arms; its model, scores and groups are made in `home` unless they are there."""
     training = TrainingSpec(max_steps=steps, dtype="float32" if small else "bfloat16")
-    pairs = chats(small)
+    pairs = chats(small, pair_count)
     model = home / "model"
     if not model.exists():
         make_model(pairs, model, SMALL_SIZES if small else QWEN_SIZES, training.dtype)
@@ -52,12 +53,13 @@ def make_job(home: Path, small: bool, method: str, steps: int) -> Job:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     rng = np.random.default_rng(1)
+    held_out = HELD_OUT * (1 if small else PAIRS / len(pairs))
     users = rng.integers(len(pairs) // 13 + 2, size=len(pairs))
     groups = pairs[["pair_id"]].assign(
         user_id=users.astype(str),
         item=pairs["pair_id"],
         group=np.where(users % 2 == 0, "A", "B"),
-        fold=np.where(rng.random(len(pairs)) < HELD_OUT, "heldout", "train"),
+        fold=np.where(rng.random(len(pairs)) < held_out, "heldout", "train"),
         source_model="made up",
         score_gap=1,
     )

@@ -378,6 +378,18 @@ def test_a_node_that_fails_one_cell_after_another_gets_no_work_for_a_while() -> 
     play(story(), 10_000)
 
 
+def test_what_several_lanes_tell_alike_is_news_once() -> None:
+    async def story() -> None:
+        desk = new_desk()
+        for text in ("batches are padded", "batches are padded", "another card"):
+            await desk.tell(text)
+        assert await desk.news() == ["batches are padded", "another card"]
+        await desk.tell("batches are padded")
+        assert await desk.news() == []
+
+    play(story(), 1)
+
+
 def test_cells_that_fail_everywhere_take_no_node_out() -> None:
     async def story() -> None:
         desk, loop = new_desk(max_attempts=9), asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from card import take_the_cpu_for_a_card
 from peft import get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 from trl.kernels import chunked_logprob
@@ -56,11 +57,15 @@ ADAPTERS = {
 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["", "checkpointing"])
 @pytest.mark.parametrize("adapters", ADAPTERS)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize(
+    ("device", "dtype"), [("cpu", torch.bfloat16), ("cpu", torch.float32), ("card", torch.bfloat16)], ids=str
+)
 def test_autograd_keeps_what_is_counted(
-    dtype: torch.dtype, adapters: str, checkpointing: bool, monkeypatch: pytest.MonkeyPatch
+    device: str, dtype: torch.dtype, adapters: str, checkpointing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sums every storage that autograd saves in a packed forward pass with TRL's head, except the weights."""
+    if device == "card":
+        take_the_cpu_for_a_card(monkeypatch)
     monkeypatch.setattr(memory, "DROPOUT_MASK", dtype.itemsize)  # on the CPU; a GPU keeps one byte
     config = CONFIGS["tied"]
     with torch.random.fork_rng():
@@ -86,10 +91,14 @@ def test_autograd_keeps_what_is_counted(
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         packed.fused_forward(whole, model, row, fused_lm_head=True)
     counted = memory.activations(config, ids.numel(), dtype.itemsize, lora, checkpointing)
+    found = sum(storage.nbytes() for storage in kept.values())
     # The rest is masks and tables of positions, which weigh more in a small model. With adapters, the first
     # layer's input needs no gradient, so that little of it is kept.
     tolerance = 0.06 if lora or checkpointing else 0.03
-    assert counted == pytest.approx(sum(storage.nbytes() for storage in kept.values()), rel=tolerance)
+    if device == "card":  # its kernel keeps its output once, in the layout that the next layer takes
+        assert (1 - tolerance) * found <= counted <= (1.1 + tolerance) * found
+    else:
+        assert counted == pytest.approx(found, rel=tolerance)
 
 
 @pytest.mark.parametrize("adapters", [name for name in ADAPTERS if name != "none"])

@@ -34,7 +34,7 @@ def test_a_split_may_have_the_name_of_a_kind(tmp_path: Path, split: str) -> None
     line = mistake(tmp_path, {"splits": {split: RANDOM_SPLIT | {"colum": 1}}})
     assert line.startswith(f"splits.{split}.colum: unknown key 'colum'; ")
     assert "predicted" in line
-    line = mistake(tmp_path, {"splits": {split: {"by": "category", "predicted": "A = B", "colum": "age"}}})
+    line = mistake(tmp_path, {"splits": {split: {"by": "category", "predicted": "A = B"}}})
     assert line.startswith(f"splits.{split}.column: missing; ")
     line = mistake(tmp_path, {"splits": {split: RANDOM_SPLIT | {"by": "mood"}}})
     assert line == f"splits.{split}.by: unknown value 'mood'; valid: category, median, quantile, random"

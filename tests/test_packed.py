@@ -1,7 +1,6 @@
 """Packed rows: what a model computes for a sequence does not depend on the row it is in."""
 
 import copy
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,30 +100,6 @@ def test_answers_of_one_prompt_have_the_gradients_they_have_alone(block, monkeyp
     (torch.tensor(weights) @ logps).backward()
     for one, other in zip(model.parameters(), alone.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5)
-
-
-def test_the_arguments_of_the_gpu_kernel_describe_the_same_attention():
-    """Computes what the kernel is documented to compute, and compares it with attention without the kernel.
-
-    Documented are segments of queries over segments of keys, with a causal mask aligned at their ends.
-    """
-    _, sequences, starts = _sharing_prompts()
-    row = _row(sequences, starts)
-    rng = torch.Generator().manual_seed(0)
-    query, key, value = (
-        torch.randn(1, heads, row.input_ids.numel(), 8, generator=rng) for heads in (4, 2, 2)
-    )
-    index, (q_ends, k_ends, longest_q, longest_k) = row.kernel_arguments
-    outputs = []
-    for (q0, q1), (k0, k1) in zip(pairwise(q_ends.tolist()), pairwise(k_ends.tolist()), strict=True):
-        assert q1 - q0 <= longest_q
-        assert k1 - k0 <= longest_k
-        k, v = (states[0, :, index[k0:k1]].repeat_interleave(2, dim=0) for states in (key, value))
-        logits = query[0, :, q0:q1] @ k.transpose(1, 2) / 8**0.5
-        hidden = torch.ones(q1 - q0, k1 - k0, dtype=torch.bool).triu(k1 - k0 - (q1 - q0) + 1)
-        outputs.append(logits.masked_fill(hidden, -torch.inf).softmax(-1) @ v)
-    ours, _ = packed.attention(torch.nn.Module(), query, key, value, None, row=row)
-    torch.testing.assert_close(ours[0].transpose(0, 1), torch.cat(outputs, dim=1))
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,9 @@ TABLES, STORE = (
     "mlflow.store.tracking.dbmodels.models",
     "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore",
 )
+STAND_IN, FINITE = "tests/card.py", "training/finite_norm.py"
+ZERO_STEP = "deepspeed.runtime.zero.stage_1_and_2.DeepSpeedZeroOptimizer.step"
+UNFUSED_STEP = "deepspeed.runtime.fp16.unfused_optimizer.FP16_UnfusedOptimizer.step"
 KERNEL = "trl.kernels.chunked_logprob"
 MIXED = "statsmodels.regression.mixed_linear_model.MixedLM"
 
@@ -287,8 +290,20 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("trl.data_utils.common_prefix_length", (CHAT,), there),
     ("trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE", (MEMORY,), there),
     (f"{KERNEL}.TOKEN_CHUNK_SIZE", (MEMORY,), there),
-    (f"{KERNEL}._forward_tile", (ARM_MEMORY,), there),
-    (f"{KERNEL}._backward_tile", (ARM_MEMORY,), there),
+    (
+        "trl.trainer.utils._use_triton",
+        (PACKED, STAND_IN),
+        says("trl.trainer.utils.add_fused_lm_head", "compact = _use_triton(hidden_states.device)"),
+    ),
+    (f"{KERNEL}._use_triton", (STAND_IN,), takes("device")),
+    (
+        f"{KERNEL}._forward_kernel",
+        (STAND_IN,),
+        says(KERNEL, "fold = _forward_kernel[(n,)] if _use_triton(device) else _forward_tile"),
+    ),
+    (f"{KERNEL}._backward_kernel", (STAND_IN,), there),
+    (f"{KERNEL}._forward_tile", (ARM_MEMORY, STAND_IN), there),
+    (f"{KERNEL}._backward_tile", (ARM_MEMORY, STAND_IN), there),
     (f"{KERNEL}._addmm_fp32", (ARM_MEMORY,), takes("acc", "a", "b")),
     ("transformers.Trainer._clip_grad_norm", (TRAINER,), takes("self", "model")),
     ("transformers.Trainer._get_grad_norm", (TRAINER,), takes("self", "model", "grad_norm")),
@@ -318,6 +333,26 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler", (LOADING, LOADING_TEST), there),
     ("deepspeed.runtime.zero.config.ZeroStageEnum", (LOADING, DEEPSPEED), there),
     ("deepspeed.utils.tensor_fragment.fragment_address", (LOADING,), there),
+    (
+        "deepspeed.runtime.zero.stage_1_and_2.is_invalid_grad_norm",
+        (FINITE,),
+        says(ZERO_STEP, "if self.check_grad_overflow:", "is_invalid_grad_norm(scaled_global_grad_norm)"),
+    ),
+    (
+        "deepspeed.runtime.zero.stage_1_and_2.mask_nan_or_inf_with_val_inplace",
+        (FINITE,),
+        takes("input", "device", "val"),
+    ),
+    (
+        "deepspeed.runtime.zero.stage_1_and_2.DeepSpeedZeroOptimizer.check_overflow",
+        (FINITE,),
+        takes("self", "partition_gradients"),
+    ),
+    (
+        "deepspeed.runtime.fp16.unfused_optimizer.FP16_UnfusedOptimizer.overflow_checker",
+        (FINITE,),
+        says(UNFUSED_STEP, "self.overflow_checker.check()", "is_invalid_grad_norm(self._global_grad_norm)"),
+    ),
     (
         "deepspeed.DeepSpeedEngine.skipped_steps",
         (ARM,),

@@ -13,6 +13,7 @@ from trl import DPOConfig, DPOTrainer
 from training.layout import Layout
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.objectives import trl_arguments
+from training.packed_row import PackedRow
 from training.reference_shift import reference_logps
 from training.score_gaps import gap_columns
 from training.spec import MethodSpec
@@ -74,6 +75,7 @@ def make_batch(trainer, rows=None, side="right"):
             "completion_mask": 0,
         }
         batch |= {key: pad_left(batch[key], attention, value) for key, value in padding.items()}
+        batch["row"] = PackedRow.of(batch["input_ids"], batch["attention_mask"], batch["completion_mask"])
     return batch
 
 

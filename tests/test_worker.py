@@ -51,6 +51,9 @@ class Listener:
         self.alive_reports += 1
         return self.alive_reports == self.stop_at
 
+    def told(self, text: str) -> None:
+        pass
+
     def kept(self, uri: str, step: int) -> None:
         pass
 

@@ -6,7 +6,7 @@ behind in its process: a trial trains two arms, and the first must not affect th
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,10 @@ from training.checkpointing import checkpoint_activations
 from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory
-from training.hardware import device
 from training.heldout_curve import HeldOut, HeldOutCurve
 from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
-from training.layout_check import check_layout
+from training.layout_check import check_in_this_process
 from training.lora import peft_config, prepare_adapters, without_dropout_modules
 from training.lora_spec import LoraSpec
 from training.model import ModelFiles, load_model, load_tokenizer
@@ -74,8 +73,8 @@ class Execution:
 
     micro_batch: Pairs per forward pass of one worker.
     deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for plain PyTorch.
-    check: How the model may be computed (`training.scoring.Scored.check`). If it is None, or was measured on
-        another kind of device, it is measured again.
+    check: How the model was computed when the pairs were scored (`training.scoring.Scored.check`), if it is
+        known. The arm is computed as measured in its own process; a difference becomes a note.
     activation_checkpointing: Whether layers are computed again in the backward pass, to save memory.
     """
 
@@ -92,7 +91,7 @@ class ArmResult:
     curve: Columns step, metric, value (`training/recorder.py` describes the metrics).
     summary: Final metrics by name.
     model: The tuned model, on its device; with adapters, peft's model.
-    layout: How batches were given to the model; held-out pairs are scored the same way.
+    check: How batches were given to the model, and why; held-out pairs are scored the same way.
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
         could not be kept, steps skipped by DeepSpeed.
@@ -102,10 +101,19 @@ class ArmResult:
     curve: pd.DataFrame
     summary: dict[str, float]
     model: PreTrainedModel | PeftModel
-    layout: Layout
+    check: LayoutCheck
     seconds: float
     notes: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        """How batches were given to the model."""
+        return self.check.layout
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
 
 
 def train_arm(
@@ -116,6 +124,7 @@ def train_arm(
     checkpoints: Checkpoints | None = None,
     on_step: OnStep | None = None,
     heldout: HeldOut | None = None,
+    tell: Callable[[str], object] = _silent,
 ) -> ArmResult:
     """Tune the task's model on its rows of a scored table.
 
@@ -129,6 +138,7 @@ def train_arm(
         on_step: `on_step(step, total)` is called after every optimiser step; if it returns True, the arm
             saves itself and stops.
         heldout: The pairs of the held-out curve; needed where `task.training.eval_every` asks for one.
+        tell: Is given what a user should know while the arm trains: why its batches are padded.
 
     Returns:
         The tuned model, with its curve and final metrics.
@@ -152,7 +162,9 @@ def train_arm(
     with isolated(deepspeed), safe_loading, scratch() as scratch_folder:
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
-        check, measured = _check(model, execution)
+        check, measured = _check(model, task.model, execution)
+        if check.reason:
+            tell(f"batches are padded: {check.reason} ({check.device})")
         if execution.activation_checkpointing:
             checkpoint_activations(model)
         adapters = None
@@ -188,6 +200,10 @@ def train_arm(
                     task.name,
                 )
             )
+        if deepspeed:
+            from training.finite_norm import NormCheck
+
+            trainer.add_callback(NormCheck)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
         checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task.name)
@@ -215,7 +231,7 @@ def train_arm(
     )
     recorder = trainer.recorder
     curve = curve_table(recorder.points, recorder.heldout_points)
-    return ArmResult(curve, summary, model, check.layout, seconds, tuple(notes), recorder.origin)
+    return ArmResult(curve, summary, model, check, seconds, tuple(notes), recorder.origin)
 
 
 def _with_columns(scored: Dataset, rows: IntArray, columns: Mapping[str, FloatArray]) -> Dataset:
@@ -227,15 +243,11 @@ def _with_columns(scored: Dataset, rows: IntArray, columns: Mapping[str, FloatAr
     return scored
 
 
-def _check(model: PreTrainedModel, execution: Execution) -> tuple[LayoutCheck, list[str]]:
-    """Return what was measured on this kind of device; if nothing was, measure it.
-
-    The second value is a note if it was measured on another kind of device.
-    """
-    if execution.check and execution.check.device == device():
-        return execution.check, []
-    check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
-    return check, [f"layout: {check}"] if execution.check else []
+def _check(model: PreTrainedModel, files: ModelFiles, execution: Execution) -> tuple[LayoutCheck, list[str]]:
+    """Return what is measured in this process, and a note if the pairs were scored in another way."""
+    check = check_in_this_process(model, files, "cuda" if torch.cuda.is_available() else "cpu")
+    same = execution.check is None or execution.check.layout is check.layout
+    return check, [] if same else [f"layout: {check}"]
 
 
 def _trl_config(
@@ -269,6 +281,7 @@ def _trl_config(
         remove_unused_columns=False,  # the collators know what they need
         use_cpu=not torch.cuda.is_available(),
         deepspeed=execution.deepspeed,
+        accelerator_config={"non_blocking": torch.cuda.is_available()},  # copies do not wait for the card
         logging_strategy="no",
         logging_nan_inf_filter=False,
         report_to="none",

@@ -2,6 +2,12 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def device() -> str:
@@ -9,6 +15,37 @@ def device() -> str:
     import torch
 
     return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
+
+
+def kind(device: "torch.device") -> str:
+    """Return "cuda" for a card and "cpu" for the CPU. Tests take the CPU for a card (`tests/card.py`)."""
+    return device.type
+
+
+def capability() -> tuple[int, int]:
+    """Return the compute capability of this process's current card, for example (9, 0) for an H100."""
+    import torch
+
+    return torch.cuda.get_device_capability()
+
+
+@contextmanager
+def deterministic_kernels(wanted: bool) -> Iterator[None]:
+    """Have torch take only deterministic kernels in the block, if that is wanted.
+
+    An operation that has none raises RuntimeError.
+    """
+    if not wanted:
+        yield
+        return
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def card_memory() -> int:

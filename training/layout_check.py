@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from training import packed
+from training import hardware, packed
 from training.errors import StudyError
-from training.hardware import device as device_name
 from training.layout import Distance, Layout, LayoutCheck
 from training.likelihood import Answers, logps, padded, token_values
+from training.model import ModelFiles
 
 TOLERANCE = 1e-4  # nats per token, and the relative distance of gradients
 TIMES_PLAIN = 2.0  # in half precision: how much farther from float32 than plain logits in half precision
@@ -28,6 +28,9 @@ PROMPTS, ANSWERS = (7, 1, 12), ((9, 3), (16,), (1, 22, 6))  # tokens of the sequ
 GRADIENT_NUMBERS = 2**22  # gradients are compared for the smallest parameters, which hold at most so many
 # What a model that cannot be computed raises. Anything else, such as a lost device, is no property of it.
 _UNABLE = (AttributeError, TypeError, ValueError, LookupError, NotImplementedError, AssertionError)
+
+# What a card says for which a kernel was not built. Other errors of a card leave it unusable.
+_NOT_BUILT = ("no kernel image", "invalid device function")
 
 Values = tuple[
     Tensor, Tensor
@@ -64,7 +67,7 @@ def check_layout(model: PreTrainedModel, device: str) -> LayoutCheck:
         if not reason:
             packed_distance, reason = _try_packed(model, answers, exact)
         if packed_distance and _agrees(packed_distance, plain):
-            return LayoutCheck(Layout.PACKED, device_name(), packed_distance, plain)
+            return LayoutCheck(Layout.PACKED, hardware.device(), packed_distance, plain)
         if packed_distance:
             reason = f"packed it is {packed_distance} off"
         padded_distance = _distance(_values(model, _together(Layout.PADDED), answers, train=True), exact)
@@ -79,7 +82,21 @@ def check_layout(model: PreTrainedModel, device: str) -> LayoutCheck:
             f"for one sequence (padded: {padded_distance}; "
             f"packed: {packed_distance or reason}; allowed: {TOLERANCE}); name another model"
         )
-    return LayoutCheck(Layout.PADDED, device_name(), padded_distance, plain, reason)
+    return LayoutCheck(Layout.PADDED, hardware.device(), padded_distance, plain, reason)
+
+
+_checks: dict[tuple[ModelFiles, str, str], LayoutCheck] = {}
+
+
+def check_in_this_process(model: PreTrainedModel, files: ModelFiles, device: str) -> LayoutCheck:
+    """Return `check_layout` of the model that `files` holds, measured once per process, dtype and device.
+
+    Every lane measures on the card that it trains on: cards, drivers and kernels of a cluster may differ.
+    """
+    key = (files, str(model.dtype), hardware.device())
+    if key not in _checks:
+        _checks[key] = check_layout(model, device)
+    return _checks[key]
 
 
 def made_up_answers(model: PreTrainedModel) -> Answers:
@@ -122,7 +139,7 @@ def _together(layout: Layout) -> Callable[[PreTrainedModel, Answers], Tensor]:
     """Return a function that returns log-probabilities [N] from one batch, computed as training does."""
 
     def compute(model: PreTrainedModel, answers: Answers) -> Tensor:
-        return token_values(model, layout, logps, padded(answers, model.device))[0]
+        return token_values(model, layout, logps, padded(answers))[0]
 
     return compute
 
@@ -134,9 +151,11 @@ def _try_packed(model: PreTrainedModel, answers: Answers, exact: Values) -> tupl
     except packed.NotPackable as error:
         return None, str(error)
     except (*_UNABLE, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+        text = " ".join(str(error).split())
+        of_card = isinstance(error, torch.AcceleratorError) and not any(part in text for part in _NOT_BUILT)
+        if of_card or isinstance(error, torch.OutOfMemoryError):
             raise
-        return None, f"packed it raises {type(error).__name__}"
+        return None, f"packed it raises {type(error).__name__}: {text[:100]}"
 
 
 def _values(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from training import packed
+from training import hardware, packed
 from training.arrays import FloatArray, IntArray
 from training.layout import Layout
 from training.logit_transform import LogitTransform
@@ -104,7 +104,7 @@ def of_tokens(per_token: PerToken, hidden_NH: Tensor, model: PreTrainedModel, ta
     head: nn.Module = model.get_output_embeddings()
     transform = LogitTransform.of(model.config)
     weight: Tensor = head.get_parameter("weight")
-    chunk = max(1, CHUNK_LOGITS[weight.device.type] // weight.shape[0])
+    chunk = max(1, CHUNK_LOGITS[hardware.kind(weight.device)] // weight.shape[0])
     chunks = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
     return torch.cat(
         [per_token(transform(head(hidden).float()), targets) for hidden, targets in chunks], dim=1
@@ -114,24 +114,28 @@ def of_tokens(per_token: PerToken, hidden_NH: Tensor, model: PreTrainedModel, ta
 def token_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, batch: Batch) -> Tensor:
     """Return `per_token` of the answers' tokens, sequence after sequence: [K, N].
 
-    Values have gradients where torch records them.
+    The batch is in the host's memory. Values have gradients where torch records them.
     """
-    mask = batch.answers[:, 1:].bool()  # position t predicts token t + 1
+    device = model.device
     if layout is Layout.PACKED:
-        row = PackedRow.of(*batch)
+        row = PackedRow.of(*batch).to(device)
         with packed.packed(model, row) as arguments:
             output = model.base_model(**arguments, use_cache=False)
-        hidden_NH = output.last_hidden_state[0, row.predictors]
-    else:
-        output = model.base_model(input_ids=batch.ids, attention_mask=batch.attention.long(), use_cache=False)
-        hidden_NH = output.last_hidden_state[:, :-1][mask]
-    return of_tokens(per_token, hidden_NH, model, batch.ids[:, 1:][mask])
+        hidden_NH = output.last_hidden_state[0].index_select(0, row.predictors)
+        return of_tokens(per_token, hidden_NH, model, row.targets)
+    ids, attention = batch.ids.to(device), batch.attention.long().to(device)
+    mask = batch.answers[:, 1:].bool().to(device)  # position t predicts token t + 1
+    output = model.base_model(input_ids=ids, attention_mask=attention, use_cache=False)
+    return of_tokens(per_token, output.last_hidden_state[:, :-1][mask], model, ids[:, 1:][mask])
 
 
 @torch.no_grad()
 def answer_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, batch: Batch) -> Tensor:
-    """Return `per_token` of each answer's tokens, and 0 of other positions: [K, B, T - 1]."""
-    mask = batch.answers[:, 1:].bool()
+    """Return `per_token` of each answer's tokens, and 0 of other positions: [K, B, T - 1].
+
+    The batch is in the host's memory.
+    """
+    mask = batch.answers[:, 1:].bool().to(model.device)
     values_KN = token_values(model, layout, per_token, batch)
     zeros = torch.zeros(mask.shape, device=mask.device)
     return torch.stack([zeros.masked_scatter(mask, values) for values in values_KN])
@@ -164,7 +168,7 @@ def score_answers(
     def summed(batch: Batch, rows: IntArray) -> Tensor:
         logp, squares, best = answer_values(model, layout, statistics, batch)
         limit = torch.tensor(limits[rows], device=logp.device)[:, None]
-        shared = logp.where(batch.answers[:, 1:].cumsum(1) <= limit, 0)
+        shared = logp.where(batch.answers[:, 1:].cumsum(1).to(logp.device) <= limit, 0)
         return torch.stack([part.sum(1) for part in (logp, shared, squares, best)])
 
     logp, shared, squares, best = _by_batch(model, layout, summed, answers, on_batch)
@@ -183,13 +187,12 @@ def answer_logps(
     return _by_batch(model, layout, summed, answers, on_batch)[0]
 
 
-def padded(answers: Answers, device: torch.device) -> Batch:
-    """Return sequences as a batch, padded on the right."""
-    ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True).to(device)
-    position = torch.arange(ids.shape[1], device=device)
-    real = position < torch.tensor([len(sequence) for sequence in answers.ids], device=device)[:, None]
-    is_answer = position >= torch.tensor(answers.starts, device=device)[:, None]
-    return Batch(ids, real, real & is_answer)
+def padded(answers: Answers) -> Batch:
+    """Return sequences as a batch in the host's memory, padded on the right."""
+    ids = pad_sequence([torch.tensor(ids) for ids in answers.ids], batch_first=True)
+    position = torch.arange(ids.shape[1])
+    real = position < torch.tensor([len(sequence) for sequence in answers.ids])[:, None]
+    return Batch(ids, real, real & (position >= torch.tensor(answers.starts)[:, None]))
 
 
 def _by_batch(
@@ -203,15 +206,14 @@ def _by_batch(
 
     `summed(batch, rows)` returns K values for each of the sequences with these row numbers: [K, rows].
     """
-    device = model.device
-    budget = BATCH_TOKENS[device.type]
+    budget = BATCH_TOKENS[hardware.kind(model.device)]
     if layout is Layout.PACKED:
         batches = prompt_batches(answers, budget)
     else:
         batches = length_batches(np.array([len(ids) for ids in answers.ids]), budget)
     sums = []
     for number, rows in enumerate(batches, start=1):
-        batch = padded(Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows]), device)
+        batch = padded(Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows]))
         sums.append(summed(batch, rows).double().cpu().numpy())
         on_batch(number, len(batches))
     original_order = np.argsort(np.concatenate(batches))

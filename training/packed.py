@@ -17,10 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
+from trl.trainer import utils as trl_utils
 
+from training import hardware
 from training.packed_row import PackedRow
 
 ATTENTION_NAME = "packed"  # the name by which transformers finds `attention`
+# What torch's kernel for packed rows takes, as its documentation and its sources (torch 2.13) say.
+KERNEL_DTYPES = (torch.bfloat16, torch.float16)
+KERNEL_CAPABILITY = (8, 0)  # of Ampere, for example A100
+LARGEST_HEAD, HEAD_MULTIPLE = 256, 8
 # Arguments of attention that change nothing of what it computes.
 _WITHOUT_EFFECT = {"position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states"}
 
@@ -75,8 +81,7 @@ def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **re
     """Call the model as TRL's `model(**batch, labels=..., fused_lm_head=True)` does, on a packed row.
 
     The output is the same: its values [B, T - 1] of answer tokens are where the padded call has them. The
-    head is given only the states that predict an answer's token; on the CPU, TRL would apply it to prompts as
-    well.
+    head is given only the states that predict an answer's token.
 
     Args:
         model: The model that is called, or its wrapper, for example DeepSpeed's engine.
@@ -85,11 +90,11 @@ def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **re
     """
 
     def keep_predictors(_module: Any, _inputs: Any, output: Any) -> Any:
-        return replace(output, last_hidden_state=output.last_hidden_state[:, row.predictors])
+        return replace(output, last_hidden_state=output.last_hidden_state.index_select(1, row.predictors))
 
     hook = inner.base_model.register_forward_hook(keep_predictors, prepend=True)
     try:
-        with packed(inner, row) as arguments:
+        with packed(inner, row) as arguments, _all_rows_predict():
             output = model(**arguments, **rest, shift_labels=row.targets[None])
     finally:
         hook.remove()
@@ -120,13 +125,8 @@ def attention(
     for name, given in [("attention_mask", attention_mask), *more.items()]:
         if given is not None and name not in _WITHOUT_EFFECT and (name, given) != ("is_causal", True):
             raise NotPackable(f"attention with {name}")
-    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not dropout:
-        key_index, bounds = row.kernel_arguments
-        q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-        # Where there are fewer queries than keys, the kernel aligns its causal mask at the end.
-        return _flash()(
-            q, k[key_index], v[key_index], *bounds, scale=scaling, window_size=(-1, 0)
-        )[None], None  # fmt: skip
+    if hardware.kind(query.device) == "cuda":
+        return _by_kernel(query, key, value, row, scaling, dropout)[None], None
     lengths = [block.length for block in row.blocks]
     queries, keys, values = (torch.split(states, lengths, dim=2) for states in (query, key, value))
     outputs: list[Tensor] = []
@@ -145,18 +145,77 @@ def attention(
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
 
 
+def _by_kernel(
+    query: Tensor, key: Tensor, value: Tensor, row: PackedRow, scaling: float | None, dropout: float
+) -> Tensor:
+    """Compute attention with torch's kernel for packed rows: [1, H, N, D] in, [N, H, D] out.
+
+    Raises:
+        NotPackable: The kernel cannot compute this, or not on this card.
+    """
+    refused = _kernel_refusal(query, key, value, dropout)
+    if refused:
+        raise NotPackable(refused)
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    if row.repeats_keys:
+        k, v = (states.index_select(0, row.keys) for states in (k, v))
+    # Where there are fewer queries than keys, the kernel aligns its causal mask at the end.
+    return _kernel()(
+        q, k, v, row.query_bounds, row.key_bounds, *row.longest_segment, scale=scaling, window_size=(-1, 0)
+    )
+
+
+def _kernel_refusal(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> str:
+    """Say why torch's kernel cannot compute this attention on this card; "" if it can.
+
+    What remains is measured: a model whose packed numbers disagree is padded (`training/layout_check.py`).
+    """
+    size, capability = query.shape[-1], hardware.capability()
+    if {key.shape[-1], value.shape[-1]} != {size}:
+        return f"heads of {size} for queries, {key.shape[-1]} for keys and {value.shape[-1]} for values"
+    if size % HEAD_MULTIPLE or size > LARGEST_HEAD:
+        return f"heads of size {size}, not a multiple of {HEAD_MULTIPLE} up to {LARGEST_HEAD}"
+    if query.dtype not in KERNEL_DTYPES:
+        return f"no kernel for packed rows in {str(query.dtype).removeprefix('torch.')}"
+    if capability < KERNEL_CAPABILITY:
+        emulated = ", where bfloat16 is emulated" if query.dtype == torch.bfloat16 else ""
+        major, minor = capability
+        return f"no kernel for packed rows on compute capability {major}.{minor}, before 8.0{emulated}"
+    return "attention with dropout" if dropout else ""
+
+
 @cache
-def _flash() -> Callable[..., Tensor]:
+def _kernel() -> Callable[..., Tensor]:
     """Return torch's kernel for packed rows.
 
     Torch 2.13 must be told that heads share keys; torch 2.11, which a GPU machine may have, takes shared keys
     without being told.
-    """
-    from torch.nn.attention.varlen import varlen_attn
 
+    Raises:
+        NotPackable: This torch has no such kernel.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError as error:
+        raise NotPackable(f"torch {torch.__version__} has no kernel for packed rows") from error
     kernel: Any = varlen_attn
     flags = {"enable_gqa"} & inspect.signature(kernel).parameters.keys()
     return partial(kernel, **dict.fromkeys(flags, True))
+
+
+@contextmanager
+def _all_rows_predict() -> Iterator[None]:
+    """Keep TRL's head from looking for the positions to score: each that it is given predicts a token.
+
+    Where Triton runs, TRL would index them by a mask, and wait for the device to count them. Triton's kernels
+    are used all the same.
+    """
+    choice = trl_utils._use_triton
+    trl_utils._use_triton = lambda _: False
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = choice
 
 
 AttentionInterface.register(ATTENTION_NAME, attention)

@@ -6,9 +6,10 @@ the same prompt (prefix sharing, Wang and Hegde 2024, arXiv 2410.20305).
 Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, M answer tokens.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Self
 
 import torch
@@ -48,11 +49,16 @@ class AttentionBlock:
 class PackedRow:
     """A batch as one row: each distinct prompt, followed by its answers.
 
+    A row is packed in the host's memory, where the collator has the batch, so that its layout is known
+    without waiting for a device. `to` then moves it as a batch is moved.
+
     input_ids, position_ids: [1, N].
     groups: The prompts in the order of the row, with the lengths of their answers.
     answers: [B, T - 1], true where the padded batch, less its first column, has answer tokens.
     targets: [M], the ids of those tokens.
     predictors: [M], the positions of the row that predict those tokens.
+    keys: The positions of the row that are keys of the kernel's segments, one after another (`segments`).
+    query_bounds, key_bounds: int32, where the segments of queries and of keys begin and end.
     """
 
     input_ids: Tensor
@@ -61,15 +67,20 @@ class PackedRow:
     answers: Tensor
     targets: Tensor
     predictors: Tensor
+    keys: Tensor
+    query_bounds: Tensor
+    key_bounds: Tensor
 
     @classmethod
     def of(cls, input_ids_BT: Tensor, attention_mask_BT: Tensor, answer_mask_BT: Tensor) -> Self:
-        """Pack a padded batch. The prompt of a sequence is everything before its first answer token."""
+        """Pack a padded batch in the host's memory.
+
+        The prompt of a sequence is everything before its first answer token.
+        """
         real_BT, is_answer_BT = attention_mask_BT.bool(), answer_mask_BT.bool()
         in_answer_BT = real_BT & (is_answer_BT.cumsum(1) > 0)
         in_prompt_BT = real_BT & ~in_answer_BT
         _, prompt_of_B = torch.unique(input_ids_BT.masked_fill(~in_prompt_BT, -1), dim=0, return_inverse=True)
-        # Read the device once, for everything that the layout depends on.
         prompt_of, prompt_lengths, answer_lengths = torch.stack(
             [prompt_of_B, in_prompt_BT.sum(1), in_answer_BT.sum(1)]
         ).tolist()
@@ -87,7 +98,7 @@ class PackedRow:
             for sequence in sequences:
                 starts[1, sequence] = end - group.prompt  # an answer's positions continue its prompt's
                 end += answer_lengths[sequence]
-        prompt_start_B1, answer_start_B1 = starts.to(input_ids_BT.device)[:, :, None]
+        prompt_start_B1, answer_start_B1 = starts[:, :, None]
         position_BT = real_BT.cumsum(1) - 1
         place_BT = position_BT + torch.where(in_prompt_BT, prompt_start_B1, answer_start_B1)
         places = place_BT[real_BT]
@@ -95,7 +106,25 @@ class PackedRow:
         ids[0, places], positions[0, places] = input_ids_BT[real_BT], position_BT[real_BT]
         answers = is_answer_BT[:, 1:]
         targets, predictors = input_ids_BT[:, 1:][answers], place_BT[:, :-1][answers]
-        return cls(ids, positions, groups, answers, targets, predictors)
+        parts = segments(groups)
+        keys = torch.cat([torch.arange(*part) for _, of_segment in parts for part in of_segment])
+        query_bounds, key_bounds = (
+            torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+            for lengths in zip(*(segment_lengths(part) for part in parts), strict=True)
+        )
+        return cls(ids, positions, groups, answers, targets, predictors, keys, query_bounds, key_bounds)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the row with its tensors on a device, as `Tensor.to` does."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """Return the row in page-locked memory, from which a copy to a card waits for nothing."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return replace(self, **{name: change(value) for name, value in values if isinstance(value, Tensor)})
 
     def padded(self, values_M: Tensor) -> Tensor:
         """Put values of answer tokens where the padded batch, less its first column, has them: [B, T - 1]."""
@@ -119,30 +148,44 @@ class PackedRow:
         return blocks
 
     @cached_property
-    def kernel_arguments(self) -> tuple[Tensor, tuple[Tensor, Tensor, int, int]]:
-        """The arguments of torch's kernel for packed rows (`torch.nn.attention.varlen`).
+    def longest_segment(self) -> tuple[int, int]:
+        """The most queries and the most keys of a segment."""
+        queries, keys = zip(*(segment_lengths(part) for part in segments(self.groups)), strict=True)
+        return max(queries), max(keys)
 
-        They are the indices of the tokens that are keys; then the bounds (int32) of the segments of queries
-        and of keys, and the length of the longest segment of each. A prompt's tokens see their prompt, and an
-        answer's tokens see their prompt and their answer.
-        """
-        keys: list[list[int]] = []
-        query_lengths: list[int] = []
-        for group in self.groups:
-            prompt = range(sum(query_lengths), sum(query_lengths) + group.prompt)
-            keys.append([*prompt])
-            query_lengths.append(group.prompt)
-            for answer in group.answers:
-                keys.append([*prompt, *range(sum(query_lengths), sum(query_lengths) + answer)])
-                query_lengths.append(answer)
-        device = self.input_ids.device
-        key_index = torch.tensor(list(chain.from_iterable(keys)), device=device)
-        key_lengths = [len(segment) for segment in keys]
-        query_bounds, key_bounds = (
-            torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
-            for lengths in (query_lengths, key_lengths)
-        )
-        return key_index, (query_bounds, key_bounds, max(query_lengths), max(key_lengths))
+    @property
+    def repeats_keys(self) -> bool:
+        """Whether some tokens are keys of several segments; otherwise `keys` is every position in order."""
+        return any(len(group.answers) > 1 for group in self.groups)
+
+
+Segment = tuple[int, list[tuple[int, int]]]  # its queries; its keys, as ranges of positions of the row
+
+
+def segments(groups: list[PromptGroup]) -> list[Segment]:
+    """Cut a row for torch's kernel: a prompt with its first answer, then each other answer.
+
+    A token sees its prompt, and its answer up to itself. So the keys of a prompt with its first answer are
+    these tokens themselves, and those of another answer are the prompt and that answer; the queries are the
+    last of the keys.
+    """
+    cut: list[Segment] = []
+    start = 0
+    for group in groups:
+        prompt = (start, start + group.prompt)
+        first, *others = group.answers
+        start += group.prompt + first
+        cut.append((group.prompt + first, [(prompt[0], start)]))
+        for answer in others:
+            cut.append((answer, [prompt, (start, start + answer)]))
+            start += answer
+    return cut
+
+
+def segment_lengths(segment: Segment) -> tuple[int, int]:
+    """Return the number of queries and of keys of a segment."""
+    queries, keys = segment
+    return queries, sum(end - start for start, end in keys)
 
 
 def block_mask(prompt: int, parts: list[int], prompt_inside: bool) -> Tensor:

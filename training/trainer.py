@@ -8,6 +8,7 @@ Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected
 tokens, H hidden.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.notes: list[str] = []
         super().__init__(**trl)
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
-        self.data_collator: KeepsColumns = KeepsColumns(self.data_collator, further)
+        self.data_collator: Any = KeepsColumns(self.data_collator, further)
         self.recorder = CurveRecorder(
             # SimPO's beta scales log-probabilities per token, and the curve's loss is of whole answers.
             beta=MethodSpec().beta if method.reference_free else method.beta,
@@ -79,6 +80,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         self.add_callback(self.recorder)
         self.add_callback(_CheckpointKeeper(self.recorder, checkpoints, self.notes, name))
         self._packs = layout is Layout.PACKED and not self.aux_loss_enabled
+        if self._packs:
+            self.data_collator = _Packing(self.data_collator)
         if self.aux_loss_enabled:
             self._try_expert_loss()
         if method.use_weighting and method.wpo_alignment == "greedy":
@@ -109,12 +112,14 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def compute_loss(
         self,
         model: Any,
-        inputs: dict[str, Tensor],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
         """Return TRL's loss; give the recorder what TRL computes for it."""
         observed: dict[str, Tensor] = {}
+        if self._packs:
+            self._row: PackedRow = inputs["row"]
 
         def observing(**kwargs: Any) -> Any:
             output = self._forward(model, **kwargs)
@@ -143,8 +148,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def _forward(self, model: Any, **batch: Any) -> Any:
         if not self._packs:
             return model(**batch)
-        ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
-        self._row = PackedRow.of(ids, mask, batch.pop("labels") != -100)
+        for replaced in ("input_ids", "attention_mask", "labels"):
+            del batch[replaced]
         return packed.fused_forward(model, causal_lm(self.model), self._row, **batch)
 
     @torch.no_grad()
@@ -193,6 +198,18 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write no model card; TRL would write one with every checkpoint."""
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """TRL's collator, which also packs the batch (`row`) while it is in the host's memory."""
+
+    collate: Callable[[list[dict[str, Any]]], dict[str, Any]]
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = self.collate(examples)
+        row = PackedRow.of(batch["input_ids"], batch["attention_mask"], batch["completion_mask"])
+        return {**batch, "row": row}
 
 
 @dataclass

@@ -59,6 +59,7 @@ class Desk:
         self._histories: defaultdict[str, WorkHistory] = defaultdict(WorkHistory)
         self._results: dict[str, Any] = {}
         self._news: list[str] = []
+        self._told: set[str] = set()  # what lanes have told, of which a user is told once
         self._stall_watch: asyncio.Task[None] | None = None
         self._queueing: set[asyncio.Task[None]] = set()  # keeps the tasks from being garbage-collected
 
@@ -162,6 +163,12 @@ class Desk:
         if attempt := lane.attempt_at(key, visit):
             attempt.progress = progress or attempt.progress
             lane.heard_at = _now()
+
+    async def tell(self, text: str) -> None:
+        """Note what a lane wants a user to know; what several lanes tell alike is news once."""
+        if text not in self._told:
+            self._told.add(text)
+            self._news.append(text)
 
     async def done(self, number: int, visit: int, key: str, result: Any) -> None:
         """End an attempt with its result."""

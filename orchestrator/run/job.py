@@ -32,8 +32,7 @@ class Job:
         shape: What the lane that runs the job must have.
         checkpoint_every: Optimiser steps between two checkpoints; None saves an arm only when it is asked
             to stop.
-        check: How the model may be computed, as measured when the pairs were scored; None lets the workers
-            measure it.
+        check: How the model was computed when the pairs were scored; None if nothing is known of it.
         keep_models: Whether the tuned model of each arm stays in the store, for the record.
     """
 
@@ -71,6 +70,9 @@ class Listener(Protocol):
         Returns:
             True if the work should stop.
         """
+
+    def told(self, text: str) -> None:
+        """Report what a user should know of the work, in one line."""
 
     def kept(self, uri: str, step: int) -> None:
         """Report that a whole checkpoint was kept at `uri`. Every worker of the cell calls this."""

@@ -20,6 +20,7 @@ from orchestrator.run.serve import LaneConfig, WorkFunction, serve
 from orchestrator.study.shape import Shape
 
 MAX_IDLE_DEATHS = 3  # in a row, without any work in between; then a lane gives up
+CUBLAS_WORKSPACE = ":4096:8"  # with which cuBLAS is deterministic, as its documentation says
 KILL_AGAIN_EVERY_S = 0.2  # a trainer may be about to start its controller
 
 
@@ -51,7 +52,7 @@ class Lane(threading.Thread):
         self._desk = desk
         self._storage = storage
         self._run_work = run_work
-        self._runtime_environment = {"env_vars": dict(environment)} if environment else None
+        self._environment = worker_environment(shape, environment)
         self._ended = ended
         self._lives = count()
         self._trainer: LaneTrainer | None = None
@@ -111,9 +112,23 @@ class Lane(threading.Thread):
                 name=f"lane-{self.number}-{uuid4().hex[:8]}",
                 storage_path=str(self._storage),
                 checkpoint_config=train.CheckpointConfig(num_to_keep=1),
-                worker_runtime_env=self._runtime_environment,
+                worker_runtime_env={"env_vars": self._environment},
             ),
         )
+
+
+def worker_environment(shape: Shape, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a lane's workers start with, besides those of their node.
+
+    Ray leaves the cards of a machine visible to a worker without any, and a lane must not train on a card
+    that it does not hold. Deterministic cuBLAS needs its workspace before CUDA starts.
+    """
+    variables = dict(environment)
+    if not shape.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    if shape.deterministic:
+        variables["CUBLAS_WORKSPACE_CONFIG"] = CUBLAS_WORKSPACE
+    return variables
 
 
 def stop_lanes() -> None:

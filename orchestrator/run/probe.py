@@ -124,6 +124,9 @@ class TimedListener:
     def alive(self) -> bool | None:
         return self.listener.alive()
 
+    def told(self, text: str) -> None:
+        self.listener.told(text)
+
     def kept(self, uri: str, step: int) -> None:
         self.listener.kept(uri, step)
 

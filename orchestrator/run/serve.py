@@ -120,6 +120,9 @@ class WorkerListener:
     def alive(self) -> bool:
         return False
 
+    def told(self, text: str) -> None:
+        """Leave it to the first worker."""
+
     def kept(self, uri: str, step: int) -> None:
         """Tell Ray Train about a checkpoint.
 
@@ -149,6 +152,9 @@ class FirstWorkerListener(WorkerListener):
         if self._is_due():
             self._tell_desk(None)
         return preemption.is_requested()
+
+    def told(self, text: str) -> None:
+        ray.get(self._lane.desk.tell.remote(text))
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._reported_at >= PROGRESS_EVERY_S

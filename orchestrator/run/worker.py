@@ -23,6 +23,7 @@ from orchestrator.run.output import output_to
 from stats.names import DIFF_METRICS
 from training.checkpoint_store import CheckpointStore
 from training.errors import Preempted
+from training.hardware import deterministic_kernels
 from training.scoring import open_scored
 from training.scratch import scratch
 from training.shards import Shard, score_shard
@@ -60,7 +61,7 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     """
     start = time.monotonic()
     trial = job.trial
-    with output_to(job.log):
+    with output_to(job.log), deterministic_kernels(job.shape.deterministic):
         arms = {arm: _finished_arm(job, arm, report) for arm in trial.arms}
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if trial.groups:
@@ -75,7 +76,6 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
             **facts_of_arms({name: arm.origin for name, arm in arms.items()}),
             "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
-            **({"layout": str(job.check)} if job.check else {}),
             CELL_SECONDS: f"{time.monotonic() - start:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
         },
@@ -134,6 +134,7 @@ def _train_and_evaluate(
         Execution(job.micro_batch, job.deepspeed, job.check, job.shape.activation_checkpointing),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
+        tell=report.told,
         heldout=HeldOut(heldout.loc[heldout["group"] == name, "row"].to_numpy(), on_batch),
     )
     start = time.monotonic()
@@ -169,7 +170,8 @@ def _train_and_evaluate(
     notes = list(trained.notes)
     if job.keep_models and os.environ.get("RANK", "0") == "0":
         notes += _keep_model(job, name, trained, store)
-    return Arm(summary, trained.curve, outcomes, seconds, notes, dict(trained.origin))
+    origin = {**trained.origin, "layout": str(trained.check)}
+    return Arm(summary, trained.curve, outcomes, seconds, notes, origin)
 
 
 def _keep_model(job: Job, arm: str, trained: "ArmResult", store: CheckpointStore) -> list[str]:

@@ -39,6 +39,11 @@ class Shape(Spec):
     )
     deepspeed: Name = Field("zero2", description="Name of a file in configs/deepspeed/, without .json.")
 
+    deterministic: bool = Field(
+        False,
+        description="Train with deterministic kernels, so that a GPU gives the same bits again; slower.",
+    )
+
     @property
     def gpus(self) -> float:
         """`gpus_per_worker` as a number, once `orchestrator.run.share` has replaced auto."""

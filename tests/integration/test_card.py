@@ -1,11 +1,12 @@
 """The commands that measure a GPU, run on a CPU: a made-up cell runs, and projections are plain sums."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from bench import card_check
-from bench.card import V5B_STEPS, CellTime, cell
+from bench import card_all, card_check
+from bench.card import V5B_STEPS, CellTime, cell, main
 from bench.card_job import make_job
 from training import packed_row
 
@@ -30,6 +31,33 @@ def test_the_check_of_packed_rows_passes_the_right_mask_and_no_other(
         packed_row, "block_mask", lambda *args, **kwargs: right_mask(*args, **kwargs).fill_(0)
     )  # each token sees its whole block
     assert card_check.main(options) == 1
+
+
+def test_one_call_measures_everything_and_the_page_takes_it(tmp_path: Path) -> None:
+    """On a CPU, where no MPS daemon can run: that part fails, and the others do not."""
+    main(["all", "--small", "--home", str(tmp_path)])
+    results = json.loads((tmp_path / "results.json").read_text())
+    failed = {name: part["error"] for name, part in results.items() if "error" in part}
+    assert failed == {"lanes, MPS": "exit code 1: no MPS daemon can run here"}
+    assert [part for part in results if not results[part]["rows"]] == ["lanes, MPS"]
+    assert all(row["measured"] != "not measured" for row in card_all.targets(results))
+    copy = tmp_path / "speed.md"
+    copy.write_text(card_all.SPEED_PAGE.read_text())
+    card_all.write_page(results, copy)
+    assert "no MPS daemon can run here" in copy.read_text()
+    assert "not measured" not in copy.read_text().split(card_all.BEGIN)[1].split(card_all.END)[0]
+
+
+def test_a_part_that_fails_or_has_no_time_is_kept_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [card_all.Part("bad", ("nonsense",), 600), card_all.Part("long", ("make",), 0.01)]
+    monkeypatch.setattr(card_all, "parts", lambda small: parts)
+    assert "invalid choice: 'nonsense'" in card_all.run_all(tmp_path, True, ())["bad"]["error"]
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["long"]["error"] == "stopped after 0 s"
+    late = card_all.run_all(tmp_path, True, (), limit_s=0)
+    assert late["bad"]["error"] == "not started: no time was left"
 
 
 def test_an_arm_is_half_a_cell_at_full_length() -> None:

@@ -96,7 +96,9 @@ class Sweep:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
         self.lives = count()
-        self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
+        self.fleet_s = self.draw.choice((2.0, 7.0, 30.0))
+        # How many cells of each shape have not ended.
+        self.left = [sum(job.shape is shape for job in self.jobs) for shape in SHAPES]
         self.background: set[asyncio.Task[Any]] = set()
         self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
         self.breaker = Breaker(
@@ -149,12 +151,12 @@ class Sweep:
     async def fleet(self) -> None:
         """Keep as many lanes as there are cells, as `Fleet` does."""
         tasks: dict[int, asyncio.Task[None]] = {}
+        of_shape = [[number for number, lane in enumerate(self.lanes) if lane[1] is shape] for shape in SHAPES]
         while len(self.ended) < len(self.jobs):
-            for shape in SHAPES:
-                cells = sum(job.shape is shape and job.key not in self.ended for job in self.jobs)
-                of_shape = [number for number, (_, other) in enumerate(self.lanes) if other is shape]
-                missing = cells - len(self.alive & set(of_shape))
-                for number in [number for number in of_shape if number not in self.alive][: max(0, missing)]:
+            for shape, numbers, left in zip(SHAPES, of_shape, self.left, strict=True):
+                down = [number for number in numbers if number not in self.alive]
+                missing = left - len(numbers) + len(down)
+                for number in down[: max(0, missing)]:
                     self.alive.add(number)
                     tasks[number] = asyncio.create_task(self.lane(number))
                 if missing < 0:
@@ -239,7 +241,7 @@ class Sweep:
         """Try a cell as Ray Tune does, with one budget of attempts."""
         async with under_way:
             if self.stopped_at is not None:
-                self.ended[job.key] = Failure(self.breaker.reason, retriable=False)
+                self.end(job, Failure(self.breaker.reason, retriable=False))
                 return
             for _ in range(self.faults.max_attempts):
                 if self.draw.random() < self.weather.is_repeated:
@@ -258,7 +260,11 @@ class Sweep:
                         self.stopped_at = self.now()
                 else:
                     break
-            self.ended[job.key] = failure
+            self.end(job, failure)
+
+    def end(self, job: Job, failure: Failure | None) -> None:
+        self.ended[job.key] = failure
+        self.left[SHAPES.index(job.shape)] -= 1
 
     @staticmethod
     def now() -> float:

@@ -64,6 +64,7 @@ class Weather:
     is_lost: float = 0.0  # the caller dies before or after its message arrives
     is_repeated: float = 0.0
     delays_s: tuple[float, ...] = (0.0,)
+    stops: float = 0.0  # for a while, nothing runs at all
 
 
 @dataclass
@@ -151,7 +152,9 @@ class Sweep:
     async def fleet(self) -> None:
         """Keep as many lanes as there are cells, as `Fleet` does."""
         tasks: dict[int, asyncio.Task[None]] = {}
-        of_shape = [[number for number, lane in enumerate(self.lanes) if lane[1] is shape] for shape in SHAPES]
+        of_shape = [
+            [number for number, lane in enumerate(self.lanes) if lane[1] is shape] for shape in SHAPES
+        ]
         while len(self.ended) < len(self.jobs):
             for shape, numbers, left in zip(SHAPES, of_shape, self.left, strict=True):
                 down = [number for number in numbers if number not in self.alive]
@@ -220,6 +223,8 @@ class Sweep:
             await asyncio.sleep(draw.choice(self.step_s))
             if killed.is_set() or draw.random() < weather.dies:
                 raise Died
+            if draw.random() < weather.stops:
+                asyncio.get_running_loop().stop_for(draw.choice((1.0, 75.0)))  # type: ignore[attr-defined]
             if draw.random() < weather.hangs:
                 await killed.wait()
                 raise Died
@@ -318,6 +323,7 @@ def drawn_sweep(draw: random.Random) -> Sweep:
         chance(0.02),
         chance(0.1),
         draw.choice(((0.0,), (0.0, 0.01), (0.0, 0.5, 40.0))),
+        chance(0.0, 0.05),
     )
     faults = Faults(
         max_attempts=draw.randint(1, 3),

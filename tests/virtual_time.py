@@ -50,6 +50,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 if not timer.is_cancelled:
                     ready.append((timer.call, timer.arguments))
 
+    def stop_for(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as in a process that is stopped."""
+        self._now += seconds
+
     def time(self) -> float:
         return self._now
 

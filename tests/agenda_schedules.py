@@ -16,7 +16,9 @@ from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 METHODS = {"dpo": Shape(), "wpo": Shape(), "wide": Shape(workers=2)}
 TRIALS = [
-    Trial("s", method, split, seed, "m", "d", {}, groups, MethodSpec(beta=beta), TrainingSpec(max_steps=steps))
+    Trial(
+        "s", method, split, seed, "m", "d", {}, groups, MethodSpec(beta=beta), TrainingSpec(max_steps=steps)
+    )
     for method, beta in (("dpo", 0.1), ("wpo", 0.2), ("wide", 0.3))
     for split, groups in (("S", RandomSplit(predicted="A = B")), ("baseline", None))
     for seed, steps in ((1, 10), (2, 10), (3, 30))
@@ -110,9 +112,13 @@ def explore(seed: int) -> str:
             assert driver.has_stopped or not driver.agenda.open
             if not driver.has_stopped:
                 assert not driver.to_do, "a cell never ended"
-                assert [trial.trial_id for trial in driver.agenda.planned] == [trial.trial_id for trial in trials]
+                assert [trial.trial_id for trial in driver.agenda.planned] == [
+                    trial.trial_id for trial in trials
+                ]
     except BaseException as error:
-        error.add_note(f"agenda schedule {seed}; replay it with tests/schedules.py agenda --first {seed} --count 1")
+        error.add_note(
+            f"agenda schedule {seed}; replay it with tests/schedules.py agenda --first {seed} --count 1"
+        )
         raise
     return "agenda"
 

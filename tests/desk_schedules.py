@@ -3,18 +3,14 @@
 The real desk and breaker run in an event loop with its own time. Around them, coroutines stand in for lanes,
 Ray Tune's trials and the fleet. Every draw comes from the seed, so a schedule that breaks a rule replays:
 
-    PYTHONPATH=.:tests python tests/desk_schedules.py --first 4711 --count 1
+    PYTHONPATH=.:tests python tests/schedules.py desk --first 4711 --count 1
 """
 
-import argparse
 import asyncio
 import math
 import random
-import sys
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -384,31 +380,8 @@ def explore(seed: int) -> str:
     try:
         play(story(), LONGEST_S)
     except BaseException as error:
-        error.add_note(f"schedule {seed}; replay it with tests/desk_schedules.py --first {seed} --count 1")
+        error.add_note(
+            f"desk schedule {seed}; replay it with tests/schedules.py desk --first {seed} --count 1"
+        )
         raise
     return kind.__name__
-
-
-def explore_all(seeds: range) -> Counter[str]:
-    """Play the schedules of all seeds, and count them by kind."""
-    return Counter(map(explore, seeds))
-
-
-def main() -> None:
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--first", type=int, default=0)
-    flags.add_argument("--count", type=int, default=1_000_000)
-    flags.add_argument("--processes", type=int, default=2)
-    args = flags.parse_args()
-    start, kinds = time.monotonic(), Counter[str]()
-    last = args.first + args.count
-    parts = [range(first, min(first + 1000, last)) for first in range(args.first, last, 1000)]
-    with ProcessPoolExecutor(args.processes) as pool:
-        for part in pool.map(explore_all, parts):
-            kinds += part
-            print(f"{kinds.total()} schedules, {time.monotonic() - start:.0f} s", flush=True)
-    print(dict(kinds))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

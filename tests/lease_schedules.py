@@ -4,7 +4,6 @@ The real `lease` runs in processes with a time of their own (`virtual_processes`
 answers are late, lost and repeated, and which drivers cannot reach for a while.
 """
 
-import os
 import random
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -176,7 +175,9 @@ class Story:
         asking = self.world.running.process.name
         if claim.machine != self.machines[asking]:
             return None
-        return not self.processes[claim.process].is_dead and self.processes[claim.process].name not in self.ended
+        return (
+            not self.processes[claim.process].is_dead and self.processes[claim.process].name not in self.ended
+        )
 
     def write(self, name: str) -> None:
         """Note a write; assert that no driver writes again while one that wrote after it still works."""
@@ -210,7 +211,9 @@ def explore(seed: int) -> str:
     try:
         story.play()
     except BaseException as error:
-        error.add_note(f"lease schedule {seed}; replay it with tests/schedules.py lease --first {seed} --count 1")
+        error.add_note(
+            f"lease schedule {seed}; replay it with tests/schedules.py lease --first {seed} --count 1"
+        )
         raise
     finally:
         for process in story.processes:

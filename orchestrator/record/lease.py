@@ -77,7 +77,9 @@ class _RenewedClaim:
         self.renew_every_s, self._lapse_s = renew_every_s, lapse_s
         self._claims, self._renewals = ledger.claims, 0
         self._loss: Exception | None = None
-        self._confirmed_at = -math.inf  # when the newest renewal was sent after which nobody else held the study
+        self._confirmed_at = (
+            -math.inf
+        )  # when the newest renewal was sent after which nobody else held the study
         self._renewing = threading.Lock()
         self._ended = threading.Event()
         self.put()

@@ -1,4 +1,4 @@
-"""Explore schedules of the agenda and the searcher: cells that end, fail and are lost, with a driver or its desk."""
+"""Explore schedules of agenda and searcher: cells end, fail, and are lost with a driver or its desk."""
 
 import random
 import tempfile

@@ -1,4 +1,4 @@
-"""Explore schedules of the lease: drivers that start, work, stop, die and lose the record, one schedule per seed.
+"""Explore schedules of the lease: drivers start, work, are stopped, die, and cannot reach the record.
 
 The real `lease` runs in processes with a time of their own (`virtual_processes`), in front of a record whose
 answers are late, lost and repeated, and which drivers cannot reach for a while.
@@ -165,7 +165,8 @@ class Story:
             self.outcomes[name] = "ended"
         except StudyError as error:
             self.outcomes[name] = f"was refused: {error}"
-            assert not holds or name in self.disturbed, f"an undisturbed driver lost its lease: {error}"
+            if holds and name not in self.disturbed:
+                raise AssertionError("an undisturbed driver lost its lease") from error
         except ConnectionError:
             self.outcomes[name] = "could not reach the record"
         self.ended[name] = self.world.now

@@ -1,6 +1,6 @@
-"""Explore schedules of an arm's checkpoints: saves that are cut off or refused, damage, and other numbers of workers.
+"""Explore schedules of an arm's checkpoints: cut-off and refused saves, damage, other numbers of workers.
 
-The real `Checkpoints` and `CheckpointStore` work on a disk in memory, which can fail or end the process at each of
+The real `Checkpoints` and `CheckpointStore` work on a disk in memory. It can fail or end the process at each of
 its operations, with half of a file written.
 """
 
@@ -118,7 +118,7 @@ class Story:
         return {name: f"{name} of {workers} at {step}".encode() * 2 for name in names}
 
     def usable(self) -> list[int]:
-        """The steps whose checkpoints are whole, with every byte that these workers put, by the files alone."""
+        """The steps whose checkpoints are whole, with every byte that these workers put."""
         found = []
         for step in range(EVERY, LAST + 1, EVERY):
             root = f"root/checkpoint-{step}"
@@ -186,10 +186,10 @@ class Story:
             for rank in range(self.workers):
                 for name, content in self.content(step or 0, rank, self.workers).items():
                     assert (copy / name).read_bytes() == content
-        for step in range((step or 0) + EVERY, LAST + 1, EVERY):
+        for later in range((step or 0) + EVERY, LAST + 1, EVERY):
             if draw.random() < 0.3:
                 self.plan_fault()
-            self.save(step)
+            self.save(later)
         return True
 
     def save(self, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Desk, agenda, lease and shelf keep their rules in thousands of schedules; `make schedules` plays a million."""
+"""Desk, agenda, lease and shelf keep their rules in any schedule; `make schedules` plays a million."""
 
 from concurrent.futures import ProcessPoolExecutor
 

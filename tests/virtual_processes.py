@@ -1,7 +1,7 @@
-"""Processes with blocking code and threads, in a time of their own: one runs at a time, and seconds are exact.
+"""Processes with blocking code and threads, in a time of their own: one runs at a time, seconds are exact.
 
-What a module calls of `time` and `threading` is replaced by `World.time` and `World.threading`. A process can be
-stopped, go on, and be killed between any two of its calls.
+What a module calls of `time` and `threading` is replaced by `World.time` and `World.threading`. A process can
+be stopped, go on, and be killed between any two of its calls.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""A network that is slow, cut, or without its head: between driver and MLflow, and between driver and nodes."""
+"""A slow or cut network, between driver and MLflow and between nodes, and a cluster without its head."""
 
 import time
 from pathlib import Path

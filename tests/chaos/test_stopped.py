@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,8 @@ def test_a_worker_that_is_stopped_and_goes_on(tmp_path: Path, record: Record) ->
     driver.wait_until(lambda: mid_arm(setting))
     os.kill(pid := mid_arm(setting) or 0, signal.SIGSTOP)
     driver.wait_until(lambda: "stalled: no step for 10 s" in driver.output)
-    try:
+    with suppress(ProcessLookupError):  # the desk has killed it
         os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        pass  # the desk has killed it
     assert driver.finish() == 0, driver.output[-3000:]
     record(judge("SIGSTOP of a worker beyond its stall timeout", 1, setting, min_failed_attempts=1))
 

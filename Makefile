@@ -31,8 +31,8 @@ test: install services lint  ## run lint, types and all tests except the long su
 chaos: install services  ## inject every fault into real sweeps and print a table (40 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos
 
-schedules: install  ## explore a million schedules of the desk with deaths, delays, lost and repeated messages (hours)
-	PYTHONPATH=.:tests $(BIN)/python tests/desk_schedules.py --count 1000000 --processes $$(nproc)
+schedules: install  ## explore a million schedules of desk, agenda, lease and checkpoints: deaths, delays, lost messages (hours)
+	PYTHONPATH=.:tests $(BIN)/python tests/schedules.py --count 1000000 --processes $$(nproc)
 
 families: install ## compare every architecture of tests/families.py with stock TRL: scores, losses, gradients
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/test_families.py

@@ -3,18 +3,14 @@
 The real desk and breaker run in an event loop with its own time. Around them, coroutines stand in for lanes,
 Ray Tune's trials and the fleet. Every draw comes from the seed, so a schedule that breaks a rule replays:
 
-    PYTHONPATH=.:tests python tests/desk_schedules.py --first 4711 --count 1
+    PYTHONPATH=.:tests python tests/schedules.py desk --first 4711 --count 1
 """
 
-import argparse
 import asyncio
 import math
 import random
-import sys
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -64,6 +60,7 @@ class Weather:
     is_lost: float = 0.0  # the caller dies before or after its message arrives
     is_repeated: float = 0.0
     delays_s: tuple[float, ...] = (0.0,)
+    stops: float = 0.0  # for a while, nothing runs at all
 
 
 @dataclass
@@ -96,7 +93,9 @@ class Sweep:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
         self.lives = count()
-        self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
+        self.fleet_s = self.draw.choice((2.0, 7.0, 30.0))
+        # How many cells of each shape have not ended.
+        self.left = [sum(job.shape is shape for job in self.jobs) for shape in SHAPES]
         self.background: set[asyncio.Task[Any]] = set()
         self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
         self.breaker = Breaker(
@@ -149,12 +148,14 @@ class Sweep:
     async def fleet(self) -> None:
         """Keep as many lanes as there are cells, as `Fleet` does."""
         tasks: dict[int, asyncio.Task[None]] = {}
+        of_shape = [
+            [number for number, lane in enumerate(self.lanes) if lane[1] is shape] for shape in SHAPES
+        ]
         while len(self.ended) < len(self.jobs):
-            for shape in SHAPES:
-                cells = sum(job.shape is shape and job.key not in self.ended for job in self.jobs)
-                of_shape = [number for number, (_, other) in enumerate(self.lanes) if other is shape]
-                missing = cells - len(self.alive & set(of_shape))
-                for number in [number for number in of_shape if number not in self.alive][: max(0, missing)]:
+            for shape, numbers, left in zip(SHAPES, of_shape, self.left, strict=True):
+                down = [number for number in numbers if number not in self.alive]
+                missing = left - len(numbers) + len(down)
+                for number in down[: max(0, missing)]:
                     self.alive.add(number)
                     tasks[number] = asyncio.create_task(self.lane(number))
                 if missing < 0:
@@ -218,6 +219,8 @@ class Sweep:
             await asyncio.sleep(draw.choice(self.step_s))
             if killed.is_set() or draw.random() < weather.dies:
                 raise Died
+            if draw.random() < weather.stops:
+                asyncio.get_running_loop().stop_for(draw.choice((1.0, 75.0)))  # type: ignore[attr-defined]
             if draw.random() < weather.hangs:
                 await killed.wait()
                 raise Died
@@ -239,7 +242,7 @@ class Sweep:
         """Try a cell as Ray Tune does, with one budget of attempts."""
         async with under_way:
             if self.stopped_at is not None:
-                self.ended[job.key] = Failure(self.breaker.reason, retriable=False)
+                self.end(job, Failure(self.breaker.reason, retriable=False))
                 return
             for _ in range(self.faults.max_attempts):
                 if self.draw.random() < self.weather.is_repeated:
@@ -258,7 +261,11 @@ class Sweep:
                         self.stopped_at = self.now()
                 else:
                     break
-            self.ended[job.key] = failure
+            self.end(job, failure)
+
+    def end(self, job: Job, failure: Failure | None) -> None:
+        self.ended[job.key] = failure
+        self.left[SHAPES.index(job.shape)] -= 1
 
     @staticmethod
     def now() -> float:
@@ -312,6 +319,7 @@ def drawn_sweep(draw: random.Random) -> Sweep:
         chance(0.02),
         chance(0.1),
         draw.choice(((0.0,), (0.0, 0.01), (0.0, 0.5, 40.0))),
+        chance(0.0, 0.05),
     )
     faults = Faults(
         max_attempts=draw.randint(1, 3),
@@ -372,31 +380,8 @@ def explore(seed: int) -> str:
     try:
         play(story(), LONGEST_S)
     except BaseException as error:
-        error.add_note(f"schedule {seed}; replay it with tests/desk_schedules.py --first {seed} --count 1")
+        error.add_note(
+            f"desk schedule {seed}; replay it with tests/schedules.py desk --first {seed} --count 1"
+        )
         raise
     return kind.__name__
-
-
-def explore_all(seeds: range) -> Counter[str]:
-    """Play the schedules of all seeds, and count them by kind."""
-    return Counter(map(explore, seeds))
-
-
-def main() -> None:
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--first", type=int, default=0)
-    flags.add_argument("--count", type=int, default=1_000_000)
-    flags.add_argument("--processes", type=int, default=2)
-    args = flags.parse_args()
-    start, kinds = time.monotonic(), Counter[str]()
-    last = args.first + args.count
-    parts = [range(first, min(first + 1000, last)) for first in range(args.first, last, 1000)]
-    with ProcessPoolExecutor(args.processes) as pool:
-        for part in pool.map(explore_all, parts):
-            kinds += part
-            print(f"{kinds.total()} schedules, {time.monotonic() - start:.0f} s", flush=True)
-    print(dict(kinds))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -259,6 +259,28 @@ def test_a_worker_that_makes_no_step_is_killed_and_its_cell_tried_again() -> Non
     play(story())
 
 
+def test_time_in_which_the_desk_was_stopped_is_not_the_silence_of_its_lanes() -> None:
+    async def story() -> None:
+        killed: list[Any] = []
+        desk = new_desk(0, stall_timeout_s=20, kill=killed.append)
+        moving, hung = new_job(1), new_job(2)
+        attempts = [asyncio.create_task(desk.run(job)) for job in (moving, hung)]
+        visits = [await desk.visit(0, worker()), await desk.visit(1, worker(actor="hung actor"))]
+        for lane, visit in enumerate(visits):
+            await desk.next(lane, visit)
+        for second in range(30):
+            await asyncio.sleep(1)
+            await desk.step(0, visits[0], moving.key, Progress("A", second, 99))
+            if second == 10:
+                asyncio.get_running_loop().stop_for(75)  # type: ignore[attr-defined]
+            if second == 15:
+                assert not killed, "85 s have passed, but the desk listened for 15 s only"
+        assert killed == ["hung actor"]
+        assert not attempts[0].done()
+
+    play(story(), 200)
+
+
 @pytest.mark.parametrize(("micro_batch", "smaller"), [(8, [4, 2, 1, 1]), (6, [3, 1, 1])])
 def test_each_time_memory_is_too_small_half_the_micro_batch_is_tried(
     micro_batch: int, smaller: list[int]

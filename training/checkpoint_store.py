@@ -67,6 +67,18 @@ class CheckpointStore:
         entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
         return sorted(entry.base_name for entry in entries if entry.type == fs.FileType.Directory)
 
+    def is_complete(self, name: str, parts: int = 1) -> bool:
+        """Return whether all parts of a folder were put; whether its files are undamaged is not checked."""
+        filesystem, root = self._filesystem()
+        try:
+            lists = [
+                json.loads(filesystem.open_input_stream(f"{root}/{name}/{CHECKSUM_LIST.format(part)}").read())
+                for part in range(parts)
+            ]
+        except (FileNotFoundError, ValueError):
+            return False
+        return all(listed.get("parts") == parts for listed in lists)
+
     def fetch(self, name: str, into: Path, parts: int = 1) -> None:
         """Copy a folder out of the store to the new local folder `into`, and check its files.
 

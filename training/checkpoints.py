@@ -35,8 +35,9 @@ class Checkpoints:
     def save(self, folder: Path, step: int) -> None:
         """Put this process's part of a checkpoint into the store; all workers of the arm call this.
 
-        Of the checkpoints up to this step, the newest `KEPT` are kept. Raises OSError if the store fails or
-        is full; earlier checkpoints are then kept.
+        Of the complete checkpoints up to this step, the newest `KEPT` are kept; this one is complete once all
+        workers have put their parts. Raises OSError if the store fails or is full; earlier checkpoints are
+        then kept.
         """
         rank, workers = _rank_and_workers()
         try:
@@ -48,7 +49,8 @@ class Checkpoints:
             shutil.rmtree(folder)
         if rank == 0:
             up_to_now = sorted(kept for kept in map(_step, self.store.names()) if kept <= step)
-            for old in up_to_now[:-KEPT]:
+            complete = [kept for kept in up_to_now if self.store.is_complete(_name(kept), workers)]
+            for old in set(up_to_now) - {*complete[-KEPT:], step}:
                 self.store.drop(_name(old))
         self.kept(f"{self.store.uri}/{_name(step)}", step)
 

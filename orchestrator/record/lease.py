@@ -6,6 +6,10 @@ wrote last reads the other's claim, so two never hold the study at once, whateve
 that is not renewed for a while, by the reader's own clock, belongs to a dead driver and is withdrawn. Time
 in which the reader could not read does not count, since the other could not write then either; and a process
 that this machine knows to be alive is never taken for dead.
+
+Both sides of such a takeover write before they read, too. Who takes over first claims to hold the study, and
+then looks whether the other claim has changed. Who was silent for long first renews its claim, and then looks
+whether another driver claims to hold the study.
 """
 
 import logging
@@ -43,10 +47,10 @@ def lease(ledger: Ledger, renew_every_s: float = RENEW_EVERY_S, lapse_s: float =
     Raises:
         StudyError: Another driver holds the study, or waits for it and comes first.
     """
-    claim = _RenewedClaim(ledger, renew_every_s)
+    claim = _RenewedClaim(ledger, renew_every_s, lapse_s)
     try:
         _wait_for_others(ledger, claim, lapse_s)
-        claim.state = ClaimState.HOLDS
+        claim.state, claim.is_alone = ClaimState.HOLDS, True
         ledger.guard = claim.check
         yield
     finally:
@@ -60,25 +64,38 @@ def _no_guard() -> None:
 
 
 class _RenewedClaim:
-    """This driver's claim, and the thread that renews it."""
+    """This driver's claim, and the thread that renews it.
 
-    def __init__(self, ledger: Ledger, renew_every_s: float) -> None:
-        self.driver, self.state, self.renew_every_s = uuid4().hex, ClaimState.WAITS, renew_every_s
+    Attributes:
+        state: What the claim says when it is written next.
+        is_alone: Whether this driver has found no other claim left, so that one that holds would be newer.
+    """
+
+    def __init__(self, ledger: Ledger, renew_every_s: float, lapse_s: float) -> None:
+        self.driver, self.state = uuid4().hex, ClaimState.WAITS
+        self.is_alone = False
+        self.renew_every_s, self._lapse_s = renew_every_s, lapse_s
         self._claims, self._renewals = ledger.claims, 0
         self._loss: Exception | None = None
-        self._confirmed_at = -math.inf  # when the claim was last known to hold
+        self._confirmed_at = (
+            -math.inf
+        )  # when the newest renewal was sent after which nobody else held the study
+        self._renewing = threading.Lock()
         self._ended = threading.Event()
-        self._put()
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self.put()
+        self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raise LeaseLost if another driver has taken the study over, or what ended the record.
 
-        If the claim was not confirmed for a while, as after this process was stopped, the record is asked.
+        If the claim was not confirmed for a while, as after this process was stopped, it is renewed first;
+        and once more if this took so long that another driver may have taken the study over meanwhile.
         """
-        if not self._loss and _clock() - self._confirmed_at > 2 * self.renew_every_s:
-            self._confirm()
+        longest_s = 2 * self.renew_every_s
+        while not self._loss and _clock() - self._confirmed_at > longest_s:
+            self._renew()
+            longest_s = self._lapse_s / 2
         if self._loss:
             raise self._loss
 
@@ -93,37 +110,46 @@ class _RenewedClaim:
         if not self._loss:
             self._claims.withdraw(self.driver)
 
-    def _renew(self) -> None:
-        while not self._ended.wait(self.renew_every_s):
+    def _keep_renewing(self) -> None:
+        while not self._ended.wait(self.renew_every_s) and not self._loss:
             try:
-                self._confirm()
-                if self._loss:
-                    return
-                self._put()
+                self._renew()
             except StudyError as fault:  # the record itself is at fault
                 self._loss = fault
-                return
             except Exception as error:  # without the record there is no proof that this driver lives
                 reason = " ".join(str(error).split())
                 self._loss = LeaseLost(
                     f"the claim on this study could not be renewed ({reason}); give the same command again "
                     "once the record can be reached"
                 )
-                return
 
-    def _confirm(self) -> None:
-        """Ask the record whether this driver's claim holds still: it is there, and nobody else's holds."""
-        asked_at, claims = _clock(), self._claims.all()
+    def _renew(self) -> None:
+        """Renew the claim if it holds still, and look whether it does after that."""
+        with self._renewing:
+            if self._loss or not self._holds_still():
+                return
+            renewed_at = _clock()
+            self.put()
+            if self._holds_still():
+                self._confirmed_at = renewed_at
+            else:
+                self._claims.withdraw(self.driver)  # which may have been written anew just now
+
+    def _holds_still(self) -> bool:
+        """Ask the record whether this claim is there, and no other driver's holds; note it if not."""
+        was_alone = self.is_alone  # this may change before the answer comes
+        claims = self._claims.all()
         others = [claim.state for driver, claim in claims.items() if driver != self.driver]
-        if self.driver in claims and not (self.state == ClaimState.HOLDS and ClaimState.HOLDS in others):
-            self._confirmed_at = asked_at
-            return
+        if self.driver in claims and not (was_alone and ClaimState.HOLDS in others):
+            return True
         self._loss = LeaseLost(
             "another driver took this study over, since it heard nothing from this one; watch it with "
             "python -m orchestrator.status"
         )
+        return False
 
-    def _put(self) -> None:
+    def put(self) -> None:
+        """Write the claim, as it is now, into the record."""
         self._renewals += 1
         process = os.getpid()
         claim = Claim(self.state, this_machine(), process, started(process), self._renewals)
@@ -148,16 +174,25 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
             here = lives_here(claim)  # None: on another machine
             alive = claim != previous or here is True
             if alive and (claim.state == ClaimState.HOLDS or (claim != previous and driver < own.driver)):
-                raise StudyError(
-                    f"study {ledger.study}: another sweep of it is running (process {claim.process} on "
-                    f"{claim.host}); wait for it, or watch it with python -m orchestrator.status"
-                )
+                raise _is_running(ledger, claim)
             silent_s = 0.0 if alive else silent_s + listened_s
             last_seen[driver] = (claim, silent_s)  # one that waits as well gives way to this driver
+            if silent_s > lapse_s:
+                own.state = ClaimState.HOLDS
+                own.put()
+                if ledger.claims.all().get(driver) != claim:
+                    raise _is_running(ledger, claim)
             if silent_s > lapse_s or here is False:
                 log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
                 ledger.claims.withdraw(driver)
         time.sleep(wait_s)
+
+
+def _is_running(ledger: Ledger, claim: Claim) -> StudyError:
+    return StudyError(
+        f"study {ledger.study}: another sweep of it is running (process {claim.process} on {claim.host}); "
+        "wait for it, or watch it with python -m orchestrator.status"
+    )
 
 
 def _clock() -> float:

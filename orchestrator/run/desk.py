@@ -211,11 +211,18 @@ class Desk:
             self._give_back(number, attempt, Failure(reason, retriable=True, kind=kind))
 
     async def _end_stalled(self, timeout_s: float) -> None:
-        """End the attempts, and then the workers, of lanes that report nothing for `timeout_s`."""
+        """End the attempts, and then the workers, of lanes that report nothing for `timeout_s`.
+
+        Time in which this process could hear nothing, such as after SIGSTOP, does not count.
+        """
+        looked_at = _now()
         while True:
             await asyncio.sleep(timeout_s / 10)
-            oldest = _now() - timeout_s
+            deaf_s = max(0.0, _now() - looked_at - timeout_s / 5)
+            looked_at = _now()
+            oldest = looked_at - timeout_s
             for number, lane in list(self._lanes.items()):
+                lane.heard_at += deaf_s
                 if lane.attempt and lane.heard_at < oldest:
                     worker = lane.worker
                     assert worker is not None

@@ -29,20 +29,18 @@ class Matching:
         self.is_open = True
 
     def hand_out(self, now: float) -> None:
-        """Answer the lanes that ask for work: with work that suits them, or by sending them home."""
-        someone_left = True
-        while someone_left:  # others may have left work to a lane that goes home
-            someone_left = False
-            for lane in self.lanes.values():
-                if lane.asking is None or lane.asking.done():
-                    continue
-                attempt = self._first_for(lane, now)
-                if attempt:
-                    self.line.remove(attempt)
-                    lane.take(attempt, now)
-                elif lane.dismissed or not self.is_open:
-                    lane.send_home()
-                    someone_left = True
+        """Answer the lanes that ask for work: with work that suits them, or by sending them home.
+
+        One pass is enough: no attempt is ever left to a lane that is about to go home.
+        """
+        for lane in self.lanes.values():
+            if lane.asking is None or lane.asking.done():
+                continue
+            if attempt := self._first_for(lane, now):
+                self.line.remove(attempt)
+                lane.take(attempt, now)
+            elif lane.dismissed or not self.is_open:
+                lane.send_home()
 
     def dismiss(self, shape: Shape, count: int, waiting: Collection[Attempt], now: float) -> None:
         """Send up to `count` idle lanes of a shape home, but keep one for each attempt that no lane makes.

@@ -1,5 +1,8 @@
 """The driver of a chaos study: what `orchestrator.sweep` does, without reading a study file or data."""
 
+import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +23,27 @@ from orchestrator.study.trial import Trial
 cloudpickle.register_pickle_by_value(fake_study)  # workers cannot import it
 
 
+def die_as_told(setting: fake_study.Setting) -> None:
+    """Have this process killed in the function that `driver dies in` names, as `module:Class.function`."""
+    fault = setting.faults / "driver dies in"
+    if not fault.exists():
+        return
+    module, path = fault.read_text().split(":")
+    *owners, name = path.split(".")
+    owner = importlib.import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+
+    def die(*_: object, **__: object) -> None:
+        fault.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, die)
+
+
 def main(setting: fake_study.Setting) -> int:
     """Return 0 if every cell is finished, 1 if one is not."""
+    die_as_told(setting)
     places, study, trials = setting.places, setting.study, setting.trials
 
     def prepare(cells: Sequence[Trial], _desk: object) -> list[Job]:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,13 +18,14 @@ class DriverProcess:
     """The sweep of a setting, in a session of its own.
 
     Args:
+        before: A command that goes before the sweep's own and starts it, such as `("nice", "-n", "5")`.
         environment: Variables beside those of this process, of which MLflow's are left out.
     """
 
     instances: ClassVar[list["DriverProcess"]] = []
 
-    def __init__(self, setting: Setting, **environment: str) -> None:
-        self.setting = setting
+    def __init__(self, setting: Setting, before: Sequence[str] = (), **environment: str) -> None:
+        self.setting, self.before = setting, before
         setting.faults.mkdir(parents=True, exist_ok=True)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         self.environment = inherited | {"PYTHONUNBUFFERED": "1"} | environment
@@ -36,7 +37,7 @@ class DriverProcess:
     def start(self) -> "DriverProcess":
         with self._output_file.open("a") as output:
             self.process = subprocess.Popen(
-                [sys.executable, CHAOS_FOLDER / "driver.py", self.setting.save()],
+                [*self.before, sys.executable, CHAOS_FOLDER / "driver.py", self.setting.save()],
                 env=self.environment,
                 stdout=output,
                 stderr=output,

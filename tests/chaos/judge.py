@@ -1,7 +1,7 @@
 """Hold a disturbed study against an undisturbed one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from fake_study import FAKE_ARM_STEPS, Setting, journal_entries, undisturbed_result
@@ -11,6 +11,8 @@ from mlflow.tracking import MlflowClient
 from orchestrator.drill import FaultRow
 from orchestrator.record.ledger import Ledger
 from stats.status import CellStatus
+
+Record = Callable[[FaultRow], None]  # takes the rows of the table that is printed at the end
 
 
 def judge(

@@ -9,66 +9,18 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from driver_process import DriverProcess
-from fake_study import FAKE_ARM_STEPS, Setting, journal_entries
-from judge import judge
+from fake_study import Setting, journal_entries
+from judge import Record, judge
+from moments import between_arms, has_made, kill, mid_arm
 from services import MlflowServer, Postgres
 
-from orchestrator.drill import FaultRow, fault_table
-
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400)]
-Record = Callable[[FaultRow], None]
-
-
-@pytest.fixture(scope="module")
-def record(request: pytest.FixtureRequest) -> Iterator[Record]:
-    """Collect the rows of the table that is printed at the end."""
-    rows: list[FaultRow] = []
-    yield rows.append
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{fault_table(rows)}")
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep this user's stores and clusters out, and end the sweeps that a failed test leaves behind."""
-    for name in ("MLFLOW_TRACKING_URI", "ORCHESTRATOR_STORAGE", "RAY_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    while DriverProcess.instances:
-        driver = DriverProcess.instances.pop()
-        if driver.process and not driver.has_ended:
-            driver.kill()
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-
-
-def has_made(setting: Setting, steps: int) -> Callable[[], bool]:
-    """Return a condition: the study has made so many steps."""
-    return lambda: len(journal_entries(setting)) >= steps
-
-
-def mid_arm(setting: Setting) -> int | None:
-    """Return the process of the cell that made the newest step, if it is in the middle of its first arm."""
-    entries = journal_entries(setting)
-    if entries and entries[-1].arm == "A" and 2 < entries[-1].step < FAKE_ARM_STEPS:
-        return entries[-1].pid
-    return None
-
-
-def between_arms(setting: Setting) -> int | None:
-    """Return the process of the cell that made the newest step, if this ended its first arm."""
-    entries = journal_entries(setting)
-    return (
-        entries[-1].pid if entries and (entries[-1].arm, entries[-1].step) == ("A", FAKE_ARM_STEPS) else None
-    )
 
 
 @pytest.mark.parametrize(

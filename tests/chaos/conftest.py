@@ -1,0 +1,30 @@
+"""What all faults share: the table that is printed at the end, and an environment of their own."""
+
+from collections.abc import Iterator
+
+import pytest
+from driver_process import DriverProcess
+from judge import Record
+
+from orchestrator.drill import FaultRow, fault_table
+
+
+@pytest.fixture(scope="session")
+def record(request: pytest.FixtureRequest) -> Iterator[Record]:
+    """Collect the rows of the table that is printed at the end."""
+    rows: list[FaultRow] = []
+    yield rows.append
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{fault_table(rows)}")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep this user's stores and clusters out, and end the sweeps that a failed test leaves behind."""
+    for name in ("MLFLOW_TRACKING_URI", "ORCHESTRATOR_STORAGE", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    while DriverProcess.instances:
+        driver = DriverProcess.instances.pop()
+        if driver.process and not driver.has_ended:
+            driver.kill()

@@ -149,10 +149,10 @@ def _with_base(path: Path, extended_by: tuple[Path, ...] = ()) -> DictConfig:
             file = _study_file(beside if beside.is_file() else Path(str(base)))
         except StudyError as error:
             raise StudyError(f"{path}: {EXTENDS}: {error}") from error
-        below = _with_base(file, (*extended_by, path.resolve()))
-        for key, value in config.items():
-            _put(below, str(key), value)
-        return below
+        below, above = _plain(_with_base(file, (*extended_by, path.resolve()))), _plain(config)
+        for key, value in above.items():
+            below[key] = _merged(below.get(key), value, names=key in NAMED_BLOCKS)
+        return OmegaConf.create(below)
 
 
 @contextmanager
@@ -187,18 +187,33 @@ def _at_its_source(mistake: str, path: Path, given: Sequence[tuple[str, str]]) -
 def _override(config: DictConfig, word: str) -> None:
     """Apply `key=value`."""
     key = word.partition("=")[0]
-    _put(config, key, OmegaConf.select(OmegaConf.from_dotlist([word]), key))
-
-
-def _put(config: DictConfig, key: str, value: Any) -> None:
-    """Set a key. A mapping is merged into a mapping, null removes a name, and all else replaces the value."""
-    if key in NAMED_BLOCKS and OmegaConf.is_dict(value):
-        for name in value:
-            _put(config, f"{key}.{name}", value[name])
-        return
+    value = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
     block, _, name = key.partition(".")
     if value is None and block in NAMED_BLOCKS and name in (config.get(block) or {}):
         del config[block][name]
         return
-    both = OmegaConf.is_dict(value) and OmegaConf.is_dict(OmegaConf.select(config, key))
-    OmegaConf.update(config, key, value, merge=both)
+    old = OmegaConf.select(config, key)
+    if OmegaConf.is_dict(value) and OmegaConf.is_dict(old):
+        value = _merged(_plain(old), _plain(value), names=key in NAMED_BLOCKS)
+    OmegaConf.update(config, key, value, merge=False)
+
+
+def _merged(old: Any, new: Any, names: bool = False) -> Any:
+    """Return `old` with what `new` says: mappings are merged, any other value is replaced.
+
+    If `names`, the keys are names that the user chose, and null removes one.
+    """
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    merged = dict(old)
+    for key, value in new.items():
+        if names and value is None and key in merged:
+            del merged[key]
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
+
+
+def _plain(node: Any) -> Any:
+    """Return a node of OmegaConf as plain values, whose interpolations are not resolved yet."""
+    return OmegaConf.to_container(node, resolve=False)

@@ -48,7 +48,7 @@ WORLDS = (
     ItemWorld(5, 60, 20, 0.6),
     ItemWorld(5, 60, 40, 0.6),
     ItemWorld(10, 200, 15, 1.0, rated=6),
-    ItemWorld(10, 100, 200, 0.6, rated=8),
+    ItemWorld(10, 100, 200, 0.5, rated=8),
     ItemWorld(5, 60, 10, 0.2),
     ItemWorld(5, 60, 40, 0.0),
     ItemWorld(5, 60, 10, 0.6, same_items=True),

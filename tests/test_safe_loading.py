@@ -9,8 +9,10 @@ from training.safe_loading import nothing_unpickled
 
 
 def test_a_moving_loss_scale_is_read(tmp_path: Path) -> None:
-    scaler = DynamicLossScaler(init_scale=2.0**16, scale_window=1000, dtype=torch.float16)
-    scaler.update_scale(overflow=True)
+    scaler = DynamicLossScaler(
+        init_scale=2.0**16, scale_window=1000, min_scale=1, delayed_shift=2, consecutive_hysteresis=False
+    )
+    scaler.cur_scale /= 2
     torch.save({"loss_scaler": scaler, "overflow": True}, tmp_path / "states.pt")
     with nothing_unpickled():
         states = torch.load(tmp_path / "states.pt", weights_only=False)

@@ -286,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         keep(steps(jobs, args.small, args.pairs, args.peak_tflops))
     elif args.what == "cell":
         row = cell(jobs[args.method], args.peak_tflops)
-        keep(row.to_dict("records"))
+        keep(json.loads(row.to_json(orient="records")))
         print(table(row))
     elif args.what == "loop":
         pairs = chats(args.small, args.pairs)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -124,7 +124,8 @@ class PackedRow:
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Self:
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return replace(self, **{name: change(value) for name, value in values if isinstance(value, Tensor)})
+        changed: dict[str, Any] = {name: change(value) for name, value in values if isinstance(value, Tensor)}
+        return replace(self, **changed)
 
     def padded(self, values_M: Tensor) -> Tensor:
         """Put values of answer tokens where the padded batch, less its first column, has them: [B, T - 1]."""

@@ -54,6 +54,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         notes: One line for each checkpoint that could not be kept.
     """
 
+    data_collator: Any
+
     def __init__(
         self,
         method: MethodSpec,

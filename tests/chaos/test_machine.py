@@ -1,4 +1,4 @@
-"""A machine without shared memory, room for temporary files, or open files to spare; and a clock that is set."""
+"""A machine that lacks shared memory, room for temporary files or open files; and a clock that is set."""
 
 import os
 import shutil

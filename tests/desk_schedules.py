@@ -94,7 +94,7 @@ class Sweep:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
         self.lives = count()
-        self.fleet_s = self.draw.choice((2.0, 7.0, 30.0))
+        self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
         # How many cells of each shape have not ended.
         self.left = [sum(job.shape is shape for job in self.jobs) for shape in SHAPES]
         self.background: set[asyncio.Task[Any]] = set()

@@ -28,8 +28,8 @@ test: install services lint  ## run lint, types and all tests except the long su
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests --ignore=tests/integration
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/chaos
 
-chaos: install services  ## inject every fault into real sweeps and print a table (40 minutes)
-	$(BIN)/python -m pytest -m chaos tests/chaos
+chaos: install services  ## inject every fault into real sweeps and print a table (80 minutes)
+	$(BIN)/python -m pytest -m chaos tests/chaos tests/integration/test_interruption.py
 
 schedules: install  ## explore a million schedules of desk, agenda, lease and checkpoints: deaths, delays, lost messages (hours)
 	PYTHONPATH=.:tests $(BIN)/python tests/schedules.py --count 1000000 --processes $$(nproc)

@@ -1,5 +1,6 @@
 """Explore schedules of agenda and searcher: cells end, fail, and are lost with a driver or its desk."""
 
+import os
 import random
 import tempfile
 from pathlib import Path
@@ -139,7 +140,7 @@ def play(driver: Driver, finished: set[str], survives: bool) -> None:
         elif what < 0.92 and move < 200:
             driver.lose_desk()
         elif what < 0.93 and move < 200:
-            driver.restore(_PATH)
+            driver.restore(_FOLDER / str(os.getpid()))
         elif what < 0.932:
             driver.has_stopped = True
         if driver.has_stopped and not driver.under_way:
@@ -147,4 +148,4 @@ def play(driver: Driver, finished: set[str], survives: bool) -> None:
     raise AssertionError("the sweep did not end")
 
 
-_PATH = Path(tempfile.mkdtemp()) / "searcher"
+_FOLDER = Path(tempfile.mkdtemp())  # each process has a file of its own there

@@ -9,7 +9,10 @@ import pytest
 WORDS = """the a cat dog rain sun why how is was runs sleeps says maybe never always you I we think know
 because if then""".split()  # noqa: SIM905
 MAX_LENGTH = 48
-LONGEST = ("test_sweep", "test_schedule", "test_adaptive_sweep", "test_job", "test_chaos")
+LONGEST = (
+    "test_sweep", "test_models", "test_job", "test_schedule", "test_chaos", "test_adaptive_sweep",
+    "test_interruption",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

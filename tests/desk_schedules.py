@@ -86,6 +86,7 @@ class Sweep:
     failed_at: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     results: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Failure | None] = field(default_factory=dict)
+    failures: list[tuple[Job, Failure]] = field(default_factory=list)
     stopped_at: float | None = None
     first_finished_at: float | None = None
 
@@ -93,7 +94,7 @@ class Sweep:
         self.killed: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.alive: set[int] = set()
         self.lives = count()
-        self.fleet_s = self.draw.choice((2.0, 7.0, 30.0))
+        self.fleet_s = self.draw.choice((0.5, 2.0, 7.0))
         # How many cells of each shape have not ended.
         self.left = [sum(job.shape is shape for job in self.jobs) for shape in SHAPES]
         self.background: set[asyncio.Task[Any]] = set()
@@ -255,7 +256,10 @@ class Sweep:
                     break
                 if failure.retriable:
                     self.failed_at[job.key].append(self.now())
+                    self.failures.append((job, failure))
                     self.breaker.failed(job.trial, failure)
+                    if self.stopped_at is None:
+                        assert bool(self.breaker.reason) == self.should_stop(), "the breaker is wrong"
                     if self.breaker.reason and self.stopped_at is None:
                         await self.desk.stop(self.breaker.reason)
                         self.stopped_at = self.now()
@@ -266,6 +270,21 @@ class Sweep:
     def end(self, job: Job, failure: Failure | None) -> None:
         self.ended[job.key] = failure
         self.left[SHAPES.index(job.shape)] -= 1
+
+    def should_stop(self) -> bool:
+        """Say whether the newest failure is the last that a sweep needs to know that all cells fail alike."""
+        kind = self.failures[-1][1].kind
+        alike = [(job, failure) for job, failure in self.failures if failure.kind == kind]
+        tried = {job.trial.method for job, _ in alike}
+        untried = {job.trial.method for job in self.jobs if job.key not in self.ended} - tried
+        return (
+            bool(kind)
+            and self.first_finished_at is None
+            and len(alike) >= ENOUGH_FAILURES
+            and len({job.key for job, _ in alike}) > 1
+            and self.alive <= {failure.lane for _, failure in alike}
+            and (len(tried) > 1 or not untried)
+        )
 
     @staticmethod
     def now() -> float:

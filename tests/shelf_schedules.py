@@ -1,7 +1,7 @@
 """Explore schedules of an arm's checkpoints: cut-off and refused saves, damage, other numbers of workers.
 
-The real `Checkpoints` and `CheckpointStore` work on a disk in memory. It can fail or end the process at each of
-its operations, with half of a file written.
+The real `Checkpoints` and `CheckpointStore` work on a disk in memory. It can fail or end the process at each
+of its operations, with half of a file written.
 """
 
 import io

@@ -152,8 +152,9 @@ def test_a_driver_that_was_stopped_beyond_its_lease_writes_nothing_when_it_goes_
     try:
         assert driver.stdout.readline() == "holds\n"
         claims = ledger.claims.all()
-        while ledger.claims.all() == claims:  # amid a renewal, it would be stopped with SQLite's lock
+        while ledger.claims.all() == claims:
             time.sleep(0.01)
+        time.sleep(0.25)  # amid a renewal, which reads once more, it would be stopped with SQLite's lock
         driver.send_signal(signal.SIGSTOP)
         # For a driver of another machine, a stopped process is a silent one.
         monkeypatch.setattr("orchestrator.record.liveness.this_machine", lambda: "elsewhere/boot/pid")

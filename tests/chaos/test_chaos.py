@@ -1,7 +1,7 @@
 """Faults injected into real sweeps.
 
 Whatever happens to a study, each cell ends once: finished with the numbers of an undisturbed run, or failed.
-`make chaos` runs all of these tests, CI those that are marked `integration` as well.
+`make chaos` runs all of these tests, CI the one that is marked `integration` as well.
 """
 
 import os
@@ -16,6 +16,7 @@ import psutil
 import pytest
 from driver_process import DriverProcess
 from fake_study import Setting, journal_entries
+from fixtures import own_environment, table_of_faults  # noqa: F401
 from judge import Record, judge
 from moments import between_arms, has_made, kill, mid_arm
 from services import MlflowServer, Postgres
@@ -134,7 +135,6 @@ def test_a_bad_node_costs_no_other_cell_its_attempts(tmp_path: Path, record: Rec
     record(judge("a node on which every cell fails, of four", 1, setting, min_failed_attempts=1))
 
 
-@pytest.mark.integration
 def test_cells_that_all_fail_alike_stop_the_sweep_with_attempts_unspent(
     tmp_path: Path, record: Record
 ) -> None:

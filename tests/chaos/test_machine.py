@@ -1,4 +1,4 @@
-"""A machine that lacks something: shared memory, room for temporary files, open files; and a clock that is set."""
+"""A machine that lacks shared memory, room for temporary files or open files; and a clock that is set."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ import psutil
 import pytest
 from driver_process import DriverProcess
 from fake_study import Setting, journal_entries
+from fixtures import own_environment, table_of_faults  # noqa: F401
 from judge import Record, judge
 from moments import has_made, kill, mid_arm
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from driver_process import DriverProcess
 from fake_study import Setting
+from fixtures import own_environment, table_of_faults  # noqa: F401
 from judge import Record, judge
 from moments import has_made, kill
 from proxy import Proxy

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from driver_process import DriverProcess
 from fake_study import Setting, journal_entries
+from fixtures import own_environment, table_of_faults  # noqa: F401
 from judge import Record, judge
 from moments import has_made
 from services import free_port
@@ -34,7 +35,8 @@ def test_a_node_joins_late_and_another_is_drained(tmp_path: Path, record: Record
         driver.wait_until(lambda: {entry.pid for entry in journal_entries(setting)} - before)
         drain = [
             BIN / "ray", "drain-node", f"--address={cluster.address}", f"--node-id={first.node_id}",
-            "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=reclaimed", "--deadline-remaining-seconds=20",
+            "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=reclaimed",
+            "--deadline-remaining-seconds=20",
         ]  # fmt: skip
         subprocess.run(drain, check=True, capture_output=True)
         assert driver.finish() == 0, driver.output[-3000:]

@@ -1,4 +1,4 @@
-"""What all faults share: the table that is printed at the end, and an environment of their own."""
+"""What all faults share: the table that is printed in the end, and an environment of their own."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,19 @@ from judge import Record
 
 from orchestrator.drill import FaultRow, fault_table
 
+ROWS: list[FaultRow] = []  # of all files
 
-@pytest.fixture(scope="session")
-def record(request: pytest.FixtureRequest) -> Iterator[Record]:
-    """Collect the rows of the table that is printed at the end."""
-    rows: list[FaultRow] = []
-    yield rows.append
+
+@pytest.fixture(scope="module", name="record")
+def table_of_faults(request: pytest.FixtureRequest) -> Iterator[Record]:
+    """Collect the rows of the table, which is printed at the end of each file, with the files before."""
+    yield ROWS.append
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{fault_table(rows)}")
+        print(f"\n{fault_table(ROWS)}")
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep this user's stores and clusters out, and end the sweeps that a failed test leaves behind."""
     for name in ("MLFLOW_TRACKING_URI", "ORCHESTRATOR_STORAGE", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator import cli
-from orchestrator.plan.plan import recorded_grid
+from orchestrator.plan.recorded import recorded_grid
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator import cli
-from orchestrator.plan.plan import recorded_grid
+from orchestrator.plan.recorded import recorded_grid
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import places_of
 from orchestrator.study.trial import Trial

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from orchestrator import cli
-from orchestrator.plan.plan import Plan, existing_ledger
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.recorded import existing_ledger
 from orchestrator.record.places import places_of
 
 

@@ -10,7 +10,8 @@ from orchestrator import cli
 from orchestrator.plan.cards import cards_that_fit
 from orchestrator.plan.interrupted import interruptible
 from orchestrator.plan.notifier import Notifier, notifying
-from orchestrator.plan.plan import Plan, recorded_grid
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.recorded import recorded_grid
 from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 from orchestrator.study import grid

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from orchestrator.plan.agenda import Agenda, Chosen, Listed
 from orchestrator.plan.changes import changes
 from orchestrator.plan.grid_table import as_text, grid_table, marks
+from orchestrator.plan.recorded import existing_ledger, recorded_grid
 from orchestrator.plan.time_span import time_span
 from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.places import Places
-from orchestrator.study import grid
 from orchestrator.study.selection import Selection, selection
 from orchestrator.study.shape import Resources
 from orchestrator.study.study import Study
-from orchestrator.study.trial import NOT_RENDERED, Trial
+from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from stats.text import plural
 from training.model_path import expected_layout
@@ -288,25 +288,3 @@ def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger
 
 def _gpus(resources: Resources) -> str:
     return "auto" if resources.gpus_per_worker == "auto" else f"{resources.gpus:g}"
-
-
-def recorded_grid(study: Study, ledger: "Ledger | None") -> tuple[list[Trial], "RecordedRendering | None"]:
-    """Return a study's grid, and how its pairs were last rendered; None if the record does not know.
-
-    The grid has the token ids that the record knows for the study's settings. Without any, no cell with these
-    settings can be finished, so this never renders pairs.
-    """
-    rendering = ledger.renderings.get(grid.rendering_key(study)) if ledger else None
-    holds = rendering is not None and rendering.holds_today
-    return grid.expand(study, rendering.tokens if rendering and holds else NOT_RENDERED), rendering
-
-
-def existing_ledger(places: Places) -> "Ledger | None":
-    """Return the study's ledger; None if nothing is recorded under its name, since a plan creates nothing."""
-    if places.database_file and not places.database_file.exists():
-        return None  # without an import of mlflow, which takes seconds
-
-    from orchestrator.record.experiment import recorded_studies
-    from orchestrator.record.ledger import Ledger
-
-    return Ledger(places) if places.study in recorded_studies(places) else None

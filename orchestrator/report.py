@@ -63,7 +63,7 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
         study = study.model_copy(update={"language": args.language})
     places = places_of(study)
     recorded = recorded_studies(places)
-    if study.study not in recorded and study.methods.keys() != study.published.keys():
+    if study.study not in recorded and not study.published:
         hint = suggestion(study.study, recorded) if recorded else "python -m orchestrator.sweep runs a study"
         raise StudyError(
             f"study {study.study}: nothing is recorded under this name at {places.record}; {hint}"

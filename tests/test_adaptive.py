@@ -61,6 +61,7 @@ def train(trial: Trial) -> TrialResult:
                     "eval_group": group,
                     "user_id": [f"{group}{user}" for user in np.arange(USERS).repeat(PAIRS)],
                     "pair_id": [f"{group}{pair}" for pair in range(USERS * PAIRS)],
+                    "item": None,
                     "margin": np.where(correct, 1.0, -1.0),
                     "correct": correct,
                 }

@@ -103,7 +103,7 @@ def test_dpo_logs_no_weights(arm):
     ids=["dpo", "wpo", "wpo greedy"],
 )
 def test_only_a_point_waits_for_the_device(arm, method):
-    """Between points, a step reads nothing but the layout of its packed row."""
+    """Between points, no module reads anything; the collator packs the row."""
     steps = []
     with Waits() as waits:
 
@@ -112,8 +112,8 @@ def test_only_a_point_waits_for_the_device(arm, method):
             waits.by_module.clear()
 
         arm(method, TRAINING.model_copy(update={"logging_steps": 3}), on_step=on_step)
-    assert steps[2] == steps[5] == {"training.packed_row", "training.recorder"}
-    assert [steps[at] for at in (1, 3, 4)] == [{"training.packed_row"}] * 3
+    assert steps[2] == steps[5] == {"training.recorder"}
+    assert [steps[at] for at in (1, 3, 4)] == [set()] * 3
 
 
 def test_micro_batches_are_one_batch(arm):

@@ -35,15 +35,16 @@ def padded(check: LayoutCheck) -> LayoutCheck:
     ],
     ids=["wpo", "wpo greedy", "adapters with dropout"],
 )
-def test_an_arm_has_the_same_bits(method, lora, layout, scored, tiny_folder):
+def test_an_arm_has_the_same_bits(method, lora, layout, scored, tiny_folder, monkeypatch):
     files = ModelFiles(str(tiny_folder))
     check = check_layout(load_model(files, "float32"), "cpu")
     check = check if layout is Layout.PACKED else padded(check)
+    monkeypatch.setattr("training.arm.check_in_this_process", lambda *_: check)
     results = [
         train_arm(
-            ArmTask("test", files, method, TRAINING, 1, np.arange(32), lora),
+            ArmTask("test", files, method, TRAINING, 1, np.arange(32), lora=lora),
             scored,
-            Execution(2, check=check, activation_checkpointing=on),
+            Execution(2, activation_checkpointing=on),
         )
         for on in (False, True)
     ]

@@ -72,7 +72,7 @@ def test_a_report_counts_a_cell_with_a_damaged_table_as_missing(
     assert (trial.groups is None) == (position == BASELINE)
     harm(damaged)
     page = finished.report()
-    assert page.open == (trial.name,)
+    assert page.open == (trial,)
     assert page.finished == len(finished.trials) - 1
     # The damaged run stays, marked, and the cell's next run counts.
     ledger, run_id = Ledger(finished.places), damaged.parts[-3]

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_study_commands_take_the_words_that_the_page_gives_them(
     text = page.read_text(encoding="utf-8").replace("\norchestrator.", " orchestrator.")
     for name, typed in re.findall(r"python -m (orchestrator\.(?:\w+))([^`\n#]*)", text):
         module = importlib.import_module(name)
-        words = [word.strip("[]").replace("FILE", "demo") for word in typed.split("…")[0].split()]
+        words = [word.strip("[]").replace("FILE", "demo") for word in shlex.split(typed.split("…")[0])]
         if "cli.parser" in Path(str(module.__file__)).read_text() and "--diffs" not in words:
             with pytest.raises(SystemExit) as left:
                 module.main([*words, "--print-config"])

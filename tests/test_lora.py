@@ -45,7 +45,7 @@ def files(tiny_folder):
 @pytest.fixture
 def arm(scored, files):
     def train(lora=LORA, method=WPO, seed=1, micro_batch=2, deepspeed=None, **more):
-        task = ArmTask("wpo/age/1 arm A", files, method, TRAINING, seed, np.arange(32), lora)
+        task = ArmTask("wpo/age/1 arm A", files, method, TRAINING, seed, np.arange(32), lora=lora)
         return train_arm(task, scored, Execution(micro_batch, deepspeed), **more)
 
     return train

@@ -48,7 +48,7 @@ def test_an_arm_starts_at_log_two_trains_adapters_alone_and_resumes_to_the_same_
     files = resolve_model(model, TwinData(), tmp_path / "cache")
 
     def arm(**more):
-        task = ArmTask("test", files, MethodSpec(), TRAINING, 1, np.arange(32), QLORA)
+        task = ArmTask("test", files, MethodSpec(), TRAINING, 1, np.arange(32), lora=QLORA)
         return train_arm(task, scored, Execution(4, check=table.check), **more)
 
     whole = arm()
@@ -80,7 +80,7 @@ def test_deepspeed_trains_adapters_on_4_bits_and_resumes_to_the_same_bits(
     settings = deepspeed_config(Shape(deepspeed="zero2"))
 
     def arm(**more):
-        task = ArmTask("test", files, MethodSpec(), training, 1, np.arange(32), QLORA)
+        task = ArmTask("test", files, MethodSpec(), training, 1, np.arange(32), lora=QLORA)
         execution = Execution(2, settings, table.check, activation_checkpointing=True)
         return train_arm(task, open_scored(table.path), execution, **more)
 

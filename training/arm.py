@@ -6,7 +6,7 @@ behind in its process: a trial trains two arms, and the first must not affect th
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -158,8 +158,7 @@ def train_arm(
     table = _with_columns(scored, task.rows, gap_columns(task.method, task.gaps, task.name))
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
-    safe_loading = nothing_unpickled() if deepspeed else contextlib.nullcontext()
-    with isolated(deepspeed), safe_loading, scratch() as scratch_folder:
+    with isolated(deepspeed), _under_deepspeed(deepspeed), scratch() as scratch_folder:
         model = load_model(task.model, task.training.dtype if deepspeed else "float32")
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, task.model, execution)
@@ -232,6 +231,18 @@ def train_arm(
     recorder = trainer.recorder
     curve = curve_table(recorder.points, recorder.heldout_points)
     return ArmResult(curve, summary, model, check, seconds, tuple(notes), recorder.origin)
+
+
+@contextlib.contextmanager
+def _under_deepspeed(deepspeed: bool) -> Iterator[None]:
+    """Unpickle nothing, and read a step's norm once, in this block; without DeepSpeed, do nothing."""
+    if not deepspeed:
+        yield
+        return
+    from training.finite_norm import norm_read_once
+
+    with nothing_unpickled(), norm_read_once():
+        yield
 
 
 def _with_columns(scored: Dataset, rows: IntArray, columns: Mapping[str, FloatArray]) -> Dataset:

@@ -4,6 +4,8 @@ It would also look at each gradient: some 13 operations per parameter under ZeRO
 per parameter without. The norm is finite only if every gradient is, so the same steps are skipped.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deepspeed.runtime.utils import is_invalid_grad_norm
@@ -22,8 +24,18 @@ class NormCheck(TrainerCallback):  # type: ignore[misc]
             of_engine.overflow_checker.check = _all_finite
         elif hasattr(of_engine, "check_overflow"):  # ZeRO
             of_engine.check_overflow = _all_finite
-            stage_1_and_2.is_invalid_grad_norm = _Judgement()
-            stage_1_and_2.mask_nan_or_inf_with_val_inplace = _mask
+
+
+@contextmanager
+def norm_read_once() -> Iterator[None]:
+    """Let ZeRO read the norm of a step from the device once in this block; it asks several times."""
+    before = stage_1_and_2.is_invalid_grad_norm, stage_1_and_2.mask_nan_or_inf_with_val_inplace
+    stage_1_and_2.is_invalid_grad_norm = _Judgement()
+    stage_1_and_2.mask_nan_or_inf_with_val_inplace = _mask
+    try:
+        yield
+    finally:
+        stage_1_and_2.is_invalid_grad_norm, stage_1_and_2.mask_nan_or_inf_with_val_inplace = before
 
 
 def _all_finite(*_: Any, **__: Any) -> bool:

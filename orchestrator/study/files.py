@@ -192,8 +192,7 @@ def _override(config: DictConfig, word: str) -> None:
     if value is None and block in NAMED_BLOCKS and name in (config.get(block) or {}):
         del config[block][name]
         return
-    old = OmegaConf.select(config, key)
-    if OmegaConf.is_dict(value) and OmegaConf.is_dict(old):
+    if OmegaConf.is_dict(value) and OmegaConf.is_dict(old := OmegaConf.select(config, key)):
         value = _merged(_plain(old), _plain(value), names=key in NAMED_BLOCKS)
     OmegaConf.update(config, key, value, merge=False)
 

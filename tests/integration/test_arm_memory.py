@@ -133,7 +133,7 @@ def test_an_arm_takes_the_estimated_memory(
     between: list[int] = []
     with Living() as living:
         train_arm(
-            ArmTask("test", ModelFiles(folder), MethodSpec(), TRAINING, 0, np.arange(len(scored)), lora),
+            ArmTask("test", ModelFiles(folder), MethodSpec(), TRAINING, 0, np.arange(len(scored)), lora=lora),
             scored,
             Execution(4, settings, check, checkpointing),
             on_step=lambda *_: between.append(living.now),

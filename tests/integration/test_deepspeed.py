@@ -32,7 +32,7 @@ ZERO2 = json.loads((CONFIGS / "zero2.json").read_text())
 @pytest.fixture
 def arm(scored, tiny_folder):
     def train(method, deepspeed, rows=range(32), training=TRAINING, lora=None, **more):
-        task = ArmTask("test", ModelFiles(str(tiny_folder)), method, training, 1, np.array(rows), lora)
+        task = ArmTask("test", ModelFiles(str(tiny_folder)), method, training, 1, np.array(rows), lora=lora)
         return train_arm(task, scored, Execution(2, deepspeed), **more)
 
     return train

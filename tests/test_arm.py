@@ -373,3 +373,14 @@ def test_an_optimiser_that_is_not_installed_is_refused_with_a_way_out(arm, monke
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(StudyError, match=r"adamw_8bit needs bitsandbytes.*or use adamw"):
         arm(training=TRAINING.model_copy(update={"optimizer": "adamw_8bit"}))
+
+
+def test_moments_of_8_bits_train_nearly_alike_and_resume_to_the_same_bits(arm, tmp_path):
+    training = TRAINING.model_copy(update={"optimizer": "adamw_8bit"})
+    whole, in_32_bits = arm(WPO, training), arm(WPO)
+    assert any(not torch.equal(w, weights_of(in_32_bits)[name]) for name, w in weights_of(whole).items())
+    assert whole.summary["loss_tail"] == pytest.approx(in_32_bits.summary["loss_tail"], rel=0.1)
+    store = CheckpointStore(str(tmp_path))
+    with pytest.raises(ConnectionError):
+        arm(WPO, training, checkpoints=Checkpoints(store, 2), on_step=cut_at(5))
+    assert_same_arm(arm(WPO, training, checkpoints=Checkpoints(store, 2)), whole)

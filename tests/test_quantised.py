@@ -1,7 +1,6 @@
 """QLoRA: a base model of 4 bits is its own reference; without the library, one line before any training."""
 
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,6 @@ def test_without_the_library_a_study_is_refused_before_anything_starts(tiny_fold
     check(ModelSpec(path=str(tiny_folder), lora=LoraSpec()), "study.yaml: model")
 
 
-@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="the extra qlora is not installed")
 def test_an_arm_starts_at_log_two_trains_adapters_alone_and_resumes_to_the_same_bits(
     pairs, tiny_folder, tmp_path
 ):
@@ -68,7 +66,6 @@ def test_an_arm_starts_at_log_two_trains_adapters_alone_and_resumes_to_the_same_
 
 
 @pytest.mark.integration
-@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="the extra qlora is not installed")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_deepspeed_trains_adapters_on_4_bits_and_resumes_to_the_same_bits(
     dtype, pairs, tiny_folder, tmp_path

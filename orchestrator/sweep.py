@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         ledger.close_abandoned()
         ledger.origins.keep_code()
         plan, data = _plan_to_run(plan, data, ledger)
+        ledger.show(plan.trials)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
             _train(plan, data, ledger, notifier, args.verbose)

@@ -1,6 +1,7 @@
 """The ledger against a real MLflow store: only whole results count, and each counts once."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from orchestrator.record.published_cells import keep_diffs
 from orchestrator.record.report import description
 from orchestrator.record.result import TrialResult
 from orchestrator.record.run_tables import DamagedTable
+from orchestrator.record.views import GROUPED_VIEW, VIEW_TAG
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
@@ -229,3 +231,29 @@ def test_time_is_summed_over_all_runs_of_a_cell(ledger: Ledger) -> None:
     ledger.fail(ledger.start(OTHER, {}), "out of luck", {"seconds_cell": "1", "gpu_seconds": "2"})
     assert ledger.cells.gpu_seconds() == {TRIAL.trial_id: 60.0, OTHER.trial_id: 2.0}
     assert ledger.cells.seconds() == {TRIAL.trial_id: 30.0}
+
+
+def test_views_show_the_runs_of_the_present_plan_alone(ledger: Ledger, root: Path) -> None:
+    removed, failed, again = (dataclasses.replace(TRIAL, seed=seed) for seed in (44, 45, 46))
+    kept = ledger.start(TRIAL, {})
+    ledger.finish(kept, result(TRIAL), {})
+    ledger.finish(ledger.start(TRIAL, {}), result(TRIAL, 0.1), {})  # a second result, which never counts
+    ledger.finish(ledger.start(removed, {}), result(removed), {})
+    ledger.fail(ledger.start(failed, {}), "boom", {})
+    ledger.abandon(ledger.start(again, {}), "stopped")
+    running = ledger.start(again, {})
+    ledger.show([TRIAL, failed, again])
+
+    def shown() -> set[str]:
+        client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+        grouped = json.loads(client.get_experiment(ledger.experiment.id).tags[f"{VIEW_TAG}{GROUPED_VIEW}"])
+        query = json.loads(grouped["state"])["searchFilter"]
+        return {run.info.run_id for run in client.search_runs([ledger.experiment.id], query)}
+
+    assert shown() == {kept, running}
+    ledger.fail(running, "boom", {})
+    assert shown() == {kept}
+    ledger.show([removed])
+    assert len(shown()) == 1
+    assert kept not in shown()
+    assert set(ledger.cells.finished()) == {TRIAL.trial_id, removed.trial_id}  # what is shown decides nothing

@@ -18,6 +18,7 @@ from training.errors import StudyError
 
 TAG_LENGTH = 5000  # characters; MLflow refuses longer tags of a run
 RUNS_PER_PAGE = 5000
+PLAN_TAG = "plan"  # whether a cell's run belongs to the present plan of its study, which the views show
 DAMAGED_TAG = "damaged"  # marks a finished run of a cell that does not count, and says what is wrong with it
 
 
@@ -29,6 +30,13 @@ class RunKind(StrEnum):
     VERDICT = "verdict"  # What is known of one method and split; nothing was run for it.
     PAST_VERDICT = "past verdict"  # A verdict of a split that the study no longer plans.
     PUBLISHED = "published"  # One published diff; nothing was run here.
+
+
+class InPlan(StrEnum):
+    """Values of a run's tag `plan`."""
+
+    PRESENT = "present"  # The run of a cell that the study plans: it runs, or its result counts.
+    PAST = "past"  # It failed or was cut off, or the study plans its cell no longer.
 
 
 class RunStatus(StrEnum):

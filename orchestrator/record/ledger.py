@@ -10,7 +10,15 @@ from mlflow.exceptions import MlflowException
 
 from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
-from orchestrator.record.experiment import DAMAGED_TAG, Experiment, RunKind, RunStatus, now_ms
+from orchestrator.record.experiment import (
+    DAMAGED_TAG,
+    PLAN_TAG,
+    Experiment,
+    InPlan,
+    RunKind,
+    RunStatus,
+    now_ms,
+)
 from orchestrator.record.kept_models import KeptModels
 from orchestrator.record.origins import Origins, OtherOrigin
 from orchestrator.record.places import Places
@@ -101,6 +109,7 @@ class Ledger:
         """Open the run of a cell that is about to be trained, and return the run's id."""
         tags = {
             **{name: str(value) for name, value in trial.labels.items()},
+            PLAN_TAG: InPlan.PRESENT,
             "data_fingerprint": trial.data,
             "model_fingerprint": trial.model,
             **provenance,
@@ -143,13 +152,13 @@ class Ledger:
     def fail(self, run_id: str, error: str, tags: Mapping[str, str]) -> None:
         """Record that a cell ran out of attempts, and why."""
         with self._writing():
-            self.experiment.tag_run(run_id, {**tags, "error": error})
+            self.experiment.tag_run(run_id, {**tags, "error": error, PLAN_TAG: InPlan.PAST})
             self.experiment.close_run(run_id, RunStatus.FAILED)
 
     def abandon(self, run_id: str, reason: str) -> None:
         """Close the run of a cell that was not trained after all; it does not count."""
         with self._writing():
-            self.experiment.tag_run(run_id, {"abandoned": reason})
+            self.experiment.tag_run(run_id, {"abandoned": reason, PLAN_TAG: InPlan.PAST})
             self.experiment.close_run(run_id, RunStatus.KILLED)
 
     def other_origins(self, trials: Sequence[Trial]) -> list[OtherOrigin]:
@@ -173,11 +182,25 @@ class Ledger:
                     log.warning("%s; the run counts no longer", damage)
                     self.experiment.tag_run(run.info.run_id, {DAMAGED_TAG: str(damage)})
 
+    def show(self, trials: Sequence[Trial]) -> None:
+        """Have the views in MLflow show the runs of these cells alone: those that count, and those that run.
+
+        Other runs of cells stay in the record, with another value of the tag `plan`.
+        """
+        planned = {trial.trial_id for trial in trials}
+        counted = {run.info.run_id for run in self.cells.finished().values()}
+        for run in self.experiment.runs(RunKind.CELL):
+            lives = run.info.run_id in counted or run.info.status == RunStatus.RUNNING
+            belongs = lives and run.data.tags["trial_id"] in planned
+            wanted = InPlan.PRESENT if belongs else InPlan.PAST
+            if run.data.tags.get(PLAN_TAG) != wanted:
+                self.experiment.tag_run(run.info.run_id, {PLAN_TAG: wanted})
+
     def close_abandoned(self) -> int:
         """Close the runs that a dead driver left open, which never count, and return how many there were."""
         abandoned = list(self.experiment.runs(RunKind.CELL, RunStatus.RUNNING))
         for run in abandoned:
-            reason = {"abandoned": "its driver ended before the trial did"}
+            reason = {"abandoned": "its driver ended before the trial did", PLAN_TAG: InPlan.PAST}
             self.experiment.tag_run(run.info.run_id, reason)
             self.experiment.close_run(run.info.run_id, RunStatus.KILLED)
         return len(abandoned)

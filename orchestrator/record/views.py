@@ -44,7 +44,7 @@ def _page_state(label_columns: tuple[str, ...]) -> dict[str, Any]:
     curves = [_curve_chart(metric) for metric in CURVE_METRICS]
     bars = [{**_chart(name), "type": "BAR", "displayName": name, "metricKey": name} for name in DIFF_CHARTS]
     return {
-        "searchFilter": "tags.kind = 'cell'",
+        "searchFilter": "tags.kind = 'cell' and tags.plan = 'present'",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "selectedColumns": columns,

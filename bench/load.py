@@ -191,7 +191,7 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
                 finished_at.append(time.monotonic())
 
     with cluster(), memory(every_s=2) as samples:
-        agenda, watcher = Listed(trials, {}), FinishClock()
+        agenda, watcher = Listed(trials, {}), FinishClock(Tally.of_untrained(trials))
         schedule.run(study, places, agenda, lambda *_: jobs, trials, ledger, {}, watcher, fake_trainer)
     times, rss = np.array(samples).T
     rate = (len(finished_at) - 1) / (finished_at[-1] - finished_at[0])

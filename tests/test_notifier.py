@@ -54,7 +54,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
 def run(of_study: Study, error: Exception | None = None) -> None:
     """What a sweep tells its watcher."""
     with notifying(of_study) as notifier:
-        watcher = notifier.watch(LogLines(Tally([TRIAL], {TRIAL.trial_id: CellStatus.MISSING})))
+        watcher = notifier.watch(LogLines(Tally.of_untrained([TRIAL])))
         watcher.tell(Event(TRIAL, CellStatus.STARTED, "started"))
         watcher.tell(Event(TRIAL, CellStatus.RETRIED, "attempt 1 failed, trying again: boom"))
         watcher.tell(Event(TRIAL, CellStatus.RETRIED, "attempt 2 failed, trying again: stalled: no step"))

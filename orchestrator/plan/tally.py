@@ -34,6 +34,11 @@ class Tally:
         # For each running cell: when it was first seen, and its steps then.
         self._first_seen: dict[str, tuple[float, int]] = {}
 
+    @classmethod
+    def of_untrained(cls, trials: Sequence[Trial]) -> "Tally":
+        """Return the tally of cells of which none is trained yet."""
+        return cls(trials, {trial.trial_id: CellStatus.MISSING for trial in trials})
+
     def tell(self, event: Event) -> None:
         """Note a cell's new status; one that starts again stays a retried one."""
         trial_id = event.trial.trial_id

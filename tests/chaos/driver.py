@@ -12,6 +12,7 @@ from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
 from orchestrator.plan.log_lines import LogLines
+from orchestrator.plan.tally import Tally
 from orchestrator.record.lease import lease
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.lock import sole_driver
@@ -55,8 +56,9 @@ def main(setting: fake_study.Setting) -> int:
         unfinished = [trial for trial in trials if trial.trial_id not in finished]
         if unfinished:
             agenda, run_work = Listed(unfinished, {}), fake_study.fake_trainer(setting)
+            watcher = LogLines(Tally.of_untrained(unfinished))
             with cluster():
-                schedule.run(study, places, agenda, prepare, unfinished, ledger, {}, LogLines(), run_work)
+                schedule.run(study, places, agenda, prepare, unfinished, ledger, {}, watcher, run_work)
         return 0 if len(ledger.cells.finished()) == len(trials) else 1
 
 

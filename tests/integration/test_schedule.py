@@ -19,6 +19,7 @@ from ray import cloudpickle
 
 from orchestrator.plan.agenda import Listed
 from orchestrator.plan.log_lines import LogLines
+from orchestrator.plan.tally import Tally
 from orchestrator.record.kept_models import KeptModels
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
@@ -133,7 +134,17 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         ledger = Ledger(places)
         with cluster():
             agenda = Listed(trials, {})
-            schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
+            schedule.run(
+                STUDY,
+                places,
+                agenda,
+                lambda *_: jobs,
+                trials,
+                ledger,
+                {},
+                LogLines(Tally.of_untrained(trials)),
+                fake_trainer,
+            )
             node = f"{ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:8]})"
         threads = [thread.name for thread in threading.enumerate()]
         table = ledger.cells.table(trials)
@@ -225,7 +236,17 @@ def test_a_fault_of_the_record_ends_the_sweep_with_one_line(
     jobs = [job_of(trial, tmp_path) for trial in trials]
     ledger, agenda = Ledger(places, patience_s=600), Listed(trials, {})
     with cluster(), pytest.raises(StudyError, match=r"its experiment was deleted in MLflow.*restore"):
-        schedule.run(STUDY, places, agenda, lambda *_: jobs, trials, ledger, {}, LogLines(), fake_trainer)
+        schedule.run(
+            STUDY,
+            places,
+            agenda,
+            lambda *_: jobs,
+            trials,
+            ledger,
+            {},
+            LogLines(Tally.of_untrained(trials)),
+            fake_trainer,
+        )
 
 
 def keeping_trainer(job: Job, report: Listener) -> TrialResult:
@@ -274,7 +295,7 @@ def test_an_upload_delays_no_other_cell_and_its_failure_costs_its_own_cell_alone
             trials,
             ledger,
             {},
-            LogLines(),
+            LogLines(Tally.of_untrained(trials)),
             keeping_trainer,
         )
     assert waited == [True]

@@ -170,6 +170,7 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     from orchestrator.plan.agenda import Listed
     from orchestrator.plan.events import Event
     from orchestrator.plan.log_lines import LogLines
+    from orchestrator.plan.tally import Tally
     from orchestrator.run import schedule
     from orchestrator.run.cluster import cluster
 

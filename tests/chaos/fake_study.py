@@ -151,7 +151,8 @@ def fake_trainer(setting: Setting) -> Callable[[Job, Listener], TrialResult]:
                 fill_memory()
             time.sleep(setting.step_s)
             step, link = step + 1, next_link(link, step + 1)
-            must_stop, is_first = report(arm, step, FAKE_ARM_STEPS), meet_other_workers(setting)
+            must_stop = report(job.trial.arms[0], step, FAKE_ARM_STEPS)  # its cells have no groups
+            is_first = meet_other_workers(setting)
             if is_first:
                 with setting.journal.open("a") as journal:
                     journal.write(f"{job.trial.seed} {arm} {step} {os.getpid()}\n")

@@ -53,7 +53,7 @@ def test_a_killed_worker_changes_no_outcome_of_adapters(
     assert expected["A/loss_step0"].dropna().tolist() == pytest.approx([0.6931], abs=1e-3)
 
     arm = ["wpo/S1/42/A", str(tmp_path / "kept")]
-    assert export.main(["--config", str(config), "study=hit", *arm]) == 0
+    assert export.main(["--config", str(config), "--study=hit", *arm]) == 0
     assert not (tmp_path / "kept" / "model.safetensors").exists()
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "kept")
     trained = [weight for name, weight in model.named_parameters() if ".lora_B." in name]

@@ -76,7 +76,7 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         # could be over before the next poll.
         until = time.monotonic() + 600
         while _pointers(job.log.parent) != 1 and time.monotonic() < until:
-            report("A", 1, 2)  # keeps the cell from counting as stalled
+            report("all", 1, 2)  # keeps the cell from counting as stalled
             time.sleep(0.1)
     if fate == "worker killed once" and first:
         os._exit(137)
@@ -89,7 +89,7 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         time.sleep(3600)  # the other threads of a busy process may stop first
     if fate == "preempted once" and first:
         os.kill(os.getpid(), signal.SIGTERM)
-        while not report("A", 1, 2):
+        while not report("all", 1, 2):
             time.sleep(0.1)
         raise Preempted("asked to stop, saved at step 1")
     if fate == "memory too small once" and first:
@@ -102,7 +102,7 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
         (experiment,) = record.search_experiments(filter_string="name = 'fates'")
         (run,) = record.search_runs([experiment.experiment_id], f"tags.trial_id = '{job.trial.trial_id}'")
         record.delete_run(run.info.run_id)
-    report("A", 2, 2)
+    report("all", 2, 2)
     outcomes = pd.DataFrame({"arm": ["A"], "pair_id": ["p"], "margin": [1.0]})
     curves = pd.DataFrame({"arm": ["A"], "step": [1], "metric": ["loss"], "value": [0.5]})
     facts = {"geometry": f"fake, micro-batch {job.micro_batch}"}

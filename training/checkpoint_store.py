@@ -80,7 +80,7 @@ class CheckpointStore:
         return all(listed.get("parts") == parts for listed in lists)
 
     def fetch(self, name: str, into: Path, parts: int = 1) -> None:
-        """Copy a folder out of the store to the new local folder `into`, and check its files.
+        """Copy a folder out of the store to the new local folder `into`, as it was put, and check its files.
 
         Raises DamagedFolder if the folder is absent, is not whole, or was put in another number of parts.
         """
@@ -102,6 +102,8 @@ class CheckpointStore:
                 raise DamagedFolder(f"{name}: {file} is missing")
             if _sha256(path) != checksum:
                 raise DamagedFolder(f"{name}: {file} is not the file that was put there")
+        for part in range(parts):
+            (into / CHECKSUM_LIST.format(part)).unlink()  # it belongs to the store
 
     def drop(self, name: str) -> None:
         """Remove a folder if it is there."""

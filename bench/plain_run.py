@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import deepspeed
 from datasets import Dataset, load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         load_dataset("json", data_files=str(path), split="train") for path in (options.train, options.heldout)
     )
     assert isinstance(train, Dataset)
+    if options.cpu:  # a compiler that is killed leaves a lock for which every later run would wait
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     with tempfile.TemporaryDirectory() as folder:
         trainer = DPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(options.model),

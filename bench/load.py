@@ -68,6 +68,7 @@ def result_of(trial: Trial) -> TrialResult:
             "eval_group": arms,
             "user_id": [f"{arm}{n // 8}" for n, arm in enumerate(arms)],
             "pair_id": [f"{arm}p{n}" for n, arm in enumerate(arms)],
+            "item": None,
             "margin": 0.1,
             "correct": True,
         }

@@ -238,6 +238,7 @@ def result_of(trial: Trial, last_links: dict[str, str]) -> TrialResult:
             "eval_group": arms,
             "user_id": [f"{arm}'s user" for arm in arms],
             "pair_id": [f"{arm}'s pair" for arm in arms],
+            "item": None,
             "margin": numbers.values(),
             "correct": [number > 0 for number in numbers.values()],
         }

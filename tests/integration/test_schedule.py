@@ -46,7 +46,7 @@ STUDY = Study.model_validate(
         "methods": {"dpo": {}},
         "seeds": [1],
         "resources": {"cpus_per_worker": 0.9, "lanes": 2},
-        "faults": {"max_attempts": 2, "backoff_s": 0.1, "stall_timeout_s": 20},
+        "faults": {"max_attempts": 2, "backoff_s": 0.1, "stall_timeout_s": 40},
     }
 )
 SHAPE = STUDY.shape_of("dpo")
@@ -172,7 +172,7 @@ def test_attempts_are_bounded_counted_and_each_has_its_reason(cells: pd.DataFram
         "worker killed once": "lost with its worker",
         "crashes always": "boom",
         "user's mistake": "fix it",
-        "hangs once": "stalled: no step for 20 s",
+        "hangs once": "stalled: no step for 40 s",
         "memory too small once": "the next attempt's micro-batch is 4",
     }
     for fate, reason in reasons.items():

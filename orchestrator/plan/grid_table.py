@@ -101,7 +101,10 @@ def _folded(
 
 
 def _marks(cells: Sequence[Trial], statuses: Mapping[str, CellStatus]) -> str:
-    return "".join(_mark(statuses[cell.trial_id]) for cell in cells)
+    shown = marks()
+    return "".join(
+        f"[{MARK_STYLES[status]}]{shown[status]}[/]" for status in (statuses[cell.trial_id] for cell in cells)
+    )
 
 
 def marks() -> Mapping[CellStatus, str]:
@@ -127,7 +130,3 @@ def as_text(renderable: RenderableType, width: int = LOG_WIDTH) -> str:
     with console.capture() as capture:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
-
-
-def _mark(status: CellStatus) -> str:
-    return f"[{MARK_STYLES[status]}]{marks()[status]}[/]"

@@ -39,7 +39,7 @@ def selection(globs: Sequence[str], trials: Sequence[Trial], flag: str = "--only
         StudyError: A glob matches no cell of the study.
     """
     for glob in globs:
-        if not any(fnmatchcase(trial.name, glob) for trial in trials):
+        if not Selection((glob,), flag).of(trials):
             close = get_close_matches(glob, [trial.name for trial in trials], n=1)
             example = f"did you mean {close[0]}?" if close else f"names are like {trials[-1].name}"
             raise StudyError(f"{flag} {glob}: matches no cell of the study; {example}")

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import ray
 from mlflow.tracking import MlflowClient
 from ray import cloudpickle
 
-from orchestrator.plan.agenda import Listed
+from orchestrator.plan.agenda import Agenda, Listed
 from orchestrator.plan.log_lines import LogLines
 from orchestrator.plan.tally import Tally
 from orchestrator.record.kept_models import KeptModels
@@ -115,6 +116,20 @@ def job_of(trial: Trial, root: Path) -> Job:
     return Job(trial, ModelFiles("m"), root, root, store, log, 8, {}, SHAPE)
 
 
+def run_cells(
+    study: Study,
+    places: Places,
+    agenda: Agenda,
+    jobs: list[Job],
+    trials: list[Trial],
+    ledger: Ledger,
+    trainer: Callable[[Job, Listener], TrialResult],
+) -> None:
+    """Run an agenda's cells on the connected cluster, with a stand-in for training."""
+    watcher = LogLines(Tally.of_untrained(trials))
+    schedule.run(study, places, agenda, lambda *_: jobs, trials, ledger, {}, watcher, trainer)
+
+
 def _pointers(root: Path) -> int:
     return sum("pointer.json" in files for _, _, files in os.walk(root))
 
@@ -134,17 +149,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         ledger = Ledger(places)
         with cluster():
             agenda = Listed(trials, {})
-            schedule.run(
-                STUDY,
-                places,
-                agenda,
-                lambda *_: jobs,
-                trials,
-                ledger,
-                {},
-                LogLines(Tally.of_untrained(trials)),
-                fake_trainer,
-            )
+            run_cells(STUDY, places, agenda, jobs, trials, ledger, fake_trainer)
             node = f"{ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:8]})"
         threads = [thread.name for thread in threading.enumerate()]
         table = ledger.cells.table(trials)
@@ -236,17 +241,7 @@ def test_a_fault_of_the_record_ends_the_sweep_with_one_line(
     jobs = [job_of(trial, tmp_path) for trial in trials]
     ledger, agenda = Ledger(places, patience_s=600), Listed(trials, {})
     with cluster(), pytest.raises(StudyError, match=r"its experiment was deleted in MLflow.*restore"):
-        schedule.run(
-            STUDY,
-            places,
-            agenda,
-            lambda *_: jobs,
-            trials,
-            ledger,
-            {},
-            LogLines(Tally.of_untrained(trials)),
-            fake_trainer,
-        )
+        run_cells(STUDY, places, agenda, jobs, trials, ledger, fake_trainer)
 
 
 def keeping_trainer(job: Job, report: Listener) -> TrialResult:
@@ -287,17 +282,7 @@ def test_an_upload_delays_no_other_cell_and_its_failure_costs_its_own_cell_alone
     monkeypatch.setattr(KeptModels, "log", logging)
     ledger, agenda = Ledger(places), Listed(trials, {})
     with cluster():
-        schedule.run(
-            study,
-            places,
-            agenda,
-            lambda *_: jobs,
-            trials,
-            ledger,
-            {},
-            LogLines(Tally.of_untrained(trials)),
-            keeping_trainer,
-        )
+        run_cells(study, places, agenda, jobs, trials, ledger, keeping_trainer)
     assert waited == [True]
     table = ledger.cells.table(trials).set_index("split")
     failed = table.loc["uploads in vain"]

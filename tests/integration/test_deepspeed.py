@@ -161,7 +161,6 @@ def test_a_checkpoint_that_would_run_code_is_refused(arm, tmp_path, payload):
     store.fetch("checkpoint-2", tmp_path / "bad")
     (states,) = (tmp_path / "bad").rglob("*optim_states.pt")
     torch.save({"optimizer_state_dict": payload(tmp_path / "it ran")}, states)
-    (tmp_path / "bad" / "part-0.json").unlink()
     store.put(tmp_path / "bad", "checkpoint-2")
     with pytest.raises(pickle.UnpicklingError):
         arm(MethodSpec(), ZERO2, checkpoints=checkpoints)

@@ -263,6 +263,12 @@ def test_who_chose_has_to_be_said(tmp_path: Path) -> None:
         read(tmp_path, [], {"prompt": "p", "chosen": "c", "rejected": "r"})
     with pytest.raises(ValidationError, match="exactly one shape"):
         read(tmp_path, [], {"user": "u", "prompt": "p", "chosen": "c"})
+    with pytest.raises(StudyError, match=r"no column 'u', which names the person.*groups of people"):
+        read(
+            tmp_path,
+            [{"p": "q", "c": "x", "r": "y"}],
+            {"user": "u", "prompt": "p", "chosen": "c", "rejected": "r"},
+        )
 
 
 def test_empty_prompts_and_placeholders_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -151,13 +151,14 @@ def _from_text(file: Path, names: Mapping[str, str], place: str) -> Table:
         if missing and len(numbers) <= 100:
             seen |= dict.fromkeys(row)
     if numbers and missing:
-        _refuse_missing(next(iter(missing.values())), seen, str(file))
+        _refuse_missing(*next(iter(missing.items())), seen, str(file))
     frame = pd.DataFrame({ours: pd.Series(values, dtype=object) for ours, values in columns.items()})
     return Table(frame, (Origin(str(file), "line", np.array(numbers, dtype=np.int64)),), names)
 
 
-def _refuse_missing(name: str, present: Iterable[str], file: str) -> None:
-    raise StudyError(f"{file}: no column {name!r}; {suggestion(name, present)}")
+def _refuse_missing(ours: str, theirs: str, present: Iterable[str], file: str) -> None:
+    why = ", which names the person (splits compare groups of people)" if ours == "user" else ""
+    raise StudyError(f"{file}: no column {theirs!r}{why}; {suggestion(theirs, present)}")
 
 
 def _inside(value: Any, path: list[str], default: Any = None) -> Any:
@@ -208,13 +209,13 @@ def _from_arrow(arrow: pa.Table, names: Mapping[str, str], name: str, place: str
     for ours, theirs in names.items():
         top, *path = [theirs] if theirs in arrow.schema.names else theirs.split(".")
         if top not in arrow.schema.names:
-            _refuse_missing(theirs, arrow.schema.names, name)
+            _refuse_missing(ours, theirs, arrow.schema.names, name)
         column = arrow.column(top)
         for inner in path:
             kind = column.type
             if not pa.types.is_struct(kind) or kind.get_field_index(inner) < 0:
                 fields = [field.name for field in kind] if pa.types.is_struct(kind) else []
-                _refuse_missing(theirs, (f"{top}.{field}" for field in fields), name)
+                _refuse_missing(ours, theirs, (f"{top}.{field}" for field in fields), name)
             column = pc.struct_field(column, inner)
         try:
             columns[ours] = _series(column)

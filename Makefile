@@ -25,8 +25,8 @@ services:        ## install PostgreSQL, Chromium and a Korean font for the tests
 	  || echo "fonts-nanum is missing and could not be installed here; the test of Korean figures is skipped"
 
 test: install services lint  ## run lint, types and all tests except the long suites
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests --ignore=tests/integration
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/chaos
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=15 tests --ignore=tests/integration
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=25 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/chaos
 
 chaos: install services  ## inject every fault into real sweeps and print a table (80 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos tests/integration/test_interruption.py

@@ -37,15 +37,16 @@ class Part:
 def parts(small: bool) -> list[Part]:
     """Return the parts, the most wanted numbers first."""
     cell, lane, loop = ("4", "3", "4") if small else ("200", "30", "60")
-    lanes = ("2",) if small else ("2", "3")
+    several = ("2",) if small else ("2", "3")
+    lanes = several if small else ("1", *several)
     return [
         Part("make", ("make",), 150),
         Part("probe", ("probe",), 60),
         Part("steps", ("steps", "--steps", "4" if small else "40"), 90),
         Part("cell", ("cell", "--steps", cell), 120),
-        Part("lanes", ("share", "--steps", lane, "--lanes", "1", *lanes), 150),
-        Part("lanes, MPS", ("share", "--mps", "--steps", lane, "--lanes", *lanes), 120),
-        Part("loop", ("loop", "--steps", loop, "--lanes", "1", *lanes), 120),
+        Part("lanes", ("share", "--steps", lane, "--lanes", *lanes), 150),
+        Part("lanes, MPS", ("share", "--mps", "--steps", lane, "--lanes", *several), 120),
+        Part("loop", ("loop", "--steps", loop, "--lanes", *lanes), 120),
     ]
 
 

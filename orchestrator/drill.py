@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     disturbed.wait_until(disturbed.is_in_the_middle_of_an_arm)
     disturbed.kill_worker()
     print("killed a worker in the middle of an arm", flush=True)
-    disturbed.wait_until(disturbed.has_a_finished_cell)
+    disturbed.wait_until(lambda: disturbed.has_printed(": done"))
     disturbed.kill_driver()
     print("killed the driver; running the same command again", flush=True)
     disturbed.start().finish()

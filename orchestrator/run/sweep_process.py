@@ -88,9 +88,9 @@ class SweepProcess:
             if arm.endswith("-unfinished")
         )
 
-    def has_a_finished_cell(self) -> bool:
-        """Return whether the sweep has printed that a cell is done."""
-        return ": done" in self._log.read_text()
+    def has_printed(self, text: str) -> bool:
+        """Return whether the sweep has printed a text, in any of its starts."""
+        return text in self._log.read_text()
 
     def kill_worker(self) -> None:
         """Send SIGKILL to the processes that train, on every node."""

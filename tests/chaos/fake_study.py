@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,7 @@ class Setting:
         root: Holds everything that the study writes.
         step_s: Seconds per step.
         tracking: The URI of its MLflow; with None, SQLite in `root`.
+        wide_cpus: CPU cores that every second cell requests, if not 0.9 like the others.
     """
 
     root: Path
@@ -49,6 +51,7 @@ class Setting:
     workers: int = 1
     tracking: str | None = None
     stall_timeout_s: float = 30.0
+    wide_cpus: float | None = None
 
     @property
     def places(self) -> Places:
@@ -77,7 +80,10 @@ class Setting:
             {
                 "study": "chaos",
                 "splits": {"S": {"by": "random", "predicted": "A = B"}},
-                "methods": {"dpo": {}},
+                "methods": {
+                    name: {"resources": {"cpus_per_worker": cpus}} for name, cpus in self.cpus.items()
+                },
+                "reference": "dpo",
                 "seeds": [0],
                 "resources": {"cpus_per_worker": 0.9, "lanes": self.lanes, "workers": self.workers},
                 "faults": {"backoff_s": 0.2, "stall_timeout_s": self.stall_timeout_s},
@@ -85,12 +91,17 @@ class Setting:
         )
 
     @property
+    def cpus(self) -> dict[str, float]:
+        """CPU cores of each method's cells."""
+        return {"dpo": 0.9} | ({"wide": self.wide_cpus} if self.wide_cpus else {})
+
+    @property
     def trials(self) -> list[Trial]:
         """One trial per cell. The seed is the cell's number."""
-        groups = RandomSplit(predicted="A = B")
+        groups, methods = RandomSplit(predicted="A = B"), list(self.cpus)
         return [
-            Trial("chaos", "dpo", "S", number, "m", "d", {}, groups, MethodSpec(), TrainingSpec())
-            for number in range(self.cells)
+            Trial("chaos", method, "S", number, "m", "d", {}, groups, MethodSpec(), TrainingSpec())
+            for number, method in zip(range(self.cells), cycle(methods), strict=False)
         ]
 
     def job(self, trial: Trial) -> Job:
@@ -103,7 +114,7 @@ class Setting:
             log=self.root / "log",
             micro_batch=8,
             deepspeed={},
-            shape=self.study.shape_of("dpo"),
+            shape=self.study.shape_of(trial.method),
             checkpoint_every=FAKE_CHECKPOINT_EVERY,
         )
 

@@ -33,16 +33,39 @@ def test_a_node_joins_late_and_another_is_drained(tmp_path: Path, record: Record
         before = {entry.pid for entry in journal_entries(setting)}
         cluster.add_node(num_cpus=1)
         driver.wait_until(lambda: {entry.pid for entry in journal_entries(setting)} - before)
-        drain = [
-            BIN / "ray", "drain-node", f"--address={cluster.address}", f"--node-id={first.node_id}",
-            "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=reclaimed",
-            "--deadline-remaining-seconds=20",
-        ]  # fmt: skip
-        subprocess.run(drain, check=True, capture_output=True)
+        drain(cluster.address, first.node_id)
         assert driver.finish() == 0, driver.output[-3000:]
     finally:
         cluster.shutdown()
     record(judge("a node joins late, another is drained", 2, setting))
+
+
+def test_cells_of_two_shapes_when_the_only_wide_node_is_drained(tmp_path: Path, record: Record) -> None:
+    """Cells that need two cores can run on one node alone, and then on the one that replaces it."""
+    from ray.cluster_utils import Cluster
+
+    setting = Setting(tmp_path, cells=8, lanes=2, step_s=0.5, wide_cpus=1.8)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        first = cluster.add_node(num_cpus=2)
+        driver = DriverProcess(setting, RAY_ADDRESS=cluster.address).start()
+        driver.wait_until(lambda: {entry.cell % 2 for entry in journal_entries(setting)} == {0, 1})
+        drain(cluster.address, first.node_id)
+        cluster.add_node(num_cpus=2)
+        assert driver.finish() == 0, driver.output[-3000:]
+    finally:
+        cluster.shutdown()
+    record(judge("cells of two shapes, the only wide node drained and replaced", 1, setting))
+
+
+def drain(address: str, node_id: str) -> None:
+    """Tell Ray that a node is taken away in 20 s, as a spot reclaim does."""
+    command = [
+        BIN / "ray", "drain-node", f"--address={address}", f"--node-id={node_id}",
+        "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=reclaimed",
+        "--deadline-remaining-seconds=20",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
 
 
 @contextmanager

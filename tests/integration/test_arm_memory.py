@@ -110,12 +110,16 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
     return {"prompt_ids": first} | {side: rest + row[side] for side in ("chosen_ids", "rejected_ids")}
 
 
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["", "checkpointing"])
-@pytest.mark.parametrize("lora", [None, LoraSpec(r=32)], ids=["full", "adapters"])
 @pytest.mark.parametrize(
-    ("stage", "bucket"),
-    [(0, memory.BUCKET), (2, 4_000_000), (2, 40_000_000)],
-    ids=["0", "2", "2, wide bucket"],
+    ("stage", "bucket", "lora", "checkpointing"),
+    [
+        pytest.param(0, memory.BUCKET, None, False, id="0"),
+        pytest.param(2, 4_000_000, None, False, id="2"),
+        pytest.param(2, 40_000_000, None, False, id="2, wide bucket"),
+        pytest.param(2, 4_000_000, None, True, id="2, checkpointing"),
+        pytest.param(2, 40_000_000, LoraSpec(r=32), False, id="2, wide bucket, adapters"),
+        pytest.param(0, memory.BUCKET, LoraSpec(r=32), True, id="0, adapters, checkpointing"),
+    ],
 )
 def test_an_arm_takes_the_estimated_memory(
     stage: int,

@@ -56,12 +56,17 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         )
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
+    from orchestrator.plan.noting_end import noting_end
     from orchestrator.plan.tables import load_tables
     from orchestrator.record import report
+    from orchestrator.record.endings import Ending
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
+    from orchestrator.run.address import ray_address
     from training.checkpoint_store import CheckpointStore
 
+    if plan.open:
+        ray_address()  # only to refuse a wrong one early
     print("reading the data", flush=True)
     data = load_tables(study)
     CheckpointStore(places.work).open()
@@ -70,6 +75,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         notifying(study) as notifier,
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
+        noting_end(ledger) as note_end,
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
@@ -81,9 +87,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
-        notifier.post("ended", str(written).splitlines()[0])
+        code, line = 0 if written.complete_but_for(plan.only) else 1, str(written).splitlines()[0]
+        notifier.post("ended", line)
+        note_end(Ending(code, line))
     print(written)
-    return 0 if written.complete_but_for(plan.only) else 1
+    return code
 
 
 def _flags(program: str) -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
+from orchestrator.record.endings import Endings
 from orchestrator.record.experiment import (
     DAMAGED_TAG,
     PLAN_TAG,
@@ -20,6 +21,7 @@ from orchestrator.record.experiment import (
     now_ms,
 )
 from orchestrator.record.kept_models import KeptModels
+from orchestrator.record.open_cell import OpenCell
 from orchestrator.record.origins import Origins, OtherOrigin
 from orchestrator.record.places import Places
 from orchestrator.record.provenance import code_and_libraries
@@ -52,9 +54,10 @@ class Ledger:
 
     `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `models` holds
     the tuned models that are kept, `study_run` keeps reports, `seals` the plans that they judge by,
-    `renderings` how the pairs became token ids, `origins` the code that made the cells, and `claims` holds
-    the drivers' claims on the study. A write that is repeated because the store did not answer does no harm.
-    What is written to a cell's run raises RunRefused if MLflow refuses it.
+    `renderings` how the pairs became token ids, `origins` the code that made the cells, `claims` holds
+    the drivers' claims on the study, and `endings` says how the newest sweep ended. A write that is repeated
+    because the store did not answer does no harm. What is written to a cell's run raises RunRefused if MLflow
+    refuses it.
 
     Args:
         places: Where the study's record is.
@@ -74,6 +77,7 @@ class Ledger:
         self.renderings = Renderings(self.experiment)
         self.origins = Origins(self.study_run)
         self.claims = Claims(self.experiment)
+        self.endings = Endings(self.experiment)
 
     @property
     def guard(self) -> Callable[[], None]:
@@ -98,8 +102,8 @@ class Ledger:
         """The study's address in MLflow's UI."""
         return self.experiment.page
 
-    def running(self) -> dict[str, str]:
-        """Return trial_id -> last noted progress (`B 20/60`) of each cell that a live sweep runs.
+    def running(self) -> dict[str, OpenCell]:
+        """Return trial_id -> what was last noted of each cell that a live sweep runs.
 
         If no driver claims the study, its open runs were abandoned and do not count.
         """

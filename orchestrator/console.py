@@ -14,7 +14,7 @@ from training.hints import suggestion
 PROGRAM = "preference-orchestrator"
 COMMANDS = (
     "new", "predict", "groups", "seal", "sweep", "watch", "status", "report", "export", "weights", "doctor",
-    "drill", "schema",
+    "tidy", "drill", "schema",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -36,6 +37,7 @@ from orchestrator.record.run_tables import (
 )
 from orchestrator.record.seals import Seals
 from orchestrator.record.study_run import StudyRun
+from orchestrator.record.superseded import mark_superseded
 from orchestrator.record.verdict_runs import VerdictRuns
 from orchestrator.study.trial import Trial
 
@@ -186,19 +188,15 @@ class Ledger:
                     log.warning("%s; the run counts no longer", damage)
                     self.experiment.tag_run(run.info.run_id, {DAMAGED_TAG: str(damage)})
 
-    def show(self, trials: Sequence[Trial]) -> None:
+    def show(self, trials: Sequence[Trial]) -> Counter[str]:
         """Have the views in MLflow show the runs of these cells alone: those that count, and those that run.
 
         Other runs of cells stay in the record, with another value of the tag `plan`.
+
+        Returns:
+            Why other runs are not shown -> how many there are.
         """
-        planned = {trial.trial_id for trial in trials}
-        counted = {run.info.run_id for run in self.cells.finished().values()}
-        for run in self.experiment.runs(RunKind.CELL):
-            lives = run.info.run_id in counted or run.info.status == RunStatus.RUNNING
-            belongs = lives and run.data.tags["trial_id"] in planned
-            wanted = InPlan.PRESENT if belongs else InPlan.PAST
-            if run.data.tags.get(PLAN_TAG) != wanted:
-                self.experiment.tag_run(run.info.run_id, {PLAN_TAG: wanted})
+        return mark_superseded(self.experiment, self.cells, trials)
 
     def close_abandoned(self) -> int:
         """Close the runs that a dead driver left open, which never count, and return how many there were."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from orchestrator import cli
 from orchestrator.study.files import CONFIGS, EXTENDS
 from orchestrator.study.study import Study
+from orchestrator.study.vary import VARY
 
 SCHEMA_FILE = CONFIGS / "study.schema.json"
 
@@ -29,6 +30,12 @@ def schema() -> str:
         "description": "A study file, or the name of a shipped one, of which this file says only what is "
         "different; null takes a split, a method or a condition out.",
         "type": "string",
+    }
+    described["properties"][VARY] = {
+        "description": "Values by the dotted path of a key, methods.<name>.<key> or training.<key>; each "
+        "combination becomes a method of its own, such as wpo_beta0.05.",
+        "type": "object",
+        "examples": [{"methods.wpo.beta": [0.05, 0.1], "training.learning_rate": [1e-6, 5e-6]}],
     }
     described["anyOf"] = [{"required": [EXTENDS]}, {"required": described.pop("required")}]
     return json.dumps(described, indent=1, sort_keys=True) + "\n"

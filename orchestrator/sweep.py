@@ -1,6 +1,7 @@
 """Train the missing cells of a study on Ray and write its report."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -13,23 +14,31 @@ from orchestrator.plan.notifier import Notifier, notifying
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.recorded import recorded_grid
 from orchestrator.record.lock import sole_driver
-from orchestrator.record.places import places_of
+from orchestrator.record.places import Places, places_of
 from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
+from orchestrator.study.selection import selection
+from orchestrator.study.study import Study
 from training.errors import StudyError
 
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
     from orchestrator.record.ledger import Ledger
+    from orchestrator.run.submit import Submission
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.sweep") -> int:
     """Run a study. The exit code is 0 when every planned cell, or every chosen one, is finished, otherwise 1.
 
-    A sweep that SIGINT or SIGTERM interrupts writes no report, and its exit code is 130 or 143.
+    A sweep that SIGINT or SIGTERM interrupts writes no report, and its exit code is 130 or 143. With `--on`,
+    the exit code is 0 once the sweep is handed over.
     """
-    study, args = cli.study_of(_flags(program), argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    study, args = cli.study_of(_flags(program), words)
     places = places_of(study)
+    if args.on:
+        print(_hand_over(study, places, args, words))
+        return 0
     plan = Plan.from_record(study, places, args.only)
     print(plan)
     if args.probe and plan.open:
@@ -56,12 +65,17 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         )
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
+    from orchestrator.plan.noting_end import noting_end
     from orchestrator.plan.tables import load_tables
     from orchestrator.record import report
+    from orchestrator.record.endings import Ending
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
+    from orchestrator.run.address import ray_address
     from training.checkpoint_store import CheckpointStore
 
+    if plan.open:
+        ray_address()  # only to refuse a wrong one early
     print("reading the data", flush=True)
     data = load_tables(study)
     CheckpointStore(places.work).open()
@@ -70,6 +84,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         notifying(study) as notifier,
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
+        noting_end(ledger) as note_end,
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
@@ -81,9 +96,24 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
-        notifier.post("ended", str(written).splitlines()[0])
+        code, line = 0 if written.complete_but_for(plan.only) else 1, str(written).splitlines()[0]
+        notifier.post("ended", line)
+        note_end(Ending(code, line))
     print(written)
-    return 0 if written.complete_but_for(plan.only) else 1
+    return code
+
+
+def _hand_over(study: Study, places: Places, args: argparse.Namespace, words: Sequence[str]) -> "Submission":
+    """Submit the sweep to the cluster that `--on` names, once its study is found to be in order here."""
+    from orchestrator.run.submit import submit
+
+    if args.dry_run or args.check:
+        raise StudyError(f"--on {args.on}: a job trains; leave it out to look at the plan or the data here")
+    selection(args.only, grid.expand(study))  # refuses a glob that matches nothing
+    on = [at for at, word in enumerate(words) if word == "--on"]
+    gone = {place for at in on for place in (at, at + 1)}
+    kept = [word for at, word in enumerate(words) if at not in gone and not word.startswith("--on=")]
+    return submit(args.on, study, places, kept)
 
 
 def _flags(program: str) -> argparse.ArgumentParser:
@@ -104,6 +134,12 @@ def _flags(program: str) -> argparse.ArgumentParser:
         "--accept-code",
         action="store_true",
         help="go on, despite the study's strict_code, with cells that other code or libraries made",
+    )
+    flags.add_argument(
+        "--on",
+        choices=("slurm", "ray", "local"),
+        help="submit the sweep as a job to SLURM, to the Ray cluster of RAY_ADDRESS or to this machine's "
+        "background, print its id, log and watch command, and stop",
     )
     flags.add_argument(
         "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"

@@ -348,6 +348,15 @@ def test_unreachable_storage_is_named(
     assert "s3://bucket/folder" in line
 
 
+def test_the_address_of_a_job_server_is_refused_before_anything_is_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    line = answer(f"sweep --config {folder}/study.yaml", capsys)
+    assert "RAY_ADDRESS http://127.0.0.1:8265: Ray's job server" in line
+    assert "--on ray" in line
+
+
 @pytest.mark.parametrize("uri", ["http://someone:secret@127.0.0.1:1", "htp://127.0.0.1"])
 def test_an_unreachable_record_is_named(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, uri: str

@@ -57,8 +57,9 @@ class LiveTable:
     def render(self) -> RenderableType:
         """Return the table, a line about the time, and the footer."""
         running = {trial.trial_id: self.tally.progress_text(trial) for trial in self.tally.running_cells}
-        below = 2 + len(self.footer.splitlines()) + bool(self._phase)  # the summary and a line to spare
+        footer = Text(self.footer, style="dim", overflow="fold")
+        lines = len(footer.wrap(self.console, self.console.width))  # a long address takes several
+        below = 2 + lines + bool(self._phase)  # the summary and a line to spare
         rows = max(LEAST_ROWS, self.console.height - below - 1)  # one for the header
         table = grid_table(self.study, self.tally.trials, self.tally.statuses, running, rows)
-        lines = [Text(self.tally.summary()), Text(self.footer, style="dim", overflow="fold")]
-        return Group(table, *([self._phase] if self._phase else []), *lines)
+        return Group(table, *([self._phase] if self._phase else []), Text(self.tally.summary()), footer)

@@ -78,7 +78,8 @@ class Plan:
         chosen = selection(only, trials)
         if ledger and study.adaptive:
             ledger.mark_damaged(trials)  # the tables are read below
-        progress = ledger.running() if ledger else {}
+        running = ledger.running() if ledger else {}
+        progress = {trial_id: cell.progress for trial_id, cell in running.items()}
         cell_seconds = ledger.cells.seconds() if ledger else {}
         recorded = dict.fromkeys(progress, CellStatus.STARTED) | (ledger.cells.statuses() if ledger else {})
         recorded, without_models = _wanting_models(study, trials, recorded, ledger)

@@ -1,5 +1,6 @@
 """How far a running cell has got."""
 
+import re
 from dataclasses import dataclass
 
 from orchestrator.study.trial import Trial
@@ -12,6 +13,12 @@ class Progress:
     arm: str
     step: int
     total: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Progress | None":
+        """Return the progress that a text such as `B 20/60` says; None if it says something else."""
+        found = re.fullmatch(r"(\S+) (\d+)/(\d+)", text)
+        return cls(found[1], int(found[2]), int(found[3])) if found else None
 
     def __str__(self) -> str:
         return f"{self.arm} {self.step}/{self.total}"

@@ -20,12 +20,14 @@ class Tally:
         statuses: trial_id -> status, for every trial.
         clock: Returns the seconds of a monotonic clock.
         progress: trial_id -> progress, for every running cell.
+        verb: What the time so far was: elapsed in this sweep, or watched.
     """
 
     trials: Sequence[Trial]
     statuses: dict[str, CellStatus]
     clock: Callable[[], float] = time.monotonic
     progress: Mapping[str, Progress] = field(default_factory=dict)
+    verb: str = "elapsed"
 
     def __post_init__(self) -> None:
         self._started = self.clock()
@@ -33,6 +35,7 @@ class Tally:
         self._trials_by_id = {trial.trial_id: trial for trial in self.trials}
         # For each running cell: when it was first seen, and its steps then.
         self._first_seen: dict[str, tuple[float, int]] = {}
+        self.running(self.progress)
 
     @classmethod
     def of_untrained(cls, trials: Sequence[Trial]) -> "Tally":
@@ -73,7 +76,7 @@ class Tally:
     def summary(self) -> str:
         """Return one line: the cells done of all, the time so far, and the time left."""
         finished = sum(status == CellStatus.FINISHED for status in self.statuses.values())
-        line = f"{finished} of {len(self._planned())} cells, {time_span(self.elapsed_s)} elapsed"
+        line = f"{finished} of {len(self._planned())} cells, {time_span(self.elapsed_s)} {self.verb}"
         left = self.seconds_left()
         return line if left is None else f"{line}, about {time_span(left)} left"
 

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from orchestrator.record.cell_statuses import EndedRun, distinct_tags, ended_runs
 from orchestrator.record.experiment import DAMAGED_TAG, Experiment, RunKind, RunStatus
 from orchestrator.record.finished_cell import FinishedCell
+from orchestrator.record.open_cell import OpenCell
 from orchestrator.record.provenance import SOURCE_TAG
 from orchestrator.record.result import CELL_SECONDS, GPU_SECONDS, MODEL_COMMIT
 from orchestrator.record.run_tables import (
@@ -105,10 +106,10 @@ class RecordedCells:
         values = client.patiently(distinct_tags, database, self._experiment.id, tags)
         return any(value != origin[tag] for tag, value in values)
 
-    def open_runs(self) -> dict[str, str]:
-        """Return trial_id -> last noted progress (`B 20/60`) of each run that is not closed."""
-        tags = [run.data.tags for run in self._experiment.runs(RunKind.CELL, RunStatus.RUNNING)]
-        return {tag["trial_id"]: tag.get("progress", str(CellStatus.STARTED)) for tag in tags}
+    def open_runs(self) -> dict[str, OpenCell]:
+        """Return trial_id -> what is noted of each run that is not closed."""
+        runs = self._experiment.runs(RunKind.CELL, RunStatus.RUNNING)
+        return {run.data.tags["trial_id"]: OpenCell.from_tags(run.data.tags) for run in runs}
 
     def seconds(self) -> dict[str, float]:
         """Return trial_id -> seconds that lanes held it, over all attempts, for the newest finished cells."""

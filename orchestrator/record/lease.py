@@ -23,11 +23,10 @@ from uuid import uuid4
 
 from orchestrator.record.claims import Claim, ClaimState
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.liveness import lives_here, started, this_machine
+from orchestrator.record.liveness import LAPSE_S, lives_here, started, this_machine
 from training.errors import StudyError
 
 RENEW_EVERY_S = 5.0
-LAPSE_S = 60.0  # a claim that is not renewed for this long belongs to a dead driver
 log = logging.getLogger(__name__)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from orchestrator.record.cells import RecordedCells
 from orchestrator.record.claims import Claims
+from orchestrator.record.endings import Endings
 from orchestrator.record.experiment import (
     DAMAGED_TAG,
     PLAN_TAG,
@@ -20,6 +22,7 @@ from orchestrator.record.experiment import (
     now_ms,
 )
 from orchestrator.record.kept_models import KeptModels
+from orchestrator.record.open_cell import OpenCell
 from orchestrator.record.origins import Origins, OtherOrigin
 from orchestrator.record.places import Places
 from orchestrator.record.provenance import code_and_libraries
@@ -34,6 +37,7 @@ from orchestrator.record.run_tables import (
 )
 from orchestrator.record.seals import Seals
 from orchestrator.record.study_run import StudyRun
+from orchestrator.record.superseded import mark_superseded
 from orchestrator.record.verdict_runs import VerdictRuns
 from orchestrator.study.trial import Trial
 
@@ -52,9 +56,10 @@ class Ledger:
 
     `cells` reads the runs of cells, `verdicts` writes what is known of each method and split, `models` holds
     the tuned models that are kept, `study_run` keeps reports, `seals` the plans that they judge by,
-    `renderings` how the pairs became token ids, `origins` the code that made the cells, and `claims` holds
-    the drivers' claims on the study. A write that is repeated because the store did not answer does no harm.
-    What is written to a cell's run raises RunRefused if MLflow refuses it.
+    `renderings` how the pairs became token ids, `origins` the code that made the cells, `claims` holds
+    the drivers' claims on the study, and `endings` says how the newest sweep ended. A write that is repeated
+    because the store did not answer does no harm. What is written to a cell's run raises RunRefused if MLflow
+    refuses it.
 
     Args:
         places: Where the study's record is.
@@ -74,6 +79,7 @@ class Ledger:
         self.renderings = Renderings(self.experiment)
         self.origins = Origins(self.study_run)
         self.claims = Claims(self.experiment)
+        self.endings = Endings(self.experiment)
 
     @property
     def guard(self) -> Callable[[], None]:
@@ -98,8 +104,8 @@ class Ledger:
         """The study's address in MLflow's UI."""
         return self.experiment.page
 
-    def running(self) -> dict[str, str]:
-        """Return trial_id -> last noted progress (`B 20/60`) of each cell that a live sweep runs.
+    def running(self) -> dict[str, OpenCell]:
+        """Return trial_id -> what was last noted of each cell that a live sweep runs.
 
         If no driver claims the study, its open runs were abandoned and do not count.
         """
@@ -182,19 +188,15 @@ class Ledger:
                     log.warning("%s; the run counts no longer", damage)
                     self.experiment.tag_run(run.info.run_id, {DAMAGED_TAG: str(damage)})
 
-    def show(self, trials: Sequence[Trial]) -> None:
+    def show(self, trials: Sequence[Trial]) -> Counter[str]:
         """Have the views in MLflow show the runs of these cells alone: those that count, and those that run.
 
         Other runs of cells stay in the record, with another value of the tag `plan`.
+
+        Returns:
+            Why other runs are not shown -> how many there are.
         """
-        planned = {trial.trial_id for trial in trials}
-        counted = {run.info.run_id for run in self.cells.finished().values()}
-        for run in self.experiment.runs(RunKind.CELL):
-            lives = run.info.run_id in counted or run.info.status == RunStatus.RUNNING
-            belongs = lives and run.data.tags["trial_id"] in planned
-            wanted = InPlan.PRESENT if belongs else InPlan.PAST
-            if run.data.tags.get(PLAN_TAG) != wanted:
-                self.experiment.tag_run(run.info.run_id, {PLAN_TAG: wanted})
+        return mark_superseded(self.experiment, self.cells, trials)
 
     def close_abandoned(self) -> int:
         """Close the runs that a dead driver left open, which never count, and return how many there were."""

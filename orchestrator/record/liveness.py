@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -10,6 +11,7 @@ import psutil
 from orchestrator.record.claims import Claim, Claims, ClaimState
 
 SILENCE_S = 12.0  # two renewals and some
+LAPSE_S = 60.0  # a claim that is not renewed for this long belongs to a dead driver
 
 
 def this_machine() -> str:
@@ -37,6 +39,43 @@ def started(process: int) -> int:
     boot = psutil.boot_time()  # before the other, which uses it: the clock may be set in between
     since_boot: float = psutil.Process(process).create_time() - boot
     return round(since_boot)
+
+
+class Listener:
+    """Whether a driver that claims a study lives, asked again and again.
+
+    Args:
+        claims: The claims on the study.
+        silence_s: After how long without a renewal a driver of another machine is taken for dead.
+        clock: Returns the seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self, claims: Claims, silence_s: float = LAPSE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._claims, self._silence_s, self._clock = claims, silence_s, clock
+        self._changed: dict[str, tuple[Claim, float]] = {}  # driver -> its claim, and when it was new
+        self._heard: Claim | None = None
+
+    @property
+    def driver(self) -> Claim:
+        """The claim of the driver that was heard last."""
+        assert self._heard is not None
+        return self._heard
+
+    def hears(self) -> bool:
+        """Return whether a driver lives, one that holds the study before one that waits for it."""
+        now = self._clock()
+        for name, claim in sorted(self._claims.all().items(), key=lambda item: item[1].state):
+            seen, since = self._changed.get(name, (None, now))
+            if seen != claim:
+                since = now
+            self._changed[name] = (claim, since)
+            alive = lives_here(claim)
+            if alive or (alive is None and now - since < self._silence_s):
+                self._heard = claim
+                return True
+        return False
 
 
 def driver_line(claims: Claims, silence_s: float = SILENCE_S) -> str:

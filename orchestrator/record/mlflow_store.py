@@ -48,6 +48,12 @@ class PatientClient:
         """Return a client of the same store that calls no guard."""
         return PatientClient(self._uri, self._printable_uri, self._patience_s)
 
+    def impatient(self) -> "PatientClient":
+        """Return a client of the same store, with the same guard, whose calls are not repeated."""
+        client = PatientClient(self._uri, self._printable_uri, 0.0)
+        client.guard = self.guard
+        return client
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Return the client's method with this name, made patient, and guarded if it writes."""
         method = getattr(self._client, name)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import ray
 
+from orchestrator.run.address import LOCAL, ray_address
 from orchestrator.run.exposure import exposed
 from orchestrator.run.lane import stop_lanes
 
@@ -26,7 +27,6 @@ TUNE_ENVIRONMENT = {
 }
 
 MAX_CLUSTER_STARTS = 3
-LOCAL = "local"  # the address that has Ray start a cluster
 # A cluster of one machine for one sweep does not need these, and each would be one more process to start.
 LOCAL_OPTIONS = {"include_dashboard": False}
 LOCAL_ENVIRONMENT = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # nothing drains the only node
@@ -56,6 +56,9 @@ def cluster(verbose: bool = False) -> Iterator[None]:
 
     Args:
         verbose: Whether to print Ray's and the workers' output.
+
+    Raises:
+        StudyError: RAY_ADDRESS names a job server.
     """
     for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -73,15 +76,11 @@ def cluster(verbose: bool = False) -> Iterator[None]:
 
 def can_grow() -> bool:
     """Return whether nodes may join the cluster: all may, except one that was started here for one sweep."""
-    return _address() != LOCAL
-
-
-def _address() -> str:
-    return os.environ.get("RAY_ADDRESS", LOCAL)
+    return ray_address() != LOCAL
 
 
 def _start(verbose: bool) -> None:
-    address = _address()
+    address = ray_address()
     is_local = address == LOCAL
     for attempt in range(1, MAX_CLUSTER_STARTS + 1):
         try:

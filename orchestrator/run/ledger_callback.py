@@ -133,6 +133,9 @@ class LedgerCallback(tune.Callback):
         failure = self.attempts.last_failure(trial)
         text = f"attempt {tune_trial.num_failures} failed, trying again: {failure}"
         self.watcher.tell(Event(trial, CellStatus.RETRIED, text))
+        with self._others_go_on(trial):
+            reason = {f"attempt_{tune_trial.num_failures}": str(failure)}
+            self.ledger.note(self._run_id(trial), CellStatus.RETRIED, reason)
         self._ask_breaker(trial, failure)
 
     @_remembers_error

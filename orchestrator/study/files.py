@@ -15,6 +15,7 @@ from yaml import YAMLError
 from orchestrator.study.mistakes import explain
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
+from orchestrator.study.vary import VARY, expanded
 from training.errors import StudyError
 from training.hints import suggestion
 from training.objectives import check as check_method
@@ -23,7 +24,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
 
 EXTENDS = "extends"  # the key that names the study file of which a file says only what is different
-NAMED_BLOCKS = ("splits", "methods", "conditions")  # mappings from names that the user chose
+NAMED_BLOCKS = ("splits", "methods", "conditions", VARY)  # mappings from names that the user chose
 
 # Which environment variables a study file may name, beside those that ORCHESTRATOR_STUDY_VARIABLES lists: a
 # study file is shared, and what it names ends up in the record.
@@ -65,6 +66,10 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
     """
     path = _study_file(path)
     raw = _read(path, overrides)
+    try:
+        raw = expanded(raw)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from error
     if seeds is not None:
         raw["seeds"] = list(seeds)
         for method in (raw.get("methods") or {}).values():

@@ -13,7 +13,7 @@ from fixtures import own_environment, table_of_faults  # noqa: F401
 from judge import Record, judge
 from moments import has_made, mid_arm
 
-from orchestrator.record.lease import LAPSE_S
+from orchestrator.record.liveness import LAPSE_S
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400)]
 

@@ -38,17 +38,29 @@ def ray(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess
     )
 
 
-def submit(environment: dict[str, str], *words: str, wait: bool = True) -> subprocess.CompletedProcess[str]:
+def submit(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """Submit a sweep with `ray job submit`, once the head node answers."""
-    options = ["--working-dir", ".", *([] if wait else ["--no-wait", "--submission-id", "first"])]
     for _ in range(90):
-        submitted = ray(
-            environment, "job", "submit", *options, "--", "python", "-m", "orchestrator.sweep", *words
-        )
+        command = ["--working-dir", ".", "--", "python", "-m", "orchestrator.sweep", *words]
+        submitted = ray(environment, "job", "submit", *command)
         if not re.search("Failed to connect|No available agent", submitted.stdout + submitted.stderr):
             break
         time.sleep(2)
     return submitted
+
+
+def hand_over(environment: dict[str, str], *words: str) -> str:
+    """Submit a sweep with `--on ray`, once the head node answers, and return the id that it prints."""
+    command = [BIN / "python", "-m", "orchestrator.sweep", "--on", "ray", *words]
+    for _ in range(90):
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        if done.returncode == 0:
+            break
+        time.sleep(2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.rsplit("ray job stop ", 1)[1].strip()
 
 
 # Its cells take long enough that `ray job stop` takes effect before the last one ends.
@@ -80,15 +92,14 @@ def test_a_stopped_job_continues_under_a_restarted_head(
 ) -> None:
     config = tmp_path / "job.yaml"
     config.write_text(JOB_STUDY)
-    submitted = submit(cluster, "--config", str(config), wait=False)
-    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    number = hand_over(cluster, "--config", str(config))
     # The job's log file shows a line sooner than `ray job logs` does.
-    log = Path(cluster["RAY_TMPDIR"]) / "ray/session_latest/logs/job-driver-first.log"
+    log = Path(cluster["RAY_TMPDIR"]) / f"ray/session_latest/logs/job-driver-{number}.log"
     deadline = time.monotonic() + 1500
     while ": done" not in (text := log.read_text() if log.exists() else ""):
         assert time.monotonic() < deadline, text
         time.sleep(0.1)
-    stopped = ray(cluster, "job", "stop", "first")
+    stopped = ray(cluster, "job", "stop", number)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     before = finished_cells(cluster)
     assert 0 < len(before) < 4

@@ -3,6 +3,7 @@
 import math
 import sys
 
+import bitsandbytes
 import numpy as np
 import pandas as pd
 import pytest
@@ -384,3 +385,6 @@ def test_moments_of_8_bits_train_nearly_alike_and_resume_to_the_same_bits(arm, t
     with pytest.raises(ConnectionError):
         arm(WPO, training, checkpoints=Checkpoints(store, 2), on_step=cut_at(5))
     assert_same_arm(arm(WPO, training, checkpoints=Checkpoints(store, 2)), whole)
+    held = bitsandbytes.optim.GlobalOptimManager.get_instance()  # embeddings of an arm that has ended
+    assert not held.module_weight_config_triple
+    assert not held.index2config

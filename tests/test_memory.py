@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import bitsandbytes
 import pytest
 import torch
 from card import take_the_cpu_for_a_card
@@ -141,3 +142,40 @@ def test_which_states_workers_share() -> None:
     assert states(0, 1) == states(0, 4) == 14 * count
     plain = TrainingSpec(dtype="float32")
     assert memory.footprint(QWEN_05B, plain, 2, 1, DEEPSPEED[0]).states == 12 * count
+
+
+@pytest.mark.parametrize("lora", [None, LoraSpec(r=4), LoraSpec(r=40)], ids=["full", "small", "large"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_8bit"])
+def test_the_moments_are_those_of_the_optimiser(optimizer: str, lora: LoraSpec | None) -> None:
+    """Makes a step with each library's AdamW, on a model some of whose tensors keep moments of 32 bits."""
+    config = CONFIGS["untied, wide heads"]  # without biases
+    model: torch.nn.Module = AutoModelForCausalLM.from_config(config)
+    if lora:
+        model = get_peft_model(model, peft_config(lora, ModelFiles("")))
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.grad = torch.ones_like(weight)
+    adamw = torch.optim.AdamW(trained) if optimizer == "adamw" else bitsandbytes.optim.AdamW8bit(trained)
+    adamw.step()
+    shared = {id(table) for state in adamw.state.values() for name, table in state.items() if "qmap" in name}
+    kept = [
+        tensor.nbytes
+        for state in adamw.state.values()
+        for tensor in state.values()
+        if isinstance(tensor, torch.Tensor) and tensor.numel() > 1 and id(tensor) not in shared
+    ]
+    sizes = memory.adapter_sizes(config, lora) if lora else memory.tensor_sizes(config)
+    counted = memory.moments(sizes, TrainingSpec(optimizer=optimizer))
+    assert counted == pytest.approx(sum(kept), rel=1e-3)  # blocks that are not full
+
+
+def test_moments_of_8_bits_make_room() -> None:
+    """Per parameter, 6 bytes less: two moments of one byte and 1/64, in place of two of four bytes."""
+    count = memory.parameters(QWEN_05B)
+    small = TrainingSpec(optimizer="adamw_8bit")
+    for stage in (0, 2):
+        whole, less = (
+            memory.footprint(QWEN_05B, training, 2, 1, DEEPSPEED[stage]).states
+            for training in (TrainingSpec(), small)
+        )
+        assert whole - less == pytest.approx(2 * (3 - 1 / 64) * count, rel=1e-3)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from functools import cache
 
@@ -30,6 +31,7 @@ def isolated(deepspeed: bool) -> Iterator[None]:
         yield
     finally:
         _reset_accelerate()
+        _reset_bitsandbytes()
         unset_hf_deepspeed_config()
         os.environ.clear()
         os.environ |= environment
@@ -62,6 +64,17 @@ def _freeze_imported_objects() -> None:
 def _reset_accelerate() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
+
+
+def _reset_bitsandbytes() -> None:
+    """Forget the modules and the bits that transformers registers for each optimiser with moments of 8 bits.
+
+    Otherwise the embeddings of every arm stay in memory, and the next arm's first tensor takes their bits.
+    """
+    if "bitsandbytes" in sys.modules:
+        from bitsandbytes.optim import GlobalOptimManager
+
+        GlobalOptimManager.get_instance().initialize()
 
 
 def _free_port() -> int:

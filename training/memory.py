@@ -7,6 +7,8 @@ rows. Each term is read from the libraries' sources (transformers 5.23, TRL
 they are allowances. This module imports no torch.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ WIDTHS = {"float32": FLOAT32, "bfloat16": 2, "float16": 2}  # bytes per number o
 # bitsandbytes: bytes per weight of 4 bits, with one byte per 64 weights and a float32 per 256 of these
 FOUR_BITS = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
 DROPOUT_MASK = 1  # bytes that dropout keeps per number, besides its output
+# bitsandbytes: moments of 8 bits, with a float32 per 256 of them; those of smaller tensors are float32
+MIN_8_BIT, MOMENT_BLOCK = 4096, 256
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def footprint(
 
     Args:
         config: Configuration of a decoder with gated MLPs (Llama, Qwen2, Mistral and similar models).
-        training: Its dtype and max_length apply.
+        training: Its dtype, max_length and optimizer apply.
         micro_batch: Pairs per forward pass of one worker.
         workers: Workers of the arm.
         deepspeed: A file of configs/deepspeed/. Stage 3 is counted as stage 2, which it does not exceed.
@@ -84,13 +88,15 @@ def footprint(
     zero, bucket = deepspeed["zero_optimization"], 0
     if zero["stage"]:
         own_share = -(-trained // workers)
-        states = width * trained + 3 * FLOAT32 * own_share
+        # The weights that a worker updates are one tensor.
+        states = width * trained + FLOAT32 * own_share + moments({own_share: 1}, training)
         gradients = width * (own_share if zero["stage"] > 1 else trained)
         update = (2 * width + float32_copy) * own_share
         if zero.get("contiguous_gradients", True):
             bucket = width * zero.get("reduce_bucket_size", BUCKET)
     else:
-        states = (width + float32_copy + 2 * FLOAT32) * trained
+        sizes = adapter_sizes(config, lora) if lora else tensor_sizes(config)
+        states = (width + float32_copy) * trained + moments(sizes, training)
         gradients = width * trained
         update = (width + float32_copy) * trained
     again = layer_activations(config, tokens, width, lora) if checkpointing else 0
@@ -110,10 +116,25 @@ def footprint(
 
 def parameters(config: Any) -> int:
     """Return the number of the model's parameters, without biases (well below one per cent)."""
-    hidden = config.hidden_size
-    per_layer = sum(into * out for into, out in linear_layers(config).values()) + 2 * hidden
-    embeddings = (1 if config.tie_word_embeddings else 2) * hidden * config.vocab_size
-    return int(config.num_hidden_layers * per_layer + embeddings + hidden)
+    return sum(size * count for size, count in tensor_sizes(config).items())
+
+
+def tensor_sizes(config: Any) -> Counter[int]:
+    """Return how many of the model's tensors have a size: elements -> tensors, without biases."""
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    sizes = Counter({hidden: 2 * layers + 1})
+    sizes[hidden * config.vocab_size] += 1 if config.tie_word_embeddings else 2
+    for into, out in linear_layers(config).values():
+        sizes[into * out] += layers
+    return sizes
+
+
+def moments(sizes: Mapping[int, int], training: TrainingSpec) -> int:
+    """Return the bytes of AdamW's two moments of tensors; `sizes` is elements -> number of such tensors."""
+    small = sum(size * count for size, count in sizes.items() if size < MIN_8_BIT)
+    large = sum(size * count for size, count in sizes.items()) - small
+    of_large = 1 + FLOAT32 / MOMENT_BLOCK if training.optimizer == "adamw_8bit" else FLOAT32
+    return int(2 * (FLOAT32 * small + of_large * large))
 
 
 def linear_layers(config: Any) -> dict[str, tuple[int, int]]:
@@ -137,9 +158,17 @@ def adapted(config: Any, lora: LoraSpec) -> dict[str, tuple[int, int]]:
 
 
 def adapter_parameters(config: Any, lora: LoraSpec) -> int:
-    """Return the number of the adapters' parameters: A holds r rows of inputs, B r columns of outputs."""
-    per_layer = sum(lora.r * (into + out) for into, out in adapted(config, lora).values())
-    return int(config.num_hidden_layers * per_layer)
+    """Return the number of the adapters' parameters."""
+    return sum(size * count for size, count in adapter_sizes(config, lora).items())
+
+
+def adapter_sizes(config: Any, lora: LoraSpec) -> Counter[int]:
+    """Return elements -> tensors of the adapters: A holds r rows of inputs, B r columns of outputs."""
+    sizes: Counter[int] = Counter()
+    for layer_sizes in adapted(config, lora).values():
+        for size in layer_sizes:
+            sizes[lora.r * size] += config.num_hidden_layers
+    return sizes
 
 
 def activations(

@@ -1,6 +1,7 @@
 """Train the missing cells of a study on Ray and write its report."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     words = list(sys.argv[1:] if argv is None else argv)
     study, args = cli.study_of(_flags(program), words)
     places = places_of(study)
+    logging.getLogger("DeepSpeed").disabled = not args.verbose  # in this process, which trains nothing
     if args.on:
         print(_hand_over(study, places, args, words))
         return 0

@@ -358,7 +358,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         (ARM,),
         says("deepspeed.DeepSpeedEngine", "self.skipped_steps = 0"),
     ),
-    ("deepspeed.utils.logger.name", (CLUSTER,), equals("DeepSpeed")),
+    ("deepspeed.utils.logger.name", ("orchestrator/sweep.py",), equals("DeepSpeed")),
     ("torch.utils._python_dispatch.TorchDispatchMode", (WAITS, ARM_MEMORY), there),
     ("torch.ops.aten._local_scalar_dense", (WAITS,), there),
     (f"{MIXED}.fe_pen", (GAP_ICC,), says(f"{MIXED}.loglike", "self.fe_pen", "self.cov_pen")),

@@ -63,7 +63,6 @@ def cluster(verbose: bool = False) -> Iterator[None]:
     for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # LedgerCallback reports what failed, and why
-    logging.getLogger("DeepSpeed").disabled = not verbose  # in this process, which trains nothing
     _start(verbose)
     for line in exposed():
         log.warning("%s", line)

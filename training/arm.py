@@ -123,7 +123,7 @@ def train_arm(
     on_step: OnStep | None = None,
     heldout: HeldOut | None = None,
     tell: Callable[[str], object] = _silent,
-    access: ModelAccess = OWN_MODEL,
+    access: ModelAccess | None = None,
 ) -> ArmResult:
     """Tune the task's model on its rows of a scored table.
 
@@ -138,7 +138,7 @@ def train_arm(
             saves itself and stops.
         heldout: The pairs of the held-out curve; needed where `task.training.eval_every` asks for one.
         tell: Is given what a user should know while the arm trains: why its batches are padded.
-        access: The model, where the arm does not have its process for itself (`training/bundle.py`).
+        access: The model that the arm shares with others (`training/bundle.py`); None lets it load its own.
 
     Returns:
         The tuned model, with its curve and final metrics.
@@ -150,6 +150,7 @@ def train_arm(
         OutOfMemory: The accelerator's memory is too small for a micro-batch.
         Preempted: The arm was asked to stop, and has saved itself.
     """
+    access = access or OWN_MODEL
     task = replace(task, training=task.training.for_pairs(len(task.rows)))
     batch = BatchCut(task.name, task.training.batch_size, execution.micro_batch)
     accumulation = batch.accumulation(len(task.rows))

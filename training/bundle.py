@@ -3,7 +3,8 @@
 Each arm is the arm that it would be alone: `train_arm` with its own trainer, optimiser, schedule, random
 numbers and checkpoints. Only what an arm asks of its model is computed for all arms at once, on one row that
 holds the tokens of all (`training/shared_model.py`). So an arm can be cut, and go on alone or in another
-bundle. Launches and loads of the base model are shared (mLoRA, Ye et al. 2023, arXiv 2312.02515).
+bundle. Launches and loads of the base model are shared (mLoRA, Ye et al. 2023, arXiv 2312.02515). Arms whose
+batches are padded ask for nothing, and so are trained one after another.
 
 Arms run in turns. A micro-batch takes an arm two of them: it asks for the values of its answers, computes its
 loss from them, and asks for the gradients of its adapters, which its own backward pass then hands to its
@@ -21,7 +22,6 @@ from trl.trainer.utils import add_fused_lm_head
 
 from training.bundle_access import Gradients, Member, Values
 from training.checkpointing import checkpoint_activations
-from training.layout import Layout
 from training.layout_check import check_in_this_process
 from training.model import ModelFiles, load_model
 from training.model_access import ModelAccess, training_process
@@ -31,10 +31,6 @@ from training.shared_model import ArmAdapters, joint_model
 
 T = TypeVar("T")
 HEAD_OUTPUTS = ("log_probs", "entropy", "mean_logits", "is_top1", "log_sum_sq_probs")  # all that TRL may read
-
-
-class NotTogether(Exception):
-    """Arms cannot be trained side by side; the message says why. Each can be trained alone."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,12 @@ def train_together(
 
     Args:
         functions: Each trains one arm after another with `train_arm(..., access=access)`. All arms have
-            adapters in the same layers, batches of the same size, and the same settings of DeepSpeed.
+            adapters in the same layers, and the same settings of DeepSpeed. WPO with greedy alignment,
+            float16, and adapters' dropout with activation checkpointing are not possible.
         model: The base model.
 
     Returns:
         What each function returned, or raised: an arm that fails takes no other with it.
-
-    Raises:
-        NotTogether: The model cannot be computed on packed rows.
     """
     with training_process(model.deepspeed):
         bundle = _Bundle(model)
@@ -89,9 +83,7 @@ class _Bundle:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model
         self.base = load_model(model.files, model.dtype)
-        check = check_in_this_process(self.base, model.files, device)
-        if check.layout is not Layout.PACKED:
-            raise NotTogether(f"its batches are padded: {check.reason}")
+        check_in_this_process(self.base, model.files, device)  # once for all arms
         if model.activation_checkpointing:
             checkpoint_activations(self.base)
         self.base.requires_grad_(False).to(device).train()
@@ -137,7 +129,7 @@ class _Bundle:
         self._log_probs = output.log_probs
         self._counts = [len(row.predictors) for row in rows]
         parts = {
-            name: value_1M[0].detach().split(self._counts)
+            name: torch.split(value_1M[0].detach(), self._counts)
             for name, value_1M in values_of_answers(output, row).items()
         }
         return [{name: part[place] for name, part in parts.items()} for place in range(len(members))]
@@ -149,7 +141,7 @@ class _Bundle:
         # An arm that has ended since its forward pass asks for nothing.
         of_log_probs = [
             of_arm.get(id(arm), part.new_zeros(part.shape))
-            for arm, part in zip(self._row_of, self._log_probs[0].split(self._counts), strict=True)
+            for arm, part in zip(self._row_of, torch.split(self._log_probs[0], self._counts), strict=True)
         ]
         weights = [member.arm.weights for member in members]
         log_probs, self._log_probs = self._log_probs, None

@@ -143,7 +143,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             return result
         loss, *outputs = result if return_outputs else [result]
         self.recorder.observe(loss.detach(), **observed)
-        loss = self.access.loss(model, loss)
+        if self._packs:
+            loss = self.access.loss(model, loss)
         return (loss, *outputs) if return_outputs else loss
 
     def _clip_grad_norm(self, model: Any) -> Any:

@@ -66,6 +66,38 @@ def test_nothing_is_said_of_a_study_on_cpus() -> None:
     assert cards_that_fit(study("Qwen2.5-1.5B", gpus=0)) == ""
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"model": {"path": "tiny"}}, "arms share a model only where they train adapters; set model.lora"),
+        ({"resources": {"arms_together": True, "workers": 2}}, "not with workers 2"),
+        ({"training": {"dtype": "float16", "batch_size": 4}}, "not with dtype float16"),
+        (
+            {
+                "model": {"path": "tiny", "lora": {"dropout": 0.1}},
+                "resources": {"arms_together": True, "activation_checkpointing": True},
+            },
+            "not with adapters' dropout and activation_checkpointing",
+        ),
+        ({"methods": {"m": {"use_weighting": True, "wpo_alignment": "greedy"}}}, "not with wpo_alignment"),
+    ],
+    ids=["no adapters", "workers", "float16", "dropout", "greedy"],
+)
+def test_what_rules_out_arms_side_by_side_is_named(changes: dict[str, Any], why: str) -> None:
+    together = {
+        "study": "s",
+        "splits": {"S": {"by": "random", "predicted": "A = B"}},
+        "methods": {"m": {}},
+        "seeds": [1],
+        "model": {"path": "tiny", "lora": {}},
+        "training": {"batch_size": 4},
+        "resources": {"arms_together": True, "gpus_per_worker": 1},
+    }
+    Study.model_validate(together)
+    with pytest.raises(ValueError, match=rf"resources.arms_together: {why}"):
+        Study.model_validate(together | changes)
+
+
 def test_float16_needs_a_gpu() -> None:
     training = {"dtype": "float16"}
     with pytest.raises(ValueError, match=r"training.dtype: float16 needs a GPU, and resources.gpus_per_wor"):

@@ -35,11 +35,11 @@ KINDS = {  # group, method and seed of each arm
 def arm(scored, tiny_folder):
     """Trains one of KINDS, and scores its held-out pairs."""
 
-    def train(kind, *, lora=LORA, deepspeed=None, rows=None, **more):
+    def train(kind, *, lora=LORA, deepspeed=None, rows=None, training=TRAINING, **more):
         of_kind, method, seed = KINDS[kind]
         rows = of_kind if rows is None else rows
         files = ModelFiles(str(tiny_folder))
-        task = ArmTask(kind, files, method, TRAINING, seed, rows, lora=lora)
+        task = ArmTask(kind, files, method, training, seed, rows, lora=lora)
         result = train_arm(task, scored, Execution(2, deepspeed), **more)
         margins = heldout_margins(result.model, scored, HELDOUT, MAX_LENGTH, kind, result.layout)
         return result, margins
@@ -56,7 +56,8 @@ def together(arm, tiny_folder):
             lambda access, kind=kind: arm(kind, access=access, **shared, **(more or {}).get(kind, {}))
             for kind in KINDS
         ]
-        model = BundleModel(ModelFiles(str(tiny_folder)), "float32", shared.get("deepspeed") is not None)
+        dtype = shared.get("training", TRAINING).dtype
+        model = BundleModel(ModelFiles(str(tiny_folder)), dtype, shared.get("deepspeed") is not None)
         return dict(zip(KINDS, train_together(functions, model), strict=True))
 
     return train
@@ -77,20 +78,30 @@ def test_arms_side_by_side_are_the_arms_alone(arm, together, lora):
         assert_close(result, arm(kind, lora=lora))
 
 
-@pytest.mark.parametrize("zero", ["zero0", "zero2"])
-def test_arms_side_by_side_under_deepspeed(arm, together, zero):
+@pytest.mark.parametrize(
+    ("zero", "dtype"), [("zero0", "float32"), ("zero2", "float32"), ("zero2", "bfloat16")]
+)
+def test_arms_side_by_side_under_deepspeed(arm, together, zero, dtype):
     deepspeed = json.loads((ROOT / f"configs/deepspeed/{zero}.json").read_text())
-    for kind, result in together(deepspeed=deepspeed).items():
-        assert_close(result, arm(kind, deepspeed=deepspeed))
+    shared = {"deepspeed": deepspeed, "training": TRAINING.model_copy(update={"dtype": dtype})}
+    for kind, result in together(**shared).items():
+        alone = arm(kind, **shared)
+        if dtype == "float32":
+            assert_close(result, alone)
+        else:
+            pd.testing.assert_frame_equal(result[0].curve, alone[0].curve, rtol=0.05, atol=0.05)
 
 
 def test_an_arm_that_fails_takes_no_other_with_it(arm, together):
-    """One is lost at a step, one has too few pairs to start, and the others end as they do alone."""
-    results = together({"wpo": {"on_step": cut_at(3)}, "dpo": {"rows": np.arange(3)}})
+    """One is lost at a step, one starts with too few pairs, one diverges, and one ends as it does alone."""
+    diverging = TRAINING.model_copy(update={"learning_rate": 1e30})
+    changes = {"on_step": cut_at(3)}, {"rows": np.arange(3)}, {"training": diverging}
+    results = together(dict(zip(("wpo", "dpo", "other seed"), changes, strict=True)))
     assert isinstance(results["wpo"], ConnectionError)
-    assert isinstance(results["dpo"], StudyError)
-    for kind in ("other seed", "other group"):
-        assert_close(results[kind], arm(kind))
+    for kind, why in (("dpo", "3 training pairs, fewer than one batch"), ("other seed", "the loss is nan")):
+        assert isinstance(results[kind], StudyError)
+        assert why in str(results[kind])
+    assert_close(results["other group"], arm("other group"))
 
 
 def test_an_arm_of_a_bundle_that_died_goes_on_alone_or_in_another_bundle(arm, together, tmp_path):

@@ -57,7 +57,7 @@ def train_together(
     Args:
         functions: Each trains one arm after another with `train_arm(..., access=access)`. All arms have
             adapters in the same layers, and the same settings of DeepSpeed. WPO with greedy alignment,
-            float16, and adapters' dropout with activation checkpointing are not possible.
+            float16, and adapters' dropout with activation checkpointing are not possible here.
         model: The base model.
 
     Returns:
@@ -81,7 +81,6 @@ class _Bundle:
 
     def __init__(self, model: BundleModel) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = model
         self.base = load_model(model.files, model.dtype)
         check_in_this_process(self.base, model.files, device)  # once for all arms
         if model.activation_checkpointing:

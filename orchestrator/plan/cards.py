@@ -38,7 +38,8 @@ def cards_that_fit(study: Study) -> str:
         return f"cards: the memory of {config.model_type} models cannot be counted"
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
-        f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}\n"
+        f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
+        f"{', both arms of a cell with adapters side by side' if shape.arms_together else ''}\n"
         f"{as_text(table)}"
     )
 

@@ -49,6 +49,7 @@ slurm: install   ## run the SLURM script against a real slurmctld (root; apt-get
 bench: install   ## compare the sweep with a loop and with stock Tune + Train; time steps and scoring
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.steps
+	$(BIN)/python -m bench.adapters
 	$(BIN)/python -m bench.scoring
 
 bench-size: install  ## check that tables of PRISM's size are read and paired in 5 s of processor time, and a million ratings in 60 s

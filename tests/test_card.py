@@ -110,6 +110,23 @@ def test_a_loss_and_its_gradients_are_those_of_the_cpu(
     assert_same(numbers(), on_the_cpu)
 
 
+def test_joined_rows_compute_what_each_does_alone(monkeypatch):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(LlamaConfig(**SMALL)).eval()
+    add_fused_lm_head(model)
+    rng = np.random.default_rng(2)
+    rows = [PackedRow.of(*padded(random_answers(rng))) for _ in range(5)]
+
+    def logps(row):
+        return packed.fused_row(model, model, row, fused_lm_head=True).log_probs[0]
+
+    on_the_cpu = logps(PackedRow.joined(rows))
+    take_the_cpu_for_a_card(monkeypatch, dtypes=FLOAT32)
+    torch.testing.assert_close(logps(PackedRow.joined(rows)), torch.cat([logps(row) for row in rows]))
+    torch.testing.assert_close(logps(PackedRow.joined(rows)), on_the_cpu)
+
+
 def test_a_row_moves_whole(monkeypatch):
     row = PackedRow.of(*padded(random_answers(np.random.default_rng(1)))).to("meta")
     tensors = [value for value in vars(row).values() if isinstance(value, torch.Tensor)]

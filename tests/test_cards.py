@@ -55,6 +55,22 @@ def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() 
     assert shown["lora: {r: 8} activation_checkpointing: true"][2] == f"8 ({int(80 // both)} cells)"
 
 
+def test_arms_side_by_side_are_counted_together() -> None:
+    resources = {"gpus_per_worker": "auto", "arms_together": True}
+    asked = study("Qwen2.5-1.5B", resources=resources)
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+
+    def gigabytes(size: int) -> float:
+        lora = LoraSpec(r=8)
+        return footprint(config, asked.training, size, 1, settings, lora, arms=2).total / 1e9
+
+    text = cards_that_fit(asked)
+    assert "both arms of a cell with adapters side by side" in text.splitlines()[0]
+    assert rows(text)["lora: {r: 8}"] == ["1", "2", "4"]
+    assert gigabytes(1) <= 24 < gigabytes(2) <= 48 < gigabytes(4) <= 80 < gigabytes(8)
+    assert rows(text)["all weights"] == rows(cards_that_fit(study("Qwen2.5-1.5B")))["all weights"]
+
+
 def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:
     absent = study(str(tmp_path))
     assert cards_that_fit(absent) == "cards: unknown until the model's config.json is on this disk"
@@ -64,6 +80,38 @@ def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:
 
 def test_nothing_is_said_of_a_study_on_cpus() -> None:
     assert cards_that_fit(study("Qwen2.5-1.5B", gpus=0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"model": {"path": "tiny"}}, "arms share a model only where they train adapters; set model.lora"),
+        ({"resources": {"arms_together": True, "workers": 2}}, "not with workers 2"),
+        ({"training": {"dtype": "float16", "batch_size": 4}}, "not with dtype float16"),
+        (
+            {
+                "model": {"path": "tiny", "lora": {"dropout": 0.1}},
+                "resources": {"arms_together": True, "activation_checkpointing": True},
+            },
+            "not with adapters' dropout and activation_checkpointing",
+        ),
+        ({"methods": {"dpo": {"use_weighting": True, "wpo_alignment": "greedy"}}}, "not with wpo_alignment"),
+    ],
+    ids=["no adapters", "workers", "float16", "dropout", "greedy"],
+)
+def test_what_rules_out_arms_side_by_side_is_named(changes: dict[str, Any], why: str) -> None:
+    together = {
+        "study": "s",
+        "splits": {"S": {"by": "random", "predicted": "A = B"}},
+        "methods": {"dpo": {}},
+        "seeds": [1],
+        "model": {"path": "tiny", "lora": {}},
+        "training": {"batch_size": 4},
+        "resources": {"arms_together": True, "gpus_per_worker": 1},
+    }
+    Study.model_validate(together)
+    with pytest.raises(ValueError, match=rf"resources.arms_together: {why}"):
+        Study.model_validate(together | changes)
 
 
 def test_float16_needs_a_gpu() -> None:

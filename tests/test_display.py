@@ -95,6 +95,16 @@ def test_a_running_cell_shows_its_time_left_at_its_own_pace() -> None:
     assert "logs: here" in page(table)
 
 
+def test_arms_side_by_side_count_the_steps_of_both() -> None:
+    clock = Clock()
+    table = live_table(clock)
+    cell = tell(table, "dpo/S/2", CellStatus.STARTED)
+    for clock.now, arms, step in ((100.0, "A", 1), (145.0, "A+B", 5)):
+        table.running({cell.trial_id: Progress(arms, step, 10)})
+    # 9 of its 20 steps in 45 s; 10 are left.
+    assert row(table, "dpo", "S") == ["·◐", "2: A+B 5/10, 50 s left"]
+
+
 def test_a_retried_cell_keeps_its_mark_and_its_reason_stays_on_the_screen() -> None:
     table = live_table()
     for status in (CellStatus.STARTED, CellStatus.RETRIED, CellStatus.STARTED):

@@ -131,6 +131,19 @@ def test_a_cell_of_v5b_by_hand() -> None:
     assert 34 < counted.total / 2**30 < 37
 
 
+def test_arms_side_by_side_hold_the_base_model_once() -> None:
+    lora = LoraSpec(r=16)
+
+    def counted(arms: int) -> memory.Footprint:
+        return memory.footprint(QWEN_05B, TrainingSpec(), 2, 1, DEEPSPEED[2], lora, arms=arms)
+
+    base, adapters = 2 * memory.parameters(QWEN_05B), 14 * memory.adapter_parameters(QWEN_05B, lora)
+    assert counted(1).states == base + adapters
+    assert counted(2).states == base + 2 * adapters
+    assert counted(2).activations == 2 * counted(1).activations
+    assert counted(2).gradients == 2 * counted(1).gradients
+
+
 def test_which_states_workers_share() -> None:
     """ZeRO-2 divides the float32 copy and AdamW's moments, 12 bytes per parameter; ZeRO-0 divides nothing."""
     count = memory.parameters(QWEN_05B)

@@ -132,6 +132,9 @@ TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "trai
 CHECKPOINTING = "training/checkpointing.py"
 LOADING_TEST = "tests/test_safe_loading.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
+BUNDLE, BUNDLE_ACCESS, OWN_GLOBALS = (
+    f"training/{name}.py" for name in ("bundle", "bundle_access", "own_globals")
+)
 CHAT, LOSSES = "training/chat.py", "tests/test_objectives.py"
 GAP_ICC, STOCK_RAY, LANE_MEMORY = (
     "stats/survey/gap_icc.py",
@@ -279,12 +282,12 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("trl.DPOTrainer._metrics", (UNLOGGED,), says("trl.DPOTrainer.__init__", "self._metrics = ")),
     (
         "trl.trainer.utils.FusedCausalLMOutput",
-        (TRAINER, PACKED),
+        (TRAINER, PACKED, BUNDLE_ACCESS),
         fields("log_probs", "log_sum_sq_probs", "mean_logits"),
     ),
     (
         "trl.trainer.utils.add_fused_lm_head",
-        (PACKED, MEMORY, "tests/test_packed.py", "bench/card_check.py"),
+        (PACKED, BUNDLE, MEMORY, "tests/test_packed.py", "bench/card_check.py"),
         says("trl.trainer.utils.add_fused_lm_head", "fused_lm_head=False", "shift_labels=None"),
     ),
     ("trl.data_utils.common_prefix_length", (CHAT,), there),
@@ -323,6 +326,14 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         takes("reset_partial_state"),
     ),
     ("accelerate.state.GradientState._reset_state", (ISOLATION, STOCK_RAY), takes()),
+    *(
+        (
+            f"accelerate.state.{state}._shared_state",
+            (OWN_GLOBALS,),
+            says(f"accelerate.state.{state}.__init__", "self.__dict__ = self._shared_state"),
+        )
+        for state in ("PartialState", "AcceleratorState", "GradientState")
+    ),
     (
         "deepspeed.ops.__compatible_ops__",
         (ISOLATION,),

@@ -13,6 +13,7 @@ from orchestrator.study.files import deepspeed_config
 from orchestrator.study.shape import Shape
 from training import quantised
 from training.arm import ArmTask, Execution, train_arm
+from training.bundle import BundleModel, train_together
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.errors import StudyError
@@ -63,6 +64,20 @@ def test_an_arm_starts_at_log_two_trains_adapters_alone_and_resumes_to_the_same_
     resumed = arm(checkpoints=Checkpoints(store, 2))
     assert resumed.notes == ("resumed from checkpoint-2",)
     pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
+
+
+def test_arms_side_by_side_share_a_model_of_4_bits(pairs, tiny_folder, tmp_path):
+    model = ModelSpec(path=str(tiny_folder), lora=QLORA)
+    table = score(pairs, model, TwinData(), TRAINING, tmp_path / "cache")
+    files = resolve_model(model, TwinData(), tmp_path / "cache")
+
+    def arm(seed, access=None):
+        task = ArmTask("test", files, MethodSpec(), TRAINING, seed, np.arange(32), lora=QLORA)
+        return train_arm(task, open_scored(table.path), Execution(2, None, table.check), access=access)
+
+    functions = [lambda access, seed=seed: arm(seed, access) for seed in (1, 2)]
+    for seed, together in enumerate(train_together(functions, BundleModel(files, "float32", False)), start=1):
+        pd.testing.assert_frame_equal(together.curve, arm(seed).curve, check_exact=False, rtol=0, atol=1e-4)
 
 
 @pytest.mark.integration

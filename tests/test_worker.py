@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from orchestrator.plan.tables import load_tables, render_tables
@@ -135,6 +136,38 @@ def test_a_kept_arm_carries_into_a_later_attempt_what_made_it(jobs: dict[bool, J
     assert second.steps == [1, 2]  # arm B alone
     assert re.fullmatch(r"A: .*, micro-batch 4, .*; B: .*, micro-batch 2, .*", facts["geometry"])
     assert facts["source_sha256"] == code_and_libraries()["source_sha256"]
+
+
+def test_arms_side_by_side_are_those_one_after_the_other_also_when_stopped_in_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {
+        "model": {"path": "tiny", "lora": {"r": 4}},
+        "resources": {"arms_together": True},
+        "training": {**STUDY.training.model_dump(), "learning_rate": 1e-2},
+    }
+    study = Study.model_validate({**STUDY.model_dump(), **changes})
+    places, tables = Places("together", tmp_path), load_tables(study)
+    score(study, tables, places, serial)
+    trial = next(trial for trial in grid.expand(study) if trial.groups)
+    (job,) = make_jobs(study, tables, places, [trial], desk=None)
+    apart = replace(
+        job, store=f"{job.store}-apart", shape=job.shape.model_copy(update={"arms_together": False})
+    )
+    expected = run_trial(apart, Listener(stop_at=-1))
+    stopped = StopsInTime(stop_at=-1)
+    with pytest.raises(Preempted):
+        run_trial(job, stopped)
+    assert stopped.steps == [1, 1]  # of A, and of the slower of both
+    resumed = Listener(stop_at=-1)
+    result = run_trial(job, resumed)
+    assert resumed.steps == [2, 2]
+    assert {result.facts["notes_A"], result.facts["notes_B"]} == {"resumed from checkpoint-1"}
+    pd.testing.assert_frame_equal(result.curves, expected.curves, check_exact=False, atol=1e-5)
+    apart_and_together = (each.outcomes.drop(columns="correct") for each in (result, expected))
+    pd.testing.assert_frame_equal(*apart_and_together, check_exact=False, atol=1e-4)
+    assert expected.outcomes["margin"].abs().max() > 0.1
+    assert float(result.facts["seconds_steps"]) < float(result.facts["seconds_cell"])
 
 
 class StopsInTime(Listener):

@@ -4,9 +4,8 @@ This runs under plain python, torchrun or a Ray Train worker, with or without De
 behind in its process: a trial trains two arms, and the first must not affect the second.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,15 @@ from training.checkpoints import Checkpoints
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory
 from training.heldout_curve import HeldOut, HeldOutCurve
-from training.isolation import isolated
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_in_this_process
 from training.lora import peft_config, prepare_adapters, without_dropout_modules
 from training.lora_spec import LoraSpec
-from training.model import ModelFiles, load_model, load_tokenizer
+from training.model import ModelFiles, load_tokenizer
+from training.model_access import OWN_MODEL, ModelAccess
 from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
 from training.progress import OnStep, ProgressReport
-from training.safe_loading import nothing_unpickled
 from training.score_gaps import gap_columns
 from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
@@ -125,6 +123,7 @@ def train_arm(
     on_step: OnStep | None = None,
     heldout: HeldOut | None = None,
     tell: Callable[[str], object] = _silent,
+    access: ModelAccess | None = None,
 ) -> ArmResult:
     """Tune the task's model on its rows of a scored table.
 
@@ -139,6 +138,7 @@ def train_arm(
             saves itself and stops.
         heldout: The pairs of the held-out curve; needed where `task.training.eval_every` asks for one.
         tell: Is given what a user should know while the arm trains: why its batches are padded.
+        access: The model that the arm shares with others (`training/bundle.py`); None lets it load its own.
 
     Returns:
         The tuned model, with its curve and final metrics.
@@ -150,6 +150,7 @@ def train_arm(
         OutOfMemory: The accelerator's memory is too small for a micro-batch.
         Preempted: The arm was asked to stop, and has saved itself.
     """
+    access = access or OWN_MODEL
     task = replace(task, training=task.training.for_pairs(len(task.rows)))
     batch = BatchCut(task.name, task.training.batch_size, execution.micro_batch)
     accumulation = batch.accumulation(len(task.rows))
@@ -158,8 +159,8 @@ def train_arm(
     table = _with_columns(scored, task.rows, gap_columns(task.method, task.gaps, task.name))
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
     deepspeed = execution.deepspeed is not None
-    with isolated(deepspeed), _under_deepspeed(deepspeed), scratch() as scratch_folder:
-        model = load_model(task.model, task.training.dtype if deepspeed else "float32")
+    dtype = task.training.dtype if deepspeed else "float32"
+    with access.opened(task.model, dtype, deepspeed) as model, scratch() as scratch_folder:
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, task.model, execution)
         if check.reason:
@@ -177,6 +178,7 @@ def train_arm(
             task.training.batch_size,
             check.layout,
             checkpoints,
+            access,
             model=model,
             peft_config=adapters,
             processing_class=load_tokenizer(task.model),
@@ -231,18 +233,6 @@ def train_arm(
     recorder = trainer.recorder
     curve = curve_table(recorder.points, recorder.heldout_points)
     return ArmResult(curve, summary, model, check, seconds, tuple(notes), recorder.origin)
-
-
-@contextlib.contextmanager
-def _under_deepspeed(deepspeed: bool) -> Iterator[None]:
-    """Unpickle nothing, and read a step's norm once, in this block; without DeepSpeed, do nothing."""
-    if not deepspeed:
-        yield
-        return
-    from training.finite_norm import norm_read_once
-
-    with nothing_unpickled(), norm_read_once():
-        yield
 
 
 def _with_columns(scored: Dataset, rows: IntArray, columns: Mapping[str, FloatArray]) -> Dataset:

@@ -66,6 +66,7 @@ def footprint(
     deepspeed: dict[str, Any],
     lora: LoraSpec | None = None,
     checkpointing: bool = False,
+    arms: int = 1,
 ) -> Footprint:
     """Count what a worker needs when every sequence has `max_length` tokens and no two share a prompt.
 
@@ -77,13 +78,14 @@ def footprint(
         deepspeed: A file of configs/deepspeed/. Stage 3 is counted as stage 2, which it does not exceed.
         lora: The adapters that are trained in place of the weights.
         checkpointing: Whether layers are computed again in the backward pass.
+        arms: Arms with adapters that are trained side by side and share the base model.
 
     Raises:
         LookupError: An adapter's layer is not known here.
     """
-    width, tokens = WIDTHS[training.dtype], 2 * micro_batch * training.max_length
+    width, tokens = WIDTHS[training.dtype], arms * 2 * micro_batch * training.max_length
     frozen = parameters(config) if lora else 0
-    trained = adapter_parameters(config, lora) if lora else parameters(config)
+    trained = arms * adapter_parameters(config, lora) if lora else parameters(config)
     float32_copy = FLOAT32 if width < FLOAT32 else 0
     zero, bucket = deepspeed["zero_optimization"], 0
     if zero["stage"]:

@@ -3,8 +3,8 @@
 transformers packs rows only for its flash kernels, and TRL 1.16 has its `padding_free` switched off. This
 module uses torch's own kernels.
 
-Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, H heads, D features of a
-head.
+Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, M answer tokens, H heads,
+D features of a head.
 """
 
 import inspect
@@ -80,13 +80,23 @@ def chosen_attention(config: Any, name: str) -> Iterator[None]:
 def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **rest: Any) -> Any:
     """Call the model as TRL's `model(**batch, labels=..., fused_lm_head=True)` does, on a packed row.
 
-    The output is the same: its values [B, T - 1] of answer tokens are where the padded call has them. The
-    head is given only the states that predict an answer's token.
+    The output is the same: its values [B, T - 1] of answer tokens are where the padded call has them.
 
     Args:
         model: The model that is called, or its wrapper, for example DeepSpeed's engine.
         inner: The model that `model` wraps.
         rest: The arguments of the call besides the batch and its labels.
+    """
+    output = fused_row(model, inner, row, **rest)
+    for name, value_1M in values_of_answers(output, row).items():
+        setattr(output, name, row.padded(value_1M[0]))
+    return output
+
+
+def fused_row(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **rest: Any) -> Any:
+    """Do as `fused_forward`, but leave the values in the order of the row's targets: [1, M].
+
+    The head is given only the states that predict an answer's token.
     """
 
     def keep_predictors(_module: Any, _inputs: Any, output: Any) -> Any:
@@ -95,14 +105,16 @@ def fused_forward(model: nn.Module, inner: PreTrainedModel, row: PackedRow, **re
     hook = inner.base_model.register_forward_hook(keep_predictors, prepend=True)
     try:
         with packed(inner, row) as arguments, _all_rows_predict():
-            output = model(**arguments, **rest, shift_labels=row.targets[None])
+            return model(**arguments, **rest, shift_labels=row.targets[None])
     finally:
         hook.remove()
-    for field in fields(output):
-        value = getattr(output, field.name)
-        if isinstance(value, Tensor) and value.shape == (1, len(row.predictors)):
-            setattr(output, field.name, row.padded(value[0]))
-    return output
+
+
+def values_of_answers(output: Any, row: PackedRow) -> dict[str, Tensor]:
+    """Return those fields of `fused_row`'s output that have a value per answer token: [1, M] each."""
+    values = {field.name: getattr(output, field.name) for field in fields(output)}
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    return {name: value for name, value in tensors.items() if value.shape == (1, len(row.predictors))}
 
 
 def attention(

@@ -6,7 +6,7 @@ the same prompt (prefix sharing, Wang and Hegde 2024, arXiv 2410.20305).
 Shape suffixes: B sequences, T positions of the padded batch, N tokens of the row, M answer tokens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
@@ -113,6 +113,29 @@ class PackedRow:
             for lengths in zip(*(segment_lengths(part) for part in parts), strict=True)
         )
         return cls(ids, positions, groups, answers, targets, predictors, keys, query_bounds, key_bounds)
+
+    @classmethod
+    def joined(cls, rows: Sequence["PackedRow"]) -> Self:
+        """Put rows one after another. The result belongs to no padded batch, so its `answers` are empty."""
+
+        def one_after_another(name: str, offsets: list[int], first: int = 0) -> Tensor:
+            parts = [getattr(row, name) for row in rows]
+            moved = [part[first:] + offset for part, offset in zip(parts[1:], offsets[1:], strict=True)]
+            return torch.cat([parts[0], *moved])
+
+        tokens = list(accumulate((row.input_ids.shape[1] for row in rows[:-1]), initial=0))
+        keys = list(accumulate((len(row.keys) for row in rows[:-1]), initial=0))
+        return cls(
+            torch.cat([row.input_ids for row in rows], dim=1),
+            torch.cat([row.position_ids for row in rows], dim=1),
+            [group for row in rows for group in row.groups],
+            rows[0].answers.new_empty(0, 0),
+            torch.cat([row.targets for row in rows]),
+            one_after_another("predictors", tokens),
+            one_after_another("keys", tokens),
+            one_after_another("query_bounds", tokens, first=1),
+            one_after_another("key_bounds", keys, first=1),
+        )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Return the row with its tensors on a device, as `Tensor.to` does."""

@@ -19,13 +19,13 @@ from torch import Tensor
 from transformers import TrainerCallback
 from trl import DPOTrainer
 
-from training import packed
 from training.checkpoints import Checkpoints
 from training.collator import KeepsColumns
 from training.errors import StudyError
 from training.layout import Layout
 from training.likelihood import greedy, of_tokens
 from training.lora import causal_lm
+from training.model_access import OWN_MODEL, ModelAccess
 from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
 from training.reference_shift import SHARED, reference_logps
@@ -47,6 +47,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         layout: How batches are given to the model (`training/layout_check.py`). A model whose loss has TRL's
             auxiliary term is padded in any case: the term counts the experts of every token of the batch.
         checkpoints: Where each checkpoint goes.
+        access: How the model is computed.
         trl: The arguments of `DPOTrainer`.
 
     Attributes:
@@ -63,9 +64,11 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         batch_size: int,
         layout: Layout,
         checkpoints: Checkpoints | None = None,
+        access: ModelAccess = OWN_MODEL,
         **trl: Any,
     ) -> None:
         self.method = method
+        self.access = access
         self.notes: list[str] = []
         super().__init__(**trl)
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
@@ -136,9 +139,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         read_by_trl = {name: inputs[name] for name in _READ_BY_TRL} | reference_logps(self.method, inputs)
         with unlogged(self):
             result = super().compute_loss(observing, read_by_trl, return_outputs, num_items_in_batch)
-        if self.model.training:
-            self.recorder.observe((result[0] if return_outputs else result).detach(), **observed)
-        return result
+        if not self.model.training:
+            return result
+        loss, *outputs = result if return_outputs else [result]
+        self.recorder.observe(loss.detach(), **observed)
+        if self._packs:
+            loss = self.access.loss(model, loss)
+        return (loss, *outputs) if return_outputs else loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
         # DeepSpeed clips gradients itself, and its norm would only be read for a log.
@@ -152,7 +159,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             return model(**batch)
         for replaced in ("input_ids", "attention_mask", "labels"):
             del batch[replaced]
-        return packed.fused_forward(model, causal_lm(self.model), self._row, **batch)
+        return self.access.forward(model, causal_lm(self.model), self._row, **batch)
 
     @torch.no_grad()
     def _weight(self, output: Any, inputs: dict[str, Tensor]) -> Tensor:

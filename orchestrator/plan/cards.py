@@ -38,7 +38,8 @@ def cards_that_fit(study: Study) -> str:
         return f"cards: the memory of {config.model_type} models cannot be counted"
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
-        f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}\n"
+        f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
+        f"{', both arms of a cell with adapters side by side' if shape.arms_together else ''}\n"
         f"{as_text(table)}"
     )
 
@@ -46,9 +47,10 @@ def cards_that_fit(study: Study) -> str:
 def _needs(study: Study, config: Any, lora: LoraSpec | None, checkpointing: bool) -> dict[int, int]:
     """Return micro-batch -> the bytes that a worker needs, the largest micro-batch first."""
     training, shape = study.training, study.resources.shape
+    arms = 2 if lora and shape.arms_together else 1
     share, deepspeed = training.batch_size // shape.workers, deepspeed_config(shape)
     return {
-        size: footprint(config, training, size, shape.workers, deepspeed, lora, checkpointing).total
+        size: footprint(config, training, size, shape.workers, deepspeed, lora, checkpointing, arms).total
         for size in range(share, 0, -1)
         if share % size == 0
     }

@@ -155,7 +155,8 @@ class Plan:
             f"reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
-            f"{_gpus(resources)} GPU), DeepSpeed {resources.deepspeed}, "
+            f"{_gpus(resources)} GPU), {'arms side by side, ' if resources.arms_together else ''}"
+            f"DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",

@@ -8,7 +8,7 @@ from orchestrator.study.trial import Trial
 
 @dataclass(frozen=True)
 class Progress:
-    """The arm that a running cell trains, and its optimiser step."""
+    """The arm that a running cell trains, and its optimiser step; arms side by side are joined by "+"."""
 
     arm: str
     step: int
@@ -26,7 +26,8 @@ class Progress:
 
 def steps_made(trial: Trial, progress: Progress) -> int:
     """Count the optimiser steps that a running cell has made so far."""
-    return trial.arms.index(progress.arm) * progress.total + progress.step
+    first, *others = progress.arm.split("+")
+    return trial.arms.index(first) * progress.total + (1 + len(others)) * progress.step
 
 
 def steps_in_all(trial: Trial) -> int:

@@ -95,6 +95,7 @@ def _worker_bytes(study: Study, shape: Shape, cache: Path) -> int:
             deepspeed_config(shape),
             study.model.lora,
             shape.activation_checkpointing,
+            arms=2 if shape.arms_together else 1,
         )
     except (AttributeError, LookupError) as error:
         raise StudyError(

@@ -30,6 +30,7 @@ from training.shards import Shard, score_shard
 
 if TYPE_CHECKING:
     from training.arm import ArmResult
+    from training.model_access import ModelAccess
 
 
 def run(work: Job | Shard, report: Listener) -> TrialResult | None:
@@ -62,7 +63,8 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     start = time.monotonic()
     trial = job.trial
     with output_to(job.log), deterministic_kernels(job.shape.deterministic):
-        arms = {arm: _finished_arm(job, arm, report) for arm in trial.arms}
+        arms = _arms(job, report)
+    in_all = max if job.shape.arms_together else sum
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if trial.groups:
         a, b = arms["A"].summary, arms["B"].summary
@@ -74,7 +76,8 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
         outcomes=pd.concat([arm.outcomes.assign(arm=name) for name, arm in arms.items()], ignore_index=True),
         facts={
             **facts_of_arms({name: arm.origin for name, arm in arms.items()}),
-            "seconds_steps": f"{sum(arm.seconds['steps'] for arm in arms.values()):.3f}",
+            # Side by side, the steps of an arm take as long as those of all.
+            "seconds_steps": f"{in_all(arm.seconds['steps'] for arm in arms.values()):.3f}",
             "seconds_heldout": f"{sum(arm.seconds['heldout'] for arm in arms.values()):.3f}",
             CELL_SECONDS: f"{time.monotonic() - start:.3f}",
             **{f"notes_{name}": "; ".join(arm.notes) for name, arm in arms.items() if arm.notes},
@@ -82,21 +85,38 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     )
 
 
-def _finished_arm(job: Job, name: str, report: Listener) -> Arm:
-    """Return an arm of the job's trial: the one that an earlier attempt kept, or a new one."""
+def _arms(job: Job, report: Listener) -> dict[str, Arm]:
+    """Return the arms of the job's trial, trained side by side or one after the other."""
+    if job.shape.arms_together and len(job.trial.arms) > 1:
+        from orchestrator.run.side_by_side import arms_side_by_side
+
+        return arms_side_by_side(job, report, _finished_arm)
+    return {arm: _finished_arm(job, arm, report) for arm in job.trial.arms}
+
+
+def _finished_arm(job: Job, name: str, report: Listener, access: "ModelAccess | None" = None) -> Arm:
+    """Return an arm of the job's trial: the one that an earlier attempt kept, or a new one.
+
+    `access` is the model that it shares with the other arm; None lets it load its own.
+    """
     store = CheckpointStore(f"{job.store}/{name}")
     arm = kept_arm(store)
     if arm and (not job.keep_models or MODEL_FOLDER in store.names()):
         return arm
     checkpoints = CheckpointStore(f"{job.store}/{name}-unfinished")
-    arm = _train_and_evaluate(job, name, report, checkpoints, store)
+    arm = _train_and_evaluate(job, name, report, checkpoints, store, access)
     if os.environ.get("RANK", "0") == "0":
         keep_arm(arm, store, checkpoints)
     return arm
 
 
 def _train_and_evaluate(
-    job: Job, name: str, report: Listener, checkpoints: CheckpointStore, store: CheckpointStore
+    job: Job,
+    name: str,
+    report: Listener,
+    checkpoints: CheckpointStore,
+    store: CheckpointStore,
+    access: "ModelAccess | None",
 ) -> Arm:
     from training.arm import ArmTask, Execution, train_arm
     from training.checkpoints import Checkpoints
@@ -136,6 +156,7 @@ def _train_and_evaluate(
         on_step=lambda step, total: report(name, step, total),
         tell=report.told,
         heldout=HeldOut(heldout.loc[heldout["group"] == name, "row"].to_numpy(), on_batch),
+        access=access,
     )
     start = time.monotonic()
     margins = heldout_margins(

@@ -37,6 +37,11 @@ class Shape(Spec):
         description="Compute each layer again in its backward pass instead of keeping its activations: less "
         "memory, about a third more time, the same numbers.",
     )
+    arms_together: bool = Field(
+        False,
+        description="Train the arms of a cell with adapters side by side: one forward pass of the base model "
+        "serves both. The same numbers up to rounding.",
+    )
     deepspeed: Name = Field("zero2", description="Name of a file in configs/deepspeed/, without .json.")
 
     deterministic: bool = Field(

@@ -18,6 +18,7 @@ from orchestrator.study.method import StudyMethod
 from orchestrator.study.notify import Notify
 from orchestrator.study.seeds import AdaptiveSeeds, SeedPlan, seeds_for
 from orchestrator.study.shape import Resources, Shape
+from orchestrator.study.side_by_side import why_not_together
 from orchestrator.study.survey import SurveyModel
 from stats.evidence.beforehand import MissingRule
 from stats.names import BASELINE
@@ -133,6 +134,7 @@ class Study(Spec):
             self._check_batch(name)
             self._check_seeds(name)
             self._check_dtype(name)
+            self._check_arms_together(name)
             if method.training and method.training.epochs and method.training.max_steps:
                 raise ValueError(f"methods.{name}.training: names both epochs and max_steps; remove one")
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
@@ -164,6 +166,13 @@ class Study(Spec):
                 f"training.dtype: float16 needs a GPU, and {self.resources_of(method)}.gpus_per_worker is 0; "
                 "set it to auto, or the dtype to bfloat16 or float32"
             )
+
+    def _check_arms_together(self, method: str) -> None:
+        """Refuse arms side by side where something that the method's cells need rules it out."""
+        shape, objective = self.shape_of(method), self.methods[method].objective
+        reason = why_not_together(self.model.lora, shape, self.training_of(method), objective)
+        if shape.arms_together and reason:
+            raise ValueError(f"{self.resources_of(method)}.arms_together: {reason}")
 
     def _check_batch(self, method: str) -> None:
         """Refuse a batch that the workers and micro-batches of a method's cells cannot divide evenly."""

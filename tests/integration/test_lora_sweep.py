@@ -1,4 +1,7 @@
-"""A real sweep that trains adapters: a killed worker changes no outcome, and what is kept loads again."""
+"""A real sweep that trains adapters, arms side by side.
+
+A killed worker changes no outcome, and what is kept loads again.
+"""
 
 from pathlib import Path
 
@@ -15,14 +18,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 STUDY = """
 study: adapters
 data: {source: twin, users: 40, history: none}
-model: {path: tiny, lora: {r: 4, alpha: 8, dropout: 0.1}}
+model: {path: tiny, lora: {r: 4, alpha: 8}}
 splits: {S1: {by: random, predicted: A = B}}
 methods: {wpo: {use_weighting: true}}
 reference: wpo
 seeds: [42]
 training:
   {max_steps: 40, batch_size: 4, learning_rate: 1.0e-3, max_length: 96, dtype: float32, logging_steps: 10}
-resources: {cpus_per_worker: 0.9, lanes: 1, activation_checkpointing: true}
+resources: {cpus_per_worker: 0.9, lanes: 1, activation_checkpointing: true, arms_together: true}
 keep: {models: final}
 faults: {backoff_s: 1, checkpoint_every: 5}
 """
@@ -49,7 +52,10 @@ def test_a_killed_worker_changes_no_outcome_of_adapters(
     hit.kill_worker()
     hit.finish()
     expected = numbers(calm)
-    pd.testing.assert_frame_equal(numbers(hit)[expected.columns], expected, check_exact=True)
+    found = numbers(hit)[expected.columns]
+    alone = [column for column in expected if column.startswith("all/")]  # of the baseline, which has one arm
+    pd.testing.assert_frame_equal(found[alone], expected[alone], check_exact=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-4, atol=1e-4)
     assert expected["A/loss_step0"].dropna().tolist() == pytest.approx([0.6931], abs=1e-3)
 
     arm = ["wpo/S1/42/A", str(tmp_path / "kept")]

@@ -1,4 +1,4 @@
-"""The site of `make docs`: links and anchors lead somewhere, the search knows every page, nothing is fetched."""
+"""The site of `make docs`: links and anchors lead somewhere, all pages are found, nothing is fetched."""
 
 import importlib.util
 import json

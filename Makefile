@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo screenshots services test chaos schedules families card-batches load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean card wheelhouse
+.PHONY: help install demo screenshots services test chaos schedules families card-batches load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean card wheelhouse docs
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -86,6 +86,9 @@ screenshots: install services  ## take the pictures in docs/: the demo's live ta
 ui: install      ## open the MLflow UI, on this machine only
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$${ORCHESTRATOR_HOME:-.}/mlflow.db}"
+
+docs: install    ## build the documentation as a site with a search: site/index.html
+	$(BIN)/python docs/site.py site
 
 wheelhouse:      ## gather in wheelhouse/ what a machine without internet installs from (docs/clusters.md)
 	$(PYTHON) -m pip wheel -q --disable-pip-version-check -c requirements.lock -w wheelhouse .

@@ -7,6 +7,7 @@ import pandas as pd
 from stats.cells import CellTables
 from stats.evidence.controls import Controls
 from stats.evidence.curves import LearningCurves
+from stats.evidence.family import family_sizes
 from stats.evidence.held_out import HeldOutEvidence
 from stats.evidence.held_out_power import HeldOutPower
 from stats.evidence.options import Options
@@ -60,6 +61,11 @@ class Comparison:
     curves: LearningCurves
     controls: Controls | None
     pooled: pd.DataFrame | None = None
+
+    @property
+    def families(self) -> dict[tuple[str, str], int]:
+        """(study, method) -> how many predicted splits its tests count over."""
+        return family_sizes(self.published.verdicts)
 
     @property
     def labels(self) -> pd.DataFrame:

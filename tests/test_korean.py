@@ -119,7 +119,7 @@ def test_a_whole_report_is_korean(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert not foreign(page, {"did", "not", "move", "tail", "xyz"})
     assert "## 실험 설정" in text
-    assert "w_mean (A)" in text
+    assert "평균 weight (A)" in text
     assert '<html lang="ko">' in page.with_suffix(".html").read_text(encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ def write(page: Path, title: str, language: str = "en") -> Path:
         The path of the HTML file.
     """
     markdown = MarkdownIt("commonmark").enable("table")
-    tokens = markdown.parse(_body(page.read_text(encoding="utf-8")))
+    tokens = markdown.parse(without_front_matter(page.read_text(encoding="utf-8")))
     for token in tokens:
         for child in token.children or []:
             _embed_image(child, page.parent)
@@ -39,7 +39,7 @@ def write(page: Path, title: str, language: str = "en") -> Path:
     return path
 
 
-def _body(text: str) -> str:
+def without_front_matter(text: str) -> str:
     """Return the text without its YAML front matter."""
     return text.split("\n---\n", 1)[1] if text.startswith("---\n") else text
 

@@ -40,6 +40,10 @@ class Page:
         """Return `frame` as a pipe table whose headings are in the page's language."""
         return table(frame.set_axis(self.say.words(map(str, frame.columns)), axis=1))
 
+    def folded(self, summary: str, *parts: str) -> list[str]:
+        """Return parts that HTML and most Markdown readers show only after a click on the summary."""
+        return [f"<details><summary>{summary}</summary>", *parts, "</details>"]
+
     def pictures(self, *names: str) -> list[str]:
         """Return one image per named figure that was drawn."""
         return [

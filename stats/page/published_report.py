@@ -1,5 +1,6 @@
 """The report of published numbers, which were not run here."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pandas as pd
 from stats.compare import compare_published
 from stats.evidence.options import Options
 from stats.page import report
+from stats.page.formats import USUAL_FORMATS, ReportFormat
 from stats.page.language import Language
 from stats.page.words import Words
 from stats.rule.published import counts_in_128ths, restore
@@ -22,6 +24,7 @@ def published_report(
     options: Options | None = None,
     other: pd.DataFrame | None = None,
     language: Language = "en",
+    formats: Collection[ReportFormat] = USUAL_FORMATS,
 ) -> Path:
     """Judge published diffs and write their report, as `stats.page.report.write` does.
 
@@ -34,9 +37,10 @@ def published_report(
         options: levels and tolerances of the evidence.
         other: the verdicts.csv of another version of the study, for the cross-check.
         language: the language of the page and the figures.
+        formats: as in `stats.page.report.write`.
 
     Returns:
-        The path of report.md.
+        The file to open first.
 
     Raises:
         TableError: `stats.compare.compare_published` or `stats.rule.crosscheck.crosscheck` refuses a table.
@@ -64,4 +68,6 @@ def published_report(
         "metric": metric,
         "predicted splits without a diff": ", ".join(without_diff) or say("none"),
     }
-    return report.write(comparison, setup, generated=False, out=out, other=other, language=language)
+    return report.write(
+        comparison, setup, generated=False, out=out, other=other, language=language, formats=formats
+    )

@@ -1,13 +1,14 @@
 """A comparison as a Markdown report. Every number comes from a table; the same tables give the same bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from stats.comparison import Comparison
 from stats.evidence.looks import Looks
-from stats.page import html
+from stats.page import html, latex, machine
+from stats.page.formats import USUAL_FORMATS, ReportFormat, discard_others, main_file
 from stats.page.language import Language
 from stats.page.page import Page
 from stats.page.plan_change import PlanChange
@@ -31,8 +32,9 @@ from stats.page.sections.tail_evidence import tail_evidence
 from stats.page.tables import tables
 from stats.page.words import Words
 from stats.rule.crosscheck import crosscheck as compare_verdicts
+from stats.status import STATUSES_WITH_NUMBERS
 
-CSV_FLOAT_FORMAT = "%.10g"
+CSV_FLOAT_FORMAT = f"%{machine.SIGNIFICANT}"
 
 
 def write(
@@ -44,8 +46,9 @@ def write(
     language: Language = "en",
     decisions: tuple[pd.DataFrame, Looks] | None = None,
     plan_changes: Sequence[PlanChange] = (),
+    formats: Collection[ReportFormat] = USUAL_FORMATS,
 ) -> Path:
-    """Write report.md, the same page as one HTML file, its tables as CSV and its figures into `out`.
+    """Write a report into `out`, in the formats asked for, with its figures as PNG and PDF.
 
     Args:
         comparison: what to report.
@@ -57,9 +60,10 @@ def write(
         decisions: the result of `stats.evidence.sequential.decide` and its looks, for a study whose evidence
             decided how many seeds to run.
         plan_changes: what was changed after the plan had been sealed.
+        formats: one or more; what a format's files are stands in `stats.page.formats`.
 
     Returns:
-        The path of report.md.
+        The file to open first: report.md, or that of the first other format.
 
     Raises:
         TableError: `stats.rule.crosscheck.crosscheck` refuses `other`.
@@ -74,11 +78,33 @@ def write(
     for name, frame in files.items():
         frame.to_csv(out / f"{name}.csv", index=False, float_format=CSV_FLOAT_FORMAT)
     page = Page(Words(language), draw(comparison, out, Words(language)))
-    report = out / "report.md"
     text = render(comparison, setup, generated, page, agreement, decisions, plan_changes)
-    report.write_text(text, encoding="utf-8")
-    html.write(report, setup["study"], language)
-    return report
+    page_file = out / "report.md"
+    page_file.write_text(text, encoding="utf-8")
+    if ReportFormat.HTML in formats:
+        html.write(page_file, setup["study"], language)
+    if ReportFormat.LATEX in formats:
+        latex.write(page_file, language)
+    if ReportFormat.JSON in formats:
+        machine.write(_facts(comparison, setup, generated), files, out / "report.json")
+    discard_others(out, formats)
+    return main_file(out, formats)
+
+
+def _facts(comparison: Comparison, setup: Mapping[str, str], generated: bool) -> dict[str, object]:
+    """Return what a program has to know to read a report's tables."""
+    cells = comparison.cells.table
+    return {
+        "study": setup["study"],
+        "setup": dict(setup),
+        "generated_data": generated,
+        "reference": comparison.reference,
+        "cells": len(cells),
+        "cells_with_numbers": int(cells["status"].isin(STATUSES_WITH_NUMBERS).sum()),
+        "complete": comparison.cells.complete,
+        "level": comparison.options.level,
+        "margin_pp": comparison.options.margin_pp,
+    }
 
 
 def render(

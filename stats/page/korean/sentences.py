@@ -43,6 +43,10 @@ SENTENCES = {
     "**Evidence**: the published rule prints {printed}; these data support {supported} of them (last "
     "section).":
         "**근거**: 발표된 규칙이 낸 {printed} 중 이 데이터가 지지하는 것은 {supported}개다 (마지막 절).",
+    "**A selection** of the study's {all} cells. Every estimate, label and interval is that of the whole "
+    "study, and the tests count over all of its predicted splits, also over those that are not shown.":
+        "전체 셀 {all}개 중 **일부만** 보인다. 모든 추정값, 라벨, 구간은 실험 전체의 것이며, 검정은 보이지 "
+        "않는 것까지 포함해 예측된 split 전체에 대해 센다.",
     " (all pairs)": " (전체 pair)",
     " and ": ", ",
     # setup
@@ -90,6 +94,8 @@ SENTENCES = {
     ", restored to multiples of 1/128": " (1/128의 배수로 읽음)",
     "a table of {count} published diffs; nothing was trained or scored here":
         "발표된 diff {count}개의 표; 여기서 학습하거나 채점한 것은 없음",
+    "selection": "선택",
+    "trained again after they had finished": "완료 후 다시 학습한 셀",
     "study": "실험",
     "source": "출처",
     "model": "모델",
@@ -134,11 +140,12 @@ SENTENCES = {
     "who chose, so each prompt counts as one user": "선택한 사람 (prompt 하나를 유저 한 명으로 센다)",
     "source model": "source model",
     # completeness, weights, baselines
-    "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms moved, "
-    "both arms saw equally many pairs and nearly equally many tokens, and geometry, data and model are "
-    "those of the reference.":
-        "셀 {cells}개 중 {passed}개가 유효성 검사를 통과했다: step 0의 loss가 log 2, 두 arm 모두 움직임, 두 "
-        "arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터, 모델이 비교 기준과 동일.",
+    "Of the {cells} finished cells with arms A and B, {passed} passed all four validity gates: the loss at "
+    "step 0 is log 2, both arms moved, both arms saw equally many pairs and nearly equally many tokens, and "
+    "geometry, data and model are those of the reference.":
+        "완료된 arm A와 B의 셀 {cells}개 중 {passed}개가 네 가지 유효성 검사를 모두 통과했다: step 0의 "
+        "loss가 log 2, 두 arm 모두 움직임, 두 arm의 pair 수가 같고 token 수가 비슷함, 실행 환경과 데이터, "
+        "모델이 비교 기준과 동일.",
     "Weights of the pairs that the arms trained on, over all steps: the mean over seeds, the smallest of "
     "all seeds, and the share at the cap of 1. `python -m orchestrator.weights` analyses what determines a "
     "weight.":
@@ -311,9 +318,12 @@ SENTENCES = {
         "필요한 seed 수 (현재 held-out pair에서) 또는 held-out pair 수 (현재 seed에서):",
     "no number suffices": "늘려도 부족",
     "A simulation: both arms are equally accurate, {pairs} independent pairs stand behind each accuracy, "
-    "and the seeds are as many as in this study. Share of splits with each label:":
+    "and the seeds are as many as in this study.":
         "시뮬레이션: 두 arm의 accuracy가 같고, accuracy마다 독립인 pair {pairs}개, seed 수는 이 실험과 "
-        "같음. 라벨별 split 비율:",
+        "같음.",
+    "Share of splits with each label": "라벨별 split 비율",
+    "Losses that change a label: {count}": "라벨을 바꾸는 제외: {count}가지",
+    "The numbers behind it": "그 수치",
     "{reference} has {missed} splits with a predicted direction at MISMATCH. A method without any effect "
     "would be FIXED in two or more of them with probability {shares}.":
         "{reference}에서 방향이 예측된 split 중 {missed}개가 MISMATCH이다. 아무 효과가 없는 method라도 그중 "

@@ -3,7 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stats.page.plots.canvas import new_figure
+from stats.page.page import FIGURE_TITLES
+from stats.page.plots.canvas import finish, new_figure
 from stats.page.words import Words
 
 MEASURE_TITLES = {
@@ -31,13 +32,18 @@ def heterogeneity(measures: pd.DataFrame, say: Words) -> Figure:
             rows = rows[rows["estimate"].notna()]
             positions = [len(splits) - 1 - splits.index(split) + offset for split in rows["split"]]
             ax.hlines(positions, rows["low"], rows["high"].clip(upper=5), color="0.4", linewidth=1)
-            ax.plot(rows["estimate"], positions, marker, color="black", markerfacecolor=face, label=group)
-        ax.set_title(say.word(MEASURE_TITLES[name]), fontsize=9)
-        ax.set_yticks(range(len(splits)), splits[::-1], fontsize=8)
+            ax.plot(
+                rows["estimate"],
+                positions,
+                marker,
+                color="black",
+                markerfacecolor=face,
+                label=f"{say.word('group')} {group}",
+            )
+        ax.set_title(say.word(MEASURE_TITLES[name]))
+        ax.set_yticks(range(len(splits)), splits[::-1])
         ax.set_ylim(-0.6, len(splits) - 0.4)
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]), right=max(1.0, min(2.0, ax.get_xlim()[1])))
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
-    panels[-1].legend(title=say.word("group"), fontsize=8, title_fontsize=8, frameon=False, loc="upper left",
-                      bbox_to_anchor=(1.0, 1.0))  # fmt: skip
-    return figure
+    return finish(figure, say(FIGURE_TITLES["heterogeneity"]))

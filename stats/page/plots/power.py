@@ -1,10 +1,11 @@
 """The figure of the power: the smallest diff that a design detects with 80% power."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stats.comparison import Comparison
 from stats.page.markdown import LARGEST_PP
-from stats.page.plots.canvas import LINE_STYLES, MARKERS
+from stats.page.plots.canvas import LINE_STYLES, MARKERS, colour, finish
 from stats.page.plots.split_axis import row_figure
 from stats.page.words import Words
 
@@ -19,32 +20,39 @@ def power(comparison: Comparison, say: Words) -> Figure | None:
         designs = designs[designs["smallest_pp"] <= LARGEST_PP]  # no accuracies differ by more
     if designs.empty:
         return _by_seeds(comparison, say)
-    figure, (ax,) = row_figure(6)
+    figure, (ax,) = row_figure(7)
     for index, (seeds, part) in enumerate(designs.groupby("seeds")):
         style = f"{MARKERS[index % len(MARKERS)]}{LINE_STYLES[index % len(LINE_STYLES)]}"
         label = say.plural(seeds, "seed")
-        ax.plot(part["pairs"], part["smallest_pp"], style, label=label, markersize=4, linewidth=1.2)
+        ax.plot(
+            part["pairs"], part["smallest_pp"], style, label=label, color=colour(index), markersize=4, lw=1.2
+        )
     ax.set_xscale("log")
     pairs = sorted(set(designs["pairs"]))
     ax.set_xticks(pairs, [f"{count:,}" for count in pairs])
     ax.minorticks_off()
     ax.set_ylim(bottom=0)
     ax.set_xlabel(say("held-out pairs of both groups"))
-    ax.set_ylabel(say("smallest diff (pp), 80% power"))
-    ax.set_title(
-        say("After adjusting for the splits, with the variances of this study"),
-        fontsize=9,
+    _finish_axis(ax, say)
+    least, most = (designs.sort_values(["pairs", "seeds"]).iloc[end] for end in (0, -1))
+    title = say(
+        "Adjusted for the splits, {seeds} find diffs from {pp:.1f} pp on with {pairs:,} pairs, and {more} "
+        "from {least:.1f} pp with {many:,}",
+        seeds=say.plural(f"{least.seeds:.0f}", "seed"),
+        pp=least.smallest_pp,
+        pairs=int(least.pairs),
+        more=say.plural(f"{most.seeds:.0f}", "seed"),
+        least=most.smallest_pp,
+        many=int(most.pairs),
     )
-    ax.grid(color="0.9")
-    ax.legend(frameon=False, fontsize=8)
-    return figure
+    return finish(figure, title)
 
 
 def _by_seeds(comparison: Comparison, say: Words) -> Figure | None:
     by_seeds, designs = comparison.tail_power.by_seeds, comparison.tail_power.designs
     if by_seeds.empty:
         return None
-    figure, (ax,) = row_figure(6)
+    figure, (ax,) = row_figure(7)
     for style, column, label in (
         (LINE_STYLES[0], "smallest_pp", say("one test at the 5% level")),
         (LINE_STYLES[1], "smallest_adjusted_pp", say("after Holm's adjustment over the splits")),
@@ -61,8 +69,22 @@ def _by_seeds(comparison: Comparison, say: Words) -> Figure | None:
         )
     ax.set_ylim(0, 1.15 * float(designs["smallest_pp"].max()))
     ax.set_xlabel(say.word("seeds"))
+    _finish_axis(ax, say)
+    own = comparison.tail.diffs
+    usual = own.loc[own["method"] == comparison.reference, "n_seeds"].max()
+    found = by_seeds[by_seeds["seeds"] == usual]
+    if found.empty:
+        return finish(figure, say("The smallest diff that a mean over seeds tells from zero"))
+    title = say(
+        "{seeds} find diffs from {pp:.1f} pp on, and from {adjusted:.1f} pp after adjusting for the splits",
+        seeds=say.plural(usual, "seed"),
+        pp=found["smallest_pp"].iloc[0],
+        adjusted=found["smallest_adjusted_pp"].iloc[0],
+    )
+    return finish(figure, title)
+
+
+def _finish_axis(ax: Axes, say: Words) -> None:
     ax.set_ylabel(say("smallest diff (pp), 80% power"))
-    ax.set_title(say("Mean over seeds against zero, at the observed spread between seeds"), fontsize=9)
     ax.grid(color="0.9")
-    ax.legend(frameon=False, fontsize=8, loc="center")
-    return figure
+    ax.set_axisbelow(True)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from stats.page.plots.canvas import new_figure, save
+from stats.page.page import FIGURE_TITLES
+from stats.page.plots.canvas import finish, new_figure, save
 from stats.page.words import Words
 from stats.survey.weights import weight
 
@@ -26,8 +27,7 @@ def histogram(pairs: pd.DataFrame, path: Path, say: Words) -> Path:
         mean=values.mean(),
         capped=np.mean(values >= 1),
     )
-    ax.set_title(title)
-    return save(figure, path)
+    return save(finish(figure, title), path)
 
 
 def score_gap(bins: pd.DataFrame, path: Path, say: Words) -> Path:
@@ -42,7 +42,7 @@ def score_gap(bins: pd.DataFrame, path: Path, say: Words) -> Path:
     ax.set_xlabel(say("score gap of the pair (mean of each bin; bins of equal size)"))
     ax.set_ylabel(say("mean weight, 95% interval over users"))
     ax.set_ylim(bottom=0)
-    return save(figure, path)
+    return save(finish(figure, say(FIGURE_TITLES["score_gap"])), path)
 
 
 def source_model(models: pd.DataFrame, path: Path, say: Words) -> Path:
@@ -57,10 +57,10 @@ def source_model(models: pd.DataFrame, path: Path, say: Words) -> Path:
     labels = [
         f"{name} ({count})" for name, count in zip(models["source_model"], models["pairs"], strict=True)
     ]
-    ax.set_yticks(range(len(models)), labels, fontsize=8)
+    ax.set_yticks(range(len(models)), labels)
     ax.invert_yaxis()
     ax.set_xlabel(say("mean weight, 95% interval over users; number of pairs in brackets"))
-    return save(figure, path)
+    return save(finish(figure, say(FIGURE_TITLES["source_model"])), path)
 
 
 def splits(groups: pd.DataFrame, path: Path, say: Words) -> Path:
@@ -79,8 +79,7 @@ def splits(groups: pd.DataFrame, path: Path, say: Words) -> Path:
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.set_xlabel(say("mean weight, 95% interval over users"))
-    ax.legend(frameon=False)
-    return save(figure, path)
+    return save(finish(figure, say(FIGURE_TITLES["splits"])), path)
 
 
 def _means(

@@ -7,6 +7,13 @@ from stats.evidence.beforehand import DivergedCells, MissingRule
 from stats.page.page import Page
 from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
+GATE_TITLES = {
+    "step0": "loss at step 0",
+    "moved": "arms moved",
+    "balance": "equal arms",
+    "same_run": "same run",
+}
+
 
 def completeness(comparison: Comparison, page: Page) -> list[str]:
     """Return N of M per method, and the cells that failed a validity gate."""
@@ -29,14 +36,21 @@ def completeness(comparison: Comparison, page: Page) -> list[str]:
     failed = gates[~gates["passed"].astype(bool)]
     parts.append(
         say(
-            "{passed} of {cells} cells passed the validity gates: the loss at step 0 is log 2, both arms "
-            "moved, both arms saw equally many pairs and nearly equally many tokens, and geometry, data and "
-            "model are those of the reference.",
+            "Of the {cells} finished cells with arms A and B, {passed} passed all four validity gates: the "
+            "loss at step 0 is log 2, both arms moved, both arms saw equally many pairs and nearly equally "
+            "many tokens, and geometry, data and model are those of the reference.",
             passed=len(gates) - len(failed),
             cells=len(gates),
         )
     )
-    return [*parts, page.table(failed.drop(columns=["study", "passed"]))] if len(failed) else parts
+    titles = {
+        "step0": "loss at step 0",
+        "moved": "arms moved",
+        "balance": "equal arms",
+        "same_run": "same run",
+    }
+    rows = failed.drop(columns=["study", "passed"]).rename(columns=titles)
+    return [*parts, page.table(rows)] if len(failed) else parts
 
 
 def _exceptions(comparison: Comparison, page: Page) -> list[str]:

@@ -7,11 +7,11 @@ import pandas as pd
 import yaml
 
 from stats.comparison import Comparison
-from stats.evidence.family import family_sizes
 from stats.names import BASELINE
 from stats.page.page import Page, title_lines
 from stats.page.plan_change import PlanChange
 from stats.page.words import Words
+from stats.selected import Selected
 from stats.status import STATUSES_WITH_NUMBERS, CellStatus
 
 
@@ -50,7 +50,7 @@ def head(
         title = say("{study}: {done} of {all} cells published", **counts)
     else:
         title = say("{study}: {done} of {all} cells finished", **counts)
-    parts = title_lines(title, generated, say)
+    parts = [*title_lines(title, generated, say), *_selection(comparison, say)]
     parts += [
         say(
             "**The plan was changed after {finished} of {planned} cells**: {keys}. What this report says "
@@ -83,7 +83,7 @@ def head(
                 names=", ".join(f"{row.method}/{row.split}/{row.seed}" for row in failed.itertuples()),
             )
         )
-    sizes = [size for size in family_sizes(comparison.published.verdicts).values() if size]
+    sizes = [size for size in comparison.families.values() if size]
     answers = [*comparison.labels["carried"], *comparison.change_labels["carried"]]
     parts.append(
         say(
@@ -103,6 +103,20 @@ def head(
             )
         )
     return parts
+
+
+def _selection(comparison: Comparison, say: Words) -> list[str]:
+    """Say that only some of the study is shown, and that nothing in it is judged otherwise."""
+    if not isinstance(comparison, Selected) or comparison.whole is None:
+        return []
+    return [
+        say(
+            "**A selection** of the study's {all} cells. Every estimate, label and interval is that of the "
+            "whole study, and the tests count over all of its predicted splits, also over those that are "
+            "not shown.",
+            all=len(comparison.whole.cells.table),
+        )
+    ]
 
 
 def _without_numbers(cells: pd.DataFrame, say: Words) -> str:

@@ -72,7 +72,7 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
         parts += _contrasts(heldout.contrasts, page)
     summary = say("The interval that counts, and those of the kinds of chance that it holds")
     every_interval = _every_interval(heldout.intervals, level, page)
-    return [*parts, f"<details><summary>{summary}</summary>", every_interval, "</details>"]
+    return [*parts, *page.folded(summary, every_interval)]
 
 
 def _estimates(estimates: pd.DataFrame, level: str, page: Page) -> str:

@@ -62,7 +62,7 @@ def _steps_to_60(comparison: Comparison, page: Page) -> list[str]:
         return []
     rows = cells[["method", "split", "seed"]].copy()
     for name in names:
-        rows[name] = [
+        rows[f"arm {name[0]}"] = [
             f"{value:.0f}" if pd.notna(value) else page.say("never")
             for value in cells.get(name, [None] * len(cells))
         ]

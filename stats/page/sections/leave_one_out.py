@@ -25,8 +25,16 @@ def leave_one_out(comparison: Comparison, page: Page) -> list[str]:
             "change nothing are not listed. With all cells: {counts}.",
             counts=_counts(changes, "counts") or "-",
         ),
-        page.table(pd.DataFrame(rows)) if rows else say("No single loss changes a label."),
+        *_losses(rows, page),
     ]
+
+
+def _losses(rows: list[dict[str, str]], page: Page) -> list[str]:
+    """Return the losses that change a label, one per row."""
+    if not rows:
+        return [page.say("No single loss changes a label.")]
+    summary = page.say("Losses that change a label: {count}", count=len(rows))
+    return page.folded(summary, page.table(pd.DataFrame(rows)))
 
 
 def _changed_labels(changes: pd.DataFrame, page: Page) -> list[str]:

@@ -21,8 +21,8 @@ def pair_weights(comparison: Comparison, page: Page) -> list[str]:
         {
             "method": method,
             "split": split,
-            **{f"w_mean ({arm})": plain(float(part[f"{arm}/weight_mean"].mean()), 4) for arm in "AB"},
-            **{f"w_min ({arm})": plain(float(part[f"{arm}/weight_min"].min()), 4) for arm in "AB"},
+            **{f"mean weight ({arm})": plain(float(part[f"{arm}/weight_mean"].mean()), 4) for arm in "AB"},
+            **{f"smallest ({arm})": plain(float(part[f"{arm}/weight_min"].min()), 4) for arm in "AB"},
             **{f"at cap ({arm})": f"{part[f'{arm}/weight_capped_share'].mean():.1%}" for arm in "AB"},
         }
         for (method, split), part in weighted.groupby(["method", "split"], sort=False)

@@ -13,7 +13,7 @@ def power(comparison: Comparison, page: Page) -> list[str]:
     if not parts:
         return []
     title = page.say("### Power: what this design could have detected")
-    return [title, *parts, *page.pictures("power")]
+    return [title, *page.pictures("power"), *page.folded(page.say("The numbers behind it"), *parts)]
 
 
 def _published_metric(comparison: Comparison, page: Page) -> list[str]:
@@ -24,8 +24,8 @@ def _published_metric(comparison: Comparison, page: Page) -> list[str]:
         {
             "design": say.words(designs["design"]),
             "spread": say.words(designs["spread"]),
-            "sd_pp": designs["sd_pp"].map(plain),
-            "smallest_pp": say.words(designs["smallest_pp"].map(possible_pp)),
+            "SD pp": designs["sd_pp"].map(plain),
+            "smallest diff pp": say.words(designs["smallest_pp"].map(possible_pp)),
         }
     )
     return [
@@ -58,14 +58,30 @@ def _heldout(comparison: Comparison, page: Page) -> list[str]:
     say = page.say
     if comparison.heldout_power.detectable.empty:
         return []
-    detectable = comparison.heldout_power.detectable.drop(columns="study")
-    detectable["quantity"] = say.words(detectable["quantity"])
-    detectable["seed_sd"] = detectable["seed_sd"].map(plain)
-    for column in ("smallest_pp", "smallest_adjusted_pp"):
-        detectable[column] = say.words(detectable[column].map(possible_pp))
-    needed = comparison.heldout_power.needed.drop(columns="study")
-    needed["quantity"] = say.words(needed["quantity"])
-    needed = needed.assign(**{name: page.counts(needed[name]) for name in ("seeds", "pairs")})
+    found = comparison.heldout_power.detectable
+    detectable = pd.DataFrame(
+        {
+            "method": found["method"],
+            "split": found["split"],
+            "quantity": say.words(found["quantity"]),
+            "seeds": found["n_seeds"],
+            "pairs": found["pairs"],
+            "SD of seeds pp": found["seed_sd"].map(plain),
+            "smallest diff pp": say.words(found["smallest_pp"].map(possible_pp)),
+            "smallest, adjusted": say.words(found["smallest_adjusted_pp"].map(possible_pp)),
+        }
+    )
+    wanted = comparison.heldout_power.needed
+    needed = pd.DataFrame(
+        {
+            "method": wanted["method"],
+            "split": wanted["split"],
+            "quantity": say.words(wanted["quantity"]),
+            "diff pp": wanted["diff_pp"],
+            "seeds": page.counts(wanted["seeds"]),
+            "pairs": page.counts(wanted["pairs"]),
+        }
+    )
     return [
         say("Held-out users: smallest diff detected with 80% power, given the variances estimated here:"),
         page.table(detectable),

@@ -19,14 +19,17 @@ def rule_errors(comparison: Comparison, page: Page) -> list[str]:
         rows.append((method, seeds, say.word(str(quantity)), ", ".join(shares)))
     return [
         say("### What the published rule prints when there is no effect"),
+        *page.pictures("rule"),
         say(
             "A simulation: both arms are equally accurate, {pairs} independent pairs stand behind each "
-            "accuracy, and the seeds are as many as in this study. Share of splits with each label:",
+            "accuracy, and the seeds are as many as in this study.",
             pairs=comparison.options.tail_pairs,
         ),
-        page.table(pd.DataFrame(rows, columns=["method", "seeds", "label of", "share"])),
         *_several_fixed(comparison, page),
-        *page.pictures("rule"),
+        *page.folded(
+            say("Share of splits with each label"),
+            page.table(pd.DataFrame(rows, columns=["method", "seeds", "label of", "share"])),
+        ),
     ]
 
 

@@ -52,3 +52,13 @@ def test_study_commands_take_the_words_that_the_page_gives_them(
                 module.main([*words, "--print-config"])
             assert left.value.code == 0, f"{name} {typed}"
             assert capsys.readouterr().out
+
+
+def test_the_readme_shows_the_numbers_of_the_report_that_it_links_to() -> None:
+    report = (ROOT / "docs/example/report.md").read_text(encoding="utf-8")
+    changes = report.split("### Change from dpo")[1].split("!")[0]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\| FIXED \| (\S+) pp (\[[^]]+\]) \| (\w+) \|", readme)
+    assert len(shown) == 2
+    fixed = [line.split(" | ") for line in changes.splitlines() if "| FIXED |" in line]
+    assert shown == [(row[7], row[8].removesuffix(" |"), row[5]) for row in fixed]

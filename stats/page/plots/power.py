@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from stats.comparison import Comparison
-from stats.page.markdown import LARGEST_PP
+from stats.evidence.possible import LARGEST_PP
 from stats.page.plots.canvas import LINE_STYLES, MARKERS
 from stats.page.plots.split_axis import row_figure
 from stats.page.words import Words

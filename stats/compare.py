@@ -18,7 +18,7 @@ from stats.evidence.held_out_power import held_out_power
 from stats.evidence.missing import Planned
 from stats.evidence.options import Options
 from stats.evidence.quantity import CHANGE, DIFF
-from stats.evidence.regime import described_only, under_decisions
+from stats.evidence.regime import described_only, of_fixed_designs, under_decisions, without_intervals
 from stats.evidence.seed_evidence import seed_evidence
 from stats.evidence.seed_power import (
     SeedPower,
@@ -85,7 +85,7 @@ def compare(
     planned = planned_splits(checked) if options.missing == MissingRule.BOUND else {}
     heldout = _held_out(sums, diffs, valid, reference, options, families, planned)
     tail = seed_evidence(diffs, _predicted_by_study(labelled), reference, options, families, planned)
-    judged = (heldout.diffs, heldout.changes) if heldout else (pd.DataFrame(), pd.DataFrame())
+    judged = (heldout.diffs, heldout.changes, heldout.advantages) if heldout else 3 * (pd.DataFrame(),)
     of_controls = controls(checked.control_diffs, sums, judged, reference, rule, options, families)
     if decisions is not None:
         tail = replace(
@@ -96,6 +96,8 @@ def compare(
             diffs=under_decisions(heldout.diffs, decisions, DIFF),
             changes=under_decisions(heldout.changes, decisions, CHANGE),
             advantages=described_only(heldout.advantages, decisions),
+            intervals=of_fixed_designs(heldout.intervals, decisions),
+            contrasts=without_intervals(heldout.contrasts, decisions),
         )
     return Comparison(
         reference=reference,
@@ -111,7 +113,7 @@ def compare(
         tail=tail,
         heldout=heldout,
         tail_power=_tail_power(diffs, accuracy, reference, max(1, splits), options),
-        heldout_power=held_out_power(heldout.variances if heldout else None, splits, options),
+        heldout_power=held_out_power(_fixed_variances(heldout, decisions), splits, options),
         curves=learning_curves(_of_splits(curves, labelled), options),
         controls=of_controls,
     )
@@ -201,6 +203,13 @@ def _held_out(
     predicted = dict(zip(valid["split"], valid["predicted"], strict=True))
     of_counted = sums.merge(counted[CELL], on=CELL)
     return held_out_evidence(of_counted, predicted, reference, options, families, planned)
+
+
+def _fixed_variances(heldout: HeldOutEvidence | None, decisions: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return the variances of methods with a fixed number of seeds; `decide` says what the others need."""
+    if heldout is None or heldout.variances.empty:
+        return None
+    return of_fixed_designs(heldout.variances, decisions)
 
 
 def _of_splits(curves: pd.DataFrame | None, labelled: pd.DataFrame) -> pd.DataFrame | None:

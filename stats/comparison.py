@@ -86,7 +86,9 @@ class Comparison:
         """
         heldout = self.heldout.changes if self.heldout else None
         null_pp = self.published.rule.null_pp
-        table = _with_evidence(self.published.changes, "change", self.tail.changes, heldout, null_pp)
+        predicted = self.published.verdicts[[*SPLIT, "predicted"]]
+        labelled = self.published.changes.merge(predicted, on=SPLIT, how="left")
+        table = _with_evidence(labelled, "change", self.tail.changes, heldout, null_pp)
         own = {tuple(row[:3]): row[3] for row in self.labels[[*SPLIT, "carried"]].to_numpy()}
         for row in table.index[table["change"].isin(list(OF_TWO_VERDICTS))]:
             key: SplitKey = tuple(table.loc[row, SPLIT])
@@ -107,9 +109,9 @@ def _with_evidence(
     evidence = pd.concat(sources).drop_duplicates(SPLIT) if sources else pd.DataFrame(columns=columns)
     table = labelled.merge(evidence, on=SPLIT, how="left")
     table["evidence"] = table["evidence"].astype(object).where(table["evidence"].notna(), "-")
-    columns = [label, "evidence", "low_adjusted", "high_adjusted"]
+    columns = [label, "predicted", "evidence", "low_adjusted", "high_adjusted"]
     table["carried"] = [
-        carried(printed, word, (low, high), null_pp)
-        for printed, word, low, high in table[columns].itertuples(index=False, name=None)
+        carried(printed, predicted, word, (low, high), null_pp)
+        for printed, predicted, word, low, high in table[columns].itertuples(index=False, name=None)
     ]
     return table

@@ -5,13 +5,14 @@ import pandas as pd
 
 from stats.errors import TableError
 from stats.evidence.contrasts import ACCURACY
-from stats.evidence.held_out import judge_by_method, sizes_in
+from stats.evidence.family import family_sizes
+from stats.evidence.held_out import judge_by_method
 from stats.evidence.options import Options
 from stats.evidence.power import DesignVariance, smallest_effect
 from stats.evidence.quantity import advantage_predictions, advantages, quantities
 from stats.evidence.seed_power import seeds_for_effect
 from stats.evidence.sums import user_sums
-from stats.names import BASELINE, SPLIT
+from stats.names import BASELINE, CELL, SPLIT
 from stats.rule.changes import changes
 from stats.rule.labels import Verdict
 from stats.rule.published import restore
@@ -43,15 +44,21 @@ def judge(
 ) -> pd.DataFrame:
     """Judge what the held-out outcomes of a study support, treating both seeds and users as samples.
 
-    The predicted splits of one method are one family: with 95 % probability, their adjusted intervals all
-    contain their true values. Exploratory splits are outside the family (docs/statistics.md).
+    The splits that `predictions` lists are the plan: a method's predicted splits are one family, and with
+    95 % probability, their adjusted intervals all contain their true values. One without outcomes keeps its
+    place, because leaving out a split that failed would make the others look surer. Exploratory splits are
+    outside the family (docs/statistics.md).
+
+    A method with one seed borrows the reference's spread over seeds, which assumes that the two are equal; if
+    the reference has one seed, too, its intervals are about new users alone. It is therefore undecided.
 
     Args:
         outcomes: one row per held-out pair that an arm scored, with study, method, split, arm ("A" or "B"),
             seed, eval_group (whose pair it is: "A" or "B"), user_id, pair_id, margin (nats), correct
             (margin > 0) and, where several users rated the same items, item: then items are a third sample.
             Further columns are ignored, and so are baseline cells.
-        predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory").
+        predictions: study, split, predicted ("A > B", "A < B", "A = B" or "exploratory"), of all splits that
+            were planned.
         reference: the method that the others are compared with.
         margin_pp: a value whose interval lies inside +-margin_pp counts as practically null (percentage
             points).
@@ -88,11 +95,11 @@ def judge(
         3    dpo  advantage      3          0.5     undecided
         4    wpo  advantage      3         -0.5     undecided
     """
-    sums = user_sums(outcomes)
+    sums = _sums_by_cell(outcomes)
     predicted = _one_prediction_per_split(sums, predictions)
     _check_reference(sums, reference, "outcomes")
     options = Options(margin_pp=margin_pp)
-    families = sizes_in(sums, predicted)
+    families = _planned_families(sums, predictions)
     rng = np.random.default_rng(options.seed)
     tables = []
     diffs, moved = quantities(sums, predicted, reference, ACCURACY)
@@ -206,6 +213,24 @@ def power(
     if seeds < 2:
         raise ValueError(f"power: seeds is {seeds}, but a spread needs two or more; raise it")
     return smallest_effect(DesignVariance(sd_pp**2 / seeds, seeds - 1), alpha / splits)
+
+
+def _sums_by_cell(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return `user_sums`, one cell at a time, so that a large table needs little memory beside itself."""
+    if outcomes.empty or not set(CELL) <= set(outcomes):
+        return user_sums(outcomes)
+    parts = [user_sums(cell) for _, cell in outcomes.groupby(CELL, sort=False, dropna=False, observed=True)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _planned_families(sums: pd.DataFrame, predictions: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return (study, method) -> number of predicted splits: those of the plan, with outcomes or without."""
+    keys = sums.loc[sums["split"] != BASELINE, SPLIT]
+    planned = pd.concat([predictions[["study", "split"]], keys[["study", "split"]]]).drop_duplicates()
+    planned = planned[planned["study"].isin(keys["study"])]
+    expected = [prediction_for(predictions, *key) for key in planned.itertuples(index=False, name=None)]
+    methods = keys[["study", "method"]].drop_duplicates()
+    return family_sizes(methods.merge(planned.assign(predicted=expected), on="study"))
 
 
 def _one_prediction_per_split(sums: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, str]:

@@ -79,6 +79,11 @@ def test_a_claim_in_a_half_is_an_error_and_controls_stay_out_of_the_study_s_tabl
         assert (rates["halves"] == 8).all()
         assert set(comparison.heldout.diffs["split"]) == set(comparison.published.verdicts["split"]) == {"S"}
         assert rates.loc["dpo"].loc["verdict", "errors"].sum() == 8
+        assert (rates["seeds"] == 3).all()
+        single = rates.loc[("dpo", "A minus B", "95% interval without zero"), "errors"]
+        assert single >= rates.loc[("dpo", "A minus B", "differs from zero"), "errors"]
+        advantage = rates.loc[("wpo", "own-group advantage", "95% interval without zero"), "errors"]
+        assert advantage in range(3)  # the arms differ, but neither serves its own group better
     assert null.controls is not None
     assert wrong.controls is not None
     ranks = null.controls.ranks.set_index(["method", "quantity"])

@@ -51,12 +51,17 @@ def test_the_word_follows_from_the_prediction_and_the_interval(
     ],
 )
 def test_a_label_needs_evidence_of_its_own_kind(label: str | None, evidence: str, expected: str) -> None:
-    assert carried(label, evidence, (2.0, 9.0), null_pp=5.0) == expected
+    assert carried(label, "A > B", evidence, (2.0, 9.0), null_pp=5.0) == expected
+
+
+def test_a_null_control_is_fixed_by_a_change_to_either_side() -> None:
+    for evidence, expected in (("contradicted", "yes"), ("practically null", "no"), ("undecided", "no")):
+        assert carried("FIXED", "A = B", evidence, (-9.0, -2.0), null_pp=5.0) == expected
 
 
 def test_not_null_needs_a_diff_as_large_as_it_says() -> None:
     for interval, expected in (((0.5, 9.0), "no"), ((5.2, 9.0), "yes"), ((-9.0, -5.2), "yes")):
-        assert carried("NOT NULL", "contradicted", interval, null_pp=5.0) == expected
+        assert carried("NOT NULL", "A = B", "contradicted", interval, null_pp=5.0) == expected
 
 
 def known(value: float, captures: str = BOTH) -> Estimate:

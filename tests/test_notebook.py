@@ -74,6 +74,33 @@ def test_judged_outcomes_are_the_evidence_of_a_report(table: pd.DataFrame) -> No
     assert len(judged) == 6 + 3 + 6
 
 
+def test_a_split_without_outcomes_keeps_its_place_in_the_family(table: pd.DataFrame) -> None:
+    """Two of four predicted splits failed, for one method or for both: the other adjustments stay."""
+    more = pd.DataFrame(
+        [("simulated", "S4", "A > B"), ("simulated", "S5", "A < B")], columns=PREDICTIONS.columns
+    )
+    plan = pd.concat([PREDICTIONS, more])
+    key = ["method", "split", "contrast"]
+    alone, planned = (stats.judge(table, rows, "dpo").set_index(key) for rows in (PREDICTIONS, plan))
+    first = ("dpo", "S1", "diff")
+    # Holm's first steps of families of two and of four, whose other members have larger p values.
+    assert planned.loc[first, "p_holm"] == pytest.approx(4 * planned.loc[first, "p"])
+    assert alone.loc[first, "p_holm"] == pytest.approx(2 * alone.loc[first, "p"])
+    assert (planned["low_pp"].dropna() < alone["low_pp"].dropna()).all()
+    of_wpo_only = table[(table["method"] == "wpo") | (table["split"] == "S1")]
+    lacking = stats.judge(of_wpo_only, PREDICTIONS, "dpo").set_index(key)
+    assert lacking.loc[first, "p_holm"] == pytest.approx(2 * lacking.loc[first, "p"])
+
+
+def test_cells_are_judged_alike_in_whatever_order_their_rows_come(table: pd.DataFrame) -> None:
+    key = ["method", "split", "contrast"]
+    shuffled = table.sample(frac=1, random_state=np.random.default_rng(0)).assign(
+        split=lambda rows: rows["split"].astype("category")
+    )
+    judged, again = (stats.judge(rows, PREDICTIONS, "dpo").set_index(key) for rows in (table, shuffled))
+    pd.testing.assert_frame_equal(judged, again.loc[judged.index])
+
+
 def test_an_advantage_is_predicted_to_be_positive_whichever_group_is_above(table: pd.DataFrame) -> None:
     """Each arm is better on its own group's pairs, and group B's pairs are easier: A minus B is negative."""
     rng = np.random.default_rng(3)

@@ -1,5 +1,6 @@
 """The verdicts in MLflow: a run per method and split, with the report's numbers, while cells finish, too."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from orchestrator.record import report
 from orchestrator.record.experiment import RunKind
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
+from orchestrator.record.verdict_runs import verdict_rows
 from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.study import grid
 from orchestrator.study.study import Study
+from stats.compare import compare
+from stats.evidence.beforehand import MissingRule
+from stats.evidence.sums import user_sums
 from stats.status import CellStatus
+from tests.finished_study import QUICK_OPTIONS, SPLIT_PREDICTIONS, study_tables
 
 FIELDS: dict[str, Any] = {
     "study": "shown",
@@ -62,6 +68,31 @@ def test_each_run_has_the_numbers_and_words_of_the_report(home: Path) -> None:
     labels = pd.read_csv(folder / "verdicts.csv").set_index(["method", "split"])["verdict"]
     assert {key: run.data.tags["label"] for key, run in runs.items()} == labels.to_dict()
     assert "change_pp" not in runs["dpo", "S1"].data.metrics
+
+
+@pytest.mark.parametrize(
+    ("status", "missing", "label", "state"),
+    [
+        ("missing", MissingRule.REQUIRE, "open", "open"),
+        ("failed", MissingRule.REQUIRE, "INCOMPLETE", "undecided"),
+        ("failed", MissingRule.BOUND, "MATCH", "undecided"),
+    ],
+)
+def test_a_split_waits_for_a_cell_that_may_still_come_and_not_for_one_that_failed(
+    status: str, missing: MissingRule, label: str, state: str
+) -> None:
+    cells, outcomes, _ = study_tables()
+    lost, scored = (
+        (table["method"] == "wpo") & (table["split"] == "S1") & (table["seed"] == 2)
+        for table in (cells, outcomes)
+    )
+    cells.loc[lost, "status"] = status
+    options = replace(QUICK_OPTIONS, missing=missing)
+    sums = user_sums(outcomes[~scored])
+    comparison = compare(cells, SPLIT_PREDICTIONS, "dpo", sums=sums, options=options)
+    rows = {(row.method, row.split): row.tags for row in verdict_rows(comparison)}
+    assert (rows["wpo", "S1"]["label"], rows["wpo", "S1"]["state"]) == (label, state)
+    assert rows["dpo", "S1"]["state"] == "decided"
 
 
 def test_a_split_that_is_no_longer_planned_is_set_aside_and_not_deleted(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from mlflow.entities import Metric, RunTag
 from orchestrator.record.experiment import Experiment, RunKind, RunStatus, now_ms
 from stats.comparison import Comparison
 from stats.evidence.decision import SplitState
+from stats.evidence.possible import says_something
 from stats.evidence.quantity import CHANGE, DIFF
 from stats.evidence.words import EvidenceWord
 from stats.rule.changes import SplitKey
+from stats.status import CellStatus
 
 NOTHING = "-"
 OPEN, DECIDED, UNDECIDED = "open", "decided", "undecided"
@@ -45,8 +47,9 @@ def verdict_rows(comparison: Comparison, decisions: pd.DataFrame | None = None) 
     """
     changes = _by_split(comparison.change_labels)
     cells = comparison.cells
+    to_come = cells.table[[not CellStatus(status).has_ended for status in cells.table["status"]]]
     short = _by_split(cells.counts[cells.counts["finished"] < cells.counts["planned"]])
-    waiting = {*short, *_by_split(cells.left_out)}
+    waiting = {*(short.keys() & _by_split(to_come).keys()), *_by_split(cells.left_out)}
     still_open = _open_in(decisions)
     rows = []
     for key, label in _by_split(comparison.labels).items():
@@ -120,5 +123,8 @@ def _by_split(table: pd.DataFrame) -> dict[SplitKey, dict[Hashable, Any]]:
 
 
 def _numbers(quantity: str, row: Mapping[Hashable, Any]) -> dict[str, float]:
-    numbers = {f"{quantity}_{short}": float(row.get(name, math.nan)) for name, short in INTERVAL.items()}
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+    """Return the estimate and the ends of its interval, without those that are unknown or say nothing yet."""
+    numbers = {short: float(row.get(name, math.nan)) for name, short in INTERVAL.items()}
+    if not says_something(numbers["low_pp"], numbers["high_pp"]):
+        numbers |= {"low_pp": math.nan, "high_pp": math.nan}
+    return {f"{quantity}_{short}": value for short, value in numbers.items() if math.isfinite(value)}

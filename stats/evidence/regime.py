@@ -58,3 +58,19 @@ def described_only(table: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame
     result.loc[rows, [column for column in columns if column in result]] = np.nan
     result.loc[rows, ["evidence", "note"]] = [EvidenceWord.UNDECIDED, NOTE]
     return result
+
+
+def of_fixed_designs(table: pd.DataFrame, decisions: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the rows of the methods whose number of seeds did not depend on evidence."""
+    if decisions is None or table.empty:
+        return table
+    return table[~table["method"].isin(set(decisions["method"]))]
+
+
+def without_intervals(table: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
+    """Take the intervals of a fixed design from estimates that no sequential verdict is about."""
+    if table.empty:
+        return table
+    return table.assign(
+        **{end: table[end].where(~table["method"].isin(set(decisions["method"]))) for end in ("low", "high")}
+    )

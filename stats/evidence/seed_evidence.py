@@ -10,6 +10,7 @@ from stats.evidence.estimate import SAME_PAIRS, TRAINING_TAIL, Estimate
 from stats.evidence.family import Judged, judge_family
 from stats.evidence.missing import Planned, missing_seeds_bounded
 from stats.evidence.options import Options
+from stats.evidence.possible import LARGEST_PP
 from stats.evidence.seeds import (
     common_diffs,
     mean_estimate,
@@ -23,7 +24,6 @@ from stats.evidence.spread import Spread, moderated_by_method
 from stats.names import SPLIT
 from stats.rule.changes import SplitKey, reference_splits
 
-LARGEST_DIFF = 100.0  # pp, between two accuracies
 DiffsBySeed = Mapping[SplitKey, dict[int, float]]
 
 
@@ -82,7 +82,7 @@ def seed_evidence(
         flip: dict[str, object] = {"p_sign_flip": sign_flip(values, rng), "e_sign": sign_e_value(values)}
         own_plan, its_plan = (planned or {}).get(key), (planned or {}).get(before or key)
         if own_plan:
-            mean = missing_seeds_bounded(mean, own_plan.seeds_missing(len(seeds)), 0.0, LARGEST_DIFF)
+            mean = missing_seeds_bounded(mean, own_plan.seeds_missing(len(seeds)), 0.0, LARGEST_PP)
         own.setdefault(key[:2], []).append((identity | flip, expected, _of_tail(mean)))
         if before and key[1] != reference:
             reference_values = list(diffs_of[before].values())
@@ -98,7 +98,7 @@ def seed_evidence(
                         own_plan.seeds_missing(len(seeds)), its_plan.seeds_missing(len(reference_values))
                     )
                 )
-                change = missing_seeds_bounded(change, missing, 0.0, 2 * LARGEST_DIFF)
+                change = missing_seeds_bounded(change, missing, 0.0, 2 * LARGEST_PP)
             one_more = _one_more_seed(reference_values, values, options.level)
             changed.setdefault(key[:2], []).append((identity | one_more, expected, _of_tail(change)))
     return SeedEvidence(_judged(own, options, families), _judged(changed, options, families))

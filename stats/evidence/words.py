@@ -54,16 +54,22 @@ def word_for(predicted: str, interval: tuple[float, float] | None, margin: float
     return EvidenceWord.SUPPORTED if as_predicted else EvidenceWord.CONTRADICTED
 
 
-def carried(label: str | None, evidence: str, interval: tuple[float, float], null_pp: float) -> str:
+def carried(
+    label: str | None, predicted: str, evidence: str, interval: tuple[float, float], null_pp: float
+) -> str:
     """Return whether the evidence bears out a published label: yes, no, or - if there is no label.
 
     Args:
         label: a published verdict or change.
+        predicted: the prediction about the split. What fixes a null control (`A = B`) moves it, to whichever
+            side, so there the evidence for FIXED is a change beyond zero.
         evidence: what the adjusted interval says about the prediction.
         interval: that interval (percentage points); NaN where there is none.
         null_pp: the rule's threshold. NOT NULL claims a diff of at least this size, not only one beyond zero.
     """
     if label is None or label not in CARRIED_BY:
         return "-"
+    if label == Change.FIXED and predicted == Prediction.EQUAL:
+        return "yes" if evidence == EvidenceWord.CONTRADICTED else "no"
     is_large = interval[0] >= null_pp or interval[1] <= -null_pp
     return "yes" if evidence in CARRIED_BY[label] and (label != Verdict.NOT_NULL or is_large) else "no"

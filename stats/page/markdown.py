@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from stats.evidence.possible import LARGEST_PP, says_something
+
 NO_VALUE = "-"
 NONE_YET = "none yet"
-LARGEST_PP = 100.0  # no difference between two accuracies is larger
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -45,19 +46,19 @@ def probability(value: object) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def intervals(
-    low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1, widest: float = LARGEST_PP
-) -> list[str]:
-    """Return each interval as text, such as [+1.0, +2.0]; `-` where an end is missing or infinite.
+def intervals(low: "pd.Series[Any]", high: "pd.Series[Any]", digits: int = 1) -> list[str]:
+    """Return each interval in percentage points as text, such as [+1.0, +2.0].
 
-    An interval that holds everything from -widest to +widest says nothing: it is `none yet`.
+    It is `-` where an end is missing or infinite, and `none yet` around zero with an end that no difference
+    between accuracies reaches.
     """
-    return [_interval(a, b, digits, widest) for a, b in zip(low, high, strict=True)]
+    return [interval(a, b, digits) for a, b in zip(low, high, strict=True)]
 
 
-def _interval(low: float, high: float, digits: int, widest: float) -> str:
+def interval(low: float, high: float, digits: int = 1, largest: float = LARGEST_PP) -> str:
+    """Return one interval as `intervals` does, of a quantity whose largest possible size is given."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return NO_VALUE
-    if low <= -widest and high >= widest:
+    if not says_something(low, high, largest):
         return NONE_YET
     return f"[{low:+.{digits}f}, {high:+.{digits}f}]"

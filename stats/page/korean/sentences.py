@@ -36,8 +36,12 @@ SENTENCES = {
     "here, and no validity gate checked them.":
         "**발표된 수치**가 포함되어 있다: `published`로 표시된 셀 {published}개는 여기서 실행하지 않았고 "
         "유효성 검사도 거치지 않았다.",
-    "**Incomplete.** A split with a missing cell has no verdict. Missing or failed:":
-        "**미완료.** 셀이 하나라도 빠진 split에는 판정이 없다. 빠졌거나 실패한 셀:",
+    "**Incomplete.** A split with a missing cell has no verdict, unless the cell's seed was added later. "
+    "Missing or failed:":
+        "**미완료.** 셀이 하나라도 빠진 split에는 판정이 없다(나중에 추가된 seed의 셀은 예외). 빠졌거나 "
+        "실패한 셀:",
+    "**Incomplete.** A split with a missing cell keeps a wider interval. Missing or failed:":
+        "**미완료.** 셀이 빠진 split의 구간은 더 넓다. 빠졌거나 실패한 셀:",
     "**Verdicts withheld**: {cells} failed a validity gate: {names}.":
         "**판정 보류**: {cells}가 유효성 검사를 통과하지 못했다: {names}.",
     "**Evidence**: the published rule prints {printed}; these data support {supported} of them (last "
@@ -254,12 +258,16 @@ SENTENCES = {
     "Every method was also trained on random halves of the same users, training users included, and judged "
     "as if A > B had been predicted. Nothing is true there, so each claim is an error. `share`: the part of "
     "the halves with this label or claim, with its exact 95% interval. A claim of the held-out evidence "
-    "should come up in hardly any half; a label of the published rule is worth no more than its share here "
-    "allows.":
+    "should come up in hardly any half, and a 95% interval leave zero out in one of twenty; a label of the "
+    "published rule is worth no more than its share here allows. `seeds`: those of each half. Where evidence "
+    "chose the seeds of the splits, it did not for halves, which are judged once; labels depend on the "
+    "number of seeds.":
         "모든 method를 같은 유저(학습 유저 포함)의 무작위 절반에도 학습하고, A > B를 예측한 것처럼 판정했다. "
         "여기에는 참인 것이 없으므로 모든 주장이 오류이다. `비율`: 이 라벨이나 주장이 나온 절반의 비율과 그 "
-        "정확한 95 % 구간. held-out 근거의 주장은 거의 나오지 않아야 하고, 발표 규칙의 라벨은 여기 비율이 "
-        "허락하는 만큼만 믿을 수 있다.",
+        "정확한 95 % 구간. held-out 근거의 주장은 거의 나오지 않아야 하고, 95 % 구간은 스무 번에 한 번쯤 0을 "
+        "벗어나며, 발표 규칙의 라벨은 여기 비율이 허락하는 만큼만 믿을 수 있다. `seed`: 절반마다의 seed 수. "
+        "근거가 split의 seed 수를 정한 실험에서도 절반의 seed 수는 정하지 않고 한 번만 판정하며, 라벨은 seed "
+        "수에 따라 달라진다.",
     "How far from zero each held-out estimate is among those of the halves. `control p` assumes no "
     "distribution and holds everything that differs between groups by chance, but with n halves it cannot "
     "fall below 1 / (n + 1), and it is of one split, not of a family.":

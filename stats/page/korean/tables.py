@@ -36,6 +36,7 @@ TABLE_WORDS = {
     "control p": "대조 p",
     "change label": "변화 라벨",
     "differs from zero": "0과 다름",
+    "95% interval without zero": "0이 없는 95 % 구간",
     "evidence": "근거",
     "label supported": "라벨 지지",
     "method's verdict": "method 판정",

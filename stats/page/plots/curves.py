@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stats.comparison import Comparison
-from stats.page.markdown import LARGEST_PP
+from stats.evidence.possible import LARGEST_PP
 from stats.page.plots.canvas import LINE_STYLES, colour, finish, new_figure
 from stats.page.words import Words
 

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stats.comparison import Comparison
-from stats.page.markdown import LARGEST_PP
+from stats.evidence.possible import LARGEST_PP
 from stats.page.plots.canvas import LINE_STYLES, MARKERS, colour, finish
 from stats.page.plots.split_axis import row_figure
 from stats.page.words import Words

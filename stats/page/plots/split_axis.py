@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stats.evidence.possible import says_something
 from stats.page.plots.canvas import MARGIN_COLOUR, MARKERS, PREDICTED_COLOUR, colour, new_figure
 from stats.rule.labels import Prediction
 
@@ -26,13 +28,15 @@ def split_positions(splits: Sequence[str], method_index: int, methods: int) -> d
 def draw_intervals(
     ax: Axes, rows: pd.DataFrame, positions: Sequence[float], method_index: int, method: str
 ) -> None:
-    """Draw estimates with their intervals; an estimate without an interval is a marker alone.
+    """Draw estimates with their intervals; without an interval that says something, a marker stands alone.
 
     Args:
-        rows: one row per estimate, with the columns estimate, low and high.
+        rows: one row per estimate, with the columns estimate, low and high (percentage points).
     """
-    low = (rows["estimate"] - rows["low"]).fillna(0).to_numpy()
-    high = (rows["high"] - rows["estimate"]).fillna(0).to_numpy()
+    ends = zip(rows["low"], rows["high"], strict=True)
+    told = np.array([says_something(low, high) for low, high in ends], dtype=bool)
+    low = (rows["estimate"] - rows["low"]).where(told).fillna(0).to_numpy()
+    high = (rows["high"] - rows["estimate"]).where(told).fillna(0).to_numpy()
     ax.errorbar(
         rows["estimate"],
         positions,

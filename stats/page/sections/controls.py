@@ -19,8 +19,10 @@ def controls(comparison: Comparison, page: Page) -> list[str]:
             "Every method was also trained on random halves of the same users, training users included, and "
             "judged as if A > B had been predicted. Nothing is true there, so each claim is an error. "
             "`share`: the part of the halves with this label or claim, with its exact 95% interval. A claim "
-            "of the held-out evidence should come up in hardly any half; a label of the published rule is "
-            "worth no more than its share here allows."
+            "of the held-out evidence should come up in hardly any half, and a 95% interval leave zero out "
+            "in one of twenty; a label of the published rule is worth no more than its share here allows. "
+            "`seeds`: those of each half. Where evidence chose the seeds of the splits, it did not for "
+            "halves, which are judged once; labels depend on the number of seeds."
         ),
         page.table(
             pd.DataFrame(
@@ -28,6 +30,7 @@ def controls(comparison: Comparison, page: Page) -> list[str]:
                     "method": rates["method"],
                     "label of": say.words(rates["quantity"]),
                     "label": say.words(rates["claim"]),
+                    "seeds": rates["seeds"],
                     "halves": _fractions(rates["errors"], rates["halves"]),
                     "share": rates["share"].map(plain),
                     "95%": intervals(rates["low"], rates["high"], digits=2),

@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from stats.comparison import Comparison
+from stats.evidence.beforehand import MissingRule
 from stats.names import BASELINE
 from stats.page.page import Page, title_lines
 from stats.page.plan_change import PlanChange
@@ -70,8 +71,14 @@ def head(
             )
         )
     if not comparison.cells.complete:
+        bound = comparison.options.missing == MissingRule.BOUND
         parts += [
-            say("**Incomplete.** A split with a missing cell has no verdict. Missing or failed:"),
+            say("**Incomplete.** A split with a missing cell keeps a wider interval. Missing or failed:")
+            if bound
+            else say(
+                "**Incomplete.** A split with a missing cell has no verdict, unless the cell's seed was "
+                "added later. Missing or failed:"
+            ),
             _without_numbers(cells[~cells["status"].isin(STATUSES_WITH_NUMBERS)], say),
         ]
     failed = comparison.cells.gates[~comparison.cells.gates["passed"].astype(bool)]

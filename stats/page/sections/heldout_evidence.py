@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 
 from stats.comparison import Comparison
+from stats.evidence.contrasts import ACCURACY
 from stats.evidence.estimate import WITH_ITEMS
-from stats.page.markdown import NO_VALUE, intervals, plain, probability, signed
+from stats.evidence.possible import LARGEST_PP
+from stats.page.markdown import NO_VALUE, interval, intervals, plain, probability, signed
 from stats.page.page import Page
 
 
@@ -70,6 +72,8 @@ def heldout_evidence(comparison: Comparison, page: Page) -> list[str]:
         ]
     if len(heldout.contrasts):
         parts += _contrasts(heldout.contrasts, page)
+    if heldout.intervals.empty:
+        return parts
     summary = say("The interval that counts, and those of the kinds of chance that it holds")
     every_interval = _every_interval(heldout.intervals, level, page)
     return [*parts, *page.folded(summary, every_interval)]
@@ -93,8 +97,8 @@ def _estimates(estimates: pd.DataFrame, level: str, page: Page) -> str:
         "e signs": estimates["e_sign"].map(plain),
         "null p": estimates["p_equivalent"].map(probability),
         "shrunken": [
-            f"{signed(value, 1)} {interval}" if np.isfinite(value) else NO_VALUE
-            for value, interval in zip(
+            f"{signed(value, 1)} {its_interval}" if np.isfinite(value) else NO_VALUE
+            for value, its_interval in zip(
                 estimates["shrunken"],
                 intervals(estimates["low_shrunken"], estimates["high_shrunken"]),
                 strict=True,
@@ -109,8 +113,8 @@ def _estimates(estimates: pd.DataFrame, level: str, page: Page) -> str:
 
 def _contrasts(contrasts: pd.DataFrame, page: Page) -> list[str]:
     text = [
-        f"{signed(value, 1)} {interval}"
-        for value, interval in zip(
+        f"{signed(value, 1)} {its_interval}"
+        for value, its_interval in zip(
             contrasts["estimate"], intervals(contrasts["low"], contrasts["high"]), strict=True
         )
     ]
@@ -139,7 +143,10 @@ def _every_interval(rows: pd.DataFrame, level: str, page: Page) -> str:
                 "quantity": [f"{quantity}, {metric}" for quantity, metric in quantities],
                 "interval": say.words(rows["interval"]),
                 "estimate": rows["estimate"].map(signed) + " " + rows["unit"],
-                level: intervals(rows["low"], rows["high"], widest=np.inf),
+                level: [
+                    interval(low, high, largest=LARGEST_PP if unit == ACCURACY.unit else np.inf)
+                    for low, high, unit in zip(rows["low"], rows["high"], rows["unit"], strict=True)
+                ],
                 "captures": page.captures(rows),
             }
         )

@@ -98,6 +98,17 @@ def test_dpo_logs_no_weights(arm):
     )  # fmt: skip
 
 
+def test_the_loss_of_the_curve_is_of_the_margin_that_beta_scales(arm):
+    """A large beta per token, with answers of many tokens, is no divergence."""
+    curve = arm(MethodSpec(loss_type="sigmoid_norm", beta=20.0)).curve.pivot(index="step", columns="metric")
+    np.testing.assert_allclose(curve["value"]["loss"], curve["value"]["train_loss"], rtol=1e-5)
+    one = TRAINING.model_copy(update={"batch_size": 1, "logging_steps": 1})
+    of_ipo = arm(MethodSpec(loss_type="ipo", beta=0.5), one, micro_batch=1).curve
+    points = of_ipo.pivot(index="step", columns="metric", values="value")
+    margins = -np.log(np.expm1(points["loss"])) / 0.5  # of the single pair of a step
+    np.testing.assert_allclose((margins - 1 / (2 * 0.5)) ** 2, points["train_loss"], rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     "method",
     [MethodSpec(), WPO, MethodSpec(use_weighting=True, wpo_alignment="greedy")],

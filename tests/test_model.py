@@ -288,3 +288,64 @@ def test_a_tiny_model_of_few_short_pairs_has_learned_something(tmp_path, count):
 
 def _in_float32(files):
     return load_model(files, "float32")
+
+
+def cut(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def without_a_part(folder):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    parts = {"model.norm.weight": "model-00001-of-00002.safetensors"}
+    parts["lm_head.weight"] = "model-00002-of-00002.safetensors"
+    index = {"metadata": {}, "weight_map": parts}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def reconfigured(**keys):
+    def change(folder):
+        config = folder / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | keys))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (cut, "header"),
+        (lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs..."), "header"),
+        (without_a_part, "00002-of-00002"),
+        (reconfigured(model_type="unheard_of"), "unheard_of"),
+        (reconfigured(vocab_size="many"), "vocab_size"),
+        (reconfigured(quantization_config={"quant_method": "awq", "bits": 4}), "AWQ"),
+    ],
+    ids=["cut", "a pointer of LFS", "a part is missing", "type", "a text as a size", "a library"],
+)
+def test_a_damaged_folder_is_named_in_one_line(folder, change, message):
+    change(folder)
+    with pytest.raises(StudyError, match=rf"model .*: it cannot be loaded \(.*{message}.*another") as caught:
+        load_model(ModelFiles(str(folder)), "float32")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_damaged_tokenizer_is_named_in_one_line(folder, file):
+    (folder / file).write_text("{")
+    with pytest.raises(StudyError, match=r"it cannot be loaded \(Expecting property name"):
+        load_tokenizer(ModelFiles(str(folder)))
+
+
+def test_a_damaged_gguf_file_is_named(tmp_path):
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF1234")
+    with pytest.raises(StudyError, match=r"model .*cut\.gguf: it cannot be loaded"):
+        load_model(ModelFiles(str(tmp_path), gguf_file="cut.gguf"), "float32")
+
+
+def test_a_tokenizer_without_an_end_or_padding_token_is_refused(folder):
+    config = folder / "tokenizer_config.json"
+    named = json.loads(config.read_text()) | {"eos_token": None, "pad_token": None}
+    config.write_text(json.dumps(named))
+    with pytest.raises(StudyError, match=r"neither a token that ends.*; add eos_token or pad_token"):
+        load_tokenizer(ModelFiles(str(folder)))

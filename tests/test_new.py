@@ -175,3 +175,22 @@ def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="exists"):
         new.main(["--out", str(out)])
     assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("votes", "message"),
+    [
+        (("0", "1"), r"'0' in vote is not clear as a preference; write data\.preference_values by hand"),
+        (("1", "4"), r"'4' in vote is not clear"),
+        ((), r"own\.csv has no row"),
+    ],
+    ids=["0 may be a tie", "no fourth answer", "no row"],
+)
+def test_a_file_that_is_not_clear_is_not_guessed(
+    tmp_path: Path, votes: tuple[str, ...], message: str
+) -> None:
+    rows = tmp_path / "own.csv"
+    lines = [f"{n % 6},why {n} ?,so,no{n},{votes[n % 2]}\n" for n in range(12 if votes else 0)]
+    rows.write_text("rater,question,answer_a,answer_b,vote\n" + "".join(lines))
+    with pytest.raises(StudyError, match=message):
+        new.main(["--data", str(rows), "--dry-run"])

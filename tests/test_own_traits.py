@@ -137,7 +137,7 @@ def test_splits_by_category_median_and_quantile_of_any_trait(study: Path) -> Non
     assert one_height["B"] == set(traits.index[traits["height"] == heights[0]])
     with pytest.raises(StudyError, match=r"split: the quantiles.*'height'.*further apart"):
         members(QuantileSplit(column="height", above=0.2, below=0.8, predicted="A = B"))
-    with pytest.raises(StudyError, match=r"'town' is not numeric; use `by: category`"):
+    with pytest.raises(StudyError, match=r"'town' is not numeric \(a user has '\w+'\); use `by: category`"):
         members(QuantileSplit(column="town", predicted="A = B"))
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -428,7 +429,7 @@ def test_nested_parquet_reads_like_json(tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
     pq.write_table(pa.Table.from_pylist(rows), file)
     same(load_corpus(TableData.model_validate({"path": str(file), "columns": columns})), expected)
-    with pytest.raises(StudyError, match=r"no column 'by\.name'; .*by\.id"):
+    with pytest.raises(StudyError, match=r"no column 'by\.name', .*by\.id"):
         load_corpus(TableData.model_validate({"path": str(file), "columns": columns | {"user": "by.name"}}))
 
 
@@ -459,3 +460,99 @@ def test_a_whole_number_is_the_same_name_in_any_format(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), file)
     with pytest.raises(StudyError, match=r"rows\.parquet: row 2, column who: a value is needed"):
         load_corpus(data)
+
+
+POLL = {"user": "who", "prompt": "p", "response_a": "a", "response_b": "b", "preference": "vote"}
+BALLOT = {"who": 1, "p": "why", "a": "so it is", "b": "no", "vote": "left"}
+SIDES = {"A": ["left"], "B": ["right"]}
+
+
+def test_a_value_is_the_same_however_a_csv_writes_it(tmp_path: Path) -> None:
+    """A csv holds whole numbers as 3.0 where other rows of the column are empty, and booleans as True."""
+    file = tmp_path / "rows.csv"
+    rows = [(7, 1, "True"), ("7.0", "2.0", "TRUE"), ("7.00", 1, "true"), ("x.0", 2, "False")]
+    file.write_text("who,p,a,b,vote,native\n" + "".join(
+        f"{who},why {number},so it is,no,{vote},{native}\n" for number, (who, vote, native) in enumerate(rows)
+    ))  # fmt: skip
+    data = {"path": str(file), "columns": POLL, "traits": {"native": "native"}}
+    corpus = load_corpus(TableData.model_validate(data | {"preference_values": {"A": [1], "B": [2.0]}}))
+    assert corpus.users[["user_id", "native"]].to_numpy().tolist() == [["7", "true"], ["x.0", "false"]]
+    assert sorted(corpus.pairs["chosen"]) == ["no", "no", "so it is", "so it is"]
+    only = load_corpus(TableData.model_validate(
+        data | {"preference_values": {"A": [1], "B": [2]}, "where": {"native": [True]}}
+    ))  # fmt: skip
+    assert len(only.pairs) == 3
+
+
+def test_whole_numbers_that_a_database_exports_as_decimals_are_names(tmp_path: Path) -> None:
+    rows = [BALLOT | {"who": Decimal(number)} for number in (7, 2**60 + 1)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    data = {"path": str(tmp_path / "rows.parquet"), "columns": POLL, "preference_values": SIDES}
+    users = load_corpus(TableData.model_validate(data)).users["user_id"]
+    assert users.tolist() == [str(2**60 + 1), "7"]
+
+
+def test_an_answer_that_is_missing_is_counted(tmp_path: Path) -> None:
+    rows = [BALLOT, BALLOT | {"p": "how", "b": None}, BALLOT | {"p": "who", "a": None}]
+    assert read(tmp_path, rows, POLL, preference_values=SIDES).dropped == {"empty answer": 2}
+
+
+def test_a_name_inside_an_annotation_is_written_with_a_dot(tmp_path: Path) -> None:
+    votes = [{"by": {"id": number}, "vote": "left"} for number in range(3)]
+    columns = POLL | {"user": "annotation.by.id", "preference": "annotation.vote"}
+    rows = [{**BALLOT, "votes": votes}]
+    corpus = read(tmp_path, rows, columns, annotations="votes", preference_values=SIDES)
+    assert corpus.users["user_id"].tolist() == ["0", "1", "2"]
+    with pytest.raises(StudyError, match=r"no annotation has 'of\.id'; valid: by, vote"):
+        read(tmp_path, rows, columns | {"user": "annotation.of.id"}, annotations="votes",
+             preference_values=SIDES)  # fmt: skip
+
+
+INFINITE = float("inf")
+NO_VALUE: dict[str, tuple[dict[str, Any], str]] = {
+    "a list as the preference": ({"vote": ["left"]}, r"column vote: one word.*\['left'\]"),
+    "an infinite trait": ({"height": INFINITE}, "column height: a finite number"),
+    "born after the day": ({"born": "2030-01-01"}, "column born: a date of birth at most 130 years before"),
+    "born in year 1": ({"born": "0001-01-01"}, "column born: a date of birth"),
+}
+
+
+@pytest.mark.parametrize("name", NO_VALUE)
+def test_an_impossible_value_is_named(tmp_path: Path, name: str) -> None:
+    change, message = NO_VALUE[name]
+    row = BALLOT | {"born": "1990-01-01", "height": 180.0}
+    pq.write_table(pa.Table.from_pylist([row | change]), tmp_path / "rows.parquet")
+    data = {
+        "path": str(tmp_path / "rows.parquet"), "columns": POLL, "preference_values": SIDES,
+        "traits": {"age": {"column": "born", "age_on": "2025-01-01"}, "height": "height"},
+    }  # fmt: skip
+    with pytest.raises(StudyError, match=rf"rows\.parquet: row 1, {message}"):
+        load_corpus(TableData.model_validate(data))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("points", INFINITE, "finite"),
+        ("at", INFINITE, "finite"),
+        ("at", 1.5, "whole"),
+        ("at", -1.0, "between"),
+    ],
+)
+def test_a_score_or_turn_that_is_none_is_named(
+    tmp_path: Path, column: str, value: float, message: str
+) -> None:
+    columns = {"user": "who", "prompt": "p", "response": "said", "score": "points", "turn": "at"}
+    row = {"who": 1, "p": "why", "said": "so", "points": 2.0, "at": 0.0}
+    pq.write_table(
+        pa.Table.from_pylist([row, row | {"said": "no", column: value}]), tmp_path / "rows.parquet"
+    )
+    data = {"path": str(tmp_path / "rows.parquet"), "columns": columns}
+    with pytest.raises(StudyError, match=rf"row 2, column {column}: .*{message}"):
+        load_corpus(TableData.model_validate(data))
+
+
+def test_a_word_with_two_meanings_is_refused() -> None:
+    data = {"path": "rows.csv", "columns": POLL, "preference_values": {"A": [1], "B": ["1.0", 2]}}
+    with pytest.raises(ValueError, match=r"preference_values: '1' has two meanings"):
+        TableData.model_validate(data)

@@ -220,6 +220,15 @@ def test_a_template_that_refuses_a_pair_is_reported_with_the_pair(tokenizer):
         tokenise(chats(("rain", "sun"), ("yes", "no")), tokenizer, 64)
 
 
+@pytest.mark.parametrize(
+    "raising", ["{{ 1 / 0 }}", "{{ m.x.y }}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{% if %}"]
+)
+def test_whatever_a_template_raises_is_reported_with_the_pair(tokenizer, raising):
+    tokenizer.chat_template = raising
+    with pytest.raises(StudyError, match=r"its chat template refuses pair 'p0'"):
+        tokenise(chats(("rain", "sun")), tokenizer, 64)
+
+
 def test_a_template_writes_the_date_that_it_is_given(tokenizer):
     tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}" + tokenizer.chat_template
     template = tokenizer.chat_template

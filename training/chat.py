@@ -15,6 +15,8 @@ from training.truncation import PairIds
 
 Message = dict[str, str]
 Chat = list[Message]
+# What a template raises besides Jinja's own errors, through the Python in its expressions.
+_OF_TEMPLATES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _CALL = re.compile(DATE.pattern + r"""\s*(["'])(.*?)\1\s*\)""")  # with the format of the date
 
 
@@ -84,7 +86,7 @@ class ChatRenderer:
                     for side in ("chosen", "rejected")
                 ),
             )
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
+        except (TemplateError, *_OF_TEMPLATES) as error:
             if len(pairs) > 1:  # find the pair that the template refuses
                 return [found for row in range(len(pairs)) for found in self.pairs(pairs.iloc[[row]])]
             raise StudyError(

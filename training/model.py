@@ -5,6 +5,9 @@ model cannot run anything. Torch is imported where a model is loaded, not before
 """
 
 import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,16 +53,22 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
     """Load the tokenizer and give it a padding token.
 
     Raises:
-        StudyError: It has no chat template, or the files have changed since the study was planned.
+        StudyError: It is damaged, lacks a chat template or an end token, or has changed since the plan.
     """
     from transformers import AutoTokenizer
 
     files.refuse_changed()
-    tokenizer = AutoTokenizer.from_pretrained(files.path, **_options(files))
+    with _readable(files):
+        tokenizer = AutoTokenizer.from_pretrained(files.path, **_options(files))
     if tokenizer.chat_template is None:
         raise StudyError(
             f"model {files.path}: its tokenizer has no chat template, and preference pairs are chats; name "
             "another model, or add chat_template to its tokenizer_config.json"
+        )
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        raise StudyError(
+            f"model {files.path}: its tokenizer has neither a token that ends a text nor one that pads it; add "
+            "eos_token or pad_token to its tokenizer_config.json"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -75,7 +84,8 @@ def load_original_config(files: ModelFiles) -> Any:
     """Load the whole configuration of a model as its files have it."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(files.path, **_options(files))
+    with _readable(files):
+        return AutoConfig.from_pretrained(files.path, **_options(files))
 
 
 def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
@@ -84,8 +94,9 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
     Dropout is off in it, in training mode as well (`without_dropout`).
 
     Raises:
-        StudyError: The files have changed since the study was planned, transformers cannot load the
-            architecture, or a weight is missing, has another shape than config.json says, or is not finite.
+        StudyError: The files are damaged or have changed since the study was planned, transformers cannot
+            load the architecture, or a weight is missing, has another shape than config.json says, or is not
+            finite.
     """
     import torch
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, GgufConfig
@@ -103,19 +114,38 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
             f"model {files.path}: transformers has no causal language model of type {config.model_type}; "
             "name another model"
         )
-    model, loaded = AutoModelForCausalLM.from_pretrained(
-        files.path,
-        config=config,
-        dtype=getattr(torch, dtype),
-        use_safetensors=True,
-        ignore_mismatched_sizes=True,  # reported below, in one line
-        output_loading_info=True,
-        **how,
-        **_options(files),
-    )
+    with _readable(files):
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            files.path,
+            config=config,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported below, in one line
+            output_loading_info=True,
+            **how,
+            **_options(files),
+        )
     files.refuse_changed()  # while they were read
     _refuse_incomplete(model, loaded, files.path)
     return model
+
+
+@contextmanager
+def _readable(files: ModelFiles) -> Iterator[None]:
+    """Raise StudyError for what the libraries raise if a model's files are damaged or of an unknown kind."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    damaged = (SafetensorError, StrictDataclassError, FileNotFoundError, struct.error)
+    unknown = (ImportError, LookupError, TypeError, ValueError)
+    try:
+        yield
+    except (*damaged, *unknown) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StudyError(
+            f"model {Path(files.path) / (files.gguf_file or '')}: it cannot be loaded ({reason}); save or "
+            "download it again, or name another model"
+        ) from error
 
 
 def without_dropout(config: Any) -> Any:

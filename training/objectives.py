@@ -24,6 +24,8 @@ _READ_BY = {
 }
 # Losses in which a shift of the reference's log-probabilities is a target margin.
 _TARGET_LOSSES = {"sigmoid", "hinge", "robust"}
+# Losses whose beta scales a margin of log-probabilities per token.
+_PER_TOKEN_LOSSES = {"sigmoid_norm", "ipo", "simpo"}
 # Arguments that TRL does not have.
 _WPO = {"wpo_clamp", "wpo_alignment"}
 _OURS = _WPO | {"gamma", "weights_from", "margin_from", "margin_scale"}
@@ -41,6 +43,12 @@ def trl_arguments(method: MethodSpec) -> dict[str, Any]:
 def loss_types(method: MethodSpec) -> list[str]:
     """Return the method's losses as a list, even if there is only one."""
     return [method.loss_type] if isinstance(method.loss_type, str) else list(method.loss_type)
+
+
+def scales_per_token(method: MethodSpec) -> bool:
+    """Return whether beta scales margins per token in all of the method's losses that read it."""
+    reading = set(loss_types(method)) - {"sft"}
+    return bool(reading) and reading <= _PER_TOKEN_LOSSES
 
 
 def batch_losses(method: MethodSpec) -> list[str]:

@@ -26,8 +26,9 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
 
     A point is a dict with the key `step`. It describes the global batch of that step, before its update:
     `margin` (mean, nats, without beta), `accuracy` (share with margin > 0), `loss` (mean
-    -log sigmoid(beta * margin), which is log 2 at step 0 for every method) and `train_loss` (the objective
-    that is optimised). Under WPO it also describes the pair weights min(w_chosen * w_rejected, 1) of *all*
+    -log sigmoid(beta * margin), which is log 2 at step 0 for every method; the margin is that which the
+    method's beta scales, per token or of whole answers) and `train_loss` (the objective that is optimised).
+    Under WPO it also describes the pair weights min(w_chosen * w_rejected, 1) of *all*
     pairs since the last point (not capped with `wpo_clamp: trl`): mean, minimum, maximum, quantiles, the
     share of products at or above 1, and the effective sample size (sum w)^2 / sum w^2.
 
@@ -61,20 +62,30 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self.points: list[dict[str, float]] = []
         self.heldout_points: list[dict[str, float]] = []  # `training/heldout_curve.py` adds them
         self.weight_sums: dict[str, float] = {}
-        self._step_values: list[tuple[Tensor, Tensor]] = []  # loss and margins per micro-batch of this step
+        # Loss, margins and margins that beta scales, per micro-batch of this step.
+        self._step_values: list[tuple[Tensor, Tensor, Tensor]] = []
         self._log_weights: list[Tensor] = []  # per micro-batch since the last point
         self._unchecked_losses: list[tuple[int, Tensor]] = []  # step and loss per micro-batch
 
-    def observe(self, loss: Tensor, margins: Tensor, log_weights: Tensor | None = None) -> None:
-        """Keep a micro-batch: its loss, margins [B] and, under WPO, log(w_chosen * w_rejected) [B]."""
-        self._step_values.append((loss, margins))
+    def observe(
+        self, loss: Tensor, margins: Tensor, scaled: Tensor, log_weights: Tensor | None = None
+    ) -> None:
+        """Keep a micro-batch.
+
+        Args:
+            loss: What is optimised.
+            margins: Margins of whole answers: [B].
+            scaled: Margins that the method's beta scales: [B].
+            log_weights: Under WPO, log(w_chosen * w_rejected): [B].
+        """
+        self._step_values.append((loss, margins, scaled))
         if log_weights is not None:
             self._log_weights.append(log_weights)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Read the device where a point is due."""
         step = state.global_step
-        self._unchecked_losses += [(step, loss) for loss, _ in self._step_values]
+        self._unchecked_losses += [(step, loss) for loss, *_ in self._step_values]
         due = step % self.every == 0 or step == state.max_steps
         if step == 1 or due:
             self.check_losses()
@@ -101,14 +112,15 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self._unchecked_losses.clear()
 
     def _batch_metrics(self) -> dict[str, float]:
-        margins = self.gather(torch.cat([margins for _, margins in self._step_values]))
-        losses = self.gather(torch.stack([loss for loss, _ in self._step_values]))
+        losses, margins, scaled = zip(*self._step_values, strict=True)
+        margins, scaled = (self.gather(torch.cat(parts)) for parts in (margins, scaled))
+        losses = self.gather(torch.stack(losses))
         if len(margins) != self.batch_size:  # workers, micro-batches or the launcher disagree on the batch
             raise RuntimeError(f"a step saw {len(margins)} pairs over all workers, not {self.batch_size}")
         return {
             "margin": margins.mean().item(),
             "accuracy": (margins > 0).float().mean().item(),
-            "loss": F.softplus(-self.beta * margins).mean().item(),
+            "loss": F.softplus(-self.beta * scaled).mean().item(),
             "train_loss": losses.mean().item(),
         }
 

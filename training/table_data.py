@@ -3,8 +3,10 @@
 This module imports neither torch nor pandas, because a plan needs neither.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, get_args
@@ -24,15 +26,24 @@ SHAPES: dict[Shape, tuple[str, ...]] = {
 RESPONSES = ("response_a", "response_b", "response_c", "response_d")
 BEHAVIOUR = ("n_pairs", "mean_score_gap", "median_prompt_length")  # traits that are counted, not asked
 ANNOTATION = "annotation."  # before the name of a field of a list's entry
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+_BOOLEANS = ("True", "False", "TRUE", "FALSE")
 
 
 def level_text(value: Any) -> Any:
-    """Return a number or a boolean as the text of a level, such as `3`, `2.5` or `true`."""
+    """Return a number or a boolean as the text of a level, such as `3`, `2.5` or `true`.
+
+    A text that is one of these is written likewise: a csv holds whole numbers as `3.0` where other rows of
+    the column are empty, and booleans as `True`.
+    """
+    if isinstance(value, str):
+        whole = _WHOLE.fullmatch(value)
+        return whole[1] if whole else value.lower() if value in _BOOLEANS else value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float | Decimal) and float(value).is_integer():
         return str(int(value))
-    return str(value) if isinstance(value, int | float) else value
+    return str(value) if isinstance(value, int | float | Decimal) else value
 
 
 Level = Annotated[str, BeforeValidator(level_text)]
@@ -198,6 +209,10 @@ class TableData(Spec):
                 "columns.user: names who chose, because groups of people are compared; name the column, or "
                 "set anonymous: true if the file does not say (either, not both)"
             )
+        words = [word for meant in self.preference_values.values() for word in meant]
+        for word in words:
+            if words.count(word) > 1:
+                raise ValueError(f"preference_values: {word!r} has two meanings; leave one")
         for name in self.traits:
             if name in (*BEHAVIOUR, "user_id"):
                 raise ValueError(f"traits.{name}: the name is taken; choose another")

@@ -26,6 +26,7 @@ from training.layout import Layout
 from training.likelihood import greedy, of_tokens
 from training.lora import causal_lm
 from training.model_access import OWN_MODEL, ModelAccess
+from training.objectives import scales_per_token
 from training.packed_row import PackedRow
 from training.recorder import CurveRecorder
 from training.reference_shift import SHARED, reference_logps
@@ -74,8 +75,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
         self.data_collator: Any = KeepsColumns(self.data_collator, further)
         self.recorder = CurveRecorder(
-            # SimPO's beta scales log-probabilities per token, and the curve's loss is of whole answers.
-            beta=MethodSpec().beta if method.reference_free else method.beta,
+            beta=method.beta,
             every=self.args.logging_steps,
             capped=method.wpo_clamp == "authors",
             batch_size=batch_size,
@@ -132,7 +132,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
                 observed["log_weights"] = self._weight(output, inputs)
             if self.method.weights_from:
                 self._weight_by_gap(output, inputs)
-            observed["margins"] = margins(output.log_probs.detach(), inputs)
+            log_probs = output.log_probs.detach()
+            observed["margins"] = observed["scaled"] = margins(log_probs, inputs)
+            if scales_per_token(self.method):
+                observed["scaled"] = margins(log_probs, inputs, per_token=True)
             output.mean_logits = Unread()
             return output
 
@@ -253,7 +256,10 @@ class _CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
             print(f"{self.name}: {self.notes[-1]}", flush=True)
 
 
-def margins(log_probs_BT: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-    """Return the implicit reward margins in nats, without beta: [pairs]."""
-    chosen, rejected = log_probs_BT.sum(1).chunk(2)
-    return (chosen - inputs["ref_chosen_logps"]) - (rejected - inputs["ref_rejected_logps"])
+def margins(log_probs_BT: Tensor, inputs: dict[str, Tensor], per_token: bool = False) -> Tensor:
+    """Return the implicit reward margins in nats, without beta, of answers or per token of each: [pairs]."""
+    rewards = log_probs_BT.sum(1) - torch.cat([inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]])
+    if per_token:
+        rewards = rewards / inputs["completion_mask"].sum(1)
+    chosen, rejected = rewards.chunk(2)
+    return chosen - rejected

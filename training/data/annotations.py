@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.data.tables import Table
+from training.data.tables import Table, inside
 from training.errors import StudyError
 from training.hints import suggestion
 from training.table_data import ANNOTATION
@@ -39,10 +39,10 @@ def exploded(table: Table, lists: dict[str, str], names: dict[str, str]) -> Tabl
                 fields |= dict.fromkeys(entry)
                 for name, field in names.items():
                     key = field.removeprefix(ANNOTATION)
-                    columns[name].append(theirs if key == "list" else entry.get(key))
+                    columns[name].append(theirs if key == "list" else inside(entry, key))
     for field in names.values():
         key = field.removeprefix(ANNOTATION)
-        if positions and key != "list" and key not in fields:
+        if positions and key != "list" and not {key, key.split(".")[0]} & fields.keys():
             raise StudyError(f"data.annotations: no annotation has {key!r}; {suggestion(key, fields)}")
     where = np.array(positions, dtype=np.int64)
     frame = table.frame.drop(columns=list(lists)).iloc[where].reset_index(drop=True)

@@ -15,7 +15,7 @@ from training.data.chats import (
     spoken,
     written_as_json,
 )
-from training.data.conversions import TEXT, is_missing, names, numbers, refuse
+from training.data.conversions import TEXT, is_missing, names, numbers, refuse, turns
 from training.data.pairs import Candidates, is_empty
 from training.data.tables import Table
 from training.errors import StudyError
@@ -48,6 +48,7 @@ def from_choices(table: Table, users: pd.Series, data: TableData) -> Candidates:
     else:
         preferred, gap = _by_sign(table, data)
     answered = ~table.frame[present].isna()
+    answered[["response_a", "response_b"]] = True  # a row may have fewer than four answers, and not one
     rows = [
         (row, LETTERS_TO_COLUMN[letter], other)
         for row, letter in enumerate(preferred)
@@ -76,6 +77,8 @@ def _by_word(table: Table, data: TableData, present: list[str]) -> list[str]:
         word = level_text(value.item() if isinstance(value, np.generic) else value)
         if is_missing(value):
             letters.append("no preference")
+        elif not isinstance(word, str):
+            raise refuse(table, row, "preference", value, "one word is needed, not several")
         elif word in meaning:
             letters.append(meaning[word])
         else:
@@ -151,7 +154,7 @@ def _read(
     }
     unknown = pd.Series(pd.NA, index=range(len(row)), dtype="str")
     item = names(table, "item", required=False) if data.columns.item else None
-    turn = numbers(table, "turn", between=(0, np.inf)) if data.columns.turn else None
+    turn = turns(table, "turn") if data.columns.turn else None
     frame = pd.DataFrame(
         {
             "user_id": users.iloc[row].reset_index(drop=True),
@@ -161,7 +164,7 @@ def _read(
             "score_gap": np.nan if gap is None else gap.to_numpy()[row],
             "turn": [sum(message["role"] == "user" for message in prompt) - 1 for prompt in prompts]
             if turn is None
-            else turn.to_numpy()[row].astype(np.int64),
+            else turn.to_numpy()[row],
             "prompt": pd.Series(prompts, dtype=object),
             "chosen": pd.Series([chosen.strip() for chosen, _ in texts], dtype=TEXT),
             "rejected": pd.Series([rejected.strip() for _, rejected in texts], dtype=TEXT),

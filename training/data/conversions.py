@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from training.table_data import level_text
 
 # Long texts stand in many pairs. Stored as Python's, a text is held once, and its pairs point to it.
 TEXT = pd.StringDtype("python", na_value=np.nan)
+OTHERWISE_WRITTEN = r"-?\d+\.0+|True|False|TRUE|FALSE"  # what `level_text` writes in another way
+LARGEST_TURN = 1_000_000
+OLDEST = 130  # years
 
 
 def is_missing(value: Any) -> bool:
@@ -26,12 +30,12 @@ def refuse(table: Table, row: int, column: str, value: object, what: str) -> Stu
 
 
 def names(table: Table, column: str, required: bool = True) -> pd.Series:
-    """Return a column of names, each a text: the number 7, 7.0 and the text "7" are the same name."""
+    """Return a column of names, each a text: the numbers 7 and 7.0, "7" and "7.0" are one name."""
 
     def name(value: Any) -> str:
         if isinstance(value, str) and value.strip():
-            return value.strip()
-        if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+            return str(level_text(value.strip()))
+        if isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool):
             return str(level_text(value.item() if isinstance(value, np.generic) else value))
         raise ValueError("a name, as a text or a number, is needed")
 
@@ -40,7 +44,8 @@ def names(table: Table, column: str, required: bool = True) -> pd.Series:
         return values.astype("str")
     if isinstance(values.dtype, pd.StringDtype):
         stripped = values.str.strip()
-        if stripped.notna().all() and (stripped != "").all():
+        same = stripped.notna() & (stripped != "") & ~stripped.str.fullmatch(OTHERWISE_WRITTEN)
+        if same.all():
             return stripped
     return _mapped(table, column, name, "str", required)
 
@@ -61,7 +66,7 @@ def numbers(
     """Return a column of numbers, which may be written as texts; a missing one is NaN if none is required."""
     values = table.frame[column]
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        found = values.astype(float)
+        found = _finite(table, column, values.astype(float))
         if required and found.isna().any():
             row = int(np.argmax(found.isna()))
             raise refuse(table, row, column, None, "a number is needed")
@@ -75,6 +80,23 @@ def numbers(
             what = f"not between {low:g} and {high:g}"
             raise refuse(table, row, column, values.iloc[row], what)
     return found
+
+
+def turns(table: Table, column: str) -> pd.Series:
+    """Return a column of whole numbers that are not negative."""
+    found = numbers(table, column, between=(0, LARGEST_TURN))
+    if (found % 1 != 0).any():
+        row = int(np.argmax(found % 1 != 0))
+        raise refuse(table, row, column, found.iloc[row], "a whole number is needed")
+    return found.astype(np.int64)
+
+
+def _finite(table: Table, column: str, values: pd.Series) -> pd.Series:
+    infinite = np.isinf(values.to_numpy())
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise refuse(table, row, column, float(values.iloc[row]), "a finite number is needed")
+    return values
 
 
 def flags(table: Table, column: str) -> pd.Series:
@@ -97,7 +119,7 @@ def levels(table: Table, column: str) -> pd.Series:
     """Return a trait: numbers as numbers, all else as texts (`true` for a boolean); missing stays missing."""
     values = table.frame[column]
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return values.astype(float)
+        return _finite(table, column, values.astype(float))
     given = [value for value in values if not is_missing(value)]
     if any(isinstance(value, list | dict) for value in given):
         row = next(row for row, value in enumerate(values) if isinstance(value, list | dict))
@@ -120,7 +142,10 @@ def ages(table: Table, column: str, on: date) -> pd.Series:
                 raise ValueError("a date such as 1990-05-31 is needed") from error
         if not isinstance(value, date):
             raise ValueError("a date such as 1990-05-31 is needed")
-        return float(on.year - value.year - ((on.month, on.day) < (value.month, value.day)))
+        years = on.year - value.year - ((on.month, on.day) < (value.month, value.day))
+        if not 0 <= years <= OLDEST:
+            raise ValueError(f"a date of birth at most {OLDEST} years before {on} is needed")
+        return float(years)
 
     return _mapped(table, column, age, float, required=False)
 

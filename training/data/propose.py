@@ -72,6 +72,8 @@ def proposed(path: str) -> dict[str, Any]:
         if as_shipped is not None:
             return as_shipped
     failures = []
+    if not any(tables.values()):
+        raise StudyError(f"--data: {path} has no row")
     for table, columns in tables.items():
         found = _columns(columns)
         if found is None:
@@ -192,16 +194,16 @@ def _preference_values(path: str, table: str | None, columns: Mapping[str, Any])
     words = sorted({str(level_text(value)) for value in rows.dropna()} - {""})
     if len(words) > MOST_LEVELS or any(_negative(word) for word in words):
         return {}
-    sides = {side: [*usual] for side, usual in SIDES.items()}
+    sides = {"tie": [*SIDES["tie"]]}
     for letter, ours in zip("ABCD", RESPONSES, strict=True):
         if ours in columns:
-            sides[letter].append(str(columns[ours]))
+            sides[letter] = [*SIDES[letter], str(columns[ours])]
     values: dict[str, list[str]] = {}
     for word in words:
         side = next((side for side, usual in sides.items() if word.lower().strip() in usual), None)
-        if side is None:
+        if side is None or {*words} == {"0", "1"}:  # 0 may be the first answer, or a tie
             raise StudyError(
-                f"--data: {word!r} in {columns['preference']} is not recognised as a preference; write "
+                f"--data: {word!r} in {columns['preference']} is not clear as a preference; write "
                 "data.preference_values by hand: {A: [...], B: [...], tie: [...]}"
             )
         values.setdefault(side, []).append(word)

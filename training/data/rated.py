@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from training.data.chats import Messages, as_text, messages, question
-from training.data.conversions import TEXT, flags, names, numbers, texts
+from training.data.conversions import TEXT, flags, names, numbers, texts, turns
 from training.data.pairs import Candidates, is_empty
 from training.data.tables import Table
 from training.errors import StudyError
@@ -80,13 +80,13 @@ def _answers(table: Table, users: pd.Series, data: TableData) -> pd.DataFrame:
         )
     else:
         checked, prompt_text = [None] * len(frame), _prompt_texts(table)
-    turn = numbers(table, "turn", between=(0, np.inf)) if columns.turn else unknown.map({}).fillna(0.0)
+    turn = turns(table, "turn") if columns.turn else np.zeros(len(frame), dtype=np.int64)
     return pd.DataFrame(
         {
             "user_id": users,
             "item": named("item", columns.item),
             "conversation": named("conversation", columns.conversation),
-            "turn": turn.astype(np.int64),
+            "turn": turn,
             "prompt_text": prompt_text,
             "chat": pd.Series(checked, dtype=object).where(chats, None),
             "response": texts(table, "response"),

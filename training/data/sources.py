@@ -112,9 +112,10 @@ def _where(table: Table, data: TableData) -> Table:
     kept = np.ones(len(table.frame), dtype=bool)
     for column, values in data.where.items():
         found = table.frame[f"where:{column}"].map(level_text)
+        found = found.where(found.map(lambda value: isinstance(value, str)), None)  # a list has no text
         kept &= found.isin(values).to_numpy()
         if not kept.any():
-            present = sorted({str(value) for value in found.dropna()})[:20]
+            present = sorted(set(found.dropna()))[:20]
             raise StudyError(
                 f"data.where.{column}: no row of {data.path} has {', '.join(values)}; "
                 f"found: {', '.join(present)}"

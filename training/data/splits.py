@@ -104,7 +104,10 @@ def _groups(users: pd.DataFrame, split: SplitSpec, place: str) -> pd.Series:
 def _numbers(users: pd.DataFrame, name: str, place: str) -> pd.Series:
     values = _column(users, name, place)
     if not pd.api.types.is_numeric_dtype(values):
-        raise StudyError(f"{place}.column: {name!r} is not numeric; use `by: category`")
+        known = values.dropna()
+        texts = known[pd.to_numeric(known, errors="coerce").isna()]
+        found = f"a user has {texts.iloc[0]!r}" if len(texts) else "no user has a value"
+        raise StudyError(f"{place}.column: {name!r} is not numeric ({found}); use `by: category`")
     return values
 
 

@@ -134,15 +134,13 @@ def _joined(parts: list[Table], names: Mapping[str, str]) -> Table:
 def _from_text(file: Path, names: Mapping[str, str], place: str) -> Table:
     numbers: list[int] = []
     columns: dict[str, list[Any]] = {ours: [] for ours in names}
-    paths = [(ours, theirs, theirs.split("."), columns[ours].append) for ours, theirs in names.items()]
+    appends = [(ours, theirs, columns[ours].append) for ours, theirs in names.items()]
     missing = dict(names)
     seen: dict[str, None] = {}
     for number, row in rows(file, place):
         numbers.append(number)
-        for ours, theirs, path, append in paths:
-            value = row.get(theirs, _NOTHING)
-            if value is _NOTHING:
-                value = _inside(row, path, _NOTHING) if len(path) > 1 else _NOTHING
+        for ours, theirs, append in appends:
+            value = inside(row, theirs, _NOTHING)
             if value is _NOTHING:
                 value = None
             elif ours in missing:
@@ -159,6 +157,13 @@ def _from_text(file: Path, names: Mapping[str, str], place: str) -> Table:
 def _refuse_missing(ours: str, theirs: str, present: Iterable[str], file: str) -> None:
     why = ", which names the person (splits compare groups of people)" if ours == "user" else ""
     raise StudyError(f"{file}: no column {theirs!r}{why}; {suggestion(theirs, present)}")
+
+
+def inside(row: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return the value of a name; a name that no column has may be one inside another, written with a dot."""
+    if name in row:
+        return row[name]
+    return _inside(row, name.split("."), default) if "." in name else default
 
 
 def _inside(value: Any, path: list[str], default: Any = None) -> Any:

@@ -17,6 +17,8 @@ from training.data.files import compression_of, format_of
 from training.errors import StudyError
 
 Row = tuple[int, dict[str, Any]]
+_TAB = "\t"
+_SEPARATORS = (";", _TAB, "|", ",")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -154,7 +156,7 @@ def _separated(lines: Iterator[str], file: Path, tabs: bool) -> Iterator[Row]:
     try:
         for cells in reader:
             if cells and header is None:
-                header = _header([cell.strip() for cell in cells], file)
+                header = _header([cell.strip() for cell in cells], file, tabs)
             elif cells and header is not None:
                 if len(cells) != len(header):
                     raise StudyError(
@@ -167,7 +169,14 @@ def _separated(lines: Iterator[str], file: Path, tabs: bool) -> Iterator[Row]:
         raise StudyError(f"{file}: line {start}: {error}; fix the quotes") from error
 
 
-def _header(names: list[str], file: Path) -> list[str]:
+def _header(names: list[str], file: Path, tabs: bool) -> list[str]:
+    other = next((mark for mark in _SEPARATORS if len(names) == 1 and mark in names[0]), None)
+    if other:
+        raise StudyError(
+            f"{file}: line 1 is one column, {names[0][:60]!r}, which seems to be separated by {other!r}; "
+            f"{'name the file .csv' if tabs and other == ',' else 'save it with commas'}"
+            f"{', or name it .tsv' if other == _TAB else ''}"
+        )
     twice = [name for position, name in enumerate(names) if name in names[:position]]
     if twice:
         raise StudyError(f"{file}: line 1 names column {twice[0]!r} twice; rename one")

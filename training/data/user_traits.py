@@ -6,7 +6,7 @@ import pandas as pd
 from training.data.conversions import ages, levels, names, numbers
 from training.data.tables import Table
 from training.errors import StudyError
-from training.table_data import Trait
+from training.table_data import Trait, level_text
 
 
 def traits_of(table: Table, users: pd.Series, traits: dict[str, Trait]) -> pd.DataFrame:
@@ -87,6 +87,7 @@ def _refuse_differing(table: Table, column: str, users: pd.Series, values: pd.Se
     user = users[row]
     before = int(values[given & (users == user)].index[0])
     raise StudyError(
-        f"{table.place(row, column)}: user {user!r} has {values[row]!r} here and {values[before]!r} at "
+        f"{table.place(row, column)}: user {user!r} has {level_text(values[row])!r} here and "
+        f"{level_text(values[before])!r} at "
         f"{table.place(before)}; a trait is the same in all rows of a user"
     )

@@ -1,7 +1,7 @@
 """Arms with adapters side by side: their numbers are those of each alone, whatever happens to the others."""
 
 import json
-import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ KINDS = {  # group, method and seed of each arm
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def arm(scored, tiny_folder):
     """Trains one of KINDS, and scores its held-out pairs."""
 
@@ -47,18 +47,24 @@ def arm(scored, tiny_folder):
     return train
 
 
+@pytest.fixture(scope="module")
+def alone(arm):
+    """An arm of KINDS by itself, trained once for all tests of this file."""
+    return cache(lambda kind: arm(kind))
+
+
 @pytest.fixture
 def together(arm, tiny_folder):
-    """Trains KINDS side by side; `more` holds further arguments of single arms."""
+    """Trains kinds side by side; `more` holds further arguments of single arms."""
 
-    def train(more=None, **shared):
+    def train(kinds=KINDS, more=None, **shared):
         functions = [
             lambda access, kind=kind: arm(kind, access=access, **shared, **(more or {}).get(kind, {}))
-            for kind in KINDS
+            for kind in kinds
         ]
         dtype = shared.get("training", TRAINING).dtype
         model = BundleModel(ModelFiles(str(tiny_folder)), dtype, shared.get("deepspeed") is not None)
-        return dict(zip(KINDS, train_together(functions, model), strict=True))
+        return dict(zip(kinds, train_together(functions, model), strict=True))
 
     return train
 
@@ -72,56 +78,50 @@ def assert_close(got, expected):
     assert margins["margin"].abs().max() > 0.01
 
 
-@pytest.mark.parametrize("lora", [LORA, DROPOUT], ids=["all layers", "dropout"])
-def test_arms_side_by_side_are_the_arms_alone(arm, together, lora):
-    for kind, result in together(lora=lora).items():
-        assert_close(result, arm(kind, lora=lora))
+def test_arms_side_by_side_are_the_arms_alone_and_leave_nothing_behind(arm, alone, together):
+    for kind, result in together().items():
+        assert_close(result, alone(kind))
+    assert_same_arm(arm("dpo")[0], alone("dpo")[0])
 
 
-@pytest.mark.parametrize(
-    ("zero", "dtype"), [("zero0", "float32"), ("zero2", "float32"), ("zero2", "bfloat16")]
-)
-def test_arms_side_by_side_under_deepspeed(arm, together, zero, dtype):
-    deepspeed = json.loads((ROOT / f"configs/deepspeed/{zero}.json").read_text())
+def test_each_arm_draws_its_own_dropout(arm, together):
+    for kind, result in together(["dpo", "other seed"], lora=DROPOUT).items():
+        assert_close(result, arm(kind, lora=DROPOUT))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_arms_side_by_side_under_deepspeed(arm, together, dtype):
+    deepspeed = json.loads((ROOT / "configs/deepspeed/zero2.json").read_text())
     shared = {"deepspeed": deepspeed, "training": TRAINING.model_copy(update={"dtype": dtype})}
-    for kind, result in together(**shared).items():
-        alone = arm(kind, **shared)
+    for kind, result in together(["dpo", "wpo"], **shared).items():
+        expected = arm(kind, **shared)
         if dtype == "float32":
-            assert_close(result, alone)
+            assert_close(result, expected)
         else:
-            pd.testing.assert_frame_equal(result[0].curve, alone[0].curve, rtol=0.05, atol=0.05)
+            pd.testing.assert_frame_equal(result[0].curve, expected[0].curve, rtol=0.05, atol=0.05)
 
 
-def test_an_arm_that_fails_takes_no_other_with_it(arm, together):
+def test_an_arm_that_fails_takes_no_other_with_it(alone, together):
     """One is lost at a step, one starts with too few pairs, one diverges, and one ends as it does alone."""
     diverging = TRAINING.model_copy(update={"learning_rate": 1e30})
     changes = {"on_step": cut_at(3)}, {"rows": np.arange(3)}, {"training": diverging}
-    results = together(dict(zip(("wpo", "dpo", "other seed"), changes, strict=True)))
+    results = together(more=dict(zip(("wpo", "dpo", "other seed"), changes, strict=True)))
     assert isinstance(results["wpo"], ConnectionError)
     for kind, why in (("dpo", "3 training pairs, fewer than one batch"), ("other seed", "the loss is nan")):
         assert isinstance(results[kind], StudyError)
         assert why in str(results[kind])
-    assert_close(results["other group"], arm("other group"))
+    assert_close(results["other group"], alone("other group"))
 
 
-def test_an_arm_of_a_bundle_that_died_goes_on_alone_or_in_another_bundle(arm, together, tmp_path):
+def test_an_arm_of_a_bundle_that_died_goes_on_alone_or_in_another_bundle(arm, alone, together, tmp_path):
     def kept(kind):
         return Checkpoints(CheckpointStore(f"{tmp_path}/{kind}"), 2)
 
-    dead = together({kind: {"checkpoints": kept(kind), "on_step": cut_at(5)} for kind in KINDS})
+    kinds = ["dpo", "wpo", "other group"]
+    dead = together(kinds, {kind: {"checkpoints": kept(kind), "on_step": cut_at(5)} for kind in kinds})
     assert all(isinstance(error, ConnectionError) for error in dead.values())
-    shutil.copytree(tmp_path, tmp_path / "copy")
-    resumed = together({kind: {"checkpoints": kept(kind)} for kind in ("dpo", "wpo")})
-    for kind in ("dpo", "wpo"):
-        assert resumed[kind][0].notes == ("resumed from checkpoint-4",)
-    for kind in KINDS:
-        alone, _ = arm(kind, checkpoints=kept(f"copy/{kind}"))
-        assert alone.notes == ("resumed from checkpoint-4",)
-        assert_close((alone, _), arm(kind))
-        assert_close(resumed[kind], arm(kind))
-
-
-def test_a_bundle_leaves_nothing_behind_in_its_process(arm, together):
-    before = arm("dpo")[0]
-    together()
-    assert_same_arm(arm("dpo")[0], before)
+    resumed = together(kinds[:2], {kind: {"checkpoints": kept(kind)} for kind in kinds})
+    resumed["other group"] = arm("other group", checkpoints=kept("other group"))
+    for kind, result in resumed.items():
+        assert result[0].notes == ("resumed from checkpoint-4",)
+        assert_close(result, alone(kind))

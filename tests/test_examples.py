@@ -55,7 +55,7 @@ def test_a_finished_study_is_read_from_mlflow(tmp_path: Path, monkeypatch: pytes
         for key, value in ledger.cells.metrics().items()
         if "diff/pref_acc_heldout" in value
     }
-    read = names["split_cells"].set_index("trial_id")["metrics.diff/pref_acc_heldout"]
+    read = names["split_cells"].set_index("tags.trial_id")["metrics.diff/pref_acc_heldout"]
     assert read.to_dict() == pytest.approx(recorded)
     assert names["axes"].get_ylabel() == "A minus B, held out (pp)"
     judged = names["last"][-1]

@@ -336,7 +336,7 @@ def test_a_second_sweep_of_a_study_is_refused(folder: Path, capsys: pytest.Captu
     with FileLock(out / "sweep.lock"):
         line = answer(f"sweep --config {folder}/study.yaml", capsys)
     assert "study s: another sweep of it is running" in line
-    assert "orchestrator.status" in line
+    assert "orchestrator.watch" in line
 
 
 def test_unreachable_storage_is_named(

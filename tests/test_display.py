@@ -173,3 +173,19 @@ def test_published_methods_have_no_cells() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (12_240, "3.4 h")])
 def test_a_time_span_has_the_unit_that_a_person_would_choose(seconds: float, text: str) -> None:
     assert time_span(seconds) == text
+
+
+def test_a_sweep_that_is_watched_is_timed_from_where_it_was_found() -> None:
+    clock, cell = Clock(), TRIALS["dpo/S/2"]
+    statuses = dict.fromkeys(IDS, CellStatus.MISSING) | {cell.trial_id: CellStatus.STARTED}
+    found = {cell.trial_id: Progress("B", 4, 10)}
+    tally = Tally(list(TRIALS.values()), statuses, clock, found, verb="watched")
+    clock.now = 50.0
+    tally.running({cell.trial_id: Progress("B", 9, 10)})
+    assert tally.progress_text(cell) == "B 9/10, 10 s left"  # 5 steps in 50 s, whatever was made before
+    assert tally.summary() == "0 of 8 cells, 50 s watched, about 17 min left"  # 101 of 120 steps
+
+
+def test_the_noted_step_of_a_cell_is_read_back() -> None:
+    assert Progress.parse(str(Progress("all", 3, 60))) == Progress("all", 3, 60)
+    assert Progress.parse("retried") is None

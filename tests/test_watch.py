@@ -20,7 +20,7 @@ from orchestrator.record.claims import Claim, Claims, ClaimState
 from orchestrator.record.endings import Ending
 from orchestrator.record.lease import LeaseLost
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.liveness import Listener, started, this_machine
+from orchestrator.record.liveness import Liveness, started, this_machine
 from orchestrator.record.places import Places
 from orchestrator.study import grid
 from orchestrator.study.files import load
@@ -143,15 +143,15 @@ def test_watching_a_study_that_is_not_recorded_creates_nothing(
 
 def test_a_driver_elsewhere_lives_as_long_as_it_renews_its_claim(sweep: Sweep) -> None:
     clock = [0.0]
-    listener = Listener(Claims(sweep.ledger.experiment), silence_s=60, clock=lambda: clock[0])
-    assert not listener.hears()
+    liveness = Liveness(Claims(sweep.ledger.experiment), silence_s=60, clock=lambda: clock[0])
+    assert not liveness.found()
     sweep.claim(machine="elsewhere/boot/space")
-    assert listener.hears()
+    assert liveness.found()
     for clock[0], renewals, heard in ((50.0, 2, True), (100.0, 2, True), (115.0, 2, False), (116.0, 3, True)):
         claim = Claim(ClaimState.HOLDS, "elsewhere/boot/space", os.getpid(), 0, renewals)
         sweep.ledger.claims.put("driver", claim)
-        assert listener.hears() is heard
-    assert listener.driver.host == "elsewhere"
+        assert liveness.found() is heard
+    assert liveness.driver.host == "elsewhere"
 
 
 def test_a_sweep_notes_how_it_ends(sweep: Sweep) -> None:

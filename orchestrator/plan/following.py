@@ -9,7 +9,7 @@ from orchestrator.plan.progress import Progress
 from orchestrator.plan.watching import watching
 from orchestrator.record.endings import Ending
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.liveness import Listener
+from orchestrator.record.liveness import Liveness
 from orchestrator.record.open_cell import OpenCell
 from orchestrator.record.places import Places
 from orchestrator.study.study import Study
@@ -40,7 +40,7 @@ class FollowedSweep:
     wait: Callable[[float], None]
 
     def __post_init__(self) -> None:
-        self._listener = Listener(self.ledger.claims)
+        self._liveness = Liveness(self.ledger.claims)
 
     def follow(self) -> Ending | None:
         """Show the sweep until it ends, and return how; wait for one if none runs and cells are missing.
@@ -50,15 +50,15 @@ class FollowedSweep:
         """
         if not self._has_begun():
             return None
-        driver = self._listener.driver
+        driver = self._liveness.driver
         print(f"a sweep is running: process {driver.process} on {driver.host}", flush=True)
         if not self._running():
             print("no cell runs yet; the sweep's own output says how it prepares them", flush=True)
-        while self._listener.hears() and not self._running():
+        while self._liveness.found() and not self._running():
             self.wait(LOOK_EVERY_S)
-        if self._listener.hears():
+        if self._liveness.found():
             self._show_cells()
-        driver = self._listener.driver
+        driver = self._liveness.driver
         return self.ledger.endings.last() or Ending(
             KILLED,
             f"process {driver.process} on {driver.host} was killed, or is not heard of any more; the same "
@@ -68,7 +68,7 @@ class FollowedSweep:
     def _has_begun(self) -> bool:
         """Wait until a sweep runs; return False if every planned cell is finished before one does."""
         told = False
-        while not self._listener.hears():
+        while not self._liveness.found():
             if not told:
                 plan = Plan.from_record(self.study, self.places, self.only)
                 if not plan.open:
@@ -100,14 +100,14 @@ class FollowedSweep:
         footer = f"logs: {self.places.logs}\nMLflow: {self.ledger.page}"
         steps = view.steps(self._running())
         with watching(self.study, plan.shown, plan.statuses, footer, steps) as watcher:
-            listening = True
-            while listening:
-                listening = self._listener.hears()  # before the last look at what it has done
-                running = self._running() if listening else {}
+            living = True
+            while living:
+                living = self._liveness.found()  # before the last look at what it has done
+                running = self._running() if living else {}
                 recorded = self.ledger.cells.statuses()
                 failed = CellStatus.FAILED in view.news(recorded).values()
                 view.show(running, recorded, self.ledger.cells.failures() if failed else {}, watcher)
-                if listening:
+                if living:
                     self.wait(LOOK_EVERY_S)
 
 

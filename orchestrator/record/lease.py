@@ -143,7 +143,7 @@ class _RenewedClaim:
             return True
         self._loss = LeaseLost(
             "another driver took this study over, since it heard nothing from this one; watch it with "
-            "python -m orchestrator.status"
+            "python -m orchestrator.watch"
         )
         return False
 
@@ -190,7 +190,7 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
 def _is_running(ledger: Ledger, claim: Claim) -> StudyError:
     return StudyError(
         f"study {ledger.study}: another sweep of it is running (process {claim.process} on {claim.host}); "
-        "wait for it, or watch it with python -m orchestrator.status"
+        "wait for it, or watch it with python -m orchestrator.watch"
     )
 
 

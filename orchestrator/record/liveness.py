@@ -41,7 +41,7 @@ def started(process: int) -> int:
     return round(since_boot)
 
 
-class Listener:
+class Liveness:
     """Whether a driver that claims a study lives, asked again and again.
 
     Args:
@@ -63,7 +63,7 @@ class Listener:
         assert self._heard is not None
         return self._heard
 
-    def hears(self) -> bool:
+    def found(self) -> bool:
         """Return whether a driver lives, one that holds the study before one that waits for it."""
         now = self._clock()
         for name, claim in sorted(self._claims.all().items(), key=lambda item: item[1].state):

@@ -23,5 +23,5 @@ def sole_driver(places: Places) -> Iterator[None]:
     except Timeout as error:
         raise StudyError(
             f"study {places.study}: another sweep of it is running in {places.out}; "
-            "wait for it, or watch it with python -m orchestrator.status"
+            "wait for it, or watch it with python -m orchestrator.watch"
         ) from error

@@ -3,6 +3,7 @@
     python -m bench.evidence_speed               3.6 million rows
     python -m bench.evidence_speed --splits 28   10 million rows
     python -m bench.evidence_speed --items 6000  3.6 million rows, each item rated by three users
+    python -m bench.evidence_speed --one-table   the same rows as one table, judged by `stats.judge`
 
 Cells are first written as the ledger holds them, one parquet file per cell. Then they are read and summed one
 at a time, and judged.
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import stats
 from stats.evidence.held_out import held_out_evidence
 from stats.evidence.options import Options
 from stats.evidence.sums import CELL_OUTCOMES, user_sums
@@ -66,14 +68,34 @@ def cells(splits: int, items: int, rng: np.random.Generator) -> Iterator[pd.Data
                 yield pd.concat(frames, ignore_index=True)
 
 
+def _judge_one_table(outcomes: pd.DataFrame) -> None:
+    before, started = _peak_gib(), time.process_time()
+    splits = outcomes["split"].unique()
+    predictions = pd.DataFrame({"study": "bench", "split": splits, "predicted": "A > B"})
+    table = stats.judge(outcomes, predictions, "dpo")
+    print(f"{len(outcomes):,} rows in one table, judged in {len(table)} rows")
+    print(
+        f"{time.process_time() - started:.1f} s of processor time, peak {_peak_gib():.2f} GiB, "
+        f"{before:.2f} before"
+    )
+
+
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--splits", type=int, default=10, help="number of splits; each has 10 cells of 36,000 rows"
     )
     parser.add_argument("--items", type=int, default=HELD_OUT_PAIRS, help="number of items of the pairs")
+    parser.add_argument("--one-table", action="store_true", help="judge one table with `stats.judge`")
     args = parser.parse_args()
     splits = args.splits
+    if args.one_table:
+        _judge_one_table(pd.concat(cells(splits, args.items, np.random.default_rng(0)), ignore_index=True))
+        return
     with tempfile.TemporaryDirectory() as scratch:
         paths = []
         for number, cell in enumerate(cells(splits, args.items, np.random.default_rng(0))):
@@ -90,11 +112,10 @@ def main() -> None:
     families = {("bench", method): splits for method in SPEED_METHODS}
     evidence = held_out_evidence(table, predictions, "dpo", Options(), families)
     judged = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{len(paths)} cells, {2 * HELD_OUT_PAIRS * len(paths):,} rows, {len(evidence.intervals)} intervals"
     )
-    print(f"read and summed by user {summed:.1f} s, evidence {judged:.1f} s, peak {peak:.2f} GiB")
+    print(f"read and summed by user {summed:.1f} s, evidence {judged:.1f} s, peak {_peak_gib():.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,11 @@ from orchestrator.record.places import Places
 from orchestrator.record.seals import plan_changes, with_plan
 from orchestrator.study.judging import digest, judging_of
 from orchestrator.study.study import Study
+from stats.page import report
+from stats.page.page import Page
+from stats.page.plan_change import PlanChange
+from stats.page.words import Words
+from tests.finished_study import finished_comparison
 
 
 def study(**keys: Any) -> Study:
@@ -34,6 +39,11 @@ PREDICTED_LATER = {"splits": {"S": {"by": "random", "predicted": "A > B"}}}
         {"methods": {"dpo": {}}},
         {"verdicts": {"null_pp": 7.0}},
         {"equivalence_margin_pp": 2.0},
+        {"missing": "bound"},
+        {"divergence": {"count": "as_missing"}},
+        {"divergence": {"loss_ratio": 3.0}},
+        {"controls": {"random_halves": 2}},
+        {"reference": "wpo"},
     ],
 )
 def test_whatever_decides_a_verdict_is_part_of_the_plan(change: dict[str, Any]) -> None:
@@ -59,6 +69,16 @@ def test_a_plan_that_changes_after_outcomes_is_told_with_its_keys(tmp_path: Path
     assert change.keys == "splits.S.predicted: A = B -> A > B"
     again = Ledger(Places("sealed", tmp_path)).seals
     assert again.all() == seals.all()
+
+
+def test_a_later_change_stands_at_the_top_of_the_page() -> None:
+    change = PlanChange(37, 54, "splits.S4_safety.predicted: A < B -> A > B")
+    page = report.render(
+        finished_comparison(), {"study": "s"}, False, Page(Words(), {}), plan_changes=[change]
+    )
+    _, first = page.split("\n# ")[1].split("\n\n")[:2]
+    assert first.startswith("**The plan was changed after 37 of 54 cells**: splits.S4_safety.predicted")
+    assert "exploratory" in first
 
 
 def test_a_plan_that_was_never_sealed_shows_in_a_report_beside_the_seal(tmp_path: Path) -> None:

@@ -125,13 +125,13 @@ def seeds_needed(
     Returns:
         diff_pp; seeds, seeds_adjusted (at alpha / splits): for the mean against zero, with the present pairs;
         pairs, pairs_one_seed: behind each accuracy, for the mean of the reference's number of seeds, and for
-        one seed against that many. A number is infinite where 200 seeds are not enough, or no number of pairs
-        is.
+        one seed against that many, at alpha / splits, too. A number is infinite where 200 seeds are not
+        enough, or no number of pairs is.
     """
     usual, pooled = pooled_sd(diffs, reference)
     sampling = sampling_sd(accuracy, tail_pairs) ** 2
     seed_variance = max(0.0, pooled**2 - sampling)
-    smallest_in_sd = smallest_effect(DesignVariance(1.0, usual - 1), alpha)
+    smallest_in_sd = smallest_effect(DesignVariance(1.0, usual - 1), alpha / splits)
     rows = []
     for effect in stated_pp:
         seeds = [seeds_for_effect(effect, pooled, level) for level in (alpha, alpha / splits)]

@@ -313,13 +313,15 @@ SENTENCES = {
         "발표된 지표. 검정력 80 %로 검출되는 최소 diff (유의수준 5 %의 검정 하나):",
     "What it would take to detect a given diff: either seeds, with the present number of pairs, when their "
     "mean is compared with zero (`adjusted`: after Holm's adjustment over the splits); or pairs behind each "
-    "accuracy, for the mean of the reference's number of seeds and for one seed against those. The observed "
-    "spread between seeds is divided into the sampling of the tail's pairs, which more pairs reduce, and a "
-    "remainder, which only more seeds reduce.":
+    "accuracy, adjusted, too, for the mean of the reference's number of seeds and for one seed against those "
+    "(one seed supports no verdict by itself, whatever its pairs). The observed spread between seeds is "
+    "divided into the sampling of the tail's pairs, which more pairs reduce, and a remainder, which only "
+    "more seeds reduce.":
         "주어진 diff를 검출하는 데 필요한 것. 현재 pair 수에서 평균을 0과 비교하는 데 필요한 seed 수 "
-        "(`보정`: split 전체에 대한 Holm 보정 후); 또는 각 accuracy에 필요한 pair 수: 비교 기준과 같은 seed "
-        "수의 평균, 그리고 그에 대비한 seed 하나. 관측된 seed 간 퍼짐은 마지막 구간 pair의 표집오차(pair를 "
-        "늘리면 줄어듦)와 나머지(seed를 늘려야 줄어듦)로 본다.",
+        "(`보정`: split 전체에 대한 Holm 보정 후); 또는 각 accuracy에 필요한 pair 수(역시 보정 후): 비교 "
+        "기준과 같은 seed 수의 평균, 그리고 그에 대비한 seed 하나(seed 하나만으로는 pair가 몇 개든 판정을 "
+        "뒷받침하지 못한다). 관측된 seed 간 퍼짐은 마지막 구간 pair의 표집오차(pair를 늘리면 줄어듦)와 "
+        "나머지(seed를 늘려야 줄어듦)로 본다.",
     "Held-out users: smallest diff detected with 80% power, given the variances estimated here:":
         "Held-out 유저. 여기서 추정한 분산으로, 검정력 80 %로 검출되는 최소 diff:",
     "Seeds (with these held-out pairs) or held-out pairs (with these seeds) that would be needed:":

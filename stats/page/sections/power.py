@@ -34,9 +34,10 @@ def _published_metric(comparison: Comparison, page: Page) -> list[str]:
         say(
             "What it would take to detect a given diff: either seeds, with the present number of pairs, "
             "when their mean is compared with zero (`adjusted`: after Holm's adjustment over the splits); "
-            "or pairs behind each accuracy, for the mean of the reference's number of seeds and for one "
-            "seed against those. The observed spread between seeds is divided into the sampling of the "
-            "tail's pairs, which more pairs reduce, and a remainder, which only more seeds reduce."
+            "or pairs behind each accuracy, adjusted, too, for the mean of the reference's number of seeds "
+            "and for one seed against those (one seed supports no verdict by itself, whatever its pairs). "
+            "The observed spread between seeds is divided into the sampling of the tail's pairs, which "
+            "more pairs reduce, and a remainder, which only more seeds reduce."
         ),
         page.table(_published_metric_needs(comparison.tail_power.needed, page)),
     ]

@@ -67,8 +67,8 @@ def load_tokenizer(files: ModelFiles) -> "PreTrainedTokenizerBase":
         )
     if tokenizer.pad_token is None and tokenizer.eos_token is None:
         raise StudyError(
-            f"model {files.path}: its tokenizer has neither a token that ends a text nor one that pads it; add "
-            "eos_token or pad_token to its tokenizer_config.json"
+            f"model {files.path}: its tokenizer has neither a token that ends a text nor one that pads it; "
+            "add eos_token or pad_token to its tokenizer_config.json"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

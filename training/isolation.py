@@ -71,10 +71,8 @@ def _reset_bitsandbytes() -> None:
 
     Otherwise the embeddings of every arm stay in memory, and the next arm's first tensor takes their bits.
     """
-    if "bitsandbytes" in sys.modules:
-        from bitsandbytes.optim import GlobalOptimManager
-
-        GlobalOptimManager.get_instance().initialize()
+    if library := sys.modules.get("bitsandbytes"):
+        library.optim.GlobalOptimManager.get_instance().initialize()
 
 
 def _free_port() -> int:

@@ -112,9 +112,9 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         self._unchecked_losses.clear()
 
     def _batch_metrics(self) -> dict[str, float]:
-        losses, margins, scaled = zip(*self._step_values, strict=True)
-        margins, scaled = (self.gather(torch.cat(parts)) for parts in (margins, scaled))
-        losses = self.gather(torch.stack(losses))
+        margins = self.gather(torch.cat([margins for _, margins, _ in self._step_values]))
+        scaled = self.gather(torch.cat([scaled for *_, scaled in self._step_values]))
+        losses = self.gather(torch.stack([loss for loss, *_ in self._step_values]))
         if len(margins) != self.batch_size:  # workers, micro-batches or the launcher disagree on the batch
             raise RuntimeError(f"a step saw {len(margins)} pairs over all workers, not {self.batch_size}")
         return {

@@ -12,7 +12,7 @@ from training.errors import StudyError
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.doctor") -> int:
-    """Print one line per check: OK, or a problem with the way out. The exit code is 1 if there is a problem.
+    """Print one line per check: OK, a note, or a problem with the way out. A problem makes the exit code 1.
 
     Checked are the versions, the cards, Ray, the folders, the disk, the clock, MLflow, and every table of the
     study's finished cells. Runs whose tables are damaged or gone are marked, and the next sweep trains their

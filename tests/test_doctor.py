@@ -18,7 +18,7 @@ from made_record import fill
 
 from orchestrator import doctor, report, status
 from orchestrator.record import check_versions
-from orchestrator.run import check_machine
+from orchestrator.run import check_machine, exposure
 from orchestrator.study.files import load
 from training.errors import StudyError
 
@@ -156,6 +156,12 @@ def _job_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
 
 
+def _open_token(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "token").write_text("0" * 64)
+    (home / "token").chmod(0o644)
+    monkeypatch.setattr(exposure, "_reachable", Path.exists)  # pytest's own folders are closed to others
+
+
 def _dead_head(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
 
@@ -192,6 +198,7 @@ def _program(home: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str
     [
         (_old_lock, "versions", [f"mlflow {version('mlflow')} (1.0)", "-m pip install -c requirements.lock"]),
         (_job_server, "Ray", ["RAY_ADDRESS http://127.0.0.1:8265: Ray's job server", "unset RAY_ADDRESS"]),
+        (_open_token, "Ray", ["is open to others (mode 644)", "chmod 600"]),
         (_dead_head, "Ray", ["nothing answers at RAY_ADDRESS 127.0.0.1:1", "unset RAY_ADDRESS"]),
         (_open_home, "home", ["can be changed by every user (mode 777)", "chmod o-w"]),
         (_full_disk, "disk", ["0.3 GB free", "ORCHESTRATOR_HOME"]),

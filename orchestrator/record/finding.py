@@ -1,6 +1,15 @@
 """What a check of the doctor found."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "OK"  # All is well.
+    NOTE = "note"  # Something to know, which is well on most machines.
+    PROBLEM = "problem"  # A sweep would fail, or its numbers be in doubt, unless it is solved.
 
 
 @dataclass(frozen=True)
@@ -10,17 +19,21 @@ class Finding:
     Attributes:
         thing: What was looked at, such as `disk`.
         text: What was found; for a problem, also the way out.
-        is_problem: Whether a sweep would fail, or its numbers be in doubt, unless it is solved.
+        level: How much it matters.
     """
 
     thing: str
     text: str
-    is_problem: bool = False
+    level: Level = Level.OK
+
+    @property
+    def is_problem(self) -> bool:
+        return self.level == Level.PROBLEM
 
     def __str__(self) -> str:
-        return f"{'problem' if self.is_problem else 'OK':<8}{self.thing}: {self.text}"
+        return f"{self.level:<8}{self.thing}: {self.text}"
 
 
 def problem(thing: str, text: str) -> Finding:
     """Return a finding that has to be solved."""
-    return Finding(thing, text, is_problem=True)
+    return Finding(thing, text, Level.PROBLEM)

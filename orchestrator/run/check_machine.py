@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.record.finding import Finding, problem
+from orchestrator.record.finding import Finding, Level, problem
 from orchestrator.run.address import LOCAL, ray_address
-from orchestrator.run.exposure import exposed
+from orchestrator.run.exposure import exposed_session, exposed_token
 from orchestrator.run.mps import CONTROL
 from orchestrator.study.study import Study
 from training.errors import StudyError
@@ -68,7 +68,10 @@ def check_ray() -> Iterator[Finding]:
     yield _check_address(address)
     if address != LOCAL:
         yield _check_token()
-    yield from (problem("Ray", line) for line in exposed())
+    if line := exposed_token():
+        yield problem("Ray", line)
+    if line := exposed_session():  # as Ray makes it, which is harmless where nobody else is
+        yield Finding("Ray", line, Level.NOTE)
 
 
 def _check_address(address: str) -> Finding:

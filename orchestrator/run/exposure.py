@@ -8,22 +8,31 @@ from pathlib import Path
 
 def exposed() -> list[str]:
     """Return one line per file or folder of Ray's that is open to others, with the way out."""
+    return [line for line in (exposed_token(), exposed_session()) if line]
+
+
+def exposed_token() -> str:
+    """Return a line about Ray's token if others may read it, otherwise an empty text."""
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    # The place is Ray's documented one; Ray itself makes this folder writable for everybody.
-    root = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
-    session = root / "ray" / "session_latest"
-    lines = []
     if _reachable(token) and _mode(token) & (stat.S_IRWXG | stat.S_IRWXO):
-        lines.append(
+        return (
             f"{token} (Ray's token) is open to others (mode {_mode(token):o}): who reads it can run code as "
             f"you; chmod 600 {token}"
         )
+    return ""
+
+
+def exposed_session() -> str:
+    """Return a line about Ray's session folder if others may change it, otherwise an empty text."""
+    # The place is Ray's documented one; Ray itself makes this folder writable for everybody.
+    root = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    session = root / "ray" / "session_latest"
     if _reachable(session) and _mode(session) & (stat.S_IWGRP | stat.S_IWOTH):
-        lines.append(
+        return (
             f"{session} (Ray's session) can be changed by others (mode {_mode(session):o}): if this machine "
             "has other users, set RAY_TMPDIR to a folder that only you can enter"
         )
-    return lines
+    return ""
 
 
 def _mode(path: Path) -> int:

@@ -1,5 +1,7 @@
 """Judge a table in a notebook, with the functions that a report uses; `stats` exports them."""
 
+from math import inf
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from stats.evidence.contrasts import ACCURACY
 from stats.evidence.family import family_sizes
 from stats.evidence.held_out import judge_by_method
 from stats.evidence.options import Options
+from stats.evidence.possible import LARGEST_PP
 from stats.evidence.power import DesignVariance, smallest_effect
 from stats.evidence.quantity import advantage_predictions, advantages, quantities
 from stats.evidence.seed_power import seeds_for_effect
@@ -191,7 +194,8 @@ def power(
         alpha: the family-wise error.
 
     Returns:
-        A diff in percentage points, or a number of seeds; infinite where 200 seeds are not enough.
+        A diff in percentage points, or a number of seeds; infinite where no two accuracies differ by enough,
+        or 200 seeds are not enough.
 
     Raises:
         ValueError: Both or neither of `seeds` and `diff_pp` are given, or a number is out of range.
@@ -212,7 +216,8 @@ def power(
     assert seeds is not None
     if seeds < 2:
         raise ValueError(f"power: seeds is {seeds}, but a spread needs two or more; raise it")
-    return smallest_effect(DesignVariance(sd_pp**2 / seeds, seeds - 1), alpha / splits)
+    smallest = smallest_effect(DesignVariance(sd_pp**2 / seeds, seeds - 1), alpha / splits)
+    return smallest if smallest <= LARGEST_PP else inf
 
 
 def _sums_by_cell(outcomes: pd.DataFrame) -> pd.DataFrame:

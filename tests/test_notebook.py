@@ -160,6 +160,11 @@ def test_a_reference_without_diffs_is_refused() -> None:
         stats.judge_published(diffs, PREDICTIONS, "ipo")
 
 
+def test_a_design_that_sees_no_possible_diff_says_so() -> None:
+    assert stats.power(3.5, seeds=2, splits=7) == np.inf
+    assert stats.power(3.5, seeds=2) < 100
+
+
 def test_seeds_for_a_diff_are_the_first_that_see_it() -> None:
     seeds = int(stats.power(3.5, diff_pp=2.5))
     assert stats.power(3.5, seeds=seeds) <= 2.5 < stats.power(3.5, seeds=seeds - 1)

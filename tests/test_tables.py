@@ -429,7 +429,7 @@ def test_nested_parquet_reads_like_json(tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
     pq.write_table(pa.Table.from_pylist(rows), file)
     same(load_corpus(TableData.model_validate({"path": str(file), "columns": columns})), expected)
-    with pytest.raises(StudyError, match=r"no column 'by\.name', .*by\.id"):
+    with pytest.raises(StudyError, match=r"no column 'by\.name', which names the person .*by\.id"):
         load_corpus(TableData.model_validate({"path": str(file), "columns": columns | {"user": "by.name"}}))
 
 

@@ -117,6 +117,8 @@ MISTAKES = [
     ),
     (SWEEP_TWIN + "training.max_steps=5 training.epochs=2", ["training", "max_steps", "remove one"]),
     (SWEEP_TWIN + "training.num_train_epochs=2", ["training.num_train_epochs", "set epochs"]),
+    (SWEEP_TWIN + "training.gradient_accumulation_steps=2", ["set resources.micro_batch"]),
+    (SWEEP_TWIN + "methods.dpo.rpo_alpha=1", ["rpo_alpha", "set loss_type: [sigmoid, sft]"]),
     (SWEEP_TWIN + "methods.dpo.training.max_length=5", ["methods.dpo.training.max_length", "valid: epochs"]),
     (
         SWEEP_TWIN + "methods.dpo.training.max_steps=5 methods.dpo.training.epochs=2",

@@ -11,6 +11,9 @@ INSTEAD = {
     "reference_free": "set loss_type: simpo, the loss without a reference",
     "lora": "adapters belong to the model; write model: {lora: {r: 16}}",
     "peft": "adapters belong to the model; write model: {lora: {r: 16}}",
+    "rpo_alpha": "set loss_type: [sigmoid, sft] and loss_weights",
+    "gradient_accumulation_steps": "set resources.micro_batch, the pairs of a forward pass",
+    "per_device_train_batch_size": "set resources.micro_batch, the pairs of a forward pass",
     "optim": "set optimizer: adamw or adamw_8bit",
 }
 

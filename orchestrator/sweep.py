@@ -16,6 +16,9 @@ from orchestrator.record.lock import sole_driver
 from orchestrator.record.places import places_of
 from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
+from orchestrator.study.trial import Trial
+from stats.status import CellStatus
+from stats.text import plural
 from training.errors import StudyError
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     places = places_of(study)
     plan = Plan.from_record(study, places, args.only)
     print(plan)
+    again = _finished_again(plan, args) if args.again else []
     if args.probe and plan.open:
         from orchestrator.plan.tables import load_tables
         from orchestrator.run import probe
@@ -73,6 +77,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
+        ledger.supersede(again)
         plan, data = _plan_to_run(plan, data, ledger)
         ledger.show(plan.trials)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
@@ -89,6 +94,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 def _flags(program: str) -> argparse.ArgumentParser:
     flags = cli.parser(program, __doc__)
     cli.add_only(flags)
+    flags.add_argument(
+        "--again",
+        action="store_true",
+        help="train the cells of --only again, also finished ones; their old runs stay in the record",
+    )
     flags.add_argument("--dry-run", action="store_true", help="print the plan and stop; nothing is trained")
     flags.add_argument(
         "--check",
@@ -109,6 +119,25 @@ def _flags(program: str) -> argparse.ArgumentParser:
         "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"
     )
     return flags
+
+
+def _finished_again(plan: Plan, args: argparse.Namespace) -> list[Trial]:
+    """Return the finished cells that are to be trained again, and say so.
+
+    Raises:
+        StudyError: No cells are chosen, or the study decides its seeds by the evidence.
+    """
+    if not args.only:
+        raise StudyError("--again: say which finished cells, such as --only 'wpo/S4_safety/*'")
+    if plan.study.adaptive:
+        raise StudyError(
+            "--again: this study judges its evidence after each seed (seeds.until), and a cell that is "
+            "trained twice would be looked at twice; give the study another name (study=...)"
+        )
+    again = [trial for trial in plan.shown if plan.statuses[trial.trial_id] == CellStatus.FINISHED]
+    print(f"--again: {plural(len(again), 'finished cell')} to be trained again, which the report will say")
+    print("after an interruption, go on without --again")
+    return again
 
 
 def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, "StudyTables"]:

@@ -9,6 +9,7 @@ from orchestrator import cli
 from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
+from stats.page.formats import USUAL_FORMATS, ReportFormat
 from stats.page.language import Language
 from stats.page.published_report import published_report
 from stats.rule.published import read
@@ -19,9 +20,12 @@ from training.hints import suggestion
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.report") -> int:
     """Write the report and print its path.
 
-    The exit code is 0 if every planned cell is finished, and always for published numbers; otherwise it is 1.
+    With `--only`, the report shows those methods and splits, with the numbers that they have in the study.
+    The exit code is 0 if every cell of the report is finished, and always for published numbers; otherwise
+    it is 1.
     """
     flags = cli.parser(program, __doc__)
+    cli.add_only(flags)
     flags.add_argument(
         "--crosscheck",
         type=Path,
@@ -32,6 +36,15 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         "--language",
         choices=get_args(Language),
         help="language of the report (default: the study's; en for published numbers)",
+    )
+    flags.add_argument(
+        "--format",
+        dest="formats",
+        metavar=",".join(ReportFormat),
+        action="extend",
+        type=_formats,
+        default=[],
+        help=f"what to write, repeatable (default: {','.join(USUAL_FORMATS)})",
     )
     published = flags.add_argument_group("published numbers, without a study or its record")
     published.add_argument("--diffs", type=Path, help="CSV of study, method, split, seed, diff_pp")
@@ -57,7 +70,7 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
     from orchestrator.plan.tables import load_tables
     from orchestrator.record.experiment import recorded_studies
     from orchestrator.record.ledger import Ledger
-    from orchestrator.record.report import write
+    from orchestrator.record.report import write, write_selection
 
     if args.language:
         study = study.model_copy(update={"language": args.language})
@@ -71,15 +84,12 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
     try:
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
         agenda = Plan.from_record(study, places).agenda
-        written = write(
-            study,
-            load_tables(study).corpus,
-            agenda.planned,
-            Ledger(places),
-            places,
-            agenda.seed_decisions,
-            other_verdicts,
-        )
+        corpus, formats = load_tables(study).corpus, args.formats or USUAL_FORMATS
+        record = study, corpus, agenda.planned, Ledger(places), places
+        if args.only:
+            written = write_selection(*record, args.only, agenda.seed_decisions, formats)
+        else:
+            written = write(*record, agenda.seed_decisions, other_verdicts, formats)
     except TableError as error:
         raise StudyError(str(error)) from error
     print(written)
@@ -87,6 +97,8 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
 
 
 def _of_published_numbers(args: argparse.Namespace) -> int:
+    if args.only:
+        raise StudyError("--only: goes with a study; leave rows out of no table that you judge")
     out = args.out or Path("report")
     if not args.predictions:
         raise StudyError("--predictions: a CSV of study, split, predicted is needed with --diffs")
@@ -96,7 +108,13 @@ def _of_published_numbers(args: argparse.Namespace) -> int:
         language: Language = args.language or "en"
         print(
             published_report(
-                diffs, predictions, args.reference or "dpo", out, other=other_verdicts, language=language
+                diffs,
+                predictions,
+                args.reference or "dpo",
+                out,
+                other=other_verdicts,
+                language=language,
+                formats=args.formats or USUAL_FORMATS,
             )
         )
     except TableError as error:
@@ -104,6 +122,15 @@ def _of_published_numbers(args: argparse.Namespace) -> int:
     except OSError as error:
         raise StudyError(f"--out: {out} cannot be written ({error.strerror}); name a folder") from error
     return 0
+
+
+def _formats(text: str) -> list[ReportFormat]:
+    """Return the formats of a list such as md,latex."""
+    known = list(ReportFormat)
+    for word in text.split(","):
+        if word not in known:
+            raise StudyError(f"--format {word!r}: no such format; choose from {', '.join(known)}")
+    return [ReportFormat(word) for word in text.split(",")]
 
 
 if __name__ == "__main__":

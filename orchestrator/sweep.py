@@ -20,6 +20,9 @@ from orchestrator.study import grid
 from orchestrator.study.judging import judging_of
 from orchestrator.study.selection import selection
 from orchestrator.study.study import Study
+from orchestrator.study.trial import Trial
+from stats.status import CellStatus
+from stats.text import plural
 from training.errors import StudyError
 
 if TYPE_CHECKING:
@@ -43,22 +46,9 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         return 0
     plan = Plan.from_record(study, places, args.only)
     print(plan)
-    if args.probe and plan.open:
-        from orchestrator.plan.tables import load_tables
-        from orchestrator.run import probe
-
-        print(probe.estimate(plan, load_tables(study), args.verbose))
-    if args.check:
-        from orchestrator.plan.looking import look
-        from orchestrator.plan.tables import load_tables
-
-        for line in look(study, load_tables(study), places.cache):
-            print(line, flush=True)
-    elif args.dry_run:
-        if cards := cards_that_fit(study):
-            print(cards)
-        print("not looked at: the data, the model and the cluster; --check looks at the first two")
+    again = _finished_again(plan, args) if args.again else []
     if args.dry_run or args.probe or args.check:
+        _look_ahead(plan, args)
         return 0
     if study.strict_code and plan.other_origins and not args.accept_code:
         raise StudyError(
@@ -76,7 +66,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     from orchestrator.run.address import ray_address
     from training.checkpoint_store import CheckpointStore
 
-    if plan.open:
+    if plan.open or again:
         ray_address()  # only to refuse a wrong one early
     print("reading the data", flush=True)
     data = load_tables(study)
@@ -90,6 +80,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
+        ledger.supersede(again)
         plan, data = _plan_to_run(plan, data, ledger)
         ledger.show(plan.trials)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
@@ -103,6 +94,24 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         note_end(Ending(code, line))
     print(written)
     return code
+
+
+def _look_ahead(plan: Plan, args: argparse.Namespace) -> None:
+    """Print what `--probe`, `--check` or `--dry-run` say beyond the plan. No cell is trained."""
+    from orchestrator.plan.looking import look
+    from orchestrator.plan.tables import load_tables
+
+    if args.probe and plan.open:
+        from orchestrator.run import probe
+
+        print(probe.estimate(plan, load_tables(plan.study), args.verbose))
+    if args.check:
+        for line in look(plan.study, load_tables(plan.study), plan.places.cache):
+            print(line, flush=True)
+    elif args.dry_run:
+        if cards := cards_that_fit(plan.study):
+            print(cards)
+        print("not looked at: the data, the model and the cluster; --check looks at the first two")
 
 
 def _hand_over(study: Study, places: Places, args: argparse.Namespace, words: Sequence[str]) -> "Submission":
@@ -121,6 +130,11 @@ def _hand_over(study: Study, places: Places, args: argparse.Namespace, words: Se
 def _flags(program: str) -> argparse.ArgumentParser:
     flags = cli.parser(program, __doc__)
     cli.add_only(flags)
+    flags.add_argument(
+        "--again",
+        action="store_true",
+        help="train the cells of --only again, also finished ones; their old runs stay in the record",
+    )
     flags.add_argument("--dry-run", action="store_true", help="print the plan and stop; nothing is trained")
     flags.add_argument(
         "--check",
@@ -147,6 +161,25 @@ def _flags(program: str) -> argparse.ArgumentParser:
         "-v", "--verbose", action="store_true", help="also print Ray's and the workers' output"
     )
     return flags
+
+
+def _finished_again(plan: Plan, args: argparse.Namespace) -> list[Trial]:
+    """Return the finished cells that are to be trained again, and say so.
+
+    Raises:
+        StudyError: No cells are chosen, or the study decides its seeds by the evidence.
+    """
+    if not args.only:
+        raise StudyError("--again: say which finished cells, such as --only 'wpo/S4_safety/*'")
+    if plan.study.adaptive:
+        raise StudyError(
+            "--again: this study judges its evidence after each seed (seeds.until), and a cell that is "
+            "trained twice would be looked at twice; give the study another name (study=...)"
+        )
+    again = [trial for trial in plan.shown if plan.statuses[trial.trial_id] == CellStatus.FINISHED]
+    print(f"--again: {plural(len(again), 'finished cell')} to be trained again, which the report will say")
+    print("after an interruption, go on without --again")
+    return again
 
 
 def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, "StudyTables"]:

@@ -21,8 +21,8 @@ ROOM_ORDERS = (
     ("training", "stats", "orchestrator.study", "orchestrator.record", "orchestrator.plan",
      "orchestrator.run", "orchestrator"),
     ("stats.errors", "stats.names", "stats.status", "stats.text", "stats.arrays", "stats.multiplicity",
-     "stats.survey", "stats.rule", "stats.evidence", "stats.cells", "stats.comparison", "stats.compare",
-     "stats.notebook", "stats.page", "stats"),
+     "stats.survey", "stats.rule", "stats.evidence", "stats.cells", "stats.comparison", "stats.selected",
+     "stats.compare", "stats.notebook", "stats.page", "stats"),
     ("training.errors", "training.hints", "training.arrays", "training.values", "training.table_data",
      "training.lora_spec", "training.spec", "training.data", "training"),
 )  # fmt: skip

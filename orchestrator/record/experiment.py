@@ -26,6 +26,7 @@ class RunKind(StrEnum):
     """What a run holds: the value of its tag `kind`."""
 
     CELL = "cell"  # One cell that was trained here.
+    PAST_CELL = "past cell"  # A finished cell that was asked for again; its result counts no longer.
     STUDY = "study"  # The reports and tables of the whole study; there is one such run.
     VERDICT = "verdict"  # What is known of one method and split; nothing was run for it.
     PAST_VERDICT = "past verdict"  # A verdict of a split that the study no longer plans.

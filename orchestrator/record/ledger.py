@@ -37,7 +37,7 @@ from orchestrator.record.run_tables import (
 )
 from orchestrator.record.seals import Seals
 from orchestrator.record.study_run import StudyRun
-from orchestrator.record.superseded import mark_superseded
+from orchestrator.record.superseded import REASON_TAG, mark_superseded
 from orchestrator.record.verdict_runs import VerdictRuns
 from orchestrator.study.trial import Trial
 
@@ -187,6 +187,23 @@ class Ledger:
                 except DamagedTable as damage:
                     log.warning("%s; the run counts no longer", damage)
                     self.experiment.tag_run(run.info.run_id, {DAMAGED_TAG: str(damage)})
+
+    def supersede(self, trials: Sequence[Trial]) -> int:
+        """Set aside the finished runs of these cells, so that they are trained again; return how many.
+
+        The runs and their tables stay in the record, as past cells.
+        """
+        trial_ids = {trial.trial_id for trial in trials}
+        runs = [run for run in self.cells.unmarked_runs() if run.data.tags["trial_id"] in trial_ids]
+        reason = {"kind": RunKind.PAST_CELL, PLAN_TAG: InPlan.PAST, REASON_TAG: "asked for again (--again)"}
+        for run in runs:
+            self.experiment.tag_run(run.info.run_id, reason)
+        return len(runs)
+
+    def superseded(self, trials: Sequence[Trial]) -> list[str]:
+        """Return the names of those cells of which a finished run was set aside."""
+        past = {run.data.tags["trial_id"] for run in self.experiment.runs(RunKind.PAST_CELL)}
+        return [trial.name for trial in trials if trial.trial_id in past]
 
     def show(self, trials: Sequence[Trial]) -> Counter[str]:
         """Have the views in MLflow show the runs of these cells alone: those that count, and those that run.

@@ -47,6 +47,11 @@ class Places:
         return self.out / "report"
 
     @property
+    def selection(self) -> Path:
+        """Where a report of some methods and splits goes; the report of the whole study stays."""
+        return self.out / "selection"
+
+    @property
     def weights(self) -> Path:
         return self.out / "weights"
 

@@ -1,11 +1,13 @@
 """The report of a study, written from its record."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from orchestrator.record.bar import with_bar
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.record.published_cells import published_cells
@@ -15,7 +17,7 @@ from orchestrator.record.setup import other_origins_row, setup
 from orchestrator.record.verdict_runs import verdict_rows
 from orchestrator.study.grid import rendering_key
 from orchestrator.study.judging import Judging, added_seeds, judging_of
-from orchestrator.study.selection import Selection
+from orchestrator.study.selection import Selection, whole_splits
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.compare import compare
@@ -25,8 +27,14 @@ from stats.evidence.options import Options
 from stats.evidence.pooled_arm import pooled_arm
 from stats.evidence.sums import CELL_OUTCOMES, user_sums
 from stats.page import report
+from stats.page.formats import MAIN_FILES, USUAL_FORMATS, ReportFormat, discard_others, main_file
+from stats.page.plan_change import PlanChange
+from stats.selected import selected
 from stats.status import CellStatus
 from training.data.corpus import Corpus
+
+# Passes on the tables of so many cells.
+Seen = Callable[[Iterable[pd.DataFrame], int], Iterable[pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ def write(
     places: Places,
     decisions: tuple[pd.DataFrame, Looks] | None = None,
     other: pd.DataFrame | None = None,
+    formats: Collection[ReportFormat] = USUAL_FORMATS,
 ) -> WrittenReport:
     """Compare the finished cells with the reference, and write the report to disk and to MLflow.
 
@@ -99,18 +108,11 @@ def write(
         decisions: The verdicts so far and the looks at the evidence, where the evidence decides how many
             seeds there are (`Agenda.seed_decisions`).
         other: The verdicts.csv of another version's report, to compare with.
+        formats: What to write to disk; MLflow keeps the usual formats in any case.
     """
-    record = read_record(study, trials, ledger)
-    seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
-    first_plan = seals[0].judging if seals else judging_of(study)
-    comparison = comparison_of(study, record, first_plan, decisions[0] if decisions else None)
-    comparison = replace(comparison, pooled=_pooled_arm(trials, record, ledger))
-    about = setup(study, corpus, record.finished, ledger.renderings.get(rendering_key(study)))
-    if seals:
-        about["plan sealed"] = seals[0].name
-    about |= other_origins_row(ledger.other_origins(trials), study.language)
+    record, comparison, about, changed = _compared(study, corpus, trials, ledger, decisions)
     with replaced(places.report) as folder:
-        file = report.write(
+        report.write(
             comparison,
             about,
             corpus.generated,
@@ -118,29 +120,83 @@ def write(
             other,
             study.language,
             decisions,
-            plan_changes(seals),
+            changed,
+            {*USUAL_FORMATS, *formats},
         )
         ledger.verdicts.update(verdict_rows(comparison, decisions[0] if decisions else None))
-        kept = _publish(file, record, ledger)
-    path = places.report / file.name
+        kept = _publish(folder, record, ledger)
+        discard_others(folder, formats)
+    path = main_file(places.report, formats)
     finished = set(record.finished["trial_id"])
     unfinished = tuple(trial for trial in trials if trial.trial_id not in finished)
     page = ledger.page if kept else f"{ledger.page}; it keeps the complete report that was there before"
     return WrittenReport(path, page, len(trials), len(finished), unfinished)
 
 
-def read_record(study: Study, trials: Sequence[Trial], ledger: Ledger) -> StudyRecord:
-    """Read what the record holds of the planned cells.
+def write_selection(
+    study: Study,
+    corpus: Corpus,
+    trials: Sequence[Trial],
+    ledger: Ledger,
+    places: Places,
+    only: Sequence[str],
+    decisions: tuple[pd.DataFrame, Looks] | None = None,
+    formats: Collection[ReportFormat] = USUAL_FORMATS,
+) -> WrittenReport:
+    """Write a report that shows some methods and splits, with the numbers that they have in the whole study.
+
+    It goes to disk alone; MLflow and `places.report` keep the report of the whole study.
+
+    Args:
+        only: Globs over the names of cells, method/split/seed, each with all seeds of its splits.
+        study, corpus, trials, ledger, places, decisions, formats: As for `write`.
+
+    Raises:
+        StudyError: A glob matches no cell, or not all seeds of a split.
+    """
+    record, comparison, about, changed = _compared(study, corpus, trials, ledger, decisions)
+    rows = zip(*(record.cells[name] for name in ("method", "split", "seed")), strict=True)
+    shown = whole_splits(only, [f"{method}/{split}/{seed}" for method, split, seed in rows])
+    about["selection"] = str(Selection(tuple(only), "--only"))
+    if decisions is not None:
+        verdicts, looks = decisions
+        keys = zip(verdicts["method"], verdicts["split"], strict=True)
+        decisions = verdicts[[key in shown for key in keys]], looks
+    with replaced(places.selection) as folder:
+        report.write(
+            selected(comparison, shown),
+            about,
+            corpus.generated,
+            folder,
+            None,
+            study.language,
+            decisions,
+            changed,
+            formats,
+        )
+    path = main_file(places.selection, formats)
+    chosen = [trial for trial in trials if (trial.method, trial.split) in shown]
+    finished = set(record.finished["trial_id"])
+    unfinished = tuple(trial for trial in chosen if trial.trial_id not in finished)
+    page = f"{ledger.page}; it keeps the report of the whole study"
+    return WrittenReport(path, page, len(chosen), len(chosen) - len(unfinished), unfinished)
+
+
+def read_record(
+    study: Study, trials: Sequence[Trial], ledger: Ledger, seen: Seen = lambda tables, cells: tables
+) -> StudyRecord:
+    """Read what the record holds of the planned cells; `seen` may show how far the reading is.
 
     This also marks finished runs whose tables are damaged, which do not count, and keeps the study's
     published diffs in the record.
     """
     ledger.mark_damaged(trials)
     compared = [trial for trial in trials if trial.groups]
+    outcomes = ledger.cells.outcomes(compared, CELL_OUTCOMES)
     return StudyRecord(
         planned=ledger.cells.table(trials),
         published=published_cells(study, ledger.experiment),
-        sums=_concatenated(map(user_sums, ledger.cells.outcomes(compared, CELL_OUTCOMES))),
+        sums=_concatenated(map(user_sums, seen(outcomes, len(compared)))),
         curves=_concatenated(ledger.cells.curves(compared)),
     )
 
@@ -208,6 +264,28 @@ def options_of(study: Study) -> Options:
     )
 
 
+def _compared(
+    study: Study,
+    corpus: Corpus,
+    trials: Sequence[Trial],
+    ledger: Ledger,
+    decisions: tuple[pd.DataFrame, Looks] | None,
+) -> tuple[StudyRecord, Comparison, dict[str, str], list[PlanChange]]:
+    """Return what the record holds, what it says, what a reader has to know, and how the plan was changed."""
+    record = read_record(study, trials, ledger, partial(with_bar, title="reading outcomes"))
+    seals = with_plan(ledger.seals.all(), judging_of(study), len(record.finished), len(trials))
+    first_plan = seals[0].judging if seals else judging_of(study)
+    comparison = comparison_of(study, record, first_plan, decisions[0] if decisions else None)
+    comparison = replace(comparison, pooled=_pooled_arm(trials, record, ledger))
+    about = setup(study, corpus, record.finished, ledger.renderings.get(rendering_key(study)))
+    if seals:
+        about["plan sealed"] = seals[0].name
+    about |= other_origins_row(ledger.other_origins(trials), study.language)
+    if again := ledger.superseded(trials):
+        about["trained again after they had finished"] = ", ".join(again)
+    return record, comparison, about, plan_changes(seals)
+
+
 def description(report: str) -> str:
     """Return a report's title and first section, without front matter and images."""
     body = report.split("\n---\n", 1)[1] if report.startswith("---\n") else report
@@ -223,7 +301,7 @@ def _pooled_arm(trials: Sequence[Trial], record: StudyRecord, ledger: Ledger) ->
     return None if sums is None or record.sums is None else pooled_arm(pd.concat([record.sums, sums]))
 
 
-def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> bool:
+def _publish(folder: Path, record: StudyRecord, ledger: Ledger) -> bool:
     """Keep the report's folder in MLflow, and make its beginning the experiment's description.
 
     A report of some cells does not replace one of all cells. Returns whether the report was kept.
@@ -233,8 +311,8 @@ def _publish(report_file: Path, record: StudyRecord, ledger: Ledger) -> bool:
     if was_complete and len(record.finished) < len(record.planned):
         return False
     counts = {"cells": str(len(record.planned)), "finished": str(len(record.finished))}
-    run_id = ledger.study_run.publish(report_file.parent, "report", counts)
-    text = description(report_file.read_text(encoding="utf-8"))
+    run_id = ledger.study_run.publish(folder, "report", counts)
+    text = description((folder / MAIN_FILES[ReportFormat.MARKDOWN]).read_text(encoding="utf-8"))
     ledger.study_run.describe(text, run_id, "report/report.html")
     return True
 

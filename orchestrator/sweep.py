@@ -98,14 +98,15 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 def _look_ahead(plan: Plan, args: argparse.Namespace) -> None:
     """Print what `--probe`, `--check` or `--dry-run` say beyond the plan. No cell is trained."""
-    from orchestrator.plan.looking import look
-    from orchestrator.plan.tables import load_tables
-
     if args.probe and plan.open:
+        from orchestrator.plan.tables import load_tables
         from orchestrator.run import probe
 
         print(probe.estimate(plan, load_tables(plan.study), args.verbose))
     if args.check:
+        from orchestrator.plan.looking import look
+        from orchestrator.plan.tables import load_tables
+
         for line in look(plan.study, load_tables(plan.study), plan.places.cache):
             print(line, flush=True)
     elif args.dry_run:

@@ -35,12 +35,12 @@ KINDS = {  # group, method and seed of each arm
 def arm(scored, tiny_folder):
     """Trains one of KINDS, and scores its held-out pairs."""
 
-    def train(kind, *, lora=LORA, deepspeed=None, rows=None, training=TRAINING, **more):
+    def train(kind, *, lora=LORA, deepspeed=None, rows=None, training=TRAINING, again=False, **more):
         of_kind, method, seed = KINDS[kind]
         rows = of_kind if rows is None else rows
         files = ModelFiles(str(tiny_folder))
         task = ArmTask(kind, files, method, training, seed, rows, lora=lora)
-        result = train_arm(task, scored, Execution(2, deepspeed), **more)
+        result = train_arm(task, scored, Execution(2, deepspeed, activation_checkpointing=again), **more)
         margins = heldout_margins(result.model, scored, HELDOUT, MAX_LENGTH, kind, result.layout)
         return result, margins
 
@@ -63,7 +63,12 @@ def together(arm, tiny_folder):
             for kind in kinds
         ]
         dtype = shared.get("training", TRAINING).dtype
-        model = BundleModel(ModelFiles(str(tiny_folder)), dtype, shared.get("deepspeed") is not None)
+        model = BundleModel(
+            ModelFiles(str(tiny_folder)),
+            dtype,
+            shared.get("deepspeed") is not None,
+            shared.get("again", False),
+        )
         return dict(zip(kinds, train_together(functions, model), strict=True))
 
     return train
@@ -89,10 +94,12 @@ def test_each_arm_draws_its_own_dropout(arm, together):
         assert_close(result, arm(kind, lora=DROPOUT))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_arms_side_by_side_under_deepspeed(arm, together, dtype):
+@pytest.mark.parametrize(("dtype", "again"), [("float32", True), ("bfloat16", False)])
+def test_arms_side_by_side_under_deepspeed(arm, together, dtype, again):
+    """Also where layers are computed again in the backward pass."""
     deepspeed = json.loads((ROOT / "configs/deepspeed/zero2.json").read_text())
     shared = {"deepspeed": deepspeed, "training": TRAINING.model_copy(update={"dtype": dtype})}
+    shared["again"] = again
     for kind, result in together(["dpo", "wpo"], **shared).items():
         expected = arm(kind, **shared)
         if dtype == "float32":

@@ -83,8 +83,7 @@ class _Bundle:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.base = load_model(model.files, model.dtype)
         check_in_this_process(self.base, model.files, device)  # once for all arms
-        if model.activation_checkpointing:
-            checkpoint_activations(self.base)
+        self._checkpointing = model.activation_checkpointing
         self.base.requires_grad_(False).to(device).train()
         self._row_of: list[ArmAdapters] = []  # the arms in the order of the joint row
         self._joint: PreTrainedModel | None = None
@@ -123,6 +122,8 @@ class _Bundle:
         if self._joint is None:
             self._joint = joint_model(self.base, members[0].arm, self._row_of)
             add_fused_lm_head(self._joint, outputs=HEAD_OUTPUTS)
+            if self._checkpointing:
+                checkpoint_activations(self._joint)
         row = PackedRow.joined(rows)
         output = fused_row(self._joint, self._joint, row, **members[0].turns.question.arguments)
         self._log_probs = output.log_probs

@@ -13,8 +13,8 @@ from training.hints import suggestion
 
 PROGRAM = "preference-orchestrator"
 COMMANDS = (
-    "new", "predict", "groups", "seal", "sweep", "status", "report", "export", "weights", "doctor", "drill",
-    "schema",
+    "new", "predict", "groups", "seal", "sweep", "status", "report", "ui", "export", "weights", "doctor",
+    "drill", "schema",
 )  # fmt: skip
 
 

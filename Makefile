@@ -83,9 +83,8 @@ screenshots: install services  ## take the pictures in docs/: the demo's live ta
 	  $(BIN)/python -m bench.live_table docs/live-table.svg && \
 	  SCREENSHOTS=docs $(BIN)/python -m pytest tests/integration/test_ui.py
 
-ui: install      ## open the MLflow UI, on this machine only
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$${ORCHESTRATOR_HOME:-.}/mlflow.db}"
+ui: install      ## open the verdicts in the MLflow UI, on this machine only
+	$(BIN)/python -m orchestrator.ui
 
 docs: install    ## build the documentation as a site with a search: site/index.html
 	$(BIN)/python docs/site.py site

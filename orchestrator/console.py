@@ -13,8 +13,8 @@ from training.hints import suggestion
 
 PROGRAM = "preference-orchestrator"
 COMMANDS = (
-    "new", "predict", "groups", "seal", "sweep", "watch", "status", "report", "export", "weights", "doctor",
-    "tidy", "drill", "schema",
+    "new", "predict", "groups", "seal", "sweep", "watch", "status", "report", "ui", "export", "weights",
+    "doctor", "tidy", "drill", "schema",
 )  # fmt: skip
 
 

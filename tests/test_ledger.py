@@ -74,8 +74,8 @@ def test_the_mlflow_ui_finds_metrics_curves_params_and_tags(ledger: Ledger, root
     run = client.get_run(run_id)
     assert run.info.run_name == "dpo/S1/42"
     assert run.data.params["objective.beta"] == "0.1"
-    assert run.data.tags["method"] == "dpo"
-    assert [point.step for point in client.get_metric_history(run_id, "loss/A")] == [0, 1, 2]
+    assert run.data.params["method"] == "dpo"
+    assert [point.step for point in client.get_metric_history(run_id, "A/loss")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("ending", [RunStatus.RUNNING, RunStatus.KILLED, RunStatus.FAILED])

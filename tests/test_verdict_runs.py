@@ -40,7 +40,7 @@ FIELDS: dict[str, Any] = {
 
 def verdicts(ledger: Ledger) -> dict[tuple[str, str], Run]:
     runs = list(ledger.experiment.runs(RunKind.VERDICT))
-    by_split = {(run.data.tags["method"], run.data.tags["split"]): run for run in runs}
+    by_split = {(run.data.params["method"], run.data.params["split"]): run for run in runs}
     assert len(by_split) == len(runs)
     return by_split
 
@@ -60,14 +60,14 @@ def test_each_run_has_the_numbers_and_words_of_the_report(home: Path) -> None:
         for row in pd.read_csv(folder / file).to_dict("records"):
             data = runs[row["method"], row["split"]].data
             metrics, tags = data.metrics, data.tags
-            assert metrics[f"{quantity}_pp"] == pytest.approx(row["estimate"])
-            assert metrics[f"{quantity}_low_pp"] == pytest.approx(row["low_adjusted"])
-            assert metrics[f"{quantity}_high_pp"] == pytest.approx(row["high_adjusted"])
+            assert metrics[f"{quantity}/pp"] == pytest.approx(row["estimate"])
+            assert metrics[f"{quantity}/low"] == pytest.approx(row["low_adjusted"])
+            assert metrics[f"{quantity}/high"] == pytest.approx(row["high_adjusted"])
             word = tags["evidence" if quantity == "diff" else "change_evidence"]
             assert word == row["evidence"]
     labels = pd.read_csv(folder / "verdicts.csv").set_index(["method", "split"])["verdict"]
     assert {key: run.data.tags["label"] for key, run in runs.items()} == labels.to_dict()
-    assert "change_pp" not in runs["dpo", "S1"].data.metrics
+    assert "change/pp" not in runs["dpo", "S1"].data.metrics
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_split_that_is_no_longer_planned_is_set_aside_and_not_deleted(tmp_path
     report.write(fewer, load_tables(fewer).corpus, grid.expand(fewer), ledger, places)
     assert {split for _, split in verdicts(ledger)} == {"S1"}
     past = list(ledger.experiment.runs(RunKind.PAST_VERDICT))
-    assert {run.data.tags["split"] for run in past} == {"S2"}
+    assert {run.data.params["split"] for run in past} == {"S2"}
 
 
 def test_the_scoreboard_shows_what_has_finished_so_far(home: Path) -> None:
@@ -114,5 +114,5 @@ def test_the_scoreboard_shows_what_has_finished_so_far(home: Path) -> None:
     for key, run in verdicts(ledger).items():
         assert {run.data.tags[name] for name in ("state", "label", "evidence")} == {"open"}
         assert run.data.metrics["seeds"] == 2
-        for name, column in (("diff_pp", "estimate"), ("diff_low_pp", "low_adjusted")):
+        for name, column in (("diff/pp", "estimate"), ("diff/low", "low_adjusted")):
             assert run.data.metrics[name] == pytest.approx(evidence.loc[key, column])

@@ -9,7 +9,7 @@ import pandas as pd
 from mlflow.entities import Run
 
 from orchestrator.record.cell_statuses import EndedRun, distinct_tags, ended_runs
-from orchestrator.record.experiment import DAMAGED_TAG, Experiment, RunKind, RunStatus
+from orchestrator.record.experiment import DAMAGED_TAG, HASH_TAGS, Experiment, RunKind, RunStatus
 from orchestrator.record.finished_cell import FinishedCell
 from orchestrator.record.open_cell import OpenCell
 from orchestrator.record.provenance import SOURCE_TAG
@@ -132,11 +132,7 @@ class RecordedCells:
     def identities(self, trial_ids: Collection[str]) -> list[FinishedCell]:
         """Return place and identity of these finished cells, the newest first."""
         runs = [run for trial_id, run in self.finished().items() if trial_id in trial_ids]
-        return [
-            FinishedCell((tags["method"], tags["split"], int(tags["seed"])), run.data.params)
-            for run in sorted(runs, key=lambda run: run.info.end_time, reverse=True)
-            for tags in [run.data.tags]
-        ]
+        return [_finished_cell(run) for run in sorted(runs, key=lambda run: run.info.end_time, reverse=True)]
 
     def table(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """Return one row per planned cell.
@@ -196,6 +192,12 @@ class RecordedCells:
                 for position, (label, value) in enumerate(trial.labels.items()):
                     table.insert(position, label, value)
                 yield table
+
+
+def _finished_cell(run: Run) -> FinishedCell:
+    identity = dict(run.data.params)
+    place = identity.pop("method"), identity.pop("split"), int(identity["seed"])
+    return FinishedCell(place, identity | {key: run.data.tags[tag] for key, tag in HASH_TAGS.items()})
 
 
 def _has_result(run: Run) -> bool:

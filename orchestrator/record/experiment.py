@@ -19,6 +19,8 @@ from training.errors import StudyError
 TAG_LENGTH = 5000  # characters; MLflow refuses longer tags of a run
 RUNS_PER_PAGE = 5000
 PLAN_TAG = "plan"  # whether a cell's run belongs to the present plan of its study, which the views show
+# Names are parameters of a run, and hashes are tags: key of a cell's identity -> tag.
+HASH_TAGS = {"model": "model_fingerprint", "data": "data_fingerprint", "tokens": "tokens_fingerprint"}
 DAMAGED_TAG = "damaged"  # marks a finished run of a cell that does not count, and says what is wrong with it
 
 
@@ -104,12 +106,11 @@ class Experiment:
 
     @property
     def page(self) -> str:
-        """The study's address in MLflow's UI; for a store without a server, also how to start one."""
+        """The address of the study's verdicts in MLflow's UI; without a server, also how to start one."""
         served = self.uri.startswith("http")
         root = self.uri.rstrip("/") if served else "http://127.0.0.1:5000"
         address = f"{root}/{views.link(self.id, views.VERDICTS_VIEW, charts=False)}"
-        command = f"mlflow ui --host 127.0.0.1 --backend-store-uri {self._printable_uri}"
-        return address if served else f"run `{command}` and visit {address}"
+        return address if served else f"run `python -m orchestrator.ui` and visit {address}"
 
     def runs(self, kind: RunKind, status: RunStatus | None = None, where: str = "") -> Iterator[Run]:
         """Yield the runs of a kind, the newest first; `where` is a further condition, in MLflow's syntax."""
@@ -158,6 +159,23 @@ def recorded_studies(places: Places) -> list[str]:
             token = page.token
             if not token:
                 return names
+
+
+def verdict_pages(places: Places) -> dict[str, str]:
+    """Return study -> address of its verdicts within the UI, the newest study first; this creates none.
+
+    Raises:
+        StudyError: The store cannot be reached or used.
+    """
+    if places.database_file and not places.database_file.exists():
+        return {}
+    with _reachable(places):
+        found = PatientClient(places.tracking_uri, places.record, 0.0).search_experiments()
+    return {
+        experiment.name: views.link(experiment.experiment_id, views.VERDICTS_VIEW, charts=False)
+        for experiment in found
+        if f"{views.VIEW_TAG}{views.VERDICTS_VIEW}" in experiment.tags
+    }
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from orchestrator.record.claims import Claims
 from orchestrator.record.endings import Endings
 from orchestrator.record.experiment import (
     DAMAGED_TAG,
+    HASH_TAGS,
     PLAN_TAG,
     Experiment,
     InPlan,
@@ -39,7 +40,9 @@ from orchestrator.record.seals import Seals
 from orchestrator.record.study_run import StudyRun
 from orchestrator.record.superseded import REASON_TAG, mark_superseded
 from orchestrator.record.verdict_runs import VerdictRuns
+from orchestrator.record.views import ORDER_TAG
 from orchestrator.study.trial import Trial
+from stats.names import BASELINE
 
 METRICS_PER_CALL = 1000  # MLflow's limit for one log_batch
 # MLflow's error codes for a write that it refuses because of the run or of what is written.
@@ -113,14 +116,16 @@ class Ledger:
 
     def start(self, trial: Trial, provenance: Mapping[str, str]) -> str:
         """Open the run of a cell that is about to be trained, and return the run's id."""
+        identity = trial.dotted_identity
         tags = {
-            **{name: str(value) for name, value in trial.labels.items()},
+            "study": trial.study,
+            "trial_id": trial.trial_id,
             PLAN_TAG: InPlan.PRESENT,
-            "data_fingerprint": trial.data,
-            "model_fingerprint": trial.model,
+            ORDER_TAG: f"{trial.split == BASELINE:d}/{trial.split}/{trial.method}/{trial.seed:012d}",
+            **{tag: identity.pop(key) for key, tag in HASH_TAGS.items()},
             **provenance,
         }
-        params = [Param(key, value) for key, value in trial.dotted_identity.items()]
+        params = [Param(key, value) for key, value in {**_names(trial), **identity}.items()]
         with self._writing():
             run_id = self.experiment.open_run(RunKind.CELL, trial.name, tags)
             self.experiment.client.log_batch(run_id, params=params)
@@ -236,12 +241,17 @@ class Ledger:
             raise RunRefused(" ".join(str(error).split())) from error
 
 
+def _names(trial: Trial) -> dict[str, str]:
+    """Return what a person calls the cell by; its seed is a part of its identity."""
+    return {"method": trial.method, "split": trial.split}
+
+
 def _metric_points(result: TrialResult) -> list[Metric]:
-    """Return the final metrics by name, and the curves as `metric/arm` by step."""
+    """Return the final metrics by name, and the curves by step, named likewise: `arm/metric`."""
     now, curves = now_ms(), result.curves[["arm", "step", "metric", "value"]]
     final = [Metric(name, value, now, 0) for name, value in result.metrics.items()]
     logged = [
-        Metric(f"{metric}/{arm}", float(value), now, int(step))
+        Metric(f"{arm}/{metric}", float(value), now, int(step))
         for arm, step, metric, value in curves.itertuples(index=False, name=None)
     ]
     return final + logged

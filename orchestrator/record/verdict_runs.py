@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Metric, RunTag
+from mlflow.entities import Metric, Param, RunTag
 
 from orchestrator.record.experiment import Experiment, RunKind, RunStatus, now_ms
 from stats.comparison import Comparison
@@ -19,16 +19,16 @@ from stats.status import CellStatus
 
 NOTHING = "-"
 OPEN, DECIDED, UNDECIDED = "open", "decided", "undecided"
-INTERVAL = {"estimate": "pp", "low_adjusted": "low_pp", "high_adjusted": "high_pp"}
+INTERVAL = {"estimate": "pp", "low_adjusted": "low", "high_adjusted": "high"}
 
 
 @dataclass(frozen=True)
 class VerdictRow:
     """The verdict of one method and split.
 
-    metrics: `seeds`, and `diff_pp`, `diff_low_pp`, `diff_high_pp`, `change_pp`, ... where they are known:
-        estimates and adjusted intervals in percentage points.
-    tags: method, split, predicted, label and change (of the published rule), evidence and change_evidence,
+    metrics: `seeds`, and `diff/pp`, `diff/low`, `diff/high`, `change/pp`, ... where they are known: estimates
+        and adjusted intervals in percentage points.
+    tags: predicted, label and change (of the published rule), evidence and change_evidence,
         each `open` while more cells come; and state: open, decided or undecided (no more cells come).
     """
 
@@ -66,8 +66,6 @@ def verdict_rows(comparison: Comparison, decisions: pd.DataFrame | None = None) 
             evidence = dict.fromkeys(evidence, OPEN)
         settled = DECIDED if words - {EvidenceWord.UNDECIDED} else UNDECIDED
         tags = {
-            "method": method,
-            "split": split,
             "predicted": str(label["predicted"]),
             "label": OPEN if is_open else str(label["verdict"] or NOTHING),
             **{name: str(word) for name, word in evidence.items()},
@@ -88,7 +86,7 @@ class VerdictRuns:
         """Write the verdicts that changed. A run of a split that is no longer planned is set aside."""
         rows = list(rows)
         run_ids = {
-            (run.data.tags["method"], run.data.tags["split"]): str(run.info.run_id)
+            (run.data.params["method"], run.data.params["split"]): str(run.info.run_id)
             for run in self._experiment.runs(RunKind.VERDICT)
         }
         for row in rows:
@@ -107,7 +105,8 @@ class VerdictRuns:
         now, seeds = now_ms(), int(row.metrics["seeds"])
         metrics = [Metric(name, value, now, seeds) for name, value in row.metrics.items()]
         tags = [RunTag(name, value) for name, value in row.tags.items()]
-        self._experiment.client.log_batch(run_id, metrics=metrics, tags=tags)
+        params = [Param("method", row.method), Param("split", row.split)]
+        self._experiment.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
 
 
 def _open_in(decisions: pd.DataFrame | None) -> set[tuple[str, str]]:
@@ -127,4 +126,4 @@ def _numbers(quantity: str, row: Mapping[Hashable, Any]) -> dict[str, float]:
     numbers = {short: float(row.get(name, math.nan)) for name, short in INTERVAL.items()}
     if not says_something(numbers["low_pp"], numbers["high_pp"]):
         numbers |= {"low_pp": math.nan, "high_pp": math.nan}
-    return {f"{quantity}_{short}": value for short, value in numbers.items() if math.isfinite(value)}
+    return {f"{quantity}/{short}": value for short, value in numbers.items() if math.isfinite(value)}

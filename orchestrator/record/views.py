@@ -9,10 +9,13 @@ from typing import Any
 
 from stats.names import ARMS, DIFF_METRICS
 
+ORDER_TAG = "order"  # of a cell's run: by split, method and seed, the baselines last
 VIEW_TAG = "mlflow.sharedViewState."  # followed by the view's name
 VERDICTS_VIEW, GROUPED_VIEW, CELLS_VIEW = "verdicts", "methods-and-splits", "cells"
-VERDICT_TAGS = ("method", "split", "predicted", "label", "evidence", "change", "change_evidence", "state")
-VERDICT_METRICS = tuple(f"{of}_{name}" for of in ("diff", "change") for name in ("pp", "low_pp", "high_pp"))
+# Tag -> width in pixels; a verdict and its change fit on a screen. The other tags are on the page of its run.
+VERDICT_TAGS = {"evidence": 84, "change_evidence": 120, "label": 92, "change": 96}
+VERDICT_METRICS = tuple(f"{of}/{name}" for of in ("change", "diff") for name in ("pp", "low", "high"))
+METRIC_WIDTH = 78
 CURVE_METRICS = ("accuracy", "loss", "margin")
 DIFF_CHARTS = tuple(f"diff/{metric}" for metric in DIFF_METRICS)
 CHART_SECTION = "study"
@@ -40,13 +43,13 @@ def link(experiment: str, view: str, charts: bool) -> str:
 
 def _page_state(label_columns: tuple[str, ...]) -> dict[str, Any]:
     """Return the state of the runs page for a study's cells: the table's columns, and the charts."""
-    columns = [f"tags.`{name}`" for name in label_columns] + [f"metrics.`{name}`" for name in DIFF_CHARTS]
+    columns = [f"params.`{name}`" for name in label_columns] + [f"metrics.`{name}`" for name in DIFF_CHARTS]
     curves = [_curve_chart(metric) for metric in CURVE_METRICS]
     bars = [{**_chart(name), "type": "BAR", "displayName": name, "metricKey": name} for name in DIFF_CHARTS]
     return {
         "searchFilter": "tags.kind = 'cell' and tags.plan = 'present'",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
+        "orderByKey": f"tags.`{ORDER_TAG}`",
+        "orderByAsc": True,
         "selectedColumns": columns,
         "columnOrder": ["attributes.`Run Name`", *columns, "runDateAndNestInfo", "duration"],
         "columnWidths": {"attributes.`Run Name`": 290} | dict.fromkeys(columns[-len(DIFF_CHARTS) :], 160),
@@ -63,10 +66,10 @@ def _verdicts_state() -> dict[str, Any]:
     """Return the state of the runs page for the verdicts: one row per method and split, with intervals."""
     tags = [f"tags.`{name}`" for name in VERDICT_TAGS]
     metrics = [f"metrics.`{name}`" for name in (*VERDICT_METRICS, "seeds")]
-    columns = [*tags, *metrics]
+    columns = [*tags, *metrics]  # a run's name is its method and split
     bars = [
         {**_chart(name), "type": "BAR", "displayName": name, "metricKey": name}
-        for name in ("diff_pp", "change_pp")
+        for name in ("diff/pp", "change/pp")
     ]
     return {
         "searchFilter": "tags.kind = 'verdict'",
@@ -74,7 +77,9 @@ def _verdicts_state() -> dict[str, Any]:
         "orderByAsc": True,
         "selectedColumns": columns,
         "columnOrder": ["attributes.`Run Name`", *columns],
-        "columnWidths": dict.fromkeys(columns, 110),
+        "columnWidths": {"attributes.`Run Name`": 140}
+        | dict(zip(tags, VERDICT_TAGS.values(), strict=True))
+        | dict.fromkeys(metrics, METRIC_WIDTH),
         "compareRunCharts": bars,
         "compareRunSections": [{"uuid": CHART_SECTION, "name": "Diffs and changes", "display": True}],
         "isAccordionReordered": True,
@@ -83,7 +88,7 @@ def _verdicts_state() -> dict[str, Any]:
 
 def _curve_chart(metric: str) -> dict[str, Any]:
     """Return one chart of a metric of both arms over the steps."""
-    keys = [f"{metric}/{arm}" for arm in ARMS]
+    keys = [f"{arm}/{metric}" for arm in ARMS]
     return {
         **_chart(metric),
         "type": "LINE",
@@ -107,5 +112,5 @@ def _chart(name: str) -> dict[str, Any]:
 
 
 def _group_by(*labels: str) -> dict[str, Any]:
-    keys = [{"mode": "tag", "groupByData": label} for label in labels]
+    keys = [{"mode": "param", "groupByData": label} for label in labels]
     return {"aggregateFunction": "average", "groupByKeys": keys}

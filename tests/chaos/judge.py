@@ -53,7 +53,7 @@ def judge(
         assert outcomes["margin"].tolist() == undisturbed.outcomes["margin"].tolist(), trial
         assert cells.loc[trial.seed, "A"] == undisturbed.metrics["A"]
         run_id = cells.loc[trial.seed, "run_id"]
-        history = client.get_metric_history(run_id, "loss/A")
+        history = client.get_metric_history(run_id, "A/loss")
         assert [point.step for point in history] == list(range(FAKE_ARM_STEPS)), "a metric is doubled or lost"
     assert not _runs(client, "RUNNING")
     assert not ledger.claims.all(), "a driver's claim outlived it"

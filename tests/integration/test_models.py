@@ -77,7 +77,7 @@ def test_models_asked_for_later_are_trained_again_and_exported(sweep: Sweep) -> 
     assert export(sweep, "dpo/S1_age/42/A", exported).returncode == 0
 
     cache, *runs = sweep.home / "runs" / ".cache", *finished_runs(sweep)
-    (run,) = (run for run in runs if run.data.tags["split"] == "S1_age" and "model_A" in run.data.tags)
+    (run,) = (run for run in runs if run.data.params["split"] == "S1_age" and "model_A" in run.data.tags)
     assert run.data.tags["layout"].startswith("packed; from plain logits: ")
     client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
     outcomes = pd.read_parquet(client.download_artifacts(run.info.run_id, "outcomes.parquet"))

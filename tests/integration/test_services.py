@@ -104,7 +104,7 @@ def test_a_result_written_during_an_outage_is_recorded_once(
     if (name, request.node.callspec.params["ledger"]) != ("server", "postgres"):
         assert retries.waits >= 3  # the service was really down
     assert ledger.cells.table([TRIAL, OTHER])["status"].tolist() == ["finished", "failed"]
-    history = MlflowClient(ledger.uri).get_metric_history(run_id, "loss/A")
+    history = MlflowClient(ledger.uri).get_metric_history(run_id, "A/loss")
     assert [point.step for point in history] == [0, 1, 2]
 
 

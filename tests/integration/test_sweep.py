@@ -161,7 +161,7 @@ def test_the_record_holds_what_a_reader_needs(sweep: Sweep) -> None:
     client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("small")
     assert experiment is not None
-    labels = "tags.method = 'wpo' and tags.split = 'S1_age' and tags.seed = '42'"
+    labels = "params.method = 'wpo' and params.split = 'S1_age' and params.seed = '42'"
     query = f"{labels} and attributes.status = 'FINISHED'"
     (run,) = client.search_runs([experiment.experiment_id], query)
     metrics, tags = run.data.metrics, run.data.tags

@@ -6,6 +6,9 @@
 import io
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +25,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
-from services import MlflowServer
+from services import free_port
 
 from orchestrator.record import views
 from orchestrator.record.places import places_of
@@ -46,8 +49,8 @@ WAIT_S = 300
 class ExperimentPage:
     """The study's experiment in a browser."""
 
-    def __init__(self, browser: webdriver.Chrome, server: str, experiment: str) -> None:
-        self.browser, self.server, self.experiment = browser, server, experiment
+    def __init__(self, browser: webdriver.Chrome, server: str, experiment: str, link: str) -> None:
+        self.browser, self.server, self.experiment, self.link = browser, server, experiment, link
 
     def open(self, address: str) -> None:
         self.browser.get("about:blank")  # addresses differ only after the #, which alone reloads nothing
@@ -118,27 +121,55 @@ def page(
     options = Options()
     for flag in (*FLAGS, f"--user-data-dir={folder / 'browser'}"):
         options.add_argument(flag)
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with MlflowServer(store.tracking_uri, folder.as_uri(), folder, quiet) as server:
+    environment = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": store.tracking_uri,
+        "ORCHESTRATOR_HOME": str(folder),
+    }
+    port = str(free_port())
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator.ui",
+        "--no-browser",
+        "--port",
+        port,
+        f"study={study.study}",
+    ]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = next(line for line in server.stdout if line.startswith("open: ")).split()[1]
+        root, _, link = address.partition("/#")
         browser = webdriver.Chrome(options, Driver(DRIVER))
         try:
-            yield ExperimentPage(browser, server.uri, experiment.experiment_id)
+            yield ExperimentPage(browser, root, experiment.experiment_id, f"#{link}")
         finally:
             browser.quit()
+            server.send_signal(signal.SIGINT)
 
 
-def test_the_study_opens_on_its_verdicts_and_says_whether_wpo_differs(
+def test_the_printed_link_says_in_two_clicks_whether_wpo_differs_and_how_sure(
     page: ExperimentPage, store: MlflowClient, study: Study
 ) -> None:
-    page.open(views.link(page.experiment, views.VERDICTS_VIEW, charts=False))
+    page.open(page.link)
     page.until(lambda: "wpo/S1_age" in page.text())
     (run,) = store.search_runs(
-        [page.experiment], "tags.kind = 'verdict' and tags.method = 'wpo' and tags.split = 'S1_age'"
+        [page.experiment], "tags.kind = 'verdict' and params.method = 'wpo' and params.split = 'S1_age'"
     )
     shown = page.until(page.text)
     assert run.data.tags["change_evidence"] in shown
     assert {trial.name for trial in grid.expand(study)}.isdisjoint(shown.splitlines())
+    assert "baseline" not in shown
     page.keep("verdicts")
+    (row,) = [link for link in page.all("a[href*='/runs/']") if link.text == "wpo/S1_age"]
+    page.browser.execute_script("arguments[0].click()", row)
+    numbers = [run.data.metrics[f"change/{name}"] for name in ("pp", "low", "high")]
+    page.until(lambda: "change/high" in page.text())
+    digits = page.text().replace("−", "-")
+    for number in numbers:  # however many decimals the UI shows
+        assert f"{number:.2f}"[:-1] in digits, (number, digits)
+    assert run.data.tags["change_evidence"] in digits
 
 
 def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
@@ -149,12 +180,12 @@ def test_the_study_opens_by_method_and_split_and_is_filtered_by_method(
     page.until(lambda: page.runs() == cells)
     assert "Group: method: dpo, split: S1_age" in page.until(page.text)
     page.keep("methods")
-    page.filter("tags.kind = 'cell' and tags.method = 'wpo'", {name for name in cells if "wpo" in name})
+    page.filter("tags.kind = 'cell' and params.method = 'wpo'", {name for name in cells if "wpo" in name})
 
 
 def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPage, study: Study) -> None:
     seeds = {f"wpo/S1_age/{seed}" for seed in study.seeds}
-    query = "tags.kind = 'cell' and tags.method = 'wpo' and tags.split = 'S1_age'"
+    query = "tags.kind = 'cell' and params.method = 'wpo' and params.split = 'S1_age'"
     page.open(views.link(page.experiment, views.CELLS_VIEW, charts=False))
     page.until(page.runs)
     page.filter(query, seeds)
@@ -169,9 +200,10 @@ def test_two_seeds_are_compared_and_both_arms_curves_overlay(page: ExperimentPag
     page.browser.switch_to.window(page.browser.window_handles[-1])
     page.until(page.runs)
     page.filter(query, seeds)
-    wanted = sorted(f"{run} (loss/{arm})" for run in seeds for arm in ("A", "B"))
-    page.until(lambda: page.chart("loss/A vs loss/B")[1] >= len(wanted))
-    assert page.chart("loss/A vs loss/B")[0] == wanted
+    # The runs are in the order of the plan.
+    wanted = [f"wpo/S1_age/{seed} ({arm}/loss)" for seed in sorted(study.seeds) for arm in ("A", "B")]
+    page.until(lambda: page.chart("A/loss vs B/loss")[1] >= len(wanted))
+    assert page.chart("A/loss vs B/loss")[0] == wanted
     page.keep("curves")
 
 

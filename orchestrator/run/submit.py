@@ -148,7 +148,7 @@ TARGETS: Mapping[str, Callable[[Study, Places, Sequence[str]], Submission]] = {
 
 def _watch(words: Sequence[str]) -> str:
     """Return the command that watches a sweep; it takes the words that say which study this is."""
-    flags = ("-v", "--verbose", "--accept-code", "--probe")
+    flags = ("-v", "--verbose", "--accept-code", "--probe", "--again")
     return shlex.join(["python", "-m", "orchestrator.watch", *(word for word in words if word not in flags)])
 
 

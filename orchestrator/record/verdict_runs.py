@@ -124,6 +124,6 @@ def _by_split(table: pd.DataFrame) -> dict[SplitKey, dict[Hashable, Any]]:
 def _numbers(quantity: str, row: Mapping[Hashable, Any]) -> dict[str, float]:
     """Return the estimate and the ends of its interval, without those that are unknown or say nothing yet."""
     numbers = {short: float(row.get(name, math.nan)) for name, short in INTERVAL.items()}
-    if not says_something(numbers["low_pp"], numbers["high_pp"]):
-        numbers |= {"low_pp": math.nan, "high_pp": math.nan}
+    if not says_something(numbers["low"], numbers["high"]):
+        numbers |= {"low": math.nan, "high": math.nan}
     return {f"{quantity}/{short}": value for short, value in numbers.items() if math.isfinite(value)}

@@ -131,12 +131,12 @@ class Study(Spec):
         if start > end:
             raise ValueError(f"curve_window: ends at step {end}, before it starts at {start}; swap them")
         for name, method in self.methods.items():
+            if method.training and method.training.epochs and method.training.max_steps:
+                raise ValueError(f"methods.{name}.training: names both epochs and max_steps; remove one")
             self._check_batch(name)
             self._check_seeds(name)
             self._check_dtype(name)
             self._check_arms_together(name)
-            if method.training and method.training.epochs and method.training.max_steps:
-                raise ValueError(f"methods.{name}.training: names both epochs and max_steps; remove one")
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
         if hours and not any(shape.gpus_per_worker for shape in self.shapes.values()):
             raise ValueError(

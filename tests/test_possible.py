@@ -42,7 +42,7 @@ def test_a_page_prints_no_interval_that_says_nothing_yet(hardly_known: Compariso
 
 def test_the_record_keeps_the_estimate_without_such_an_interval(hardly_known: Comparison) -> None:
     (row,) = (row for row in verdict_rows(hardly_known) if row.method == "dpo")
-    assert {"seeds", "diff_pp"} == set(row.metrics)
+    assert {"seeds", "diff/pp"} == set(row.metrics)
 
 
 def test_a_figure_keeps_its_scale_beside_such_an_interval() -> None:

@@ -79,7 +79,7 @@ def compare(
     labelled = _verdicts(checked, predictions, rule, options.missing)
     valid = labelled[~labelled["verdict"].isin(list(UNLABELLED))]
     diffs = checked.diffs.merge(valid[SPLIT], on=SPLIT)
-    families = family_sizes(labelled)
+    families = _families(labelled, predictions)
     splits = max(families.values(), default=1)
     accuracy = options.tail_accuracy or _typical_accuracy(cells)
     planned = planned_splits(checked) if options.missing == MissingRule.BOUND else {}
@@ -110,6 +110,7 @@ def compare(
             rule_errors=_rule_errors(diffs, accuracy, reference, rule, options),
             rule=rule,
         ),
+        families=families,
         tail=tail,
         heldout=heldout,
         tail_power=_tail_power(diffs, accuracy, reference, max(1, splits), options),
@@ -117,6 +118,18 @@ def compare(
         curves=learning_curves(_of_splits(curves, labelled), options),
         controls=of_controls,
     )
+
+
+def _families(labelled: pd.DataFrame, predictions: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return (study, method) -> number of predicted splits, also of those of which no cell has come here.
+
+    A split that vanished from a published table was predicted like the others, and keeps its place.
+    """
+    come = pd.MultiIndex.from_frame(labelled[["study", "split"]])
+    gone = predictions[~pd.MultiIndex.from_frame(predictions[["study", "split"]]).isin(come)]
+    methods = labelled[["study", "method"]].drop_duplicates()
+    vanished = methods.merge(gone, on="study")
+    return family_sizes(pd.concat([labelled[[*SPLIT, "predicted"]], vanished[[*SPLIT, "predicted"]]]))
 
 
 def compare_published(

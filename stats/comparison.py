@@ -7,7 +7,6 @@ import pandas as pd
 from stats.cells import CellTables
 from stats.evidence.controls import Controls
 from stats.evidence.curves import LearningCurves
-from stats.evidence.family import family_sizes
 from stats.evidence.held_out import HeldOutEvidence
 from stats.evidence.held_out_power import HeldOutPower
 from stats.evidence.options import Options
@@ -44,6 +43,7 @@ class PublishedLabels:
 class Comparison:
     """A study's methods, compared with their reference. Diffs, estimates and intervals are percentage points.
 
+    families: (study, method) -> how many predicted splits its tests count over.
     tail: the evidence from the published metric, by seeds alone. heldout: the evidence from held-out
         outcomes; None without outcomes.
     tail_power, heldout_power: what the two designs could have detected.
@@ -54,6 +54,7 @@ class Comparison:
     options: Options
     cells: CellTables
     published: PublishedLabels
+    families: dict[tuple[str, str], int]
     tail: SeedEvidence
     heldout: HeldOutEvidence | None
     tail_power: SeedPower
@@ -61,11 +62,6 @@ class Comparison:
     curves: LearningCurves
     controls: Controls | None
     pooled: pd.DataFrame | None = None
-
-    @property
-    def families(self) -> dict[tuple[str, str], int]:
-        """(study, method) -> how many predicted splits its tests count over."""
-        return family_sizes(self.published.verdicts)
 
     @property
     def labels(self) -> pd.DataFrame:

@@ -23,10 +23,6 @@ class Selected(Comparison):
     shown: frozenset[tuple[str, str]] = frozenset()
 
     @property
-    def families(self) -> dict[tuple[str, str], int]:
-        return self._of_whole.families
-
-    @property
     def labels(self) -> pd.DataFrame:
         return _rows(self._of_whole.labels, self.shown)
 

@@ -64,6 +64,17 @@ def test_published_diffs_alone_need_no_record(home: Path) -> None:
     assert "Same verdict: 3 of 3; same direction: 3 of 3." in Path("again/report.md").read_text()
 
 
+def test_a_predicted_split_that_vanished_keeps_its_place_in_the_family(home: Path) -> None:
+    flags = ["--diffs", "diffs.csv", "--reference", "dpo", "--predictions"]
+    assert report.main([*flags, "predictions.csv", "--out", "all"]) == 0
+    Path("more.csv").write_text(V3_PREDICTIONS + "v3,S4_vanished,A > B\n")
+    assert report.main([*flags, "more.csv", "--out", "more"]) == 0
+    three, four = (pd.read_csv(f"{out}/evidence_tail.csv").set_index("split") for out in ("all", "more"))
+    assert four.loc["S1_age", "p_holm"] == pytest.approx(min(1, three.loc["S1_age", "p_holm"] * 4 / 3))
+    assert four.loc["S1_age", "high_adjusted"] > three.loc["S1_age", "high_adjusted"]
+    assert "the 4 predicted splits of a method" in Path("more/report.md").read_text()
+
+
 def test_the_shipped_example_is_what_its_command_writes(tmp_path: Path) -> None:
     """If this fails, run the command of docs/statistics.md again and look at what changed."""
     (command,) = re.findall(

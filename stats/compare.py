@@ -18,7 +18,13 @@ from stats.evidence.held_out_power import held_out_power
 from stats.evidence.missing import Planned
 from stats.evidence.options import Options
 from stats.evidence.quantity import CHANGE, DIFF
-from stats.evidence.regime import described_only, of_fixed_designs, under_decisions, without_intervals
+from stats.evidence.regime import (
+    described_only,
+    of_adaptive_reference,
+    of_fixed_designs,
+    under_decisions,
+    without_intervals,
+)
 from stats.evidence.seed_evidence import seed_evidence
 from stats.evidence.seed_power import (
     SeedPower,
@@ -89,14 +95,18 @@ def compare(
     of_controls = controls(checked.control_diffs, sums, judged, reference, rule, options, families)
     if decisions is not None:
         tail = replace(
-            tail, diffs=described_only(tail.diffs, decisions), changes=described_only(tail.changes, decisions)
+            tail,
+            diffs=described_only(tail.diffs, decisions),
+            changes=of_adaptive_reference(described_only(tail.changes, decisions), decisions, reference),
         )
         heldout = heldout and replace(
             heldout,
             diffs=under_decisions(heldout.diffs, decisions, DIFF),
-            changes=under_decisions(heldout.changes, decisions, CHANGE),
+            changes=of_adaptive_reference(
+                under_decisions(heldout.changes, decisions, CHANGE), decisions, reference
+            ),
             advantages=described_only(heldout.advantages, decisions),
-            intervals=of_fixed_designs(heldout.intervals, decisions),
+            intervals=of_fixed_designs(heldout.intervals, decisions, reference),
             contrasts=without_intervals(heldout.contrasts, decisions),
         )
     return Comparison(

@@ -9,6 +9,7 @@ import pytest
 from stats.compare import compare
 from stats.comparison import Comparison
 from stats.evidence.looks import Looks
+from stats.evidence.quantity import DIFF
 from stats.evidence.sequential import decide
 from stats.evidence.sums import user_sums
 from stats.page import report
@@ -77,5 +78,9 @@ def test_a_method_with_seeds_of_its_own_keeps_its_intervals() -> None:
     judged = compare(cells, SPLIT_PREDICTIONS, "dpo", sums=sums, options=QUICK_OPTIONS, decisions=decisions)
     assert judged.heldout is not None
     assert set(judged.heldout.intervals["method"]) == set(judged.heldout_power.needed["method"]) == {"wpo"}
+    assert set(judged.heldout.intervals["quantity"]) == {DIFF}  # a change from dpo depends on its decisions
+    for changes in (judged.heldout.changes, judged.tail.changes):
+        assert set(changes["evidence"]) == {"undecided"}
+        assert changes[["p", "p_holm", "low", "high_adjusted"]].isna().all(axis=None)
     wpo = judged.heldout.diffs.set_index("method").loc["wpo"]
     assert wpo["p"].notna().all()

@@ -9,10 +9,12 @@ import pandas as pd
 
 from stats.evidence.decision import SplitState
 from stats.evidence.family import SHRUNKEN
+from stats.evidence.quantity import CHANGE
 from stats.evidence.words import EvidenceWord
 
 OF_A_FIXED_DESIGN = ("se", "p", "p_bh", "p_equivalent", "p_sign_flip", *SHRUNKEN)
 NOTE = "seeds were added until the held-out evidence was clear: this metric is described, not tested"
+OF_REFERENCE = "the reference's seeds depended on its evidence: the change is described, not tested"
 
 
 def under_decisions(table: pd.DataFrame, decisions: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -52,19 +54,40 @@ def under_decisions(table: pd.DataFrame, decisions: pd.DataFrame, quantity: str)
 
 def described_only(table: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
     """Take the tests of a fixed design from the methods whose seeds depended on evidence."""
+    return _untested(table, table["method"].isin(set(decisions["method"])), NOTE)
+
+
+def of_adaptive_reference(changes: pd.DataFrame, decisions: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Take the tests of a fixed design from all changes from a reference whose seeds depended on evidence.
+
+    Methods with decisions of their own keep those (`under_decisions`).
+    """
+    decided = set(decisions["method"])
+    return _untested(changes, ~changes["method"].isin(decided) & (reference in decided), OF_REFERENCE)
+
+
+def _untested(table: pd.DataFrame, rows: pd.Series, note: str) -> pd.DataFrame:
     result = table.copy()
-    rows = result["method"].isin(set(decisions["method"]))
     columns = [*OF_A_FIXED_DESIGN, "low", "high", "low_adjusted", "high_adjusted", "p_holm"]
     result.loc[rows, [column for column in columns if column in result]] = np.nan
-    result.loc[rows, ["evidence", "note"]] = [EvidenceWord.UNDECIDED, NOTE]
+    result.loc[rows, ["evidence", "note"]] = [EvidenceWord.UNDECIDED, note]
     return result
 
 
-def of_fixed_designs(table: pd.DataFrame, decisions: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the rows of the methods whose number of seeds did not depend on evidence."""
+def of_fixed_designs(
+    table: pd.DataFrame, decisions: pd.DataFrame | None, reference: str | None = None
+) -> pd.DataFrame:
+    """Return the rows of the methods whose number of seeds did not depend on evidence.
+
+    With an adaptive `reference`, no change from it is among them.
+    """
     if decisions is None or table.empty:
         return table
-    return table[~table["method"].isin(set(decisions["method"]))]
+    decided = set(decisions["method"])
+    depends = table["method"].isin(decided)
+    if reference in decided:
+        depends |= table["quantity"] == CHANGE
+    return table[~depends]
 
 
 def without_intervals(table: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:

@@ -107,6 +107,8 @@ TABLE_WORDS = {
     "users alone": "유저만",
     "seeds were added until the held-out evidence was clear: this metric is described, not tested":
         "held-out 증거가 분명해질 때까지 seed를 늘렸으므로 이 지표는 검정하지 않고 기술만 함",
+    "the reference's seeds depended on its evidence: the change is described, not tested":
+        "증거가 분명해질 때까지 기준 방법의 seed를 늘렸으므로 기준과의 변화는 검정하지 않고 기술만 함",
     "own groups": "자기 그룹",
     "arms on the same pairs": "같은 pair에서 arm 차이",
     "pairs under the same arms": "같은 arm에서 pair 차이",

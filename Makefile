@@ -60,6 +60,7 @@ bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and
 	$(BIN)/python -m bench.evidence_speed
 	$(BIN)/python -m bench.evidence_speed --splits 28
 	$(BIN)/python -m bench.evidence_speed --items 6000
+	$(BIN)/python -m bench.evidence_speed --one-table
 	@command -v Rscript >/dev/null || echo "R is missing (apt-get install r-base-core r-cran-lme4 r-cran-mass r-cran-clubsandwich)"
 	! command -v Rscript >/dev/null || $(BIN)/python -m bench.against_r
 

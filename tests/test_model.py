@@ -88,11 +88,15 @@ def change_weights(folder, change):
             r"another shape than config\.json says, first model\.norm\.weight: \[7\] instead of \[32\]",
         ),
         (
+            lambda weights: weights.update({"model.layers.2.mlp.up_proj.weight": torch.ones(1)}),
+            r"config\.json leaves out model\.layers\.2\.mlp\.up_proj\.weight of its layers",
+        ),
+        (
             lambda weights: weights["model.norm.weight"][2:3].fill_(torch.nan),
             r"model\.norm\.weight holds numbers that are not finite",
         ),
     ],
-    ids=["a key is missing", "a layer has another name", "another shape", "NaN"],
+    ids=["a key is missing", "a layer has another name", "another shape", "more layers", "NaN"],
 )
 def test_weights_that_are_not_whole_are_refused(folder, change, message):
     change_weights(folder, change)

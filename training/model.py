@@ -164,12 +164,22 @@ def without_dropout(config: Any) -> Any:
 
 
 def _refuse_incomplete(model: "PreTrainedModel", loaded: dict[str, Any], path: str) -> None:
-    """Raise StudyError unless every weight came from the model's files, with its shape, and is finite."""
+    """Raise StudyError unless every weight came from the model's files, with its shape, and is finite.
+
+    Files may hold more, such as the vision part of a model, but no further layers or experts like the model's.
+    """
     missing = sorted(loaded["missing_keys"])
     if missing:
         raise StudyError(
             f"model {path}: its weights lack {_first(missing)}, which would be drawn at random; "
             "save the whole model, or name another"
+        )
+    kinds = {_kind(name) for name in model.state_dict()}
+    unused = sorted(name for name in loaded["unexpected_keys"] if _kind(name) in kinds)
+    if unused:
+        raise StudyError(
+            f"model {path}: config.json leaves out {_first(unused)} of its layers; correct config.json, or "
+            "save the model again"
         )
     mismatched = sorted(loaded["mismatched_keys"])
     if mismatched:
@@ -183,6 +193,11 @@ def _refuse_incomplete(model: "PreTrainedModel", loaded: dict[str, Any], path: s
         raise StudyError(
             f"model {path}: {_first(not_finite)} holds numbers that are not finite; save the model again"
         )
+
+
+def _kind(name: str) -> str:
+    """Return a weight's name without the number of its layer or expert."""
+    return re.sub(r"\d+", "#", name)
 
 
 def _first(names: list[str]) -> str:

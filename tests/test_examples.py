@@ -1,10 +1,12 @@
 """The notebooks in examples/ run top to bottom, on published diffs and on the record of a small study."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import mlflow
 import pytest
 from made_record import fill
 
@@ -43,6 +45,14 @@ def test_published_diffs_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert changes.loc[changes["split"].isin(fixed), "inside"].all()
 
 
+@pytest.fixture
+def own_tracking() -> Iterator[None]:
+    """Forget the address that a notebook sets for its process."""
+    yield
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("own_tracking")
 def test_a_finished_study_is_read_from_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))

@@ -1,5 +1,6 @@
 """A tiny world for the tests that need a model: made-up chats, a tokenizer and random weights."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,14 @@ def make_pairs(count: int, seed: int = 0) -> pd.DataFrame:
             "rejected": [words(1, 31) for _ in range(count)],
         }
     )
+
+
+@pytest.fixture(scope="module")
+def without_figures() -> Iterator[None]:
+    """Leave the figures out of reports, for tests that look at none: they take most of a report's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stats.page.report.draw", lambda *_: {})
+        yield
 
 
 @pytest.fixture(scope="session")

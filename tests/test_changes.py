@@ -10,6 +10,8 @@ from orchestrator.plan.plan import Plan
 from orchestrator.record.places import Places
 from orchestrator.study.study import Study
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 STUDY: dict[str, Any] = {
     "study": "changes",
     "data": {"source": "twin", "users": 60, "history": "none"},

@@ -15,6 +15,8 @@ from stats.evidence.sums import user_sums
 from stats.status import CellStatus
 from tests.finished_study import QUICK_OPTIONS
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 FIELDS: dict[str, Any] = {
     "study": "c",
     "splits": {"S": {"by": "random", "predicted": "A > B"}},

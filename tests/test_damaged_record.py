@@ -16,6 +16,8 @@ from orchestrator.study import grid
 from orchestrator.study.study import Study
 from stats.status import CellStatus
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 TRAINING = {"max_steps": 50, "batch_size": 4, "logging_steps": 1}
 SPLITS = {"S1": {"by": "random", "predicted": "A = B"}}
 BASELINE, PAIRED = 0, 1  # positions in the study's grid

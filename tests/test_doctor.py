@@ -22,6 +22,8 @@ from orchestrator.run import check_machine, exposure
 from orchestrator.study.files import load
 from training.errors import StudyError
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = """
 study: {name}

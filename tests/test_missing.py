@@ -17,6 +17,8 @@ from stats.evidence.simulate import SimulatedStudy, simulated_outcomes
 from stats.evidence.sums import user_sums
 from tests.finished_study import QUICK_OPTIONS, SPLIT_PREDICTIONS, finished_tables
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 BOUND = replace(QUICK_OPTIONS, missing=MissingRule.BOUND)
 
 

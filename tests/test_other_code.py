@@ -16,6 +16,8 @@ from orchestrator.study.files import load
 from training.errors import StudyError
 from training.origin import in_turn
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 STUDY = """
 study: code
 data: {source: twin, users: 60, history: none}

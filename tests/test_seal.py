@@ -17,6 +17,8 @@ from stats.page.plan_change import PlanChange
 from stats.page.words import Words
 from tests.finished_study import finished_comparison
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 
 def study(**keys: Any) -> Study:
     fields: dict[str, Any] = {

@@ -27,6 +27,8 @@ from stats.selected import selected
 from tests.finished_study import finished_comparison
 from training.errors import StudyError
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 NAMES = ["dpo/S1/1", "dpo/S1/2", "wpo/S1/1", "wpo/S1/2", "wpo/S2/1", "dpo/baseline/1"]
 FIELDS = {
     "study": "again",

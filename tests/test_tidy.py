@@ -13,6 +13,8 @@ from orchestrator.record.places import Places
 from orchestrator.study import grid
 from orchestrator.study.files import load
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 STUDY = """
 study: s
 data: {source: twin, users: 40, history: none}

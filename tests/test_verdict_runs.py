@@ -25,6 +25,8 @@ from stats.evidence.sums import user_sums
 from stats.status import CellStatus
 from tests.finished_study import QUICK_OPTIONS, SPLIT_PREDICTIONS, study_tables
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 FIELDS: dict[str, Any] = {
     "study": "shown",
     "data": {"source": "twin", "users": 60},

@@ -26,6 +26,8 @@ from orchestrator.study import grid
 from orchestrator.study.files import load
 from training.errors import StudyError
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 STUDY = """
 study: watched
 data: {source: twin, users: 40, history: none}

@@ -157,7 +157,9 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         failed = {run.data.tags["trial_id"]: run for run in ledger.cells.failed_runs()}
         runs = ledger.cells.finished() | failed
     table.attrs["pointers"] = [json.loads(path.read_text()) for path in places.ray.rglob("pointer.json")]
-    tags = pd.DataFrame([run.data.tags for run in runs.values()]).fillna("")
+    tags = pd.DataFrame(
+        [run.data.tags | {"split": run.data.params["split"]} for run in runs.values()]
+    ).fillna("")
     joined = table.set_index("split").join(tags.set_index("split"), rsuffix="_tag")
     joined.attrs = table.attrs | {"threads": threads, "node": node}
     return joined

@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     store = ["--backend-store-uri", places.tracking_uri]
     # Without this, the server starts processes for jobs that a study does not have.
     settings = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    for number in (signal.SIGINT, signal.SIGTERM):  # of which a shell's background job ignores the first
+        signal.signal(number, signal.default_int_handler)
     # A session of its own, so that the server's processes end with this command, and not before.
     server = subprocess.Popen([sys.executable, *words, *store], env=settings, start_new_session=True)
     try:

@@ -166,7 +166,7 @@ def without_dropout(config: Any) -> Any:
 def _refuse_incomplete(model: "PreTrainedModel", loaded: dict[str, Any], path: str) -> None:
     """Raise StudyError unless every weight came from the model's files, with its shape, and is finite.
 
-    Files may hold more, such as the vision part of a model, but no further layers or experts like the model's.
+    Files may hold more, such as a model's vision part, but no further layers or experts like the model's.
     """
     missing = sorted(loaded["missing_keys"])
     if missing:

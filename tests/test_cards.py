@@ -56,7 +56,7 @@ def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() 
 
 
 def test_arms_side_by_side_are_counted_together() -> None:
-    resources = {"gpus_per_worker": "auto", "arms_together": True}
+    resources = {"gpus_per_worker": "auto", "cells_together": 1}
     asked = study("Qwen2.5-1.5B", resources=resources)
     config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
 
@@ -86,12 +86,12 @@ def test_nothing_is_said_of_a_study_on_cpus() -> None:
     ("changes", "why"),
     [
         ({"model": {"path": "tiny"}}, "arms share a model only where they train adapters; set model.lora"),
-        ({"resources": {"arms_together": True, "workers": 2}}, "not with workers 2"),
+        ({"resources": {"cells_together": 1, "workers": 2}}, "not with workers 2"),
         ({"training": {"dtype": "float16", "batch_size": 4}}, "not with dtype float16"),
         (
             {
                 "model": {"path": "tiny", "lora": {"dropout": 0.1}},
-                "resources": {"arms_together": True, "activation_checkpointing": True},
+                "resources": {"cells_together": 1, "activation_checkpointing": True},
             },
             "not with adapters' dropout and activation_checkpointing",
         ),
@@ -107,10 +107,10 @@ def test_what_rules_out_arms_side_by_side_is_named(changes: dict[str, Any], why:
         "seeds": [1],
         "model": {"path": "tiny", "lora": {}},
         "training": {"batch_size": 4},
-        "resources": {"arms_together": True, "gpus_per_worker": 1},
+        "resources": {"cells_together": 1, "gpus_per_worker": 1},
     }
     Study.model_validate(together)
-    with pytest.raises(ValueError, match=rf"resources.arms_together: {why}"):
+    with pytest.raises(ValueError, match=rf"resources.cells_together: {why}"):
         Study.model_validate(together | changes)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ray.train.torch import TorchConfig
 
-_requested, _at_work = threading.Event(), threading.Event()
+_requested = threading.Event()
+_at_work: set[object] = set()  # one per block that runs
 
 
 def is_requested() -> bool:
@@ -21,11 +22,12 @@ def is_requested() -> bool:
 @contextmanager
 def at_work() -> Iterator[None]:
     """While the block runs, SIGTERM is only a request: the cell saves itself at its next step and stops."""
-    _at_work.set()
+    block = object()
+    _at_work.add(block)
     try:
         yield
     finally:
-        _at_work.clear()
+        _at_work.remove(block)
 
 
 def listen() -> None:
@@ -34,7 +36,7 @@ def listen() -> None:
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
         _requested.set()
-        if not _at_work.is_set():
+        if not _at_work:
             exit_at_once(number, frame)
 
     signal.signal(signal.SIGTERM, on_sigterm)

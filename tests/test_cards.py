@@ -71,6 +71,31 @@ def test_arms_side_by_side_are_counted_together() -> None:
     assert rows(text)["all weights"] == rows(cards_that_fit(study("Qwen2.5-1.5B")))["all weights"]
 
 
+def test_a_dry_run_says_how_many_cells_a_card_takes_side_by_side() -> None:
+    def shown(together: int | str) -> list[str]:
+        resources = {"gpus_per_worker": "auto", "cells_together": together, "activation_checkpointing": True}
+        training = {"max_length": 256, "batch_size": 4}
+        return rows(cards_that_fit(study("Qwen2.5-0.5B", resources=resources, training=training)))[
+            "lora: {r: 8} activation_checkpointing: true"
+        ]
+
+    asked = study("Qwen2.5-0.5B", training={"max_length": 256, "batch_size": 4})
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+
+    def lanes(cells: int, card: int) -> int:
+        lora = LoraSpec(r=8)
+        memory = footprint(config, asked.training, 4, 1, settings, lora, True, arms=2 * cells)
+        return int(card * 1e9 // memory.total)
+
+    assert lanes(12, 24) == 1
+    assert shown(12)[0] == "4 (1 x 12 cells)"
+    assert lanes(3, 80) > 1
+    assert shown(3)[2] == f"4 ({lanes(3, 80)} x 3 cells)"
+    # Four cells are a row of 16,384 tokens.
+    assert lanes(4, 80) > 1
+    assert shown("auto")[2] == f"4 ({lanes(4, 80)} x 4 cells)"
+
+
 def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:
     absent = study(str(tmp_path))
     assert cards_that_fit(absent) == "cards: unknown until the model's config.json is on this disk"

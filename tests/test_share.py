@@ -66,3 +66,34 @@ def test_an_architecture_whose_memory_cannot_be_counted_is_named(tmp_path: Path)
     study = demo(tmp_path, "resources.gpus_per_worker=auto")
     with pytest.raises(StudyError, match="gpt2 models; give a number"):
         resolve_auto(study, tmp_path, card_bytes=lambda: 80 * GIB)
+
+
+LORA = ("model.lora.r=8", "resources.cells_together=auto", "training.max_length=64")
+
+
+def test_auto_trains_as_many_cells_side_by_side_as_pay_and_fit(tiny_folder: Path, tmp_path: Path) -> None:
+    study = demo(tiny_folder, *LORA, "resources.gpus_per_worker=auto", "training.batch_size=8")
+    on_large, on_small = (
+        resolve_auto(study, tmp_path, card_bytes=lambda size=size: int(size * GIB)).shape_of("dpo")
+        for size in (80, 2.8)
+    )
+    # 16 cells x 2 arms x 8 pairs x 2 answers x 64 tokens are a row of 32,768 tokens; half as many pay.
+    assert on_large.cells_together == 8
+    assert on_large.gpus < 1  # a lane of 8 cells leaves room on the card for another
+    assert 1 <= on_small.cells_together < 8
+    assert on_small.gpus == 1
+    one_pair = demo(tiny_folder, *LORA, "resources.gpus_per_worker=auto", "resources.micro_batch=1")
+    assert resolve_auto(one_pair, tmp_path, card_bytes=lambda: 80 * GIB).shape_of("dpo").cells_together == 64
+
+
+def test_no_lane_is_left_without_a_cell_where_auto_puts_cells_together(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    study = demo(tiny_folder, *LORA, "training.batch_size=8")
+    for lanes, together in ((1, 6), (2, 3), (4, 2), (32, 1)):
+        cells = {"dpo": 4, "wpo": 2}
+        resolved = resolve_auto(
+            study, tmp_path, cells, card_bytes=fail_if_called, lanes_that_fit=lambda _, lanes=lanes: lanes
+        )
+        assert {shape.cells_together for shape in resolved.shapes.values()} == {together}
+    assert resolve_auto(study, tmp_path, card_bytes=fail_if_called).shape_of("dpo").cells_together == 8

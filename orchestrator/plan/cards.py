@@ -44,9 +44,16 @@ def cards_that_fit(study: Study) -> str:
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
         f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
-        f"{', both arms of a cell with adapters side by side' if shape.cells_together else ''}\n"
+        f"{_side_by_side(shape.cells_together)}\n"
         f"{as_text(table)}"
     )
+
+
+def _side_by_side(together: Together) -> str:
+    if together is None:
+        return ""
+    lanes = "; 2 x 3 cells are two lanes with three cells side by side" if together != 1 else ""
+    return f", both arms of a cell with adapters side by side{lanes}"
 
 
 def _needs(
@@ -91,8 +98,6 @@ def _fit(study: Study, needs: Callable[[int, int], int], together: Together, car
 
 def _sharing(lanes: int, together: int) -> str:
     """Say how many cells share a card; nothing if it is one."""
-    if together <= 1:
-        return f" ({lanes} cells)" if lanes > 1 else ""
-    if lanes == 1:
-        return f" ({together} cells side by side)"
-    return f" ({lanes * together} cells, {together} side by side)"
+    if together > 1:
+        return f" ({lanes} x {together} cells)"
+    return f" ({lanes} cells)" if lanes > 1 else ""

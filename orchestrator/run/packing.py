@@ -35,7 +35,8 @@ def allocate_lanes(
     """Return how many lanes of each shape a cluster should hold.
 
     While one more lane fits, it goes to the shape with the most cells per lane and berth. A shape never gets
-    more lanes than its cells fill. A shape with cells gets one lane even if it does not fit: the cluster may be growing.
+    more lanes than its cells fill. A shape with cells gets one lane even if it does not fit: the cluster may
+    be growing.
 
     Args:
         nodes: CPUs and GPUs of each node.

@@ -48,7 +48,9 @@ def resolve_auto(
     shapes = study.shapes
     if not any(_is_auto(shape) for shape in [*shapes.values(), study.resources]):
         return study
-    looks_at_a_card = any(_is_auto(shape) and shape.gpus_per_worker for shape in shapes.values())
+    looks_at_a_card = any(
+        _is_auto(shape) and shape.gpus_per_worker and shape.workers == 1 for shape in shapes.values()
+    )
     card = (card_bytes or smallest_card)() if looks_at_a_card else 0
     cells_of = Counter(dict.fromkeys(shapes.values(), 0))
     for method, count in (cells or {}).items():

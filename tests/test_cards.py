@@ -88,12 +88,12 @@ def test_a_dry_run_says_how_many_cells_a_card_takes_side_by_side() -> None:
         return int(card * 1e9 // memory.total)
 
     assert lanes(12, 24) == 1
-    assert shown(12)[0] == "4 (1 x 12 cells)"
+    assert shown(12)[0] == "4 (1 x 12)"
     assert lanes(3, 80) > 1
-    assert shown(3)[2] == f"4 ({lanes(3, 80)} x 3 cells)"
+    assert shown(3)[2] == f"4 ({lanes(3, 80)} x 3)"
     # Four cells are a row of 16,384 tokens.
     assert lanes(4, 80) > 1
-    assert shown("auto")[2] == f"4 ({lanes(4, 80)} x 4 cells)"
+    assert shown("auto")[2] == f"4 ({lanes(4, 80)} x 4)"
 
 
 def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def cards_that_fit(study: Study) -> str:
 def _side_by_side(together: Together) -> str:
     if together is None:
         return ""
-    lanes = "; 2 x 3 cells are two lanes with three cells side by side" if together != 1 else ""
+    lanes = "; 2 x 3 are two lanes, each with three cells side by side" if together != 1 else ""
     return f", both arms of a cell with adapters side by side{lanes}"
 
 
@@ -99,5 +99,5 @@ def _fit(study: Study, needs: Callable[[int, int], int], together: Together, car
 def _sharing(lanes: int, together: int) -> str:
     """Say how many cells share a card; nothing if it is one."""
     if together > 1:
-        return f" ({lanes} x {together} cells)"
+        return f" ({lanes} x {together})"
     return f" ({lanes} cells)" if lanes > 1 else ""

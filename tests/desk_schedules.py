@@ -110,7 +110,7 @@ class Sweep:
 
     async def play(self) -> None:
         fleet = asyncio.create_task(self.fleet())
-        under_way = asyncio.Semaphore(sum(shape.berths for _, shape in self.lanes) + 1)
+        under_way = asyncio.Semaphore(sum(shape.cells_at_once for _, shape in self.lanes) + 1)
         await asyncio.gather(*(self.cell(job, under_way) for job in self.jobs_in_order()))
         await self.desk.close()
         await fleet
@@ -190,7 +190,7 @@ class Sweep:
         worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=next(self.lives))
         visit = await self.send(self.desk.visit, number, worker)
         if shape.cells_together:
-            await self.side_by_side(number, visit, killed, shape.berths)
+            await self.side_by_side(number, visit, killed, shape.cells_at_once)
             return
         while True:
             key = await self.wait_for_work(number, visit)
@@ -198,14 +198,14 @@ class Sweep:
                 return
             await self.work_on(key, number, visit, killed, asyncio.Lock())
 
-    async def side_by_side(self, number: int, visit: int, killed: asyncio.Event, berths: int) -> None:
+    async def side_by_side(self, number: int, visit: int, killed: asyncio.Event, places: int) -> None:
         """Do several jobs in turns, as `serve_together` does; once one has crashed, the others end."""
         jobs: set[asyncio.Task[None]] = set()
         question: asyncio.Task[str | None] | None = None
         turn, crashed, is_over = asyncio.Lock(), False, False
         try:
             while jobs or not (crashed or is_over):
-                if question is None and not crashed and not is_over and len(jobs) < berths:
+                if question is None and not crashed and not is_over and len(jobs) < places:
                     question = self.in_background(self.ask(number, visit))
                 await asyncio.wait(
                     {*jobs, *([question] if question else [])}, return_when=asyncio.FIRST_COMPLETED

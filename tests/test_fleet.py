@@ -46,7 +46,7 @@ def test_lanes_of_several_cells_are_as_many_as_their_cells_fill() -> None:
         2,
         25,
     ]
-    # Of 3 CPUs, each shape gets one, and the last goes where a lane has more cells to do per berth.
+    # Of 3 CPUs, each shape gets one, and the last goes where a lane has more cells to do per place.
     assert allocate_lanes([(3, 0)], {together: 12, CPU_ONLY: 8}) == {together: 1, CPU_ONLY: 2}
 
 
@@ -66,7 +66,9 @@ def test_no_more_is_allocated_than_there_is(
     placed = {shape: count for shape, count in lanes.items() if count > 1}  # a single lane may wait for room
     assert sum(shape.gpus_per_worker * count for shape, count in placed.items()) <= cards + 1e-6
     assert sum(placed.values()) <= cpus
-    assert all((count - 1) * shape.berths < cells for shape, count in lanes.items())  # none is without a cell
+    assert all(
+        (count - 1) * shape.cells_at_once < cells for shape, count in lanes.items()
+    )  # none is without a cell
 
 
 @pytest.mark.parametrize("size", [64, 512])

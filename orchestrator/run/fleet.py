@@ -187,7 +187,7 @@ def count_lanes_that_fit(shape: Shape) -> int:
     """Return how many lanes of a shape the connected cluster holds, at least one."""
     nodes = _cpus_and_gpus_by_node()
     more_than_fit = 1 + int(sum(cpus for cpus, _ in nodes) / shape.cpus_per_worker)
-    return allocate_lanes(nodes, {shape: more_than_fit * shape.berths})[shape]
+    return allocate_lanes(nodes, {shape: more_than_fit * shape.cells_at_once})[shape]
 
 
 def _cpus_and_gpus_by_node() -> list[tuple[float, int]]:

@@ -34,9 +34,9 @@ def allocate_lanes(
 ) -> dict[Shape, int]:
     """Return how many lanes of each shape a cluster should hold.
 
-    While one more lane fits, it goes to the shape with the most cells per lane and berth. A shape never gets
-    more lanes than its cells fill. A shape with cells gets one lane even if it does not fit: the cluster may
-    be growing.
+    While one more lane fits, it goes to the shape with the most cells per cell that its lanes train at once. A
+    shape never gets more lanes than its cells fill. A shape with cells gets one lane even if it does not fit:
+    the cluster may be growing.
 
     Args:
         nodes: CPUs and GPUs of each node.
@@ -54,7 +54,7 @@ def allocate_lanes(
         ]
         if not growing:
             return {shape: max(1, count) for shape, count in lanes.items()}
-        shape = max(growing, key=lambda shape: cells_left[shape] / ((lanes[shape] + 1) * shape.berths))
+        shape = max(growing, key=lambda shape: cells_left[shape] / ((lanes[shape] + 1) * shape.cells_at_once))
         if _place_lane(shape, rooms):
             lanes[shape] += 1
         else:
@@ -63,7 +63,7 @@ def allocate_lanes(
 
 def lanes_filled(shape: Shape, cells: int, max_lanes: int | None = None) -> int:
     """Return how many lanes a number of cells fills, the last perhaps in part; at most `max_lanes`."""
-    lanes = -(-cells // shape.berths)
+    lanes = -(-cells // shape.cells_at_once)
     return lanes if max_lanes is None else min(lanes, max_lanes)
 
 

@@ -118,7 +118,7 @@ def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) 
     spare = 0 if study.adaptive else 1
 
     def capacity(shape: Shape) -> int:
-        return fleet.lanes(shape) * shape.berths + spare
+        return fleet.lanes(shape) * shape.cells_at_once + spare
 
     tuner = tune.Tuner(
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),

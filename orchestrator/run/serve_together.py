@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def serve_together(lane: LaneConfig, visit: int) -> None:
-    """Do up to `lane.shape.berths` jobs at once until the desk sends the lane home; other work is done alone.
+    """Do several jobs at once, and other work alone, until the desk sends the lane home.
 
     Raises:
         Exception: What a job has raised, if it was not a mistake in the study. The jobs beside it end first,
@@ -49,7 +49,7 @@ def _side_by_side(lane: LaneConfig, visit: int, first: Job) -> ray.ObjectRef:
             bundle.serve()
             errors += [cell.turns.error for cell in cells if cell.turns.error]
             cells[:] = [cell for cell in cells if not cell.turns.ended]
-            may_ask = not errors and not preemption.is_requested() and len(cells) < lane.shape.berths
+            may_ask = not errors and not preemption.is_requested() and len(cells) < lane.shape.cells_at_once
             question = question or (_ask(lane, visit) if may_ask else None)
             # The desk takes back the question of a lane whose work has crashed: the answer is then None.
             if cells and question and ray.wait([question], timeout=0)[0] and (key := ray.get(question)):

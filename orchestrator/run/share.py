@@ -71,7 +71,7 @@ def resolve_auto(
             return filled
         fit = (lanes_that_fit or _lanes_that_fit)(filled)
         per_lane = -(-cells_of[shape] // min(fit, study.resources.lanes or fit))
-        return filled.model_copy(update={"cells_together": max(1, min(filled.berths, per_lane))})
+        return filled.model_copy(update={"cells_together": max(1, min(filled.cells_at_once, per_lane))})
 
     methods = {
         name: method.model_copy(update={"resources": Shape(**resolved(shapes[name]).model_dump())})

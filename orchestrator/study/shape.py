@@ -64,7 +64,7 @@ class Shape(Spec):
         return self.gpus_per_worker
 
     @property
-    def berths(self) -> int:
+    def cells_at_once(self) -> int:
         """How many cells a lane trains at the same time, once `orchestrator.run.share` has replaced auto."""
         assert self.cells_together != "auto"
         return self.cells_together or 1

@@ -25,6 +25,7 @@ methods:  # no baselines: only these two cells
   dpo: {seeds: {S1: [42]}}
   wpo: {use_weighting: true, seeds: {S1: [42]}}
 reference: wpo
+seeds: [42]
 training:
   {max_steps: 20, batch_size: 4, learning_rate: 1.0e-3, max_length: 96, dtype: float32, logging_steps: 10}
 resources: {cpus_per_worker: 0.9, lanes: 1, activation_checkpointing: true, cells_together: 2}
@@ -67,6 +68,10 @@ def test_a_killed_worker_changes_no_outcome_of_four_adapters_side_by_side(
     assert sum("lost with its worker" in run.data.tags.get("attempt_1", "") for run in runs) == 2
     resumed = [run.data.tags.get(f"notes_{arm}", "") for run in runs for arm in "AB"]
     assert sum("resumed from checkpoint-" in note for note in resumed) == 4
+    for method, other in (("dpo", "wpo"), ("wpo", "dpo")):  # each cell has a log of its own
+        log = (hit.places.logs / f"{method}-S1-42.log").read_text()
+        assert f"{method}/S1/42 arm A: resumed from" in log
+        assert f"{other}/S1" not in log
 
     arm = ["wpo/S1/42/A", str(tmp_path / "kept")]
     assert export.main(["--config", str(config), "--study=hit", *arm]) == 0

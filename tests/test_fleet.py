@@ -66,9 +66,8 @@ def test_no_more_is_allocated_than_there_is(
     placed = {shape: count for shape, count in lanes.items() if count > 1}  # a single lane may wait for room
     assert sum(shape.gpus_per_worker * count for shape, count in placed.items()) <= cards + 1e-6
     assert sum(placed.values()) <= cpus
-    assert all(
-        (count - 1) * shape.cells_at_once < cells for shape, count in lanes.items()
-    )  # none is without a cell
+    for shape, count in lanes.items():
+        assert (count - 1) * shape.cells_at_once < cells, "a lane has no cell"
 
 
 @pytest.mark.parametrize("size", [64, 512])

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -210,13 +211,14 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
     from orchestrator.run import schedule
     from orchestrator.run.cluster import cluster
     from orchestrator.run.jobs import make_jobs
-    from orchestrator.run.share import resolve_auto_gpus
+    from orchestrator.run.share import resolve_auto
 
     footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
     with watching(plan.study, plan.shown, plan.statuses, footer) as watcher, ExitStack() as ray:
         watcher.phase("starting Ray")
         ray.enter_context(cluster(verbose))
-        study = resolve_auto_gpus(plan.study, plan.places.cache)
+        cells = Counter(trial.method for trial in plan.open)
+        study = resolve_auto(plan.study, plan.places.cache, cells)
         watcher.phase("starting the lanes")
         schedule.run(
             study,

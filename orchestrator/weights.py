@@ -12,7 +12,7 @@ from orchestrator.record.replaced import replaced
 from orchestrator.run.cluster import cluster
 from orchestrator.run.fleet import open_fleet
 from orchestrator.run.jobs import score, score_on_lanes
-from orchestrator.run.share import resolve_auto_gpus
+from orchestrator.run.share import resolve_auto
 from stats.names import BASELINE
 from stats.page import weight_report
 from training.shards import Shard
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:
         with cluster():
-            shape = resolve_auto_gpus(study, places.cache).shape_of(study.reference)
+            shape = resolve_auto(study, places.cache).shape_of(study.reference)
             with open_fleet(study, places, lambda: {shape: len(shards)}) as (desk, _):
                 score_on_lanes(desk, study.faults.max_attempts, shards)
 

@@ -25,6 +25,7 @@ from orchestrator.run.breaker import ENOUGH_FAILURES, Breaker
 from orchestrator.run.desk import Desk
 from orchestrator.run.job import Job
 from orchestrator.run.messages import Failure, FirstWorker
+from orchestrator.run.packing import lanes_filled
 from orchestrator.run.suspects import BAD_AFTER, OUT_S
 from orchestrator.study.faults import Faults
 from orchestrator.study.shape import Shape
@@ -32,7 +33,7 @@ from orchestrator.study.trial import Trial
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
 
-SHAPES = (Shape(), Shape(workers=2))
+SHAPES = (Shape(), Shape(workers=2), Shape(cells_together=3))
 LONGEST_S = 200_000.0  # of a schedule's own time; whatever takes longer hangs
 STEPS = 3
 Reply = TypeVar("Reply")
@@ -40,6 +41,10 @@ Reply = TypeVar("Reply")
 
 class Died(Exception):
     """A lane's workers are gone."""
+
+
+class Crashed(Died):
+    """An attempt has raised, and the desk knows; the process goes on only for its other attempts."""
 
 
 @cache
@@ -105,7 +110,7 @@ class Sweep:
 
     async def play(self) -> None:
         fleet = asyncio.create_task(self.fleet())
-        under_way = asyncio.Semaphore(len(self.lanes) + 1)
+        under_way = asyncio.Semaphore(sum(shape.cells_at_once for _, shape in self.lanes) + 1)
         await asyncio.gather(*(self.cell(job, under_way) for job in self.jobs_in_order()))
         await self.desk.close()
         await fleet
@@ -155,7 +160,7 @@ class Sweep:
         while len(self.ended) < len(self.jobs):
             for shape, numbers, left in zip(SHAPES, of_shape, self.left, strict=True):
                 down = [number for number in numbers if number not in self.alive]
-                missing = left - len(numbers) + len(down)
+                missing = lanes_filled(shape, left) - len(numbers) + len(down)
                 for number in down[: max(0, missing)]:
                     self.alive.add(number)
                     tasks[number] = asyncio.create_task(self.lane(number))
@@ -184,11 +189,45 @@ class Sweep:
         killed = asyncio.Event()
         worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=next(self.lives))
         visit = await self.send(self.desk.visit, number, worker)
+        if shape.cells_together:
+            await self.side_by_side(number, visit, killed, shape.cells_at_once)
+            return
         while True:
             key = await self.wait_for_work(number, visit)
             if key is None:
                 return
-            await self.work_on(key, number, visit, killed)
+            await self.work_on(key, number, visit, killed, asyncio.Lock())
+
+    async def side_by_side(self, number: int, visit: int, killed: asyncio.Event, places: int) -> None:
+        """Do several jobs in turns, as `serve_together` does; once one has crashed, the others end."""
+        jobs: set[asyncio.Task[None]] = set()
+        question: asyncio.Task[str | None] | None = None
+        turn, crashed, is_over = asyncio.Lock(), False, False
+        try:
+            while jobs or not (crashed or is_over):
+                if question is None and not crashed and not is_over and len(jobs) < places:
+                    question = self.in_background(self.ask(number, visit))
+                await asyncio.wait(
+                    {*jobs, *([question] if question else [])}, return_when=asyncio.FIRST_COMPLETED
+                )
+                if self.draw.random() < self.weather.dies / 10:
+                    raise Died
+                for job in [job for job in jobs if job.done()]:
+                    jobs.remove(job)
+                    error = job.exception()
+                    crashed = crashed or isinstance(error, Crashed)
+                    if error and not isinstance(error, Crashed):
+                        raise error
+                if question and question.done():
+                    key, question = question.result(), None
+                    is_over = key is None
+                    if key is not None:
+                        jobs.add(asyncio.create_task(self.work_on(key, number, visit, killed, turn)))
+        finally:
+            for job in jobs:
+                job.cancel()
+        if crashed:
+            raise Died
 
     async def wait_for_work(self, number: int, visit: int) -> str | None:
         """Ask for work; a lane that dies meanwhile leaves its question open."""
@@ -207,35 +246,42 @@ class Sweep:
             self.handed[key].append((self.now(), number, visit))
         return key
 
-    async def work_on(self, key: str, number: int, visit: int, killed: asyncio.Event) -> None:
-        weather, draw, desk = self.weather, self.draw, self.desk
+    async def work_on(
+        self, key: str, number: int, visit: int, killed: asyncio.Event, turn: asyncio.Lock
+    ) -> None:
+        desk = self.desk
         try:
             await desk.work(key)
         except KeyError:  # the desk has given this lane up meanwhile
             raise Died from None
         if self.lanes[number][0] in self.bad_nodes:
             await self.send(desk.failed, number, visit, key, Failure("bad node", retriable=True, kind="bad"))
-            raise Died
+            raise Crashed
         for step in range(STEPS):
-            await asyncio.sleep(draw.choice(self.step_s))
-            if killed.is_set() or draw.random() < weather.dies:
-                raise Died
-            if draw.random() < weather.stops:
-                asyncio.get_running_loop().stop_for(draw.choice((1.0, 75.0)))  # type: ignore[attr-defined]
-            if draw.random() < weather.hangs:
-                await killed.wait()
-                raise Died
-            if draw.random() < weather.raises:
-                kind = draw.choice(("one error", "another"))
-                await self.send(desk.failed, number, visit, key, Failure(kind, retriable=True, kind=kind))
-                raise Died
-            if draw.random() < weather.is_preempted:
-                await self.send(
-                    desk.failed, number, visit, key, Failure("SIGTERM", retriable=True, preempted=True)
-                )
-                raise Died
-            await self.send(desk.step, number, visit, key, Progress("A", step, STEPS))
+            async with turn:
+                await self.step(key, number, visit, killed, step)
         await self.send(desk.done, number, visit, key, (key, number, visit))
+
+    async def step(self, key: str, number: int, visit: int, killed: asyncio.Event, step: int) -> None:
+        weather, draw, desk = self.weather, self.draw, self.desk
+        await asyncio.sleep(draw.choice(self.step_s))
+        if killed.is_set() or draw.random() < weather.dies:
+            raise Died
+        if draw.random() < weather.stops:
+            asyncio.get_running_loop().stop_for(draw.choice((1.0, 75.0)))  # type: ignore[attr-defined]
+        if draw.random() < weather.hangs:
+            await killed.wait()
+            raise Died
+        if draw.random() < weather.raises:
+            kind = draw.choice(("one error", "another"))
+            await self.send(desk.failed, number, visit, key, Failure(kind, retriable=True, kind=kind))
+            raise Crashed
+        if draw.random() < weather.is_preempted:
+            await self.send(
+                desk.failed, number, visit, key, Failure("SIGTERM", retriable=True, preempted=True)
+            )
+            raise Crashed
+        await self.send(desk.step, number, visit, key, Progress("A", step, STEPS))
 
     # --- cells ----------------------------------------------------------------------------------------
 
@@ -320,7 +366,7 @@ class Sweep:
 def drawn_sweep(draw: random.Random) -> Sweep:
     """Draw a sweep in which anything may go wrong."""
     nodes = [f"n{number}" for number in range(draw.randint(1, 3))]
-    shapes = SHAPES[: draw.randint(1, 2)]
+    shapes = draw.sample(SHAPES, draw.randint(1, 2))
     lanes = [(draw.choice(nodes), shape) for shape in shapes for _ in range(draw.randint(1, 3))]
     jobs = [
         job_of(number, draw.choice(("dpo", "wpo")), draw.choice(shapes))

@@ -12,7 +12,7 @@ from test_arm import cut_at
 from test_lora import DROPOUT, LORA, TRAINING, WPO, assert_same_arm, trained_weights
 
 from training.arm import ArmTask, Execution, train_arm
-from training.bundle import BundleModel, train_together
+from training.bundle import BundleModel, opened_bundle, train_together
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.errors import StudyError
@@ -131,4 +131,26 @@ def test_an_arm_of_a_bundle_that_died_goes_on_alone_or_in_another_bundle(arm, al
     resumed["other group"] = arm("other group", checkpoints=kept("other group"))
     for kind, result in resumed.items():
         assert result[0].notes == ("resumed from checkpoint-4",)
+        assert_close(result, alone(kind))
+
+
+def test_a_cell_of_two_arms_that_starts_while_another_goes_on_is_the_cell_alone(arm, alone, tiny_folder):
+    """It joins in the middle of another arm, and its own arms outlast that one."""
+
+    def trains(kind, **more):
+        return lambda access: arm(kind, access=access, **more)
+
+    steps = []
+    with opened_bundle(BundleModel(ModelFiles(str(tiny_folder)), TRAINING.dtype, deepspeed=False)) as bundle:
+        first = bundle.add(trains("dpo", on_step=lambda step, total: steps.append(step)))
+        while len(steps) < 3:
+            bundle.serve()
+        cell = bundle.add(lambda access: access.train_together([trains("wpo"), trains("other group")]))
+        while not first.turns.ended:
+            bundle.serve()
+        assert len(bundle.members) == 3
+        while bundle.serve():
+            pass
+    assert_close(first.outcome, alone("dpo"))
+    for kind, result in zip(("wpo", "other group"), cell.outcome, strict=True):
         assert_close(result, alone(kind))

@@ -56,7 +56,7 @@ def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() 
 
 
 def test_arms_side_by_side_are_counted_together() -> None:
-    resources = {"gpus_per_worker": "auto", "arms_together": True}
+    resources = {"gpus_per_worker": "auto", "cells_together": 1}
     asked = study("Qwen2.5-1.5B", resources=resources)
     config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
 
@@ -69,6 +69,31 @@ def test_arms_side_by_side_are_counted_together() -> None:
     assert rows(text)["lora: {r: 8}"] == ["1", "2", "4"]
     assert gigabytes(1) <= 24 < gigabytes(2) <= 48 < gigabytes(4) <= 80 < gigabytes(8)
     assert rows(text)["all weights"] == rows(cards_that_fit(study("Qwen2.5-1.5B")))["all weights"]
+
+
+def test_a_dry_run_says_how_many_cells_a_card_takes_side_by_side() -> None:
+    def shown(together: int | str) -> list[str]:
+        resources = {"gpus_per_worker": "auto", "cells_together": together, "activation_checkpointing": True}
+        training = {"max_length": 256, "batch_size": 4}
+        return rows(cards_that_fit(study("Qwen2.5-0.5B", resources=resources, training=training)))[
+            "lora: {r: 8} activation_checkpointing: true"
+        ]
+
+    asked = study("Qwen2.5-0.5B", training={"max_length": 256, "batch_size": 4})
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+
+    def lanes(cells: int, card: int) -> int:
+        lora = LoraSpec(r=8)
+        memory = footprint(config, asked.training, 4, 1, settings, lora, True, arms=2 * cells)
+        return int(card * 1e9 // memory.total)
+
+    assert lanes(12, 24) == 1
+    assert shown(12)[0] == "4 (1 x 12)"
+    assert lanes(3, 80) > 1
+    assert shown(3)[2] == f"4 ({lanes(3, 80)} x 3)"
+    # Four cells are a row of 16,384 tokens.
+    assert lanes(4, 80) > 1
+    assert shown("auto")[2] == f"4 ({lanes(4, 80)} x 4)"
 
 
 def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:
@@ -86,12 +111,12 @@ def test_nothing_is_said_of_a_study_on_cpus() -> None:
     ("changes", "why"),
     [
         ({"model": {"path": "tiny"}}, "arms share a model only where they train adapters; set model.lora"),
-        ({"resources": {"arms_together": True, "workers": 2}}, "not with workers 2"),
+        ({"resources": {"cells_together": 1, "workers": 2}}, "not with workers 2"),
         ({"training": {"dtype": "float16", "batch_size": 4}}, "not with dtype float16"),
         (
             {
                 "model": {"path": "tiny", "lora": {"dropout": 0.1}},
-                "resources": {"arms_together": True, "activation_checkpointing": True},
+                "resources": {"cells_together": 1, "activation_checkpointing": True},
             },
             "not with adapters' dropout and activation_checkpointing",
         ),
@@ -107,10 +132,10 @@ def test_what_rules_out_arms_side_by_side_is_named(changes: dict[str, Any], why:
         "seeds": [1],
         "model": {"path": "tiny", "lora": {}},
         "training": {"batch_size": 4},
-        "resources": {"arms_together": True, "gpus_per_worker": 1},
+        "resources": {"cells_together": 1, "gpus_per_worker": 1},
     }
     Study.model_validate(together)
-    with pytest.raises(ValueError, match=rf"resources.arms_together: {why}"):
+    with pytest.raises(ValueError, match=rf"resources.cells_together: {why}"):
         Study.model_validate(together | changes)
 
 

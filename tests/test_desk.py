@@ -287,9 +287,9 @@ def test_each_time_memory_is_too_small_half_the_micro_batch_is_tried(
 ) -> None:
     async def story() -> None:
         desk, job = new_desk(0), replace(new_job(1), micro_batch=micro_batch)
-        visit = await desk.visit(0, worker())
         tried = []
         for _ in [micro_batch, *smaller]:
+            visit = await desk.visit(0, worker())
             attempt = asyncio.create_task(desk.run(job))
             trial_id = await desk.next(0, visit)
             assert trial_id
@@ -496,5 +496,93 @@ def test_a_stopped_desk_turns_work_away_but_ends_what_it_began() -> None:
         assert (await desk.history(jobs[1].key)).failures == []
         await desk.done(0, visit, jobs[0].key, result_of(jobs[0]))
         assert await attempts[0] is None
+
+    play(story())
+
+
+TOGETHER = Shape(cells_together=3)
+
+
+async def lane_of_three(desk: Desk) -> tuple[int, list[Job], list["asyncio.Task[Failure | None]"]]:
+    """Let a lane take three jobs at once; return its visit, the jobs, and their attempts."""
+    jobs = [replace(new_job(seed), shape=TOGETHER) for seed in (1, 2, 3)]
+    attempts = [asyncio.create_task(desk.run(job)) for job in jobs]
+    visit = await desk.visit(0, worker(shape=TOGETHER))
+    assert [await desk.next(0, visit) for _ in jobs] == [job.key for job in jobs]
+    return visit, jobs, attempts
+
+
+def test_jobs_side_by_side_divide_the_time_of_their_lane() -> None:
+    async def story() -> None:
+        desk = new_desk(shapes=[TOGETHER])
+        visit, jobs, _ = await lane_of_three(desk)
+        for job in jobs:
+            await asyncio.sleep(6)
+            await desk.done(0, visit, job.key, result_of(job))
+        seconds = [(await desk.history(job.key)).seconds for job in jobs]
+        assert seconds == [pytest.approx(2), pytest.approx(2 + 3), pytest.approx(2 + 3 + 6)]
+
+    play(story())
+
+
+def test_a_process_that_dies_with_three_jobs_speaks_once_against_its_node() -> None:
+    async def story() -> None:
+        desk = new_desk(shapes=[TOGETHER])
+        visit, jobs, attempts = await lane_of_three(desk)
+        await desk.lose(0, "killed")
+        failures = [await attempt for attempt in attempts]
+        assert [failure.kind for failure in failures if failure] == [ENDED_EARLY, "", ""]
+        assert await desk.news() == []
+        again = [asyncio.create_task(desk.run(job)) for job in jobs]
+        visit = await desk.visit(0, worker(shape=TOGETHER))
+        assert {await desk.next(0, visit) for _ in jobs} == {job.key for job in jobs}
+        for job in jobs:
+            await desk.done(0, visit, job.key, result_of(job))
+        assert not any([await attempt for attempt in again])
+
+    play(story())
+
+
+def test_a_lane_in_which_a_job_crashed_gets_no_other_and_ends_the_jobs_beside_it() -> None:
+    async def story() -> None:
+        desk = new_desk(shapes=[TOGETHER])
+        visit, jobs, attempts = await lane_of_three(desk)
+        open_question = asyncio.create_task(desk.next(0, visit))
+        await asyncio.sleep(0)
+        await desk.failed(0, visit, jobs[0].key, Failure("boom", retriable=True, kind="boom"))
+        assert await open_question is None
+        again = asyncio.create_task(desk.run(jobs[0]))
+        assert await desk.next(0, visit) is None
+        await desk.done(0, visit, jobs[1].key, result_of(jobs[1]))
+        assert await attempts[1] is None
+        await desk.lose(0, "restarted after boom")
+        assert [failure and failure.kind for failure in (await attempts[0], await attempts[2])] == [
+            "boom",
+            "",
+        ]
+        assert not again.done()
+        assert await desk.next(0, await desk.visit(0, worker(shape=TOGETHER))) == jobs[0].key
+
+    play(story())
+
+
+def test_the_lane_with_the_least_to_do_comes_first_and_other_work_waits_for_an_idle_one() -> None:
+    async def story() -> None:
+        desk = new_desk(shapes=[TOGETHER])
+        visits = [await desk.visit(number, worker(shape=TOGETHER)) for number in (0, 1)]
+        jobs = [replace(new_job(seed), shape=TOGETHER) for seed in (1, 2)]
+        first = asyncio.create_task(desk.run(jobs[0]))
+        assert await desk.next(0, visits[0]) == jobs[0].key
+        questions = [asyncio.create_task(desk.next(number, visits[number])) for number in (0, 1)]
+        asyncio.create_task(desk.run(jobs[1]))  # noqa: RUF006
+        assert await questions[1] == jobs[1].key
+        shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, 0, 1, Path("out"))
+        scored = asyncio.create_task(desk.run(shard))
+        await asyncio.sleep(1)
+        assert not questions[0].done()
+        await desk.done(0, visits[0], jobs[0].key, result_of(jobs[0]))
+        assert await questions[0] == shard.key
+        assert await first is None
+        scored.cancel()
 
     play(story())

@@ -38,22 +38,36 @@ def test_a_shape_that_does_not_fit_yet_still_gets_a_lane_that_waits() -> None:
     assert allocate_lanes([(4, 0)], {QUARTER: 8}) == {QUARTER: 1}
 
 
+def test_lanes_of_several_cells_are_as_many_as_their_cells_fill() -> None:
+    together = Shape(cells_together=4)
+    assert [allocate_lanes([(32, 0)], {together: cells})[together] for cells in (1, 4, 5, 99)] == [
+        1,
+        1,
+        2,
+        25,
+    ]
+    # Of 3 CPUs, each shape gets one, and the last goes where a lane has more cells to do per place.
+    assert allocate_lanes([(3, 0)], {together: 12, CPU_ONLY: 8}) == {together: 1, CPU_ONLY: 2}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     nodes=st.lists(st.tuples(st.integers(1, 16), st.integers(0, 4)), min_size=1, max_size=4),
     shares=st.lists(st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 1, 2]), min_size=1, max_size=3, unique=True),
     cells=st.integers(1, 30),
+    together=st.sampled_from([None, 1, 2, 5]),
 )
 def test_no_more_is_allocated_than_there_is(
-    nodes: list[tuple[int, int]], shares: list[float], cells: int
+    nodes: list[tuple[int, int]], shares: list[float], cells: int, together: int | None
 ) -> None:
-    cells_left = {Shape(gpus_per_worker=share): cells for share in shares}
+    cells_left = {Shape(gpus_per_worker=share, cells_together=together): cells for share in shares}
     lanes = allocate_lanes(nodes, cells_left)
     cards, cpus = sum(gpus for _, gpus in nodes), sum(cpus for cpus, _ in nodes)
     placed = {shape: count for shape, count in lanes.items() if count > 1}  # a single lane may wait for room
     assert sum(shape.gpus_per_worker * count for shape, count in placed.items()) <= cards + 1e-6
     assert sum(placed.values()) <= cpus
-    assert all(count <= cells for count in lanes.values())
+    for shape, count in lanes.items():
+        assert (count - 1) * shape.cells_at_once < cells, "a lane has no cell"
 
 
 @pytest.mark.parametrize("size", [64, 512])

@@ -143,7 +143,7 @@ def test_arms_side_by_side_are_those_one_after_the_other_also_when_stopped_in_th
 ) -> None:
     changes = {
         "model": {"path": "tiny", "lora": {"r": 4}},
-        "resources": {"arms_together": True},
+        "resources": {"cells_together": 1},
         "training": {**STUDY.training.model_dump(), "learning_rate": 1e-2},
     }
     study = Study.model_validate({**STUDY.model_dump(), **changes})
@@ -152,7 +152,7 @@ def test_arms_side_by_side_are_those_one_after_the_other_also_when_stopped_in_th
     trial = next(trial for trial in grid.expand(study) if trial.groups)
     (job,) = make_jobs(study, tables, places, [trial], desk=None)
     apart = replace(
-        job, store=f"{job.store}-apart", shape=job.shape.model_copy(update={"arms_together": False})
+        job, store=f"{job.store}-apart", shape=job.shape.model_copy(update={"cells_together": None})
     )
     expected = run_trial(apart, Listener(stop_at=-1))
     stopped = StopsInTime(stop_at=-1)

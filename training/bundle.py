@@ -3,16 +3,20 @@
 Each arm is the arm that it would be alone: `train_arm` with its own trainer, optimiser, schedule, random
 numbers and checkpoints. Only what an arm asks of its model is computed for all arms at once, on one row that
 holds the tokens of all (`training/shared_model.py`). So an arm can be cut, and go on alone or in another
-bundle. Launches and loads of the base model are shared (mLoRA, Ye et al. 2023, arXiv 2312.02515). Arms whose
-batches are padded ask for nothing, and so are trained one after another.
+bundle; an arm can end, and another one start, while others go on. Launches and loads of the base model are
+shared (mLoRA, Ye et al. 2023, arXiv 2312.02515). Arms whose batches are padded ask for nothing, and so are
+trained one after another.
 
-Arms run in turns. A micro-batch takes an arm two of them: it asks for the values of its answers, computes its
-loss from them, and asks for the gradients of its adapters, which its own backward pass then hands to its
+Members run in turns. A micro-batch takes an arm two of them: it asks for the values of its answers, computes
+its loss from them, and asks for the gradients of its adapters, which its own backward pass then hands to its
 optimiser.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -20,11 +24,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from training.bundle_access import Gradients, Member, Values
+from training.bundle_access import End, Gradients, Member, SharedModel, Values
 from training.checkpointing import checkpoint_activations
 from training.layout_check import check_in_this_process
 from training.model import ModelFiles, load_model
-from training.model_access import ModelAccess, training_process
+from training.model_access import training_process
 from training.packed import fused_row, values_of_answers
 from training.packed_row import PackedRow
 from training.shared_model import ArmAdapters, joint_model
@@ -50,7 +54,7 @@ class BundleModel:
 
 
 def train_together(
-    functions: Sequence[Callable[[ModelAccess], T]], model: BundleModel
+    functions: Sequence[Callable[[SharedModel], T]], model: BundleModel
 ) -> list[T | BaseException]:
     """Call functions that train arms, each with an access to the one model that they share.
 
@@ -63,47 +67,93 @@ def train_together(
     Returns:
         What each function returned, or raised: an arm that fails takes no other with it.
     """
+    with opened_bundle(model) as bundle:
+        members = [bundle.add(function) for function in functions]
+        while bundle.serve():
+            pass
+    return [member.outcome for member in members]
+
+
+@contextmanager
+def opened_bundle(model: BundleModel) -> Iterator["Bundle"]:
+    """Yield a bundle without members. Those that have not ended with the block are made to."""
     with training_process(model.deepspeed):
-        bundle = _Bundle(model)
-        members = [Member(bundle.base, function) for function in functions]
+        bundle = Bundle(model)
         try:
-            while bundle.serve([member for member in members if not member.turns.ended]):
-                pass
+            yield bundle
         finally:
-            for member in members:
-                if not member.turns.ended:
-                    member.go_on(RuntimeError("the bundle has ended"))
-        return [member.turns.error or member.turns.result for member in members]  # type: ignore[misc]
+            bundle.end()
 
 
-class _Bundle:
-    """The shared model, and the passes that it makes for all members."""
+class Bundle:
+    """A base model, and the members that train on it side by side. They come and go.
+
+    Attributes:
+        members: Those that have not ended.
+    """
 
     def __init__(self, model: BundleModel) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.base = load_model(model.files, model.dtype)
-        check_in_this_process(self.base, model.files, device)  # once for all arms
-        self._checkpointing = model.activation_checkpointing
-        self.base.requires_grad_(False).to(device).train()
+        self.members: list[Member[Any]] = []
+        self._model = model
         self._row_of: list[ArmAdapters] = []  # the arms in the order of the joint row
         self._joint: PreTrainedModel | None = None
         self._log_probs: Tensor | None = None  # [1, M], of the answers of all arms
         self._counts: list[int] = []  # the answer tokens of each arm
 
-    def serve(self, members: Sequence[Member[Any]]) -> bool:
-        """Give each member that has not ended what it asked for last; return whether there was any."""
-        for member in members:
-            if member.turns.question is None:
-                member.go_on(None)
-        self._answer(members, Values, self._values)
-        self._answer(members, Gradients, self._gradients)
-        return bool(members)
+    @cached_property
+    def base(self) -> PreTrainedModel:
+        """The base model. The first arm that needs it loads it, and raises what is wrong with it."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        base = load_model(self._model.files, self._model.dtype)
+        check_in_this_process(base, self._model.files, device)  # once for all arms
+        return base.requires_grad_(False).to(device).train()
 
-    def _answer(
-        self, members: Sequence[Member[Any]], kind: type, compute: Callable[[list[Member[Any]]], list[Any]]
-    ) -> None:
-        """Let the members go on that asked a kind of question; if it cannot be answered, all of them fail."""
-        asking = [member for member in members if isinstance(member.turns.question, kind)]
+    def add(
+        self,
+        function: Callable[[SharedModel], T],
+        around: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> Member[T]:
+        """Add a member, which gets its first turn when the bundle serves next.
+
+        Args:
+            function: Trains arms with the access that it is given, one after another or, as further members,
+                side by side.
+            around: The block in which its turns are, and those of its further members.
+        """
+        member = Member(self, function, around)
+        self.members.append(member)
+        return member
+
+    def serve(self) -> bool:
+        """Give each member what it asked for last; return whether any has not ended."""
+        for member in list(self.members):
+            if member.turns.question is None:
+                member.go_on()
+        self._answer(Values, self._values)
+        self._answer(Gradients, self._gradients)
+        for member in self._asking(End):
+            if all(other.turns.ended for other in member.turns.question.of):
+                member.go_on()
+        left = [member for member in self.members if not member.turns.ended]
+        if len(left) < len(self.members):
+            self.members = left
+            gc.collect()  # an arm's trainer refers to itself
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return bool(left)
+
+    def end(self) -> None:
+        """Make all members end that have had a turn."""
+        for member in [member for member in self.members if member.turns.question is not None]:
+            member.go_on(RuntimeError("the bundle has ended"))
+
+    def _asking(self, kind: type) -> list[Member[Any]]:
+        """Return the members that ask a kind of question."""
+        return [member for member in self.members if isinstance(member.turns.question, kind)]
+
+    def _answer(self, kind: type, compute: Callable[[list[Member[Any]]], list[Any]]) -> None:
+        """Let the members go on that ask a kind of question; if it cannot be answered, all of them fail."""
+        asking = self._asking(kind)
         if not asking:
             return
         try:
@@ -122,7 +172,7 @@ class _Bundle:
         if self._joint is None:
             self._joint = joint_model(self.base, members[0].arm, self._row_of)
             add_fused_lm_head(self._joint, outputs=HEAD_OUTPUTS)
-            if self._checkpointing:
+            if self._model.activation_checkpointing:
                 checkpoint_activations(self._joint)
         row = PackedRow.joined(rows)
         output = fused_row(self._joint, self._joint, row, **members[0].turns.question.arguments)

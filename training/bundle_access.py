@@ -1,12 +1,12 @@
-"""An arm of a bundle, and its access to the model that it shares with the others (`training/bundle.py`).
+"""A member of a bundle, and its access to the model that it shares with the others (`training/bundle.py`).
 
 Shape suffix: M answer tokens of the arm's row.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput
 
 from training.model import ModelFiles
-from training.model_access import ModelAccess
 from training.own_globals import OwnGlobals
 from training.packed_row import PackedRow
 from training.shared_model import ArmAdapters, sharing_copy
 from training.turns import Ask, Turns
+
+if TYPE_CHECKING:
+    from training.bundle import Bundle
 
 T = TypeVar("T")
 
@@ -38,12 +40,20 @@ class Gradients:
     of_log_probs: Tensor
 
 
+@dataclass(frozen=True)
+class End:
+    """The wait for the end of other members."""
+
+    of: Sequence["Member[Any]"]
+
+
 class Member(Generic[T]):
-    """An arm of a bundle, which runs in turns and has its own share of what libraries keep in globals.
+    """A member of a bundle, which runs in turns and has its own share of what libraries keep in globals.
 
     Args:
-        base: The base model.
+        bundle: The bundle.
         function: Trains arms with the access that it is given, one after another.
+        around: The block in which each of its turns is.
 
     Attributes:
         turns: The turns of the function.
@@ -52,35 +62,51 @@ class Member(Generic[T]):
 
     arm: ArmAdapters
 
-    def __init__(self, base: PreTrainedModel, function: Callable[[ModelAccess], T]) -> None:
-        self.globals = OwnGlobals()
-        card = torch.cuda.current_device() if base.device.type == "cuda" else None
+    def __init__(
+        self,
+        bundle: "Bundle",
+        function: Callable[["SharedModel"], T],
+        around: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.globals, self.around = OwnGlobals(), around
+        card = torch.cuda.current_device() if torch.cuda.is_available() else None
 
         def run(ask: Ask) -> T:
             if card is not None:  # each thread has a current card of its own
                 torch.cuda.set_device(card)
-            return function(SharedModel(base, self, ask))
+            return function(SharedModel(bundle, self, ask))
 
         self.turns = Turns(run)
 
+    @property
+    def outcome(self) -> T | BaseException:
+        """What the function, which has ended, returned or raised."""
+        return self.turns.error or self.turns.result  # type: ignore[return-value]
+
     def go_on(self, answer: Any = None) -> None:
-        """Let the arm run until it asks for something or ends."""
-        with self.globals.in_use():
+        """Let the member run until it asks for something or ends."""
+        with self.around(), self.globals.in_use():
             self.turns.go_on(answer)
 
 
 class SharedModel:
     """A member's access to the model (`training.model_access.ModelAccess`)."""
 
-    def __init__(self, base: PreTrainedModel, member: Member[Any], ask: Ask) -> None:
-        self._base, self._member, self._ask = base, member, ask
+    def __init__(self, bundle: "Bundle", member: Member[Any], ask: Ask) -> None:
+        self._bundle, self._member, self._ask = bundle, member, ask
         self._inner: PreTrainedModel | None = None
         self._log_probs: Tensor | None = None
 
     @contextmanager
     def opened(self, files: ModelFiles, dtype: str, deepspeed: bool) -> Iterator[PreTrainedModel]:
         """Yield a model with the base model's weights; the bundle is in a training process already."""
-        yield sharing_copy(self._base)
+        yield sharing_copy(self._bundle.base)
+
+    def train_together(self, functions: Sequence[Callable[["SharedModel"], T]]) -> list[T | BaseException]:
+        """Let functions train as further members; return what each returned or raised once all have ended."""
+        members = [self._bundle.add(function, self._member.around) for function in functions]
+        self._ask(End(members))
+        return [member.outcome for member in members]
 
     def forward(self, model: nn.Module, inner: PreTrainedModel, row: PackedRow, **rest: Any) -> Any:
         """Ask the bundle for the values of the row's answers."""

@@ -155,8 +155,7 @@ class Plan:
             f"reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
-            f"{_gpus(resources)} GPU), {'arms side by side, ' if resources.arms_together else ''}"
-            f"DeepSpeed {resources.deepspeed}, "
+            f"{_gpus(resources)} GPU), {_together(resources)}DeepSpeed {resources.deepspeed}, "
             f"at most {study.faults.max_attempts} attempts",
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",
@@ -286,6 +285,15 @@ def _changes(trials: Sequence[Trial], recorded: Mapping[str, CellStatus], ledger
         return []
     open_trials = [trial for trial in trials if recorded.get(trial.trial_id) != CellStatus.FINISHED]
     return changes(ledger.cells.identities(orphans), open_trials)
+
+
+def _together(resources: Resources) -> str:
+    """Return what the plan says of cells side by side; nothing if arms are trained one after another."""
+    if resources.cells_together is None:
+        return ""
+    if resources.cells_together == "auto":
+        return "as many cells side by side as pay and fit, "
+    return f"{plural(resources.cells_together, 'cell')} side by side, "
 
 
 def _gpus(resources: Resources) -> str:

@@ -27,7 +27,7 @@ ENDED_EARLY = "ended before its first step"
 
 
 class Desk:
-    """Hands a job to a lane of its shape and other work to any lane.
+    """Hands a job to a lane of its shape and other work to any lane. A lane may do several jobs at once.
 
     A lane's *visit* is one life of its worker group. A visit that is over can neither take nor finish work.
     Every message about work names its key, so that a late or repeated one does no harm.
@@ -106,11 +106,10 @@ class Desk:
         return {key: attempt.progress for key, attempt in self._held().items() if attempt.progress}
 
     async def seconds(self) -> dict[str, float]:
-        """Return how long lanes have held the work that they are doing, over all attempts, by key."""
-        return {
-            key: self._histories[key].seconds + _now() - attempt.taken_at
-            for key, attempt in self._held().items()
-        }
+        """Return the time of lanes that the work they are doing has taken, over all attempts, by key."""
+        for lane in self._lanes.values():
+            lane.charge(_now())
+        return {key: self._histories[key].seconds + attempt.seconds for key, attempt in self._held().items()}
 
     async def news(self) -> list[str]:
         """Return what a user should know and has not been told yet, one line each."""
@@ -124,7 +123,7 @@ class Desk:
 
     def _held(self) -> dict[str, Attempt]:
         """Return the attempts that lanes are making, by the key of their work."""
-        return {lane.attempt.work.key: lane.attempt for lane in self._lanes.values() if lane.attempt}
+        return {key: attempt for lane in self._lanes.values() for key, attempt in lane.attempts.items()}
 
     # --- for lanes ----------------------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class Desk:
     async def next(self, number: int, visit: int) -> str | None:
         """Wait for a lane's next piece of work, and return its key; None sends the lane home."""
         lane = self._lanes[number]
-        if lane.visit != visit:
+        if lane.visit != visit or lane.is_ending:
             return None
         asking: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         lane.asking = asking
@@ -174,18 +173,24 @@ class Desk:
         """End an attempt with its result."""
         lane = self._lanes[number]
         if attempt := lane.attempt_at(key, visit):
-            lane.release()
-            self._histories[key].seconds += _now() - attempt.taken_at
+            lane.release(attempt, _now())
+            self._histories[key].seconds += attempt.seconds
             self._results[key] = result
             self._matching.suspects.finished(lane.places)
             self._settle(attempt, None)
             self._hand_out()
 
     async def failed(self, number: int, visit: int, key: str, failure: Failure) -> None:
-        """End an attempt without a result; one that was preempted goes on in another lane instead."""
+        """End an attempt without a result; one that was preempted goes on in another lane instead.
+
+        Unless another attempt would fail alike, the lane gets no more work until its process is a new one.
+        """
         lane = self._lanes[number]
         if attempt := lane.attempt_at(key, visit):
-            lane.release()
+            lane.release(attempt, _now())
+            if failure.retriable:
+                lane.is_ending = True
+                lane.answer(None)
             self._give_back(number, attempt, failure)
             self._hand_out()
 
@@ -203,12 +208,15 @@ class Desk:
 
     def _end_visit(self, number: int, reason: str) -> None:
         lane = self._lanes[number]
-        attempt = lane.release()
+        attempts = list(lane.attempts.values())
+        kind = "" if any(attempt.progress for attempt in attempts) else ENDED_EARLY
+        for attempt in attempts:
+            lane.release(attempt, _now())
         lane.visit += 1
         lane.answer(None)
-        if attempt:
-            kind = "" if attempt.progress else ENDED_EARLY
+        for attempt in attempts:
             self._give_back(number, attempt, Failure(reason, retriable=True, kind=kind))
+        lane.has_failed = lane.is_ending = False
 
     async def _end_stalled(self, timeout_s: float) -> None:
         """End the attempts, and then the workers, of lanes that report nothing for `timeout_s`.
@@ -223,7 +231,7 @@ class Desk:
             oldest = looked_at - timeout_s
             for number, lane in list(self._lanes.items()):
                 lane.heard_at += deaf_s
-                if lane.attempt and lane.heard_at < oldest:
+                if lane.attempts and lane.heard_at < oldest:
                     worker = lane.worker
                     assert worker is not None
                     self._end_visit(number, f"stalled: no step for {timeout_s:g} s")
@@ -265,7 +273,8 @@ class Desk:
         lane, work = self._lanes[number], attempt.work
         assert lane.worker is not None
         history = self._histories[work.key]
-        history.seconds += _now() - attempt.taken_at
+        history.seconds += attempt.seconds
+        attempt.seconds = 0.0
         history.avoid.update(lane.places)
         failure = replace(failure, logs=lane.worker.logs, node=lane.worker.node, lane=number)
         if failure.preempted and history.preemptions < self._faults.max_preemptions:
@@ -279,7 +288,11 @@ class Desk:
             error = f"{failure.error}; the next attempt's micro-batch is {history.micro_batch}"
             failure = replace(failure, error=error)
         elif failure.retriable and not failure.preempted:
-            self._suspect(work.key, lane.places, failure)
+            if lane.has_failed:  # one process that dies with several cells is one sign of trouble
+                failure = replace(failure, kind="")
+            else:
+                self._suspect(work.key, lane.places, failure)
+            lane.has_failed = True
         self._settle(attempt, failure)
 
     def _suspect(self, key: str, places: tuple[str, ...], failure: Failure) -> None:

@@ -14,14 +14,14 @@ class Attempt:
 
     Attributes:
         avoid: The nodes and lanes that gave the same work back before.
-        taken_at: When a lane took it, in seconds of the event loop's clock.
+        seconds: The time of the lane that makes it, so far; a lane divides its time among its attempts.
     """
 
     work: Work
     outcome: asyncio.Future[Failure | None]
     avoid: set[str]
     progress: Progress | None = None
-    taken_at: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class WorkHistory:
     Attributes:
         failures: Why the failed attempts failed, oldest first.
         preemptions: How many times an attempt was interrupted and went on in another lane.
-        seconds: How long lanes held the work, over all attempts that have ended.
+        seconds: The time of lanes that the work took, over all attempts that have ended.
         avoid: The nodes and lanes that failed it or were preempted.
         micro_batch: The micro-batch of the next attempt at a job; None keeps the job's own.
     """
@@ -52,10 +52,14 @@ class LaneState:
         life: The newest life that registered, and `life_visit` the visit that it was given.
         worker: The first worker of the group; None while no group is running, and once the lane is sent home.
         places: Where the group runs, the widest place first: its first worker's node, and the lane.
-        asking: Receives the key of the lane's next work while the lane waits for it; None sends it home.
-        attempt: The attempt that the lane is making.
+        asking: Receives the key of the lane's next work while the lane has room for it; None sends it home.
+        attempts: The attempts that the lane is making, by the key of their work.
+        charged_at: Until when its time is divided among its attempts, in seconds of the event loop's clock.
         heard_at: When the lane last took work or reported a step, in seconds of the event loop's clock.
         has_worked: Whether the lane took any work in this visit.
+        has_failed: Whether a failure of this visit was held against its places. What fails with it or after
+            it may be its consequence.
+        is_ending: Whether work of this visit crashed: its process ends once its other attempts have.
         dismissed: Whether the lane should go home unless there is work for it.
         sent_home: Whether the lane was ever sent home.
     """
@@ -66,16 +70,20 @@ class LaneState:
     worker: FirstWorker | None = None
     places: tuple[str, ...] = ()
     asking: asyncio.Future[str | None] | None = None
-    attempt: Attempt | None = None
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    charged_at: float = 0.0
     heard_at: float = 0.0
     has_worked: bool = False
+    has_failed: bool = False
+    is_ending: bool = False
     dismissed: bool = False
     sent_home: bool = False
 
     def take(self, attempt: Attempt, now: float) -> None:
         """Give the lane, which asked for work, an attempt to make."""
-        self.attempt, self.has_worked, self.dismissed, self.heard_at = attempt, True, False, now
-        attempt.taken_at = now
+        self.charge(now)
+        self.attempts[attempt.work.key] = attempt
+        self.has_worked, self.dismissed, self.heard_at = True, False, now
         self.answer(attempt.work.key)
 
     def send_home(self) -> None:
@@ -91,13 +99,18 @@ class LaneState:
 
     def attempt_at(self, key: str, visit: int) -> Attempt | None:
         """Return the attempt that the lane makes at some work; None if it makes none or `visit` is over."""
-        is_current = self.attempt is not None and self.attempt.work.key == key and self.visit == visit
-        return self.attempt if is_current else None
+        return self.attempts.get(key) if self.visit == visit else None
 
-    def release(self) -> Attempt | None:
-        """Take the attempt away from the lane, and return it if there is one."""
-        attempt, self.attempt = self.attempt, None
-        return attempt
+    def release(self, attempt: Attempt, now: float) -> None:
+        """Take an attempt away from the lane."""
+        self.charge(now)
+        del self.attempts[attempt.work.key]
+
+    def charge(self, now: float) -> None:
+        """Divide the time since the last charge among the attempts that the lane is making."""
+        for attempt in self.attempts.values():
+            attempt.seconds += (now - self.charged_at) / len(self.attempts)
+        self.charged_at = now
 
 
 def smaller_micro_batch(job: Job) -> int:

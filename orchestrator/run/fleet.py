@@ -16,12 +16,12 @@ from ray.exceptions import RayActorError, RayError
 
 from orchestrator.record.places import Places
 from orchestrator.run import mps, worker
+from orchestrator.run.attempt import WorkFunction
 from orchestrator.run.cluster import can_grow
 from orchestrator.run.desk import open_desk
 from orchestrator.run.lane import Lane
-from orchestrator.run.packing import allocate_lanes
+from orchestrator.run.packing import allocate_lanes, lanes_filled
 from orchestrator.run.room import RoomWatch
-from orchestrator.run.serve import WorkFunction
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
 
@@ -165,15 +165,15 @@ class Fleet(threading.Thread):
             for _ in range(wanted.get(shape, 0) - alive):
                 self._lanes.append(self._new_lane(next(self._numbers), shape=shape))
                 self._lanes[-1].start()
-            if alive > cells:
-                ray.get(self._desk.dismiss.remote(shape, alive - cells))
+            if (too_many := alive - lanes_filled(shape, cells)) > 0:
+                ray.get(self._desk.dismiss.remote(shape, too_many))
         bundles = [self._bundles(shape, cells) for shape, cells in cells_left.items()]
         self._request(list(chain.from_iterable(bundles)))
 
     def _bundles(self, shape: Shape, cells: int) -> list[dict[str, float]]:
         """Return the resources of each worker that the remaining cells of a shape could use."""
         worker_needs = {"CPU": shape.cpus_per_worker, "GPU": shape.gpus}
-        lanes = min(cells, self._max_lanes or cells)
+        lanes = lanes_filled(shape, cells, self._max_lanes)
         return [{name: amount for name, amount in worker_needs.items() if amount}] * (lanes * shape.workers)
 
     def _request(self, bundles: list[dict[str, float]]) -> None:
@@ -187,7 +187,7 @@ def count_lanes_that_fit(shape: Shape) -> int:
     """Return how many lanes of a shape the connected cluster holds, at least one."""
     nodes = _cpus_and_gpus_by_node()
     more_than_fit = 1 + int(sum(cpus for cpus, _ in nodes) / shape.cpus_per_worker)
-    return allocate_lanes(nodes, {shape: more_than_fit})[shape]
+    return allocate_lanes(nodes, {shape: more_than_fit * shape.cells_at_once})[shape]
 
 
 def _cpus_and_gpus_by_node() -> list[tuple[float, int]]:

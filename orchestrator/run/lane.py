@@ -14,9 +14,10 @@ import ray
 from ray import train
 from ray.exceptions import RayActorError
 
+from orchestrator.run.attempt import LaneConfig, WorkFunction
 from orchestrator.run.lane_backend import LaneBackendConfig
 from orchestrator.run.lane_trainer import LaneTrainer
-from orchestrator.run.serve import LaneConfig, WorkFunction, serve
+from orchestrator.run.serve import serve
 from orchestrator.study.shape import Shape
 
 MAX_IDLE_DEATHS = 3  # in a row, without any work in between; then a lane gives up

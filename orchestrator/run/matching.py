@@ -31,15 +31,16 @@ class Matching:
     def hand_out(self, now: float) -> None:
         """Answer the lanes that ask for work: with work that suits them, or by sending them home.
 
-        One pass is enough: no attempt is ever left to a lane that is about to go home.
+        The lanes with the least to do come first. One pass is enough: no attempt is ever left to a lane that
+        is about to go home, and a lane has asked once.
         """
-        for lane in self.lanes.values():
+        for lane in sorted(self.lanes.values(), key=lambda lane: len(lane.attempts)):
             if lane.asking is None or lane.asking.done():
                 continue
             if attempt := self._first_for(lane, now):
                 self.line.remove(attempt)
                 lane.take(attempt, now)
-            elif lane.dismissed or not self.is_open:
+            elif not lane.attempts and (lane.dismissed or not self.is_open):
                 lane.send_home()
 
     def dismiss(self, shape: Shape, count: int, waiting: Collection[Attempt], now: float) -> None:
@@ -57,7 +58,7 @@ class Matching:
         idle = [
             lane
             for lane in self.lanes.values()
-            if lane.worker and lane.worker.shape == shape and not lane.attempt and not lane.dismissed
+            if lane.worker and lane.worker.shape == shape and not lane.attempts and not lane.dismissed
         ]
         kept = sum(any(_can_do(lane, attempt.work) for lane in idle) for attempt in waiting)
 
@@ -73,8 +74,8 @@ class Matching:
     def _first_for(self, lane: LaneState, now: float) -> Attempt | None:
         """Return the first attempt in line that a lane may make; None if there is none."""
         for attempt in self.line:
-            if not _can_do(lane, attempt.work):
-                continue
+            if not _can_do(lane, attempt.work) or (lane.attempts and not isinstance(attempt.work, Job)):
+                continue  # only jobs are done beside others
             own = self._reluctance(lane, attempt, now)
             others = (
                 other for other in self.lanes.values() if not other.dismissed and _can_do(other, attempt.work)
@@ -94,6 +95,6 @@ class Matching:
 
 def _can_do(lane: LaneState, work: Work) -> bool:
     """Return whether a lane is up and has the shape that some work needs."""
-    if lane.worker is None:
+    if lane.worker is None or lane.is_ending:
         return False
     return not isinstance(work, Job) or work.shape == lane.worker.shape

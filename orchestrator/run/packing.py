@@ -34,8 +34,9 @@ def allocate_lanes(
 ) -> dict[Shape, int]:
     """Return how many lanes of each shape a cluster should hold.
 
-    While one more lane fits, it goes to the shape with the most cells per lane. A shape never gets more lanes
-    than it has cells. A shape with cells gets one lane even if it does not fit: the cluster may be growing.
+    While one more lane fits, it goes to the shape whose lanes have the most to do, given how many cells each of
+    them trains at once. A shape never gets more lanes than its cells fill. A shape with cells gets one lane
+    even if it does not fit: the cluster may be growing.
 
     Args:
         nodes: CPUs and GPUs of each node.
@@ -49,15 +50,21 @@ def allocate_lanes(
         growing = [
             shape
             for shape, count in lanes.items()
-            if shape not in full and count < cells_left[shape] and (max_lanes is None or count < max_lanes)
+            if shape not in full and count < lanes_filled(shape, cells_left[shape], max_lanes)
         ]
         if not growing:
             return {shape: max(1, count) for shape, count in lanes.items()}
-        shape = max(growing, key=lambda shape: cells_left[shape] / (lanes[shape] + 1))
+        shape = max(growing, key=lambda shape: cells_left[shape] / ((lanes[shape] + 1) * shape.cells_at_once))
         if _place_lane(shape, rooms):
             lanes[shape] += 1
         else:
             full.add(shape)
+
+
+def lanes_filled(shape: Shape, cells: int, max_lanes: int | None = None) -> int:
+    """Return how many lanes a number of cells fills, the last perhaps in part; at most `max_lanes`."""
+    lanes = -(-cells // shape.cells_at_once)
+    return lanes if max_lanes is None else min(lanes, max_lanes)
 
 
 def holds_a_lane(nodes: Iterable[tuple[float, int]], shape: Shape) -> bool:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_requested, _at_work = threading.Event(), threading.Event()
+_requested = threading.Event()
+_at_work: set[object] = set()  # one per block that runs
 
 
 def is_requested() -> bool:
@@ -18,11 +19,12 @@ def is_requested() -> bool:
 @contextmanager
 def at_work() -> Iterator[None]:
     """While the block runs, SIGTERM is only a request: the cell saves itself at its next step and stops."""
-    _at_work.set()
+    block = object()
+    _at_work.add(block)
     try:
         yield
     finally:
-        _at_work.clear()
+        _at_work.remove(block)
 
 
 def listen() -> None:
@@ -31,7 +33,7 @@ def listen() -> None:
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
         _requested.set()
-        if not _at_work.is_set():
+        if not _at_work:
             exit_at_once(number, frame)
 
     signal.signal(signal.SIGTERM, on_sigterm)

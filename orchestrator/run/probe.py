@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from statistics import mean
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import ray
@@ -20,12 +20,15 @@ from orchestrator.run.fleet import count_lanes_that_fit, open_fleet
 from orchestrator.run.job import Job, Listener
 from orchestrator.run.jobs import make_jobs
 from orchestrator.run.messages import Failure
-from orchestrator.run.share import resolve_auto_gpus
+from orchestrator.run.share import resolve_auto
 from orchestrator.study.trial import Trial
 from stats.names import BASELINE
 from training.errors import StudyError
 from training.scratch import scratch
 from training.shards import Shard
+
+if TYPE_CHECKING:
+    from training.bundle_access import SharedModel
 
 PROBE_STEPS = 16
 PROBE_WARM_UP_STEPS = 6  # in which memory is laid out and kernels are loaded
@@ -68,7 +71,7 @@ def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
     # Two cells of one arm each: the first pays what a lane pays once, such as its imports.
     trials = [replace(first, split=BASELINE, groups=None, training=short, seed=seed) for seed in (0, 1)]
     with cluster(verbose), _temporary_places(plan.places) as places:
-        probed = resolve_auto_gpus(study.model_copy(update={"training": short}), plan.places.cache)
+        probed = resolve_auto(study.model_copy(update={"training": short}), plan.places.cache)
         shape = probed.shape_of(first.method)
         lanes = study.resources.lanes or count_lanes_that_fit(shape)
         with open_fleet(probed, places, lambda: {shape: 1}, _run_timed) as (desk, _):
@@ -101,13 +104,15 @@ def pace_of(step_ends: Sequence[float], cell_s: float, heldout_s: float, heldout
     return Pace(outside_steps, step, heldout_s / heldout_pairs)
 
 
-def _run_timed(work: Job | Shard, report: Listener) -> TimedResult | None:
+def _run_timed(
+    work: Job | Shard, report: Listener, access: "SharedModel | None" = None
+) -> TimedResult | None:
     """Do the work of a lane; for a job, also return the time at which each step ended."""
     if not isinstance(work, Job):
         worker.run(work, report)
         return None
     timed = TimedListener(report)
-    return timed.step_ends, worker.run_trial(work, timed)
+    return timed.step_ends, worker.run_trial(work, timed, access)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from orchestrator.plan.interrupted import Interrupted, interruptible
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.run import worker
+from orchestrator.run.attempt import WorkFunction
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.cell import CellTrainable
 from orchestrator.run.fleet import CellsLeft, DeskLost, Fleet, open_fleet
@@ -22,7 +23,6 @@ from orchestrator.run.job import Job
 from orchestrator.run.ledger_callback import LedgerCallback
 from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.run.searcher import CellSearcher
-from orchestrator.run.serve import WorkFunction
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -113,12 +113,12 @@ def _cells_left(study: Study, agenda: Agenda) -> CellsLeft:
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) -> None:
-    # One cell more than there are lanes, so that a lane never waits for a trial to start. In an
+    # One cell more than lanes can train, so that a lane never waits for a trial to start. In an
     # adaptive study, the evidence of the running cells may still say that this cell is not needed.
     spare = 0 if study.adaptive else 1
 
     def capacity(shape: Shape) -> int:
-        return fleet.lanes(shape) + spare
+        return fleet.lanes(shape) * shape.cells_at_once + spare
 
     tuner = tune.Tuner(
         tune.with_parameters(CellTrainable, jobs=callback.jobs, desk=callback.desk),

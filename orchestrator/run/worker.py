@@ -7,6 +7,8 @@ An unfinished arm saves checkpoints there, and a retry continues from the newest
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -30,18 +32,20 @@ from training.shards import Shard, score_shard
 
 if TYPE_CHECKING:
     from training.arm import ArmResult
+    from training.bundle_access import SharedModel
     from training.model_access import ModelAccess
 
 
-def run(work: Job | Shard, report: Listener) -> TrialResult | None:
+def run(work: Job | Shard, report: Listener, access: "SharedModel | None" = None) -> TrialResult | None:
     """Run a job and return its result, or let the lane's first worker score a part of the scoring pass.
 
     Args:
         work: The work that the lane took from the desk.
         report: Receives the progress, and says whether to stop.
+        access: The model that a job's arms share with those of other jobs, which train beside it.
     """
     if isinstance(work, Job):
-        return run_trial(work, report)
+        return run_trial(work, report, access)
     if os.environ.get("RANK", "0") == "0":
 
         def on_batch(done: int, total: int) -> None:
@@ -52,8 +56,10 @@ def run(work: Job | Shard, report: Listener) -> TrialResult | None:
     return None
 
 
-def run_trial(job: Job, report: Listener) -> TrialResult:
-    """Train and evaluate every arm of the job's trial. What the libraries print goes to the job's log file.
+def run_trial(job: Job, report: Listener, access: "SharedModel | None" = None) -> TrialResult:
+    """Train and evaluate every arm of the job's trial.
+
+    Without `access`, the process is the job's alone, and what the libraries print goes to the job's log file.
 
     Raises:
         StudyError: The study or its data has a mistake, or a loss is not finite.
@@ -62,9 +68,9 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     """
     start = time.monotonic()
     trial = job.trial
-    with output_to(job.log), deterministic_kernels(job.shape.deterministic):
-        arms = _arms(job, report)
-    in_all = max if job.shape.arms_together else sum
+    with _own_process(job) if access is None else nullcontext():
+        arms = _arms(job, report, access)
+    in_all = max if job.shape.cells_together else sum
     metrics = {f"{name}/{key}": value for name, arm in arms.items() for key, value in arm.summary.items()}
     if trial.groups:
         a, b = arms["A"].summary, arms["B"].summary
@@ -85,12 +91,18 @@ def run_trial(job: Job, report: Listener) -> TrialResult:
     )
 
 
-def _arms(job: Job, report: Listener) -> dict[str, Arm]:
+@contextmanager
+def _own_process(job: Job) -> Iterator[None]:
+    with output_to(job.log), deterministic_kernels(job.shape.deterministic):
+        yield
+
+
+def _arms(job: Job, report: Listener, access: "SharedModel | None") -> dict[str, Arm]:
     """Return the arms of the job's trial, trained side by side or one after the other."""
-    if job.shape.arms_together and len(job.trial.arms) > 1:
+    if job.shape.cells_together:
         from orchestrator.run.side_by_side import arms_side_by_side
 
-        return arms_side_by_side(job, report, _finished_arm)
+        return arms_side_by_side(job, report, _finished_arm, access)
     return {arm: _finished_arm(job, arm, report) for arm in job.trial.arms}
 
 

@@ -16,7 +16,14 @@ def _number_or_auto(value: Any) -> Any:
     raise ValueError("give a number of GPUs (a fraction is allowed), at least 0, or auto")
 
 
+def _count_or_auto(value: Any) -> Any:
+    if value in (None, "auto") or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("give a whole number of cells, at least 1, or auto; without it, arms train one by one")
+
+
 Gpus = Annotated[Annotated[float, Field(ge=0)] | Literal["auto"], BeforeValidator(_number_or_auto)]
+Together = Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, BeforeValidator(_count_or_auto)]
 
 
 class Shape(Spec):
@@ -37,10 +44,11 @@ class Shape(Spec):
         description="Compute each layer again in its backward pass instead of keeping its activations: less "
         "memory, about a third more time, the same numbers.",
     )
-    arms_together: bool = Field(
-        False,
-        description="Train the arms of a cell with adapters side by side: one forward pass of the base model "
-        "serves both. The same numbers up to rounding.",
+    cells_together: Together = Field(
+        None,
+        description="Cells with adapters that a lane trains side by side, both arms of each: one forward "
+        "pass of the base model serves all. 1: the two arms of one cell; auto: as many cells as pay and fit. "
+        "The same numbers up to rounding. By default, one arm after another.",
     )
     deepspeed: Name = Field("zero2", description="Name of a file in configs/deepspeed/, without .json.")
 
@@ -55,6 +63,12 @@ class Shape(Spec):
         assert not isinstance(self.gpus_per_worker, str)
         return self.gpus_per_worker
 
+    @property
+    def cells_at_once(self) -> int:
+        """How many cells a lane trains at the same time, once `orchestrator.run.share` has replaced auto."""
+        assert self.cells_together != "auto"
+        return self.cells_together or 1
+
 
 class Resources(Shape):
     """What cells run on, and how many run at the same time."""
@@ -62,8 +76,8 @@ class Resources(Shape):
     lanes: int | None = Field(
         None,
         ge=1,
-        description="Largest number of cells of one shape that run at the same time; by default as many as "
-        "fit.",
+        description="Largest number of lanes of one shape, each of which trains one cell at a time or "
+        "`cells_together`; by default as many as fit.",
     )
 
     @property

@@ -136,7 +136,7 @@ class Study(Spec):
             self._check_batch(name)
             self._check_seeds(name)
             self._check_dtype(name)
-            self._check_arms_together(name)
+            self._check_cells_together(name)
         hours = self.adaptive.budget_gpu_hours if self.adaptive else None
         if hours and not any(shape.gpus_per_worker for shape in self.shapes.values()):
             raise ValueError(
@@ -167,12 +167,12 @@ class Study(Spec):
                 "set it to auto, or the dtype to bfloat16 or float32"
             )
 
-    def _check_arms_together(self, method: str) -> None:
-        """Refuse arms side by side where something that the method's cells need rules it out."""
+    def _check_cells_together(self, method: str) -> None:
+        """Refuse cells side by side where something that the method's cells need rules it out."""
         shape, objective = self.shape_of(method), self.methods[method].objective
         reason = why_not_together(self.model.lora, shape, self.training_of(method), objective)
-        if shape.arms_together and reason:
-            raise ValueError(f"{self.resources_of(method)}.arms_together: {reason}")
+        if shape.cells_together and reason:
+            raise ValueError(f"{self.resources_of(method)}.cells_together: {reason}")
 
     def _check_batch(self, method: str) -> None:
         """Refuse a batch that the workers and micro-batches of a method's cells cannot divide evenly."""

@@ -34,6 +34,7 @@ from training.model import ModelFiles, load_tokenizer
 from training.model_access import OWN_MODEL, ModelAccess
 from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
+from training.partitioned import make_whole
 from training.progress import OnStep, ProgressReport
 from training.score_gaps import gap_columns
 from training.scratch import scratch
@@ -225,6 +226,7 @@ def train_arm(
             if engine.skipped_steps:  # the loss of such a step is finite, so nothing else would show it
                 notes.append(f"steps skipped for gradients that are not finite: {engine.skipped_steps}")
             engine.destroy()
+            make_whole(model)
     summary = (
         summarise(trainer.recorder.points)
         | trainer.recorder.weight_summary()

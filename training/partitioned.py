@@ -6,6 +6,7 @@ them here; all workers do so at the same point. Weights that are not partitioned
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -18,7 +19,7 @@ def is_partitioned(weight: nn.Parameter) -> bool:
 @contextmanager
 def gathered(weights: Iterable[nn.Parameter]) -> Iterator[None]:
     """Hold weights whole within the block, for reading."""
-    partitioned = [weight for weight in weights if is_partitioned(weight)]
+    partitioned: list[Any] = [weight for weight in weights if is_partitioned(weight)]
     if not partitioned:
         yield
         return

@@ -46,12 +46,22 @@ def test_a_folder_that_several_workers_put_is_whole_with_the_last_part(
     (other / "c.txt").write_text("c")
     store.put(folder, "x", part=0, parts=2)
     with pytest.raises(DamagedFolder, match="part-1"):
-        store.fetch("x", tmp_path / "too early", parts=2)
+        store.fetch("x", tmp_path / "too early")
+    assert not store.is_complete("x")
     store.put(other, "x", part=1, parts=2)
-    store.fetch("x", tmp_path / "back", parts=2)
+    store.fetch("x", tmp_path / "back")
     assert (tmp_path / "back" / "c.txt").read_text() == "c"
-    with pytest.raises(DamagedFolder, match="put by 2 workers, not 1"):
-        store.fetch("x", tmp_path / "by another number", parts=1)
+    assert store.is_complete("x")
+
+
+def test_parts_of_different_numbers_of_workers_are_no_folder(
+    store: CheckpointStore, folder: Path, tmp_path: Path
+) -> None:
+    store.put(folder, "x", part=1, parts=2)
+    store.put(folder, "x", part=0, parts=3)
+    with pytest.raises(DamagedFolder, match="by 3 and by 2 workers"):
+        store.fetch("x", tmp_path / "mixed")
+    assert not store.is_complete("x")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoint_store import CheckpointStore, DamagedFolder
+from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 
 
@@ -36,21 +36,44 @@ def damage(checkpoints: Checkpoints, tmp_path: Path, step: int) -> None:
     state.write_text("damaged")
 
 
-@pytest.mark.parametrize("fault", ["another number of workers", "both damaged"])
+@pytest.mark.parametrize("fault", ["of no use", "both damaged"])
 def test_after_a_restart_from_0_new_saves_at_lower_steps_are_kept(
     checkpoints: Checkpoints, tmp_path: Path, fault: str
 ) -> None:
     for step in (100, 200):
-        save(checkpoints, step, 2 if fault == "another number of workers" else 1, tmp_path)
+        save(checkpoints, step, 2, tmp_path)
         if fault == "both damaged":
             damage(checkpoints, tmp_path, step)
-    found, notes = newest(checkpoints, tmp_path / "first")
+    found, notes = checkpoints.newest(
+        tmp_path / "first", lambda copy: "of no use" if fault == "of no use" else ""
+    )
     assert found is None
     assert [note.split(":")[0] for note in notes] == ["skipped checkpoint-200", "skipped checkpoint-100"]
     for step in (10, 20, 30):
         save(checkpoints, step, 1, tmp_path)
         assert newest(checkpoints, tmp_path / f"after {step}") == (str(step), [])
     assert checkpoints.store.names() == ["checkpoint-20", "checkpoint-30"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (3, 2)])
+def test_a_checkpoint_of_another_number_of_workers_is_used_and_kept_until_there_is_a_newer_one(
+    checkpoints: Checkpoints, tmp_path: Path, before: int, after: int
+) -> None:
+    for step in (10, 20):
+        save(checkpoints, step, before, tmp_path)
+    copy, notes = checkpoints.newest(tmp_path / "first")
+    assert (copy and copy.name, notes) == ("checkpoint-20", [])
+    assert {path.name for path in copy.glob("state-*")} == {
+        f"state-{rank}-of-{before}" for rank in range(before)
+    }
+    folder = tmp_path / "part"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as environment:  # the first of several workers is ahead of the others
+        environment.setenv("RANK", "0")
+        environment.setenv("WORLD_SIZE", str(after))
+        checkpoints.save(folder, 30)
+    copy, _ = checkpoints.newest(tmp_path / "second")
+    assert (copy and copy.name) == ("checkpoint-30" if after == 1 else "checkpoint-20")
 
 
 def test_checkpoints_that_cannot_be_removed_push_out_nothing(
@@ -82,5 +105,3 @@ def test_a_folder_that_is_put_again_holds_no_older_file(tmp_path: Path) -> None:
     store.put(tmp_path / "second", "arm")
     store.fetch("arm", tmp_path / "back")
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["second.txt"]
-    with pytest.raises(DamagedFolder):
-        store.fetch("arm", tmp_path / "as two", parts=2)

@@ -34,7 +34,9 @@ from training.model import ModelFiles, load_tokenizer
 from training.model_access import OWN_MODEL, ModelAccess
 from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
+from training.partitioned import make_whole
 from training.progress import OnStep, ProgressReport
+from training.resharding import Sharding, why_not_resharded
 from training.score_gaps import gap_columns
 from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
@@ -207,7 +209,7 @@ def train_arm(
             trainer.add_callback(NormCheck)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
-        checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task.name)
+        checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task, execution)
         notes += measured
         start = time.monotonic()
         try:
@@ -225,6 +227,7 @@ def train_arm(
             if engine.skipped_steps:  # the loss of such a step is finite, so nothing else would show it
                 notes.append(f"steps skipped for gradients that are not finite: {engine.skipped_steps}")
             engine.destroy()
+            make_whole(model)
     summary = (
         summarise(trainer.recorder.points)
         | trainer.recorder.weight_summary()
@@ -291,18 +294,27 @@ def _trl_config(
 
 
 def _resume(
-    trainer: PairTrainer, checkpoints: Checkpoints | None, scratch: Path, name: str
+    trainer: PairTrainer,
+    checkpoints: Checkpoints | None,
+    scratch: Path,
+    task: ArmTask,
+    execution: Execution,
 ) -> tuple[str | None, list[str]]:
     """Restore the curve from the newest checkpoint; return its path, or None if there is none, and notes."""
     if checkpoints is None:
         return None, []
+    args = trainer.args
+    now = Sharding.of_settings(execution.deepspeed, args.world_size)
     trainer.recorder.origin = dict(checkpoints.origin)
-    checkpoint, notes = checkpoints.newest(scratch)
+    checkpoint, notes = checkpoints.newest(
+        scratch, lambda copy: why_not_resharded(Sharding.of_checkpoint(copy), now, task.training)
+    )
     if checkpoint is not None:
-        trainer.recorder.restore(checkpoint, trainer.args.process_index, trainer.args.device)
-        notes.append(f"resumed from {checkpoint.name}")
+        trainer.recorder.restore(checkpoint, args.process_index, args.world_size, args.device)
+        saved = Sharding.of_checkpoint(checkpoint)
+        notes.append(f"resumed from {checkpoint.name}{f' of {saved}' if saved != now else ''}")
     for note in notes:
-        print(f"{name}: {note}", flush=True)
+        print(f"{task.name}: {note}", flush=True)
     return (str(checkpoint) if checkpoint else None), notes
 
 

@@ -8,6 +8,7 @@ missing, incomplete or inconsistent with its files is damaged.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,22 +68,24 @@ class CheckpointStore:
         entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
         return sorted(entry.base_name for entry in entries if entry.type == fs.FileType.Directory)
 
-    def is_complete(self, name: str, parts: int = 1) -> bool:
+    def is_complete(self, name: str) -> bool:
         """Return whether all parts of a folder were put; whether its files are undamaged is not checked."""
         filesystem, root = self._filesystem()
-        try:
-            lists = [
-                json.loads(filesystem.open_input_stream(f"{root}/{name}/{CHECKSUM_LIST.format(part)}").read())
-                for part in range(parts)
-            ]
-        except (FileNotFoundError, ValueError):
-            return False
-        return all(listed.get("parts") == parts for listed in lists)
 
-    def fetch(self, name: str, into: Path, parts: int = 1) -> None:
+        def read(file: str) -> str:
+            content: bytes = filesystem.open_input_stream(f"{root}/{name}/{file}").read()
+            return content.decode()
+
+        try:
+            _lists(name, read)
+        except DamagedFolder:
+            return False
+        return True
+
+    def fetch(self, name: str, into: Path) -> None:
         """Copy a folder out of the store to the new local folder `into`, as it was put, and check its files.
 
-        Raises DamagedFolder if the folder is absent, is not whole, or was put in another number of parts.
+        Raises DamagedFolder if the folder is absent or is not whole.
         """
         filesystem, root = self._filesystem()
         try:
@@ -90,19 +93,14 @@ class CheckpointStore:
             fs.copy_files(f"{root}/{name}", str(into), filesystem, fs.LocalFileSystem())
         except FileNotFoundError as error:
             raise DamagedFolder(f"{name}: nothing there") from error
-        checksums: dict[str, str] = {}
-        for part in range(parts):
-            listed = _read_list(into, name, part)
-            if listed.get("parts") != parts:
-                raise DamagedFolder(f"{name}: put by {listed.get('parts')} workers, not {parts}")
-            checksums |= listed["sha256"]
-        for file, checksum in checksums.items():
+        lists = _lists(name, lambda file: (into / file).read_text())
+        for file, checksum in [item for listed in lists for item in listed["sha256"].items()]:
             path = into / file
             if not path.is_file():
                 raise DamagedFolder(f"{name}: {file} is missing")
             if _sha256(path) != checksum:
                 raise DamagedFolder(f"{name}: {file} is not the file that was put there")
-        for part in range(parts):
+        for part in range(len(lists)):
             (into / CHECKSUM_LIST.format(part)).unlink()  # it belongs to the store
 
     def drop(self, name: str) -> None:
@@ -130,15 +128,26 @@ class CheckpointStore:
         return filesystem, root.rstrip("/")
 
 
-def _read_list(folder: Path, name: str, part: int) -> dict[str, Any]:
-    path = folder / CHECKSUM_LIST.format(part)
-    try:
-        listed: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise DamagedFolder(f"{name}: incomplete, {path.name} is missing") from error
-    except ValueError as error:
-        raise DamagedFolder(f"{name}: {path.name} is not readable: {error}") from error
-    return listed
+def _lists(name: str, read: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the lists of all parts of a folder, as many as the first says; `read` reads one of its files.
+
+    Raises DamagedFolder if one is absent or unreadable, or says that the folder has another number of parts.
+    """
+    lists: list[dict[str, Any]] = []
+    parts = 1
+    while len(lists) < parts:
+        file = CHECKSUM_LIST.format(len(lists))
+        try:
+            listed: dict[str, Any] = json.loads(read(file))
+        except FileNotFoundError as error:
+            raise DamagedFolder(f"{name}: incomplete, {file} is missing") from error
+        except ValueError as error:
+            raise DamagedFolder(f"{name}: {file} is not readable: {error}") from error
+        if lists and listed["parts"] != parts:
+            raise DamagedFolder(f"{name}: its parts were put by {parts} and by {listed['parts']} workers")
+        parts = listed["parts"]
+        lists.append(listed)
+    return lists
 
 
 def _sha256(file: Path) -> str:

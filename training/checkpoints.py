@@ -49,42 +49,52 @@ class Checkpoints:
             shutil.rmtree(folder)
         if rank == 0:
             up_to_now = sorted(kept for kept in map(_step, self.store.names()) if kept <= step)
-            complete = [kept for kept in up_to_now if self.store.is_complete(_name(kept), workers)]
+            complete = [kept for kept in up_to_now if self.store.is_complete(_name(kept))]
             for old in set(up_to_now) - {*complete[-KEPT:], step}:
                 self.store.drop(_name(old))
         self.kept(f"{self.store.uri}/{_name(step)}", step)
 
-    def newest(self, scratch: Path) -> tuple[Path | None, list[str]]:
-        """Copy the newest whole checkpoint to a folder under `scratch`, and remove those that cannot be used.
+    def newest(
+        self, scratch: Path, unusable: Callable[[Path], str] = lambda copy: ""
+    ) -> tuple[Path | None, list[str]]:
+        """Copy the newest checkpoint of use to a folder under `scratch`, and remove newer ones.
 
-        All workers of the arm call this, and use the newest checkpoint that the first of them found whole.
-        Newer ones are damaged, or were put by another number of workers. They are removed: otherwise they
-        would count as the newest, and push out what the arm saves from here on.
+        All workers of the arm call this, and use the newest checkpoint that the first of them found whole and
+        usable, whatever number of workers has put it. Newer ones are removed: otherwise they would count as
+        the newest, and push out what the arm saves from here on.
+
+        Args:
+            scratch: The folder for the copies.
+            unusable: Says why a whole checkpoint is of no use to this arm; "" if it is.
 
         Returns:
-            The copy, or None if there is no whole checkpoint; and a line for each newer checkpoint that was
-            skipped because it is damaged.
+            The copy, or None if there is no such checkpoint; and a line for each newer checkpoint that was
+            skipped.
         """
-        rank, workers = _rank_and_workers()
+        rank, _ = _rank_and_workers()
         skipped: list[str] = []
         newest_whole: int | None = None
         if rank == 0:
             for step in sorted(map(_step, self.store.names()), reverse=True):
                 try:
-                    self.store.fetch(_name(step), scratch / _name(step), workers)
+                    self.store.fetch(_name(step), scratch / _name(step))
                 except DamagedFolder as damage:
-                    skipped.append(f"skipped {damage}")
-                    shutil.rmtree(scratch / _name(step))
-                    skipped += self._remove(_name(step))
+                    reason = str(damage)
                 else:
-                    newest_whole = step
-                    break
+                    reason = unusable(scratch / _name(step))
+                    if not reason:
+                        newest_whole = step
+                        break
+                    reason = f"{_name(step)}: {reason}"
+                skipped.append(f"skipped {reason}")
+                shutil.rmtree(scratch / _name(step))
+                skipped += self._remove(_name(step))
         (newest_whole,) = broadcast_object_list([newest_whole])
         if newest_whole is None:
             return None, skipped
         copy = scratch / _name(newest_whole)
         if rank != 0:
-            self.store.fetch(_name(newest_whole), copy, workers)
+            self.store.fetch(_name(newest_whole), copy)
         return copy, skipped
 
     def _remove(self, name: str) -> list[str]:

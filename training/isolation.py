@@ -27,9 +27,11 @@ def isolated(deepspeed: bool) -> Iterator[None]:
         _compile_no_collective()
     _reset_accelerate()
     _freeze_imported_objects()
+    linear = torch.nn.functional.linear  # ZeRO stage 3 puts its own in its place
     try:
         yield
     finally:
+        torch.nn.functional.linear = linear
         _reset_accelerate()
         _reset_bitsandbytes()
         unset_hf_deepspeed_config()

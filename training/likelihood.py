@@ -19,6 +19,7 @@ from training.arrays import FloatArray, IntArray
 from training.layout import Layout
 from training.logit_transform import LogitTransform
 from training.packed_row import PackedRow
+from training.partitioned import gathered
 
 CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**27}  # logits held at once, as float32: 8 MiB, 512 MiB
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # tokens of a forward pass, including padding if there is any
@@ -103,12 +104,13 @@ def of_tokens(per_token: PerToken, hidden_NH: Tensor, model: PreTrainedModel, ta
     """Return `per_token` of the model's logits, which are computed one chunk at a time: [K, N]."""
     head: nn.Module = model.get_output_embeddings()
     transform = LogitTransform.of(model.config)
-    weight: Tensor = head.get_parameter("weight")
-    chunk = max(1, CHUNK_LOGITS[hardware.kind(weight.device)] // weight.shape[0])
-    chunks = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
-    return torch.cat(
-        [per_token(transform(head(hidden).float()), targets) for hidden, targets in chunks], dim=1
-    )
+    with gathered(head.parameters()):
+        weight: Tensor = head.get_parameter("weight")
+        chunk = max(1, CHUNK_LOGITS[hardware.kind(weight.device)] // weight.shape[0])
+        chunks = zip(torch.split(hidden_NH, chunk), torch.split(targets_N, chunk), strict=True)
+        return torch.cat(
+            [per_token(transform(head(hidden).float()), targets) for hidden, targets in chunks], dim=1
+        )
 
 
 def token_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, batch: Batch) -> Tensor:

@@ -14,6 +14,7 @@ from training.isolation import isolated
 from training.model import ModelFiles, load_model
 from training.packed import fused_forward
 from training.packed_row import PackedRow
+from training.resharding import any_sharding
 from training.safe_loading import nothing_unpickled
 
 
@@ -57,7 +58,8 @@ OWN_MODEL = OwnModel()
 def training_process(deepspeed: bool) -> Iterator[None]:
     """Leave nothing behind of what the block trains.
 
-    Under DeepSpeed, nothing is unpickled in it, and a step's norm is read once.
+    Under DeepSpeed, nothing is unpickled in it, a step's norm is read once, and a checkpoint may have been
+    written under another ZeRO stage or with another number of workers.
     """
     with isolated(deepspeed), _under_deepspeed() if deepspeed else nullcontext():
         yield
@@ -67,5 +69,5 @@ def training_process(deepspeed: bool) -> Iterator[None]:
 def _under_deepspeed() -> Iterator[None]:
     from training.finite_norm import norm_read_once
 
-    with nothing_unpickled(), norm_read_once():
+    with nothing_unpickled(), norm_read_once(), any_sharding():
         yield

@@ -183,10 +183,19 @@ class CurveRecorder(TrainerCallback):  # type: ignore[misc]
         }
         (checkpoint / CURVE_FILE.format(rank)).write_text(json.dumps(state))
 
-    def restore(self, checkpoint: Path, rank: int, device: torch.device) -> None:
-        """Continue the curve that a checkpoint holds."""
-        state = json.loads((checkpoint / CURVE_FILE.format(rank)).read_text())
+    def restore(self, checkpoint: Path, rank: int, workers: int, device: torch.device) -> None:
+        """Continue the curve that a checkpoint holds; another number of workers divides the weights anew."""
+        saved = [
+            json.loads((checkpoint / CURVE_FILE.format(writer)).read_text())
+            for writer in range(len(list(checkpoint.glob(CURVE_FILE.format("*")))))
+        ]
+        state = saved[rank if len(saved) == workers else 0]
         self.points, self.weight_sums = state["points"], state["weight_sums"]
         self.heldout_points = state.get("heldout_points", [])
         self.origin = in_turn(state.get("origin", {}), self.origin)
-        self._log_weights = [torch.tensor(part, device=device) for part in state["window"]]
+        window = state["window"]
+        if window and len(saved) != workers:
+            weights = [weight for part in saved for micro_batch in part["window"] for weight in micro_batch]
+            share = len(weights) // workers
+            window = [weights[rank * share : (rank + 1) * share]]
+        self._log_weights = [torch.tensor(part, device=device) for part in window]

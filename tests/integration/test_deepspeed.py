@@ -49,7 +49,7 @@ def test_zero2_changes_no_result(arm, alignment):
     pd.testing.assert_frame_equal(again.curve, zero.curve, check_exact=True)
 
 
-@pytest.mark.parametrize(("stage", "python"), [(0, "here"), (2, "here"), (2, "3.11.2")])
+@pytest.mark.parametrize(("stage", "python"), [(0, "here"), (2, "here"), (2, "3.11.2"), (3, "here")])
 def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, python):
     if python == "3.11.2":  # Debian 12's Python pickles enum members by name
         by_name = lambda member, protocol: (getattr, (type(member), member.name))  # noqa: E731
@@ -74,7 +74,7 @@ def test_a_cut_arm_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, stage, p
         assert torch.equal(weight, weights[name]), name
 
 
-@pytest.mark.parametrize("stage", [0, 2])
+@pytest.mark.parametrize("stage", [0, 2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(arm, tmp_path, stage, dtype):
     settings = json.loads((CONFIGS / f"zero{stage}.json").read_text())
@@ -90,7 +90,8 @@ def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(arm, tmp
     with pytest.raises(ConnectionError):
         arm(MethodSpec(), settings, checkpoints=checkpoints, on_step=cut, **more)
     (states,) = tmp_path.rglob("*model_states.pt")
-    assert all(".lora_" in name for name in torch.load(states, weights_only=False)["module"])
+    whole_states = torch.load(states, weights_only=False)
+    assert all(".lora_" in name for name in whole_states["module"] or whole_states["param_shapes"][0])
     resumed = arm(MethodSpec(), settings, checkpoints=checkpoints, **more)
     assert resumed.notes == ("resumed from checkpoint-2",)
     pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
@@ -103,6 +104,41 @@ def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(arm, tmp
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("offload", ["zero3_offload_optimizer", "zero3_offload"])
+def test_offload_changes_no_result_and_resumes_without_it(arm, tmp_path, offload):
+    """On the CPU, what is offloaded stays where it is, but DeepSpeed takes its way through it."""
+    settings, plain = (json.loads((CONFIGS / f"{name}.json").read_text()) for name in (offload, "zero3"))
+    for one in (settings, plain):
+        one["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+    method = MethodSpec(use_weighting=True)
+    whole = arm(method, settings)
+    pd.testing.assert_frame_equal(whole.curve, arm(method, None).curve, rtol=1e-4, atol=1e-4)
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
+    arm(method, settings, checkpoints=checkpoints)
+    resumed = arm(method, plain, checkpoints=checkpoints)
+    assert resumed.notes == ("resumed from checkpoint-2",)
+    pd.testing.assert_frame_equal(resumed.curve, whole.curve, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same_bits"), [(2, 3, True), (3, 2, True), (0, 3, False), (3, 0, False)]
+)
+def test_an_arm_of_half_precision_goes_on_under_another_stage(arm, tmp_path, before, now, same_bits):
+    """Its float32 copies, moments and steps move as well; stage 0 rounds gradients in another order."""
+    training = TRAINING.model_copy(update={"dtype": "bfloat16", "learning_rate": 1e-4})
+    settings = {stage: json.loads((CONFIGS / f"zero{stage}.json").read_text()) for stage in (before, now)}
+    checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
+    arm(MethodSpec(), settings[before], training=training, checkpoints=checkpoints)
+    whole = arm(MethodSpec(), settings[now], training=training)
+    resumed = arm(MethodSpec(), settings[now], training=training, checkpoints=checkpoints)
+    (note,) = resumed.notes
+    assert note.startswith(f"resumed from checkpoint-2 of ZeRO stage {before}")
+    if same_bits:
+        pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
+    else:
+        pd.testing.assert_frame_equal(resumed.curve, whole.curve, rtol=0.05, atol=0.01)
+
+
 def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
     """DeepSpeed checks whether the norm of the gradients is finite."""
     training = TRAINING.model_copy(update={"dtype": dtype, "logging_steps": 4})

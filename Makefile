@@ -1,5 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# bitsandbytes would load torch's compiler into every process, which costs two seconds; no test compiles.
+TEST_ENV := OMP_NUM_THREADS=1 TORCH_COMPILE_DISABLE=1
 
 .PHONY: help install demo screenshots services test chaos schedules families card-batches load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean card wheelhouse docs
 
@@ -24,9 +26,10 @@ services:        ## install PostgreSQL, Chromium and a Korean font for the tests
 	@ls /usr/share/fonts/truetype/nanum/*.ttf >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq fonts-nanum; } \
 	  || echo "fonts-nanum is missing and could not be installed here; the test of Korean figures is skipped"
 
-test: install services lint  ## run lint, types and all tests except the long suites
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=15 tests --ignore=tests/integration
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=25 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/chaos
+test:            ## run lint, types and all tests except the long suites
+	$(MAKE) --jobs=2 --output-sync=recurse lint services
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --durations=15 tests --ignore=tests/integration
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --durations=25 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/chaos
 
 chaos: install services  ## inject every fault into real sweeps and print a table (80 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos tests/integration/test_interruption.py

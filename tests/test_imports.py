@@ -132,6 +132,7 @@ PUBLISHED_FLAGS = [
             f"load_tables(load(Path('demo'), [{PUBLISHED_DPO!r}]))",
             {"ray", "mlflow", "torch", "matplotlib"},
         ),
+        ("import orchestrator.run.jobs, orchestrator.run.schedule", {"torch", "transformers", "datasets"}),
         ("import stats, training, orchestrator", HEAVY_LIBRARIES),
     ],
     ids=[
@@ -141,6 +142,7 @@ PUBLISHED_FLAGS = [
         "console",
         "report of published diffs",
         "data beside published",
+        "a sweep's driver",
         "packages",
     ],
 )

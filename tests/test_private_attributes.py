@@ -79,6 +79,18 @@ def of_trial(name: str) -> None:
         found.clear()
 
 
+def of_torch(name: str) -> None:
+    """Ray's torch backend has what ours passes on, beside a step that its new worker groups do not need."""
+    from orchestrator.run.lane_backend import LaneBackend
+
+    theirs = {each for each in vars(get(name)) if not each.startswith("_")}
+    assert theirs == {"share_cuda_visible_devices", "on_start", "on_shutdown", "on_training_start"}
+    assert get(name).share_cuda_visible_devices == LaneBackend.share_cuda_visible_devices
+    for method in ("on_start", "on_shutdown"):
+        takes("self", "worker_group", "backend_config")(f"{name}.{method}")
+    says(f"{name}.on_training_start", "if isinstance(worker_group, V1WorkerGroup):")(name)
+
+
 def columns(*names: str) -> Check:
     def check(name: str) -> None:
         missing = {*names} - {*get(name).__table__.columns.keys()}
@@ -116,7 +128,7 @@ def in_ui(*more: str) -> Check:
 # Our files that need them, to be edited here where one moves.
 AUTOSCALING, CLUSTER_FILES = "tests/chaos/test_autoscaling.py", "tests/test_cluster_files.py"
 CALLBACK, LANES, CLUSTER = (
-    f"orchestrator/run/{name}.py" for name in ("ledger_callback", "preemption", "cluster")
+    f"orchestrator/run/{name}.py" for name in ("ledger_callback", "lane_backend", "cluster")
 )
 DRILL, KILL, LANE_TRAINER, PLACES = (
     "orchestrator/run/sweep_process.py",
@@ -165,11 +177,10 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("ray.tune.experiment.Trial.last_result", (CALLBACK,), of_trial),
     ("ray.tune.experiment.Trial.num_failures", (CALLBACK,), of_trial),
     ("ray.train.torch.TorchConfig.backend_cls", (LANES,), there),
-    (
-        "ray.train.torch.config._TorchBackend.on_start",
-        (LANES,),
-        takes("self", "worker_group", "backend_config"),
-    ),
+    ("ray.train.torch.config._TorchBackend", (LANES,), of_torch),
+    ("ray.train.torch.TorchConfig.train_func_context", (LANES,), there),
+    ("ray.train.backend.BackendConfig", (LANES,), there),
+    ("ray.train.v2.api.data_parallel_trainer.DataParallelTrainer", (LANE_TRAINER,), there),
     (
         f"{WORKER_GROUP}.execution_group.ExecutionGroup.execute",
         (LANES,),
@@ -177,7 +188,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     (f"{WORKER_GROUP}.worker.RayTrainWorker", (DRILL, KILL, LANE_MEMORY), there),
     (
-        "ray.train.torch.TorchTrainer._initialize_and_run_controller",
+        "ray.train.v2.api.data_parallel_trainer.DataParallelTrainer._initialize_and_run_controller",
         (LANE_TRAINER,),
         takes("self", "controller_init_kwargs"),
     ),

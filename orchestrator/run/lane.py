@@ -14,8 +14,8 @@ import ray
 from ray import train
 from ray.exceptions import RayActorError
 
-from orchestrator.run import preemption
 from orchestrator.run.attempt import LaneConfig, WorkFunction
+from orchestrator.run.lane_backend import LaneBackendConfig
 from orchestrator.run.lane_trainer import LaneTrainer
 from orchestrator.run.serve import serve
 from orchestrator.study.shape import Shape
@@ -102,7 +102,7 @@ class Lane(threading.Thread):
             train_loop_config={
                 "lane": LaneConfig(self.number, next(self._lives), shape, self._desk, self._run_work)
             },
-            torch_config=preemption.PreemptibleTorchConfig(),
+            backend_config=LaneBackendConfig(),
             scaling_config=train.ScalingConfig(
                 num_workers=shape.workers,
                 use_gpu=shape.gpus > 0,

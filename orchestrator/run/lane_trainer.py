@@ -3,15 +3,15 @@
 from typing import Any
 
 import ray
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.constants import get_env_vars_to_propagate
 from ray.train.v2._internal.execution.controller import TrainController
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
-class LaneTrainer(TorchTrainer):
-    """A `TorchTrainer` that `kill` ends at any time, also while it waits for room on the cluster."""
+class LaneTrainer(DataParallelTrainer):
+    """A trainer of Ray Train that `kill` ends at any time, also while it waits for room on the cluster."""
 
     _controller: ray.actor.ActorHandle | None = None
 
@@ -21,7 +21,7 @@ class LaneTrainer(TorchTrainer):
             ray.kill(self._controller)
 
     def _initialize_and_run_controller(self, **arguments: Any) -> Any:
-        """Do what TorchTrainer does here, but keep the controller's handle and handle no signals.
+        """Do what DataParallelTrainer does here, but keep the controller's handle and handle no signals.
 
         DatasetsCallback is left out: it starts a process that hands out datasets, and a lane has none.
         """

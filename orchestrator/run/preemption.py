@@ -4,11 +4,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
-
-from ray.train.torch import TorchConfig
 
 _requested = threading.Event()
 _at_work: set[object] = set()  # one per block that runs
@@ -40,24 +37,3 @@ def listen() -> None:
             exit_at_once(number, frame)
 
     signal.signal(signal.SIGTERM, on_sigterm)
-
-
-class PreemptibleBackend(TorchConfig().backend_cls):  # type: ignore[misc]
-    """Ray Train's torch backend, which also takes over SIGTERM.
-
-    Only a worker's main thread may set the handler of a signal. A backend starts in that thread, whereas a
-    train function runs in another one.
-    """
-
-    def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        super().on_start(worker_group, backend_config)
-        worker_group.execute(listen)
-
-
-@dataclass
-class PreemptibleTorchConfig(TorchConfig):  # type: ignore[misc]
-    """Ray Train's torch configuration for workers that save their cell when they are asked to stop."""
-
-    @property
-    def backend_cls(self) -> type[PreemptibleBackend]:
-        return PreemptibleBackend

@@ -6,7 +6,7 @@ Shape suffix: M answer tokens of the arm's row.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,6 @@ from training.own_globals import OwnGlobals
 from training.packed_row import PackedRow
 from training.shared_model import ArmAdapters, sharing_copy
 from training.turns import Ask, Turns
-
-if TYPE_CHECKING:
-    from training.bundle import Bundle
 
 T = TypeVar("T")
 
@@ -47,6 +44,19 @@ class End:
     of: Sequence["Member[Any]"]
 
 
+class Host(Protocol):
+    """What a member needs of its bundle."""
+
+    @property
+    def base(self) -> PreTrainedModel:
+        """The base model."""
+
+    def add(
+        self, function: Callable[["SharedModel"], T], around: Callable[[], AbstractContextManager[Any]]
+    ) -> "Member[T]":
+        """Add a member."""
+
+
 class Member(Generic[T]):
     """A member of a bundle, which runs in turns and has its own share of what libraries keep in globals.
 
@@ -64,7 +74,7 @@ class Member(Generic[T]):
 
     def __init__(
         self,
-        bundle: "Bundle",
+        bundle: Host,
         function: Callable[["SharedModel"], T],
         around: Callable[[], AbstractContextManager[Any]],
     ) -> None:
@@ -92,7 +102,7 @@ class Member(Generic[T]):
 class SharedModel:
     """A member's access to the model (`training.model_access.ModelAccess`)."""
 
-    def __init__(self, bundle: "Bundle", member: Member[Any], ask: Ask) -> None:
+    def __init__(self, bundle: Host, member: Member[Any], ask: Ask) -> None:
         self._bundle, self._member, self._ask = bundle, member, ask
         self._inner: PreTrainedModel | None = None
         self._log_probs: Tensor | None = None

@@ -34,9 +34,9 @@ def allocate_lanes(
 ) -> dict[Shape, int]:
     """Return how many lanes of each shape a cluster should hold.
 
-    While one more lane fits, it goes to the shape whose lanes have the most to do, given how many cells each of
-    them trains at once. A shape never gets more lanes than its cells fill. A shape with cells gets one lane
-    even if it does not fit: the cluster may be growing.
+    While one more lane fits, it goes to the shape whose lanes have the most to do, given how many cells each
+    of them trains at once. A shape never gets more lanes than its cells fill. A shape with cells gets one
+    lane even if it does not fit: the cluster may be growing.
 
     Args:
         nodes: CPUs and GPUs of each node.

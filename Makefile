@@ -18,13 +18,16 @@ install: .venv/.installed  ## create the virtual environment with everything in 
 demo: install    ## run the demo study, including its report
 	$(BIN)/python -m orchestrator.sweep
 
-services:        ## install PostgreSQL, Chromium and a Korean font for the tests that need them (Debian and derivatives)
+services:        ## install PostgreSQL, Chromium, a Korean font and LaTeX for the tests that need them (Debian and derivatives)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; } \
 	  || echo "PostgreSQL is missing and could not be installed here; tests that need it are skipped"
 	@command -v chromedriver >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; } \
 	  || echo "Chromium is missing and could not be installed here; tests that need it are skipped"
 	@ls /usr/share/fonts/truetype/nanum/*.ttf >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq fonts-nanum; } \
 	  || echo "fonts-nanum is missing and could not be installed here; the test of Korean figures is skipped"
+	@kpsewhich luaotfload.sty booktabs.sty >/dev/null 2>&1 || { apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends texlive-luatex texlive-latex-recommended; } \
+	  || echo "LaTeX is missing and could not be installed here; the tests that compile reports are skipped"
 
 test:            ## run lint, types and all tests except the long suites
 	$(MAKE) --jobs=2 --output-sync=recurse lint services

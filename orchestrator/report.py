@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from orchestrator import cli
+from orchestrator.record.bar import bar_while
 from orchestrator.record.places import places_of
 from orchestrator.study.study import Study
 from stats.errors import TableError
@@ -70,7 +71,8 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
     from orchestrator.plan.tables import load_tables
     from orchestrator.record.experiment import recorded_studies
     from orchestrator.record.ledger import Ledger
-    from orchestrator.record.report import write, write_selection
+    from orchestrator.record.report import write
+    from orchestrator.record.selected_report import write_selection
 
     if args.language:
         study = study.model_copy(update={"language": args.language})
@@ -106,8 +108,8 @@ def _of_published_numbers(args: argparse.Namespace) -> int:
         diffs, predictions = read(args.diffs), read(args.predictions)
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
         language: Language = args.language or "en"
-        print(
-            published_report(
+        with bar_while("judging and drawing"):
+            path = published_report(
                 diffs,
                 predictions,
                 args.reference or "dpo",
@@ -116,7 +118,7 @@ def _of_published_numbers(args: argparse.Namespace) -> int:
                 language=language,
                 formats=args.formats or USUAL_FORMATS,
             )
-        )
+        print(path)
     except TableError as error:
         raise StudyError(str(error)) from error
     except OSError as error:

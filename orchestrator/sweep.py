@@ -206,6 +206,7 @@ def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Pla
 
 def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:
     """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
+    from orchestrator.plan.steady import SteadyWatcher
     from orchestrator.plan.watching import watching
     from orchestrator.record.provenance import provenance
     from orchestrator.run import schedule
@@ -214,7 +215,8 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
     from orchestrator.run.share import resolve_auto
 
     footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with watching(plan.study, plan.shown, plan.statuses, footer) as watcher, ExitStack() as ray:
+    with watching(plan.study, plan.shown, plan.statuses, footer) as shown, ExitStack() as ray:
+        watcher = SteadyWatcher(notifier.watch(shown))
         watcher.phase("starting Ray")
         ray.enter_context(cluster(verbose))
         cells = Counter(trial.method for trial in plan.open)
@@ -228,7 +230,7 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
             plan.trials,
             ledger,
             provenance(),
-            notifier.watch(watcher),
+            watcher,
         )
 
 

@@ -8,8 +8,6 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.recorded import existing_ledger
 from orchestrator.record.places import Places, places_of
 
-LOOK_EVERY_S = 5.0
-
 
 def main(
     argv: Sequence[str] | None = None,
@@ -50,6 +48,8 @@ def main(
 
 def _wait_for_record(places: Places, wait: Callable[[float], None]) -> None:
     """Return once something is recorded under the study's name; watching creates nothing."""
+    from orchestrator.plan.following import LOOK_EVERY_S
+
     told = False
     while existing_ledger(places) is None:
         if not told:

@@ -10,6 +10,7 @@ from orchestrator.plan.grid_table import as_text, grid_table
 from orchestrator.plan.live_table import LiveTable
 from orchestrator.plan.log_lines import LogLines
 from orchestrator.plan.progress import Progress
+from orchestrator.plan.steady import SteadyWatcher
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.time_span import time_span
 from orchestrator.study import grid
@@ -189,3 +190,17 @@ def test_a_sweep_that_is_watched_is_timed_from_where_it_was_found() -> None:
 def test_the_noted_step_of_a_cell_is_read_back() -> None:
     assert Progress.parse(str(Progress("all", 3, 60))) == Progress("all", 3, 60)
     assert Progress.parse("retried") is None
+
+
+def test_a_terminal_that_has_gone_ends_no_sweep(caplog: pytest.LogCaptureFixture) -> None:
+    table = live_table()
+    watcher = SteadyWatcher(table)
+    table.console.file.close()  # everything that is printed raises now
+    trial = TRIALS["dpo/S/1"]
+    watcher.tell(Event(trial, CellStatus.FAILED, "failed: boom"))
+    watcher.note("a node gets no more work")
+    watcher.running({})
+    assert table.tally.statuses[trial.trial_id] == CellStatus.FAILED
+    assert [record.message for record in caplog.records] == [
+        "what happens may not be shown here any more; the sweep goes on"
+    ]

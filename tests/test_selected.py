@@ -18,6 +18,7 @@ from orchestrator.record.bar import with_bar
 from orchestrator.record.experiment import RunKind
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
+from orchestrator.record.selected_report import write_selection
 from orchestrator.study import grid
 from orchestrator.study.selection import whole_splits
 from orchestrator.study.study import Study
@@ -104,7 +105,7 @@ def test_a_selections_report_leaves_the_studys_report_alone(study: Study, ledger
     here, trials = places(ledger), grid.expand(study)
     before = {path: path.read_bytes() for path in here.report.iterdir()}
     kept = ledger.study_run.read("report", "report.md")
-    written = recorded.write_selection(study, load_tables(study).corpus, trials, ledger, here, ["wpo/S1/*"])
+    written = write_selection(study, load_tables(study).corpus, trials, ledger, here, ["wpo/S1/*"])
     assert (written.path, written.cells, written.complete) == (here.selection / "report.md", 2, True)
     assert "--only wpo/S1/*" in written.path.read_text()
     assert {path: path.read_bytes() for path in here.report.iterdir()} == before
@@ -115,7 +116,7 @@ def test_a_cell_trained_again_keeps_its_old_run_and_the_report_says_so(study: St
     here, trials = places(ledger), grid.expand(study)
     (chosen,) = [trial for trial in trials if trial.name == "wpo/S2/1"]
     old = ledger.cells.finished()[chosen.trial_id].info.run_id
-    assert ledger.supersede([chosen]) == 1
+    ledger.supersede([chosen])
     plan = Plan.from_record(study, here)
     assert [trial.name for trial in plan.open] == ["wpo/S2/1"]
     assert not plan.lost

@@ -4,6 +4,7 @@ Weights come as safetensors or GGUF only, and no code is taken from a model's re
 model cannot run anything. Torch is imported where a model is loaded, not before: a plan needs none.
 """
 
+import logging
 import re
 import struct
 from collections.abc import Iterator
@@ -100,9 +101,9 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
     """
     import torch
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, GgufConfig
-    from transformers.utils import logging
+    from transformers.utils.logging import disable_progress_bar
 
-    logging.disable_progress_bar()
+    disable_progress_bar()
     files.refuse_changed()
     # Otherwise a model from GGUF counts as quantised, and transformers' Trainer refuses to tune it.
     how = {"quantization_config": GgufConfig(dequantize=True)} if files.gguf_file else {}
@@ -114,7 +115,7 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
             f"model {files.path}: transformers has no causal language model of type {config.model_type}; "
             "name another model"
         )
-    with _readable(files):
+    with _readable(files), _without_load_report():
         model, loaded = AutoModelForCausalLM.from_pretrained(
             files.path,
             config=config,
@@ -146,6 +147,25 @@ def _readable(files: ModelFiles) -> Iterator[None]:
             f"model {Path(files.path) / (files.gguf_file or '')}: it cannot be loaded ({reason}); save or "
             "download it again, or name another model"
         ) from error
+
+
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Leave out transformers' table of missing weights, which `_refuse_incomplete` tells in one line.
+
+    The table stays where weights could not be converted, since transformers' error refers to it.
+    """
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return "LOAD REPORT" not in text or "CONVERSION" in text
+
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
 
 
 def without_dropout(config: Any) -> Any:

@@ -8,11 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.record.finding import Finding, problem
+from orchestrator.record.finding import MOST_SKEW_S, Finding, differing_clock, problem
 from orchestrator.record.places import Places
 
 LEAST_FREE_GB = 5.0  # less does not hold a few checkpoints of a model of half a billion weights
-MOST_SKEW_S = 5.0  # between this machine's clock and another one's
 
 
 def check_places(places: Places) -> Iterator[Finding]:
@@ -36,11 +35,7 @@ def _check_folder(thing: str, folder: Path, variable: str) -> Iterator[Finding]:
     yield _check_mode(thing, folder, existing)
     yield _check_room(existing, variable)
     if abs(now - written) > MOST_SKEW_S:
-        yield problem(
-            "clock",
-            f"this machine's differs by {now - written:+.0f} s from that of the file system of {existing}; "
-            "let both follow a time server (timedatectl set-ntp true)",
-        )
+        yield differing_clock(now - written, f"the file system of {existing}")
     else:
         yield Finding("clock", f"agrees with that of the file system of {existing}")
 

@@ -7,9 +7,8 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from urllib.error import HTTPError
 
-from orchestrator.record.check_places import MOST_SKEW_S
 from orchestrator.record.experiment import recorded_studies
-from orchestrator.record.finding import Finding, problem
+from orchestrator.record.finding import MOST_SKEW_S, Finding, differing_clock, problem
 from orchestrator.record.places import Places
 from stats.text import plural
 from training.errors import StudyError
@@ -45,5 +44,4 @@ def _check_server(places: Places) -> Iterator[Finding]:
         yield problem("MLflow", text)
     skew_s = time.time() - parsedate_to_datetime(date).timestamp()
     if abs(skew_s) > MOST_SKEW_S:
-        text = f"this machine's differs by {skew_s:+.0f} s from that of the MLflow server"
-        yield problem("clock", f"{text}; let both follow a time server (timedatectl set-ntp true)")
+        yield differing_clock(skew_s, "the MLflow server")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+MOST_SKEW_S = 5.0  # between this machine's clock and another one's
+
 
 class Level(StrEnum):
     """How much a finding matters."""
@@ -32,6 +34,12 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.level:<8}{self.thing}: {self.text}"
+
+
+def differing_clock(skew_s: float, than: str) -> Finding:
+    """Return the finding that this machine's clock is `skew_s` seconds ahead of another one."""
+    text = f"this machine's differs by {skew_s:+.0f} s from that of {than}"
+    return problem("clock", f"{text}; let both follow a time server (timedatectl set-ntp true)")
 
 
 def problem(thing: str, text: str) -> Finding:

@@ -193,8 +193,8 @@ class Ledger:
                     log.warning("%s; the run counts no longer", damage)
                     self.experiment.tag_run(run.info.run_id, {DAMAGED_TAG: str(damage)})
 
-    def supersede(self, trials: Sequence[Trial]) -> int:
-        """Set aside the finished runs of these cells, so that they are trained again; return how many.
+    def supersede(self, trials: Sequence[Trial]) -> None:
+        """Set aside the finished runs of these cells, so that they are trained again.
 
         The runs and their tables stay in the record, as past cells.
         """
@@ -203,7 +203,6 @@ class Ledger:
         reason = {"kind": RunKind.PAST_CELL, PLAN_TAG: InPlan.PAST, REASON_TAG: "asked for again (--again)"}
         for run in runs:
             self.experiment.tag_run(run.info.run_id, reason)
-        return len(runs)
 
     def superseded(self, trials: Sequence[Trial]) -> list[str]:
         """Return the names of those cells of which a finished run was set aside."""

@@ -10,6 +10,7 @@ import ray
 from orchestrator.run.address import LOCAL, ray_address
 from orchestrator.run.exposure import exposed
 from orchestrator.run.lane import stop_lanes
+from training.errors import StudyError
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,12 @@ def cluster(verbose: bool = False) -> Iterator[None]:
         verbose: Whether to print Ray's and the workers' output.
 
     Raises:
-        StudyError: RAY_ADDRESS names a job server.
+        StudyError: RAY_ADDRESS names a job server, or Ray does not start here in time.
     """
     for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # LedgerCallback reports what failed, and why
+    if not verbose:  # LedgerCallback reports what failed, and why
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     _start(verbose)
     for line in exposed():
         log.warning("%s", line)
@@ -93,6 +95,11 @@ def _start(verbose: bool) -> None:
             return
         except Exception as error:
             # Ray gives a node 30 s to start, however busy the machine is, and has no error type for that.
-            if "timed out during startup" not in str(error) or attempt == MAX_CLUSTER_STARTS:
+            if "timed out during startup" not in str(error):
                 raise
             ray.shutdown()
+            if attempt == MAX_CLUSTER_STARTS:
+                raise StudyError(
+                    f"Ray: not started after {attempt} times 30 s, as on a machine that is too busy; run the "
+                    "same command later, or start Ray (ray start --head) and set RAY_ADDRESS=auto"
+                ) from error

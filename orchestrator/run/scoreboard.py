@@ -7,9 +7,9 @@ from dataclasses import replace
 import pandas as pd
 
 from orchestrator.plan.agenda import Agenda
+from orchestrator.record.judged import StudyRecord, options_of, predictions_of, with_roles
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.published_cells import published_cells
-from orchestrator.record.report import StudyRecord, options_of, predictions_of, with_roles
 from orchestrator.record.verdict_runs import verdict_rows
 from orchestrator.study.judging import judging_of
 from orchestrator.study.study import Study

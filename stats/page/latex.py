@@ -1,6 +1,7 @@
 """A Markdown page as LaTeX: one document, and one file per table that a paper can take in as it is.
 
-The tables use booktabs. The document compiles with pdfLaTeX, XeLaTeX and LuaLaTeX; a Korean one needs kotex.
+The tables use booktabs. The document compiles with pdfLaTeX, XeLaTeX and LuaLaTeX. One with Korean letters
+takes the font NanumGothic in XeLaTeX and LuaLaTeX; without this font, and in pdfLaTeX, it needs kotex.
 """
 
 import re
@@ -12,7 +13,6 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 from stats.page.html import without_front_matter
-from stats.page.language import Language
 
 ROWS_PER_PAGE = 25
 LONG_TEXT = 40  # characters; a column with a longer cell is set as a paragraph
@@ -40,7 +40,7 @@ SPECIAL = {
     "−": "$-$",
 }
 HEADINGS = {"h1": "section", "h2": "subsection", "h3": "subsubsection", "h4": "paragraph"}
-PREAMBLE = r"""% Compile in this folder: pdflatex report.tex (names beyond Latin letters: lualatex).
+PREAMBLE = r"""% Compile in this folder: lualatex report.tex (or xelatex, or pdflatex for Latin letters).
 \documentclass[10pt]{article}
 \usepackage[a4paper,landscape,margin=2cm]{geometry}
 \usepackage{iftex,booktabs,array,graphicx,textcomp}
@@ -50,10 +50,13 @@ PREAMBLE = r"""% Compile in this folder: pdflatex report.tex (names beyond Latin
 \newcommand{\fitted}[1]{\begin{center}\scriptsize
   \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{\input{#1}}\end{center}}
 """
-KOREAN_PACKAGE = "\\usepackage{kotex}\n"
+KOREAN = r"""\ifPDFTeX\usepackage{kotex}\else\IfFontExistsTF{NanumGothic}{\setmainfont{NanumGothic}
+  \setmonofont{NanumGothicCoding}}{\usepackage{kotex}}\fi
+"""
+HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 
 
-def write(page: Path, language: Language = "en") -> Path:
+def write(page: Path) -> Path:
     """Write the Markdown file `page` as `latex/report.tex`, with one file per table beside it.
 
     A table file holds one `tabular` and needs the packages booktabs and array. It is named after the heading
@@ -66,7 +69,7 @@ def write(page: Path, language: Language = "en") -> Path:
     folder.mkdir(exist_ok=True)
     text = without_front_matter(page.read_text(encoding="utf-8"))
     tree = SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(text))
-    preamble = PREAMBLE + (KOREAN_PACKAGE if language == "ko" else "") + "\\begin{document}\n"
+    preamble = PREAMBLE + (KOREAN if HANGUL.search(text) else "") + "\\begin{document}\n"
     parts, tables, heading = [], Counter[str](), "table"
     for node in tree.children:
         if node.type == "heading":

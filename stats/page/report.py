@@ -84,7 +84,7 @@ def write(
     if ReportFormat.HTML in formats:
         html.write(page_file, setup["study"], language)
     if ReportFormat.LATEX in formats:
-        latex.write(page_file, language)
+        latex.write(page_file)
     if ReportFormat.JSON in formats:
         machine.write(_facts(comparison, setup, generated), files, out / "report.json")
     discard_others(out, formats)

@@ -238,6 +238,8 @@ SENTENCES = {
         "절반만이 보여 준다. split들은 유저, seed, 비교 기준을 공유하므로 오류가 독립이 아니지만, 검정 집합 "
         "전체의 수준은 그대로 성립한다. `match_pairs`가 없으면 그룹의 크기가 다르고, 따라서 pair 하나가 "
         "학습되는 횟수도 다르다.",
+    "Each method has one predicted split, so its test and its interval are not adjusted.":
+        "method마다 예측된 split이 하나이므로 검정과 구간을 보정하지 않는다.",
     "The evidence counts over families: the {sizes} predicted splits of a method, failed ones included, hold "
     "at {level:.0%} together; diffs and changes are a family each.":
         "근거는 검정 집합 단위로 센다: 한 method의 예측된 split {sizes}개(실패한 것 포함)가 함께 {level:.0%} "

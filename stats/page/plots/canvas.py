@@ -1,7 +1,6 @@
 """What every figure of a page shares: its width, its colours, its title and legend, and undated files."""
 
 import logging
-import textwrap
 import unicodedata
 from pathlib import Path
 
@@ -38,8 +37,7 @@ def colour(index: int) -> str:
 
 def finish(figure: Figure, title: str) -> Figure:
     """Add a title over the figure, and one legend of all its panels below them, where it hides no data."""
-    lines = [textwrap.fill(line, LETTERS * len(line) // _width(line)) for line in title.splitlines()]
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=8.5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, wrap=True)
     named: dict[str, Artist] = {}
     for ax in figure.axes:
         named |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))

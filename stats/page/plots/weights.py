@@ -77,7 +77,7 @@ def splits(groups: pd.DataFrame, path: Path, say: Words) -> Path:
         positions = [names.index(split) + offset for split in rows["split"]]
         _means(ax, positions, rows, vertical=False, marker=marker, label=group)
     ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel(say("mean weight, 95% interval over users"))
     return save(finish(figure, say(FIGURE_TITLES["splits"])), path)
 

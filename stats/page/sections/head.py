@@ -100,7 +100,13 @@ def head(
             supported=answers.count("yes"),
         )
     )
-    if sizes:
+    if sizes and max(sizes) == 1:
+        parts.append(
+            say(
+                "Each method has one predicted split, so its test and its interval are not adjusted.",
+            )
+        )
+    elif sizes:
         parts.append(
             say(
                 "The evidence counts over families: the {sizes} predicted splits of a method, failed ones "

@@ -5,21 +5,23 @@ from typing import Any
 
 from orchestrator.plan.grid_table import as_text, plain_table
 from orchestrator.study.files import deepspeed_config
+from orchestrator.study.partitioning import why_not_partitioned
 from orchestrator.study.study import Study
 from training.lora_spec import LoraSpec
-from training.memory import footprint
+from training.memory import Footprint, footprint
 from training.model_path import known_config
 
 CARDS_GB = (24, 48, 80)
 GB = 10**9  # a card of 24 GB has a little more than 24 billion bytes
+OFFLOAD = ("zero3_offload_optimizer", "zero3_offload")  # shipped settings that use the host's memory
 MAX_LANES = 48  # workers that NVIDIA MPS lets share a card
 
 
 def cards_that_fit(study: Study) -> str:
     """Say for each way to train the study's model how many pairs and cells fit on a card.
 
-    A card's entry is the largest micro-batch that fits, and how many cells with it share the card. Nothing is
-    said of a study that uses no GPU.
+    A card's entry is the largest micro-batch that fits, and how many cells with it share the card, or how
+    much of the host's memory a worker takes as well. Nothing is said of a study that uses no GPU.
     """
     shape, training = study.resources.shape, study.training
     if not shape.gpus_per_worker:
@@ -29,11 +31,11 @@ def cards_that_fit(study: Study) -> str:
         return "cards: unknown until the model's config.json is on this disk"
     table = plain_table("what is trained", "resources", *(f"{card} GB" for card in CARDS_GB))
     try:
-        for name, lora in _ways(study.model.lora):
-            for checkpointing in (False, True):
-                needs = _needs(study, config, lora, checkpointing)
-                resources = "activation_checkpointing: true" if checkpointing else ""
-                table.add_row(name, resources, *(_fit(needs, card * GB) for card in CARDS_GB))
+        for name, lora, settings, checkpointing in _ways(study):
+            needs = _needs(study, config, lora, settings, checkpointing)
+            table.add_row(
+                name, _resources(study, settings, checkpointing), *(_fit(needs, card) for card in CARDS_GB)
+            )
     except (AttributeError, LookupError):
         return f"cards: the memory of {config.model_type} models cannot be counted"
     return (
@@ -44,31 +46,55 @@ def cards_that_fit(study: Study) -> str:
     )
 
 
-def _needs(study: Study, config: Any, lora: LoraSpec | None, checkpointing: bool) -> dict[int, int]:
-    """Return micro-batch -> the bytes that a worker needs, the largest micro-batch first."""
+def _needs(
+    study: Study, config: Any, lora: LoraSpec | None, settings: str, checkpointing: bool
+) -> dict[int, Footprint]:
+    """Return micro-batch -> what a worker needs, the largest micro-batch first."""
     training, shape = study.training, study.resources.shape
     arms = 2 if lora and shape.arms_together else 1
-    share, deepspeed = training.batch_size // shape.workers, deepspeed_config(shape)
+    share = training.batch_size // shape.workers
+    deepspeed = deepspeed_config(shape.model_copy(update={"deepspeed": settings}))
     return {
-        size: footprint(config, training, size, shape.workers, deepspeed, lora, checkpointing, arms).total
+        size: footprint(config, training, size, shape.workers, deepspeed, lora, checkpointing, arms)
         for size in range(share, 0, -1)
         if share % size == 0
     }
 
 
-def _ways(lora: LoraSpec | None) -> Iterator[tuple[str, LoraSpec | None]]:
-    """Yield what may be trained, by its name in the table: weights, or adapters on these or on 4 bits."""
-    adapters = (lora or LoraSpec()).model_copy(update={"quantise": None})
-    yield "all weights", None
-    yield f"lora: {{r: {adapters.r}}}", adapters
+def _ways(study: Study) -> Iterator[tuple[str, LoraSpec | None, str, bool]]:
+    """Yield ways to train: name in the table, adapters, DeepSpeed's settings, and activation checkpointing.
+
+    Weights may be trained, or adapters on these or on 4 bits; what is not possible is left out.
+    """
+    own = study.resources.shape
+    adapters = (study.model.lora or LoraSpec()).model_copy(update={"quantise": None})
     small = adapters.model_copy(update={"quantise": "4bit"})
-    yield f"lora: {{r: {adapters.r}, quantise: 4bit}}", small
+    for name, lora in (
+        ("all weights", None),
+        (f"lora: {{r: {adapters.r}}}", adapters),
+        (f"lora: {{r: {adapters.r}, quantise: 4bit}}", small),
+    ):
+        offload = () if lora or own.deepspeed in OFFLOAD else OFFLOAD
+        shape = own if lora else own.model_copy(update={"arms_together": False})
+        for settings in (own.deepspeed, *offload):
+            deepspeed = deepspeed_config(shape.model_copy(update={"deepspeed": settings}))
+            if not why_not_partitioned(deepspeed, lora, shape, study.training):
+                for checkpointing in (True,) if settings in offload else (False, True):
+                    yield name, lora, settings, checkpointing
 
 
-def _fit(needs: dict[int, int], card_bytes: int) -> str:
-    """Return the largest micro-batch that fits, and how many cells with it share the card."""
+def _resources(study: Study, settings: str, checkpointing: bool) -> str:
+    """Return the resources of a way to train that differ from the study's."""
+    changes = [] if settings == study.resources.deepspeed else [f"deepspeed: {settings}"]
+    return ", ".join([*changes, *(["activation_checkpointing: true"] if checkpointing else [])])
+
+
+def _fit(needs: dict[int, Footprint], card_gb: int) -> str:
+    """Return the largest micro-batch that fits, how many cells share the card, and what they offload."""
     for micro_batch, needed in needs.items():
-        if needed <= card_bytes:
-            lanes = min(card_bytes // needed, MAX_LANES)
+        if needed.total <= card_gb * GB:
+            if needed.host:
+                return f"{micro_batch} (and {needed.host / GB:.0f} GB of the host)"
+            lanes = min(card_gb * GB // needed.total, MAX_LANES)
             return f"{micro_batch}" + (f" ({lanes} cells)" if lanes > 1 else "")
     return "does not fit"

@@ -201,6 +201,18 @@ MISTAKES = [
         ["resources", "workers 2", "sft of methods.dpo", "workers: 1"],
     ),
     (SWEEP_TWIN + "resources.deepspeed=zero9", ["resources.deepspeed", "zero9", "zero2"]),
+    (
+        SWEEP_TWIN + "model.lora.r=2 methods.dpo.resources.deepspeed=zero3 resources.cells_together=1",
+        ["methods.dpo.resources.deepspeed", "not zero3", "cells side by side share", "remove cells_together"],
+    ),
+    (
+        SWEEP_TWIN + "model.lora.quantise=4bit resources.deepspeed=zero3",
+        ["resources.deepspeed", "not zero3", "weights of 4bit", "set zero2"],
+    ),
+    (
+        SWEEP_TWIN + "training.optimizer=adamw_8bit resources.deepspeed=zero3_offload_optimizer",
+        ["resources.deepspeed", "not zero3_offload_optimizer", "adamw_8bit", "training.optimizer: adamw"],
+    ),
     (SWEEP_TWIN + "training.learning_rate=.inf", ["training.learning_rate", "finite number", "inf"]),
     (SWEEP_TWIN + "faults.backoff_s=.inf", ["faults.backoff_s", "finite number"]),
     (SWEEP_TWIN + "--seeds -1", ["seeds.0", "greater than or equal to 0", "-1"]),

@@ -46,7 +46,12 @@ def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() 
         return footprint(config, asked.training, size, 1, settings, lora, checkpointing).total / 1e9
 
     shown = rows(cards_that_fit(asked))
-    assert len(shown) == 6
+    assert len(shown) == 8
+    offloaded = shown["all weights deepspeed: zero3_offload, activation_checkpointing: true"][0]
+    settings3 = deepspeed_config(asked.resources.shape.model_copy(update={"deepspeed": "zero3_offload"}))
+    needed = footprint(config, asked.training, 8, 1, settings3, None, True)
+    assert needed.total <= 24e9
+    assert offloaded == f"8 (and {needed.host / 1e9:.0f} GB of the host)"
     assert shown["all weights"][0] == "does not fit"
     assert gigabytes(1, None, False) > 24
     assert shown["lora: {r: 8}"] == ["2", "4", "8"]
@@ -94,6 +99,14 @@ def test_a_dry_run_says_how_many_cells_a_card_takes_side_by_side() -> None:
     # Four cells are a row of 16,384 tokens.
     assert lanes(4, 80) > 1
     assert shown("auto")[2] == f"4 ({lanes(4, 80)} x 4)"
+
+
+def test_what_stage_3_cannot_train_is_no_row() -> None:
+    text = cards_that_fit(study("Qwen2.5-1.5B", resources={"gpus_per_worker": 1, "deepspeed": "zero3"}))
+    assert {row.split(" activation")[0].split(" deepspeed")[0] for row in rows(text)} == {
+        "all weights",
+        "lora: {r: 8}",
+    }
 
 
 def test_a_model_that_is_not_here_is_not_counted(tmp_path: Path) -> None:

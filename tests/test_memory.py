@@ -37,7 +37,7 @@ CONFIGS = {
 }
 DEEPSPEED = {
     stage: json.loads((Path(__file__).parents[1] / f"configs/deepspeed/zero{stage}.json").read_text())
-    for stage in (0, 2)
+    for stage in (0, 2, 3, "3_offload_optimizer", "3_offload")
 }
 
 
@@ -155,6 +155,32 @@ def test_which_states_workers_share() -> None:
     assert states(0, 1) == states(0, 4) == 14 * count
     plain = TrainingSpec(dtype="float32")
     assert memory.footprint(QWEN_05B, plain, 2, 1, DEEPSPEED[0]).states == 12 * count
+
+
+def test_what_stage_3_divides_gathers_and_offloads() -> None:
+    """Of bfloat16, 14 bytes per parameter are divided; 18 are offloaded, and 20 with the weights."""
+    count = memory.parameters(QWEN_05B)
+    bucket, weights = 2 * memory.BUCKET, 2 * count
+
+    def counted(settings: int | str, workers: int = 1, lora: LoraSpec | None = None) -> memory.Footprint:
+        return memory.footprint(QWEN_05B, TrainingSpec(), 2, workers, DEEPSPEED[settings], lora)
+
+    for workers in (1, 2, 4):
+        assert counted(3, workers).states == pytest.approx(bucket + 14 * count / workers)
+        assert counted(3, workers).gradients == pytest.approx(weights / workers)
+        assert counted(3, workers).host == 0
+    assert counted(3, 2).workspace - counted(3, 1).workspace == weights  # fewer than DeepSpeed lets gather
+    assert counted("3_offload_optimizer").states == bucket + weights
+    assert counted("3_offload_optimizer").host == 18 * count
+    assert counted("3_offload").states == bucket
+    assert counted("3_offload").host == 20 * count
+    assert counted("3_offload", 4).host == pytest.approx(5 * count)
+    assert counted("3_offload").outside >= weights
+
+    lora = LoraSpec(r=16)
+    adapters = memory.adapter_parameters(QWEN_05B, lora)
+    assert counted(3, 2, lora).states == pytest.approx(bucket + weights / 2 + 14 * adapters / 2)
+    assert counted("3_offload", 1, lora).host == weights + 20 * adapters
 
 
 @pytest.mark.parametrize("lora", [None, LoraSpec(r=4), LoraSpec(r=40)], ids=["full", "small", "large"])

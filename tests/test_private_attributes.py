@@ -154,6 +154,13 @@ GAP_ICC, STOCK_RAY, LANE_MEMORY = (
     "bench/lane_memory.py",
 )
 DEEPSPEED = "tests/integration/test_deepspeed.py"
+PARTITIONED, RESHARDING = "training/partitioned.py", "training/resharding.py"
+STAGE_2, STAGE_3, UNFUSED, SAVED = (
+    "deepspeed.runtime.zero.stage_1_and_2.DeepSpeedZeroOptimizer",
+    "deepspeed.runtime.zero.stage3.DeepSpeedZeroOptimizer_Stage3",
+    "deepspeed.runtime.fp16.unfused_optimizer.FP16_UnfusedOptimizer",
+    "deepspeed.checkpoint.constants",
+)
 MEMORY, ARM_MEMORY, WAITS = "tests/test_memory.py", "tests/integration/test_arm_memory.py", "tests/waits.py"
 
 TRAIN = "ray.train.v2._internal"
@@ -380,6 +387,28 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         (ARM,),
         says("deepspeed.DeepSpeedEngine", "self.skipped_steps = 0"),
     ),
+    ("deepspeed.runtime.zero.partition_parameters.ZeroParamStatus", (PARTITIONED,), there),
+    (
+        "transformers.trainer.deepspeed_load_checkpoint",
+        (RESHARDING,),
+        takes("deepspeed_engine", "checkpoint_path", "load_module_strict"),
+    ),
+    (
+        "deepspeed.DeepSpeedEngine.basic_optimizer",
+        (RESHARDING,),
+        says("deepspeed.DeepSpeedEngine", "self.basic_optimizer = basic_optimizer"),
+    ),
+    (
+        f"{STAGE_3}.fp32_partitioned_groups_flat",
+        (RESHARDING,),
+        says(STAGE_3, "self.fp32_partitioned_groups_flat[", "self.fp16_groups"),
+    ),
+    (f"{STAGE_2}.bit16_groups", (RESHARDING,), says(STAGE_2, "self.bit16_groups = []")),
+    (f"{UNFUSED}.fp16_groups", (RESHARDING,), says(UNFUSED, "self.fp16_groups = []")),
+    (f"{SAVED}.SINGLE_PARTITION_OF_FP32_GROUPS", (RESHARDING,), equals("single_partition_of_fp32_groups")),
+    (f"{SAVED}.FP32_FLAT_GROUPS", (RESHARDING,), equals("fp32_flat_groups")),
+    (f"{SAVED}.BASE_OPTIMIZER_STATE", (RESHARDING,), equals("base_optimizer_state")),
+    (f"{SAVED}.PARAM_SHAPES", (RESHARDING,), equals("param_shapes")),
     ("deepspeed.utils.logger.name", ("orchestrator/sweep.py",), equals("DeepSpeed")),
     ("torch.utils._python_dispatch.TorchDispatchMode", (WAITS, ARM_MEMORY), there),
     ("torch.ops.aten._local_scalar_dense", (WAITS,), there),

@@ -17,7 +17,11 @@ from training.spec import TrainingSpec
 
 HEAD_TOKENS, HEAD_COLUMNS = 4096, 32_768  # TRL: the tile of logits that its fused head holds
 SCORED_LOGITS = 2**27  # training/likelihood.py: logits of a chunk, held in three float32 tensors
-BUCKET = 500_000_000  # DeepSpeed: elements of `reduce_bucket_size`, allocated with the first gradient
+BUCKET = (
+    500_000_000  # DeepSpeed: elements of `reduce_bucket_size`; stage 2 allocates them with the first gradient
+)
+LIVE = 1_000_000_000  # DeepSpeed: elements that stage 3 keeps gathered (`stage3_max_live_parameters`)
+SUB_GROUP = 1_000_000_000  # DeepSpeed: elements that stage 3 updates at once (`sub_group_size`)
 CONTEXT_BYTES = 2**30  # an allowance for CUDA's context, its libraries and NCCL
 WASTE = 0.10  # an allowance for what the caching allocator holds and cannot use
 FLOAT32 = 4  # bytes per number
@@ -33,12 +37,17 @@ MIN_8_BIT, MOMENT_BLOCK = 4096, 256
 class Footprint:
     """Bytes on one worker's card.
 
-    states: Weights; of those that are trained, also their float32 copy and AdamW's two moments.
+    states: Weights; of those that are trained, also their float32 copy and AdamW's two moments. Under ZeRO
+        stage 3, a worker's part of these, without what is offloaded, and the bucket.
     gradients: Gradients that earlier micro-batches have accumulated.
     activations: Tensors of a micro-batch that autograd keeps.
     workspace: The largest temporary need: that of the fused head, of a layer's backward pass with ZeRO's
-        bucket and what is computed again, or of a chunk of scoring.
+        bucket and what is computed again, or of a chunk of scoring; under ZeRO stage 3 also the weights that
+        are gathered meanwhile.
     update: Gradients during the optimiser's step, when activations are gone.
+    outside: What a worker holds besides its states before and after training under ZeRO stage 3: the whole
+        model's weights, or float32 gradients with which DeepSpeed sets up AdamW.
+    host: Bytes that are offloaded to the memory of the worker's machine.
     """
 
     states: int
@@ -46,11 +55,14 @@ class Footprint:
     activations: int
     workspace: int
     update: int
+    outside: int = 0
+    host: int = 0
 
     @property
     def worst(self) -> int:
         """The bytes of all tensors at the worst moment."""
-        return self.states + max(self.gradients + self.activations + self.workspace, self.update)
+        training = self.gradients + self.activations + self.workspace
+        return self.states + max(training, self.update, self.outside)
 
     @property
     def total(self) -> int:
@@ -75,7 +87,7 @@ def footprint(
         training: Its dtype, max_length and optimizer apply.
         micro_batch: Pairs per forward pass of one worker.
         workers: Workers of the arm.
-        deepspeed: A file of configs/deepspeed/. Stage 3 is counted as stage 2, which it does not exceed.
+        deepspeed: A file of configs/deepspeed/.
         lora: The adapters that are trained in place of the weights.
         checkpointing: Whether layers are computed again in the backward pass.
         arms: Arms with adapters that are trained side by side and share the base model.
@@ -88,7 +100,29 @@ def footprint(
     trained = arms * adapter_parameters(config, lora) if lora else parameters(config)
     float32_copy = FLOAT32 if width < FLOAT32 else 0
     zero, bucket = deepspeed["zero_optimization"], 0
-    if zero["stage"]:
+    gathered = outside = host = 0
+    base = width * frozen
+    if zero["stage"] == 3:
+        own, own_trained = -(-(frozen + trained) // workers), -(-trained // workers)
+        on_card, updated_on_card = "offload_param" not in zero, "offload_optimizer" not in zero
+        base, whole = 0, width * (frozen + trained)
+        buffer = FLOAT32 * min(trained, zero.get("sub_group_size", SUB_GROUP))
+        outside = max(whole, buffer * (1 if updated_on_card else 2))
+        states, gradients, update = width * zero.get("reduce_bucket_size", BUCKET), 0, 0
+        updated = FLOAT32 * own_trained + moments({own_trained: 1}, training)
+        if updated_on_card:
+            states, gradients = states + updated, width * own_trained
+            update = (width + FLOAT32) * own_trained
+        else:
+            host = updated + (width + FLOAT32) * own_trained  # gradients, and their float32 copy
+        if on_card:
+            states += width * own
+        else:
+            host += width * own
+        if workers > 1 or not on_card:
+            live = zero.get("stage3_max_live_parameters", LIVE)
+            gathered = min(whole, width * (live + max(tensor_sizes(config))))
+    elif zero["stage"]:
         own_share = -(-trained // workers)
         # The weights that a worker updates are one tensor.
         states = width * trained + FLOAT32 * own_share + moments({own_share: 1}, training)
@@ -102,18 +136,17 @@ def footprint(
         gradients = width * trained
         update = (width + float32_copy) * trained
     again = layer_activations(config, tokens, width, lora) if checkpointing else 0
-    workspace = max(
+    workspace = gathered + max(
         head(config, tokens, width, frozen=lora is not None),
         bucket + layer(config, tokens, width) + again,
         3 * FLOAT32 * SCORED_LOGITS,
     )
     kept = activations(config, tokens, width, lora, checkpointing)
-    base = width * frozen
     if lora and lora.quantise:
         linear = sum(into * out for into, out in linear_layers(config).values())
         base -= int((width - FOUR_BITS) * config.num_hidden_layers * linear)
         workspace += width * max(into * out for into, out in linear_layers(config).values())  # one, unpacked
-    return Footprint(base + states, gradients, kept, workspace, update)
+    return Footprint(base + states, gradients, kept, workspace, update, outside, host)
 
 
 def parameters(config: Any) -> int:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from orchestrator.study.mistakes import explain
+from orchestrator.study.partitioning import why_not_partitioned
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
 from orchestrator.study.vary import VARY, expanded
@@ -84,7 +85,10 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
         raise StudyError(_at_its_source(explain(error, Study), path, given)) from error
     for name, method in study.methods.items():
         check_method(method.objective, f"{path}: methods.{name}")
-        deepspeed_config(study.shape_of(name), f"{path}: {study.resources_of(name)}")
+        shape, place = study.shape_of(name), f"{path}: {study.resources_of(name)}"
+        settings = deepspeed_config(shape, place)
+        if reason := why_not_partitioned(settings, study.model.lora, shape, study.training_of(name)):
+            raise StudyError(f"{place}.deepspeed: not {shape.deepspeed}: {reason}")
     return study
 
 

@@ -118,6 +118,8 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
         pytest.param(2, 40_000_000, None, False, id="2, wide bucket"),
         pytest.param(2, 4_000_000, None, True, id="2, checkpointing"),
         pytest.param(2, 40_000_000, LoraSpec(r=32), False, id="2, wide bucket, adapters"),
+        pytest.param(3, 4_000_000, None, False, id="3"),
+        pytest.param(3, 4_000_000, LoraSpec(r=32), True, id="3, adapters, checkpointing"),
         pytest.param(0, memory.BUCKET, LoraSpec(r=32), True, id="0, adapters, checkpointing"),
     ],
 )
@@ -151,5 +153,7 @@ def test_an_arm_takes_the_estimated_memory(
     )  # the rest is masks, which a GPU does not need
 
 
-def test_the_default_bucket_size_is_deepspeeds() -> None:
+def test_the_default_sizes_are_deepspeeds() -> None:
     assert DeepSpeedZeroConfig().reduce_bucket_size == memory.BUCKET
+    assert DeepSpeedZeroConfig().max_live_parameters == memory.LIVE
+    assert DeepSpeedZeroConfig().sub_group_size == memory.SUB_GROUP

@@ -103,7 +103,6 @@ def test_an_arm_with_adapters_resumes_to_the_same_bits_from_these_alone(arm, tmp
         pd.testing.assert_frame_equal(whole.curve, plain.curve, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("offload", ["zero3_offload_optimizer", "zero3_offload"])
 def test_offload_changes_no_result_and_resumes_without_it(arm, tmp_path, offload):
     """On the CPU, what is offloaded stays where it is, but DeepSpeed takes its way through it."""
@@ -139,6 +138,7 @@ def test_an_arm_of_half_precision_goes_on_under_another_stage(arm, tmp_path, bef
         pd.testing.assert_frame_equal(resumed.curve, whole.curve, rtol=0.05, atol=0.01)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
     """DeepSpeed checks whether the norm of the gradients is finite."""
     training = TRAINING.model_copy(update={"dtype": dtype, "logging_steps": 4})

@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         ray_address()  # only to refuse a wrong one early
     print("reading the data", flush=True)
     data = load_tables(study)
+    places.create()
     CheckpointStore(places.work).open()
     with (
         interruptible(),

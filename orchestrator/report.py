@@ -83,6 +83,7 @@ def _of_study(study: Study, args: argparse.Namespace) -> int:
         raise StudyError(
             f"study {study.study}: nothing is recorded under this name at {places.record}; {hint}"
         )
+    places.create()
     try:
         other_verdicts = read(args.crosscheck) if args.crosscheck else None
         agenda = Plan.from_record(study, places).agenda

@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         ray_address()  # only to refuse a wrong one early
     print("reading the data", flush=True)
     data = load_tables(study)
+    places.create()
     CheckpointStore(places.work).open()
     with (
         interruptible(),
@@ -101,9 +102,12 @@ def _look_ahead(plan: Plan, args: argparse.Namespace) -> None:
     """Print what `--probe`, `--check` or `--dry-run` say beyond the plan. No cell is trained."""
     if args.probe and plan.open:
         from orchestrator.plan.tables import load_tables
+        from orchestrator.record.bar import bar_while
         from orchestrator.run import probe
 
-        print(probe.estimate(plan, load_tables(plan.study), args.verbose))
+        with bar_while("training a few steps"):
+            estimate = probe.estimate(plan, load_tables(plan.study), args.verbose)
+        print(estimate)
     if args.check:
         from orchestrator.plan.looking import look
         from orchestrator.plan.tables import load_tables

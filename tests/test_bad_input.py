@@ -362,6 +362,16 @@ def test_unreachable_storage_is_named(
     assert "s3://bucket/folder" in line
 
 
+def test_a_home_that_cannot_be_written_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HOME", f"{folder}/notes.txt/inside")
+    line = answer(f"sweep --config {folder}/study.yaml", capsys)
+    assert line.startswith(f"error: home {folder}/notes.txt/inside: ")
+    assert "set ORCHESTRATOR_HOME to a folder that you may write" in line
+    assert line.count("\n") == 1
+
+
 def test_the_address_of_a_job_server_is_refused_before_anything_is_read(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from orchestrator import sweep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.tables import load_tables
 from orchestrator.record import report as recorded
-from orchestrator.record.bar import with_bar
+from orchestrator.record.bar import bar_while, with_bar
 from orchestrator.record.experiment import RunKind
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
@@ -142,7 +142,7 @@ def test_again_names_its_cells_and_no_adaptive_study_looks_twice(
     assert sweep.main(["--again", "--only", "wpo/*", "--dry-run"]) == 0
 
 
-def test_a_bar_counts_the_cells_on_a_terminal_and_is_silent_in_a_log(
+def test_bars_move_on_a_terminal_and_are_silent_in_a_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -150,5 +150,8 @@ def test_a_bar_counts_the_cells_on_a_terminal_and_is_silent_in_a_log(
         stream = io.StringIO()
         console = Console(file=stream, force_terminal=terminal, width=80)
         assert list(with_bar(iter("abc"), 3, "reading outcomes", console)) == ["a", "b", "c"]
-        assert ("reading outcomes" in stream.getvalue() and "3/3" in stream.getvalue()) == terminal
+        with bar_while("judging the evidence", console):
+            pass
+        shown = ("reading outcomes", "3/3", "judging the evidence")
+        assert all(text in stream.getvalue() for text in shown) == terminal
         assert terminal or not stream.getvalue()

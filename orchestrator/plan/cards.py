@@ -20,8 +20,8 @@ MAX_LANES = 48  # workers that NVIDIA MPS lets share a card
 def cards_that_fit(study: Study) -> str:
     """Say for each way to train the study's model how many pairs and cells fit on a card.
 
-    A card's entry is the largest micro-batch that fits, and how many cells with it share the card, or how
-    much of the host's memory a worker takes as well. Nothing is said of a study that uses no GPU.
+    A card's entry is the largest micro-batch that fits, and how many cells with it share the card. Ways that
+    offload say how much of the host's memory a worker takes. Nothing is said of a study that uses no GPU.
     """
     shape, training = study.resources.shape, study.training
     if not shape.gpus_per_worker:
@@ -33,15 +33,19 @@ def cards_that_fit(study: Study) -> str:
     try:
         for name, lora, settings, checkpointing in _ways(study):
             needs = _needs(study, config, lora, settings, checkpointing)
+            host = next(iter(needs.values())).host
             table.add_row(
-                name, _resources(study, settings, checkpointing), *(_fit(needs, card) for card in CARDS_GB)
+                f"{name}, host {host / GB:.0f} GB" if host else name,
+                _resources(study, settings, checkpointing),
+                *(_fit(needs, card) for card in CARDS_GB),
             )
     except (AttributeError, LookupError):
         return f"cards: the memory of {config.model_type} models cannot be counted"
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
         f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
-        f"{', both arms of a cell with adapters side by side' if shape.arms_together else ''}\n"
+        f"{', both arms of a cell with adapters side by side' if shape.arms_together else ''}; "
+        "offload to the host's memory is counted with activation_checkpointing: true\n"
         f"{as_text(table)}"
     )
 
@@ -85,16 +89,15 @@ def _ways(study: Study) -> Iterator[tuple[str, LoraSpec | None, str, bool]]:
 
 def _resources(study: Study, settings: str, checkpointing: bool) -> str:
     """Return the resources of a way to train that differ from the study's."""
-    changes = [] if settings == study.resources.deepspeed else [f"deepspeed: {settings}"]
-    return ", ".join([*changes, *(["activation_checkpointing: true"] if checkpointing else [])])
+    if settings != study.resources.deepspeed:
+        return f"deepspeed: {settings}"
+    return "activation_checkpointing: true" if checkpointing else ""
 
 
 def _fit(needs: dict[int, Footprint], card_gb: int) -> str:
-    """Return the largest micro-batch that fits, how many cells share the card, and what they offload."""
+    """Return the largest micro-batch that fits, and how many cells with it share the card."""
     for micro_batch, needed in needs.items():
         if needed.total <= card_gb * GB:
-            if needed.host:
-                return f"{micro_batch} (and {needed.host / GB:.0f} GB of the host)"
-            lanes = min(card_gb * GB // needed.total, MAX_LANES)
+            lanes = 1 if needed.host else min(card_gb * GB // needed.total, MAX_LANES)
             return f"{micro_batch}" + (f" ({lanes} cells)" if lanes > 1 else "")
     return "does not fit"

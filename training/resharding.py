@@ -22,9 +22,9 @@ from training.spec import TrainingSpec
 
 WEIGHT, MOMENTS = "fp32", ("exp_avg", "exp_avg_sq")  # the latter are torch's names
 PARTITIONS = "*zero_pp_rank_*_optim_states.pt"  # one file per worker under ZeRO
-MODELS = "*mp_rank_00_model_states.pt"  # one file; under stage 3 one per worker
+MODELS = "mp_rank_00_model_states.pt"  # one file; under stage 3 one per worker
 COUNTERS = ("global_steps", "global_samples", "skipped_steps")  # of an engine
-STAGES = (0, 2, 3)  # whose files are known here
+_FILES_LIKE = {0: 0, 1: 2, 2: 2, 3: 3}  # stages 1 and 2 divide and write the same states
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Sharding:
         """Return how DeepSpeed will divide its states; None without DeepSpeed."""
         if deepspeed is None:
             return None
-        stage = deepspeed["zero_optimization"]["stage"]
+        stage = _FILES_LIKE[deepspeed["zero_optimization"]["stage"]]
         return cls(stage, workers if stage else 1)
 
     @classmethod
     def of_engine(cls, engine: Any) -> Self:
         """Return how an engine of DeepSpeed divides its states."""
-        stage = int(engine.zero_optimization_stage())
+        stage = _FILES_LIKE[int(engine.zero_optimization_stage())]
         return cls(stage, engine.dp_world_size if stage else 1)
 
     @classmethod
@@ -57,10 +57,11 @@ class Sharding:
         """Return how the states of a checkpoint are divided; None if DeepSpeed has not written it."""
         if not list(checkpoint.glob("global_step*")):
             return None
-        partitions = list(checkpoint.glob(f"global_step*/{PARTITIONS}"))
+        partitions = len(list(checkpoint.glob(f"global_step*/{PARTITIONS}")))
         if not partitions:
             return cls(0, 1)
-        return cls(int(_read(partitions[0])["optimizer_state_dict"]["zero_stage"]), len(partitions))
+        weights_too = list(checkpoint.glob(f"global_step*/zero_pp_rank_0_{MODELS}"))
+        return cls(3 if weights_too else 2, partitions)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class SavedStates:
     """The states of a checkpoint.
 
     sharding: How they are divided.
-    models: What each file of `MODELS` holds.
+    models: What each of the files that end in `MODELS` holds.
     partitions: What each worker's file of `PARTITIONS` holds, in the order of the workers; none under
         stage 0.
     """
@@ -84,7 +85,7 @@ class SavedStates:
         assert sharding is not None
         models, partitions = (
             [_read(file) for file in sorted(checkpoint.glob(f"global_step*/{kind}"), key=_worker)]
-            for kind in (MODELS, PARTITIONS)
+            for kind in (f"*{MODELS}", PARTITIONS)
         )
         return cls(sharding, models, [part["optimizer_state_dict"] for part in partitions])
 
@@ -101,7 +102,7 @@ class SavedStates:
     @property
     def step(self) -> Tensor:
         """The number of updates that AdamW has made."""
-        step: Tensor = self._adamw(0)["state"][0]["step"]
+        step: Tensor = next(iter(self._adamw(0)["state"].values()))["step"]
         return step
 
     def weights(self, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -132,9 +133,10 @@ class SavedStates:
         module, optimizer = self.models[0]["module"], self.models[0]["optimizer"]
         copies = iter(copy for group in optimizer.get("fp32_groups", []) for copy in group)
         for place, name in enumerate(names):
-            state = self._adamw(0)["state"][place]
             weight = next(copies) if "fp32_groups" in optimizer else module[name]
-            whole = {WEIGHT: weight} | {key: state[key] for key in MOMENTS}
+            state = self._adamw(0)["state"].get(place)  # none of a weight without gradients
+            moments = {key: state[key] if state else torch.zeros_like(weight) for key in MOMENTS}
+            whole = {WEIGHT: weight} | moments
             yield name, {key: value.flatten() for key, value in whole.items()}
 
     def _rows(self, group: int, key: str) -> list[Tensor]:
@@ -168,8 +170,6 @@ def why_not_resharded(saved: Sharding | None, now: Sharding | None, training: Tr
         return ""
     if saved is None or now is None:
         return f"it was written with{'out' if saved is None else ''} DeepSpeed"
-    if not {saved.stage, now.stage} <= {*STAGES}:
-        return f"it is of {saved}, not of {now}"
     if training.optimizer == "adamw_8bit":
         return f"it is of {saved}, not of {now}, and moments of 8 bits are coded in blocks of one sharding"
     if training.dtype == "float16":
@@ -184,8 +184,8 @@ def restore(engine: Any, saved: SavedStates) -> None:
     with torch.no_grad():
         for name, states in saved.weights(list(places)):
             places[name].fill(states, basic.state)
-    for state in basic.state.values():
-        state["step"] = saved.step.clone()
+    for updated, state in basic.state.items():
+        state["step"] = saved.step.to(updated.device, copy=True)
     for group, rate in zip(basic.param_groups, saved.learning_rates, strict=True):
         group["lr"] = rate
     for name, value in saved.counters.items():

@@ -24,8 +24,8 @@ MAX_LANES = 48  # workers that NVIDIA MPS lets share a card
 def cards_that_fit(study: Study) -> str:
     """Say for each way to train the study's model how many pairs and cells fit on a card.
 
-    A card's entry is the largest micro-batch that fits, and how many cells with it share the card, or how
-    much of the host's memory a worker takes as well. Nothing is said of a study that uses no GPU.
+    A card's entry is the largest micro-batch that fits, and how many cells with it share the card. Ways that
+    offload say how much of the host's memory a worker takes. Nothing is said of a study that uses no GPU.
     """
     shape, training = study.resources.shape, study.training
     if not shape.gpus_per_worker:
@@ -36,15 +36,21 @@ def cards_that_fit(study: Study) -> str:
     table = plain_table("what is trained", "resources", *(f"{card} GB" for card in CARDS_GB))
     try:
         for way in _ways(study):
+            needs = partial(_needs, study, config, way)
+            host = needs(1, 0).host
             together = shape.cells_together if way.lora else None
-            fits = (_fit(study, partial(_needs, study, config, way), together, card) for card in CARDS_GB)
-            table.add_row(way.name, way.resources(study), *fits)
+            table.add_row(
+                f"{way.name}, host {host / GB:.0f} GB" if host else way.name,
+                way.resources(study),
+                *(_fit(study, needs, together, card) for card in CARDS_GB),
+            )
     except (AttributeError, LookupError):
         return f"cards: the memory of {config.model_type} models cannot be counted"
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
         f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
-        f"{_side_by_side(shape.cells_together)}; + GB: of the host's memory, with activation_checkpointing\n"
+        f"{_side_by_side(shape.cells_together)}; "
+        "offload to the host's memory is counted with activation_checkpointing: true\n"
         f"{as_text(table)}"
     )
 
@@ -108,7 +114,7 @@ def _ways(study: Study) -> Iterator[_Way]:
 
 
 def _fit(study: Study, needs: Callable[[int, int], Footprint], together: Together, card_gb: int) -> str:
-    """Return the largest micro-batch that fits, how many cells share the card, and what they offload.
+    """Return the largest micro-batch that fits, and how many cells with it share the card.
 
     Args:
         needs: `needs(micro_batch, cells)` returns what a worker needs.
@@ -123,9 +129,8 @@ def _fit(study: Study, needs: Callable[[int, int], Footprint], together: Togethe
             cells = cells_that_fit(pay, partial(_total, needs, micro_batch), card_gb * GB)
         needed = needs(micro_batch, cells)
         if needed.total <= card_gb * GB:
-            if needed.host:
-                return f"{micro_batch} + {needed.host / GB:.0f} GB"
-            return f"{micro_batch}{_sharing(min(card_gb * GB // needed.total, MAX_LANES), cells)}"
+            lanes = 1 if needed.host else min(card_gb * GB // needed.total, MAX_LANES)
+            return f"{micro_batch}{_sharing(lanes, cells)}"
     return "does not fit"
 
 

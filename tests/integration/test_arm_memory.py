@@ -118,8 +118,6 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
         pytest.param(2, 40_000_000, None, False, id="2, wide bucket"),
         pytest.param(2, 4_000_000, None, True, id="2, checkpointing"),
         pytest.param(2, 40_000_000, LoraSpec(r=32), False, id="2, wide bucket, adapters"),
-        pytest.param(3, 4_000_000, None, False, id="3"),
-        pytest.param(3, 4_000_000, LoraSpec(r=32), True, id="3, adapters, checkpointing"),
         pytest.param(0, memory.BUCKET, LoraSpec(r=32), True, id="0, adapters, checkpointing"),
     ],
 )

@@ -11,13 +11,16 @@ import torch
 from conftest import MAX_LENGTH
 from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
+from deepspeed.utils import safe_get_full_fp32_param
 from waits import Waits
 
+from training import resharding
 from training.arm import ArmTask, Execution, train_arm
 from training.checkpoint_store import CheckpointStore
 from training.checkpoints import Checkpoints
 from training.lora_spec import LoraSpec
 from training.model import ModelFiles
+from training.partitioned import gathered
 from training.spec import MethodSpec, TrainingSpec
 from training.trainer import PairTrainer
 
@@ -119,23 +122,37 @@ def test_offload_changes_no_result_and_resumes_without_it(arm, tmp_path, offload
     pd.testing.assert_frame_equal(resumed.curve, whole.curve, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("before", "now", "same_bits"), [(2, 3, True), (3, 2, True), (0, 3, False), (3, 0, False)]
-)
-def test_an_arm_of_half_precision_goes_on_under_another_stage(arm, tmp_path, before, now, same_bits):
-    """Its float32 copies, moments and steps move as well; stage 0 rounds gradients in another order."""
-    training = TRAINING.model_copy(update={"dtype": "bfloat16", "learning_rate": 1e-4})
+@pytest.mark.parametrize(("before", "now"), [(0, 3), (3, 2)])
+def test_float32_copies_and_moments_of_half_precision_move_to_another_stage(
+    arm, tmp_path, monkeypatch, before, now
+):
+    training = TRAINING.model_copy(update={"dtype": "bfloat16"})
     settings = {stage: json.loads((CONFIGS / f"zero{stage}.json").read_text()) for stage in (before, now)}
     checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 2)
     arm(MethodSpec(), settings[before], training=training, checkpoints=checkpoints)
-    whole = arm(MethodSpec(), settings[now], training=training)
+    restore, found = resharding.restore, {}
+
+    def checked(engine, saved):
+        restore(engine, saved)
+        weights = dict(engine.module.named_parameters())
+        squares = dict.fromkeys(resharding.MOMENTS, 0.0)
+        for name, states in saved.weights([place.name for place in resharding._places(engine)]):
+            with gathered([weights[name]]):
+                used = weights[name].detach().flatten()
+            copy = safe_get_full_fp32_param(weights[name]).flatten()
+            found[name] = torch.equal(copy, states["fp32"]) and torch.equal(used, copy.bfloat16())
+            for key in squares:
+                squares[key] += states[key].norm().item() ** 2
+        for key, square in squares.items():
+            moved = sum(state[key].norm().item() ** 2 for state in engine.basic_optimizer.state.values())
+            found[key] = moved == pytest.approx(square, rel=1e-5)
+
+    monkeypatch.setattr(resharding, "restore", checked)
     resumed = arm(MethodSpec(), settings[now], training=training, checkpoints=checkpoints)
     (note,) = resumed.notes
     assert note.startswith(f"resumed from checkpoint-2 of ZeRO stage {before}")
-    if same_bits:
-        pd.testing.assert_frame_equal(resumed.curve, whole.curve, check_exact=True)
-    else:
-        pd.testing.assert_frame_equal(resumed.curve, whole.curve, rtol=0.05, atol=0.01)
+    assert len(found) == 28
+    assert all(found.values()), found
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -109,6 +109,14 @@ class Fleet(threading.Thread):
         self._requested: list[dict[str, float]] = []
 
     def start(self) -> None:
+        """Start the first lanes, and then the thread that adjusts their number.
+
+        Raises:
+            StudyError: The cluster holds no lane that the cells need, and it cannot grow. A shape that gets
+                cells later is refused by the desk.
+        """
+        needed = [shape for shape, cells in self._cells_left().items() if cells]
+        self._room.check(needed, _cpus_and_gpus_by_node())
         self._adjust()
         super().start()
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.run.packing import holds_a_lane
 from orchestrator.study.shape import Shape
@@ -23,15 +23,22 @@ class RoomWatch:
         self._timeout_s, self._clock = timeout_s, clock
         self._missing_since: dict[Shape, float] = {}
 
+    def check(self, shapes: Iterable[Shape], nodes: Sequence[tuple[float, int]]) -> None:
+        """Refuse a study that asks for what a cluster that cannot grow does not hold.
+
+        Raises:
+            StudyError: It holds no lane of one of the shapes.
+        """
+        reasons = [self.why_never(shape, nodes) for shape in shapes if self._timeout_s is None]
+        if found := next(filter(None, reasons), ""):
+            raise StudyError(found)
+
     def why_never(self, shape: Shape, nodes: Sequence[tuple[float, int]]) -> str:
         """Return why the cluster will never hold a lane of a shape; an empty text if it does or may.
 
         Args:
             shape: The shape of the lane.
             nodes: CPUs and GPUs of each node, whether or not they are in use.
-
-        Raises:
-            StudyError: The cluster holds no lane of this shape, and it cannot grow.
         """
         if holds_a_lane(nodes, shape):
             self._missing_since.pop(shape, None)
@@ -42,7 +49,7 @@ class RoomWatch:
             f"not fit on this cluster, whose nodes have {sizes}; ask for less, or add nodes"
         )
         if self._timeout_s is None:
-            raise StudyError(reason)
+            return reason
         if shape not in self._missing_since:
             self._missing_since[shape] = self._clock()
             log.warning("%s; waiting %g s for the cluster to grow", reason, self._timeout_s)

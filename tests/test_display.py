@@ -121,9 +121,12 @@ def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far() -> None:
     clock.now = 30.0
     assert table.tally.seconds_left() is None
     cell = tell(table, "dpo/S/1", CellStatus.STARTED)
+    table.running({cell.trial_id: Progress("A", 5, 10)})
+    assert table.tally.seconds_left() is None  # lanes took 30 s to start, which is no pace
+    clock.now = 45.0
     table.running({cell.trial_id: Progress("B", 5, 10)})
-    # 120 steps in all (4 baselines x 10, 4 cells x 20); 10 were there, 15 took 30 s, 95 are left.
-    assert table.tally.seconds_left() == pytest.approx(190)
+    # 120 steps in all (4 baselines x 10, 4 cells x 20); 10 were there, 10 of 15 took 15 s, 95 are left.
+    assert table.tally.seconds_left() == pytest.approx(142.5)
 
 
 def test_a_low_terminal_shows_where_something_happens_and_keeps_the_footer() -> None:
@@ -161,8 +164,8 @@ def test_a_log_says_each_minute_what_runs_at_which_rate(capsys: pytest.CaptureFi
         lines.running({TRIALS["dpo/S/1"].trial_id: Progress("A", 1 + second // 20, 10)})
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 3
-    # 6 steps in 120 s; the sweep has 120 steps, 7 of them done.
-    assert told[-1] == "0 of 8 cells, 2 min elapsed, about 32 min left; dpo/S/1 A 7/10, 0.05 steps/s"
+    # 6 steps in 120 s; the sweep has 120 steps, of which 113 are left.
+    assert told[-1] == "0 of 8 cells, 2 min elapsed, about 38 min left; dpo/S/1 A 7/10, 0.05 steps/s"
 
 
 def test_published_methods_have_no_cells() -> None:

@@ -31,7 +31,8 @@ class Tally:
 
     def __post_init__(self) -> None:
         self._started = self.clock()
-        self._steps_at_start = self._steps_done()
+        # When the first steps were seen, and how many were done then: from here on there is a pace.
+        self._pace_from: tuple[float, int] | None = None
         self._trials_by_id = {trial.trial_id: trial for trial in self.trials}
         # For each running cell: when it was first seen, and its steps then.
         self._first_seen: dict[str, tuple[float, int]] = {}
@@ -59,6 +60,8 @@ class Tally:
             earlier = None if went_back else self._first_seen.get(trial_id)
             first_seen[trial_id] = earlier or (now, steps)
         self.progress, self._first_seen = progress, first_seen
+        if self._pace_from is None and any(steps for _, steps in first_seen.values()):
+            self._pace_from = now, self._steps_done()
 
     @property
     def running_cells(self) -> list[Trial]:
@@ -83,14 +86,15 @@ class Tally:
     def seconds_left(self) -> float | None:
         """Estimate the seconds left.
 
-        The estimate extrapolates the pace so far, start-up included. It is None before the first step, and
-        for cells that train for epochs.
+        The estimate extrapolates the pace since the first steps, so the start-up does not count. It is None
+        before that, and for cells that train for epochs.
         """
-        if any(trial.training.epochs for trial in self._planned()):
-            return None  # their steps are counted where they train
+        if self._pace_from is None or any(trial.training.epochs for trial in self._planned()):
+            return None  # steps of epochs are counted where they train
+        since, steps_then = self._pace_from
         done, total = self._steps_done(), sum(steps_in_all(trial) for trial in self._planned())
-        done_here = done - self._steps_at_start
-        return (total - done) * self.elapsed_s / done_here if done_here else None
+        made = done - steps_then
+        return (total - done) * (self.clock() - since) / made if made > 0 else None
 
     def progress_text(self, trial: Trial) -> str:
         """Return a running cell's progress, and the time left at its pace since it was first seen."""

@@ -45,6 +45,7 @@ def test_the_losses_are_those_of_trl():
             {"loss_type": ["simpo", "ipo"], "gamma": 1.0},
             "simpo reads no reference, and ipo does",
         ),
+        ({"loss_type": "sft", "ld_alpha": 0.5}, "m.ld_alpha: 0.5 needs a loss beside sft"),
         ({"loss_type": "simpo", "gamma": 1.0, "ld_alpha": 0.5}, "m.ld_alpha: not with simpo; it divides by"),
         (
             {"loss_type": "simpo", "gamma": 1.0, "margin_from": "score_gap"},

@@ -145,6 +145,8 @@ def _refuse_ignored(method: MethodSpec, losses: list[str], place: str) -> None:
         needs["gamma"] = "loss_type: simpo (margin_from is the target margin of other losses)"
     if not method.margin_from:
         needs["margin_scale"] = "margin_from: score_gap or log_score_gap"
+    if set(losses) == {"sft"}:
+        needs["ld_alpha"] = "a loss beside sft, which reads the tokens of one answer alone"
     for name in sorted(needs):
         if getattr(method, name) != MethodSpec.model_fields[name].default:
             raise StudyError(

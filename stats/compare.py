@@ -254,13 +254,15 @@ def _tail_power(
     """Compute the power of the published design.
 
     It is empty where the number of pairs behind an accuracy, or the spread of the reference's seeds, is
-    unknown.
+    unknown. Seeds that all agree, as in a handful of pairs, tell no spread.
     """
     seeds = diffs[diffs["method"] == reference].groupby("split").size()
     pairs, alpha = options.tail_pairs, options.alpha
     if pairs is None or accuracy is None or not (seeds > 1).any():
         return SeedPower()
     _, sd = pooled_sd(diffs, reference)
+    if sd == 0:
+        return SeedPower()
     return SeedPower(
         smallest_by_comparison(diffs, reference, pairs, accuracy, alpha),
         smallest_by_seeds(sd, alpha, splits),

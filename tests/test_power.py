@@ -7,9 +7,17 @@ import pandas as pd
 import pytest
 from statsmodels.stats.power import TTestPower
 
+from stats.compare import compare_published
 from stats.evidence.anova import estimate, mean_squares
 from stats.evidence.estimate import BOTH, Estimate, Part
-from stats.evidence.held_out_power import design_variance, detectable, needed, smallest_by_design
+from stats.evidence.held_out_power import (
+    design_variance,
+    detectable,
+    held_out_power,
+    needed,
+    smallest_by_design,
+)
+from stats.evidence.options import Options
 from stats.evidence.power import DesignVariance, power, smallest_effect
 from stats.evidence.seed_power import seeds_needed, smallest_by_comparison, smallest_by_seeds
 from stats.evidence.simulate import SimulatedStudy, simulated_contrast
@@ -123,3 +131,22 @@ def test_the_design_that_published_diffs_need_has_the_power_it_claims() -> None:
         variance = (seed_variance + 2 * 100**2 * 0.915 * 0.085 / pairs) * factor
         assert float(power(9.0, DesignVariance(variance, 4.0), 0.05 / 7)) == pytest.approx(0.8, abs=0.01)
     assert result.loc[2.5, "pairs"] > 128  # five seeds with 128 pairs do not see 2.5 pp
+
+
+def test_seeds_and_outcomes_that_never_differ_tell_nothing_of_power() -> None:
+    cells = [("s", "dpo", "S1", seed) for seed in (1, 2, 3)]
+    diffs = pd.DataFrame(cells, columns=["study", "method", "split", "seed"])
+    predictions = pd.DataFrame({"study": ["s"], "split": ["S1"], "predicted": ["A > B"]})
+    alike, apart = (
+        compare_published(diffs.assign(diff_pp=values), predictions, "dpo").tail_power
+        for values in ([0.0, 0.0, 0.0], [0.0, 6.25, 3.125])
+    )
+    assert alike.designs.empty
+    assert alike.by_seeds.empty
+    assert (apart.designs["smallest_pp"] > 0).all()
+
+    known = variances(SimulatedStudy(2, 60, 6), np.random.default_rng(2), 60)
+    unknown = known.assign(split="S2", seed_variance=0.0, user_variance=0.0, residual_variance=0.0)
+    both = held_out_power(pd.concat([known, unknown]), 2, Options())
+    assert set(both.detectable["split"]) == set(known["split"])
+    assert held_out_power(unknown, 1, Options()).detectable.empty

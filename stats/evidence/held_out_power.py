@@ -33,6 +33,7 @@ USER_LIMIT = 1_000_000  # largest number of users per group that is tried
 USER_COUNTS = np.unique(np.geomspace(2, USER_LIMIT, 150).astype(int))
 DESIGN_SEEDS = (2, 3, 5, 10, 20)
 DESIGN_USERS = (25, 50, 100, 200, 400, 800)
+VARIANCES = ("seed_variance", "user_variance", "residual_variance")
 IDENTITY = ("study", "method", "split", "quantity")
 
 
@@ -51,11 +52,16 @@ class HeldOutPower:
 def held_out_power(variances: pd.DataFrame | None, splits: int, options: Options) -> HeldOutPower:
     """Compute what a study's held-out design could have detected.
 
+    Outcomes that never differ tell no variance, so what their design could detect is unknown and left out.
+
     Args:
         variances: see `detectable`; None without held-out outcomes.
         splits: number of predicted splits that are tested together.
     """
     if variances is None or variances.empty:
+        return HeldOutPower()
+    variances = variances[variances[[*VARIANCES]].sum(axis=1) > 0]
+    if variances.empty:
         return HeldOutPower()
     return HeldOutPower(
         detectable(variances, options.alpha, splits),

@@ -27,7 +27,7 @@ methods:  # no baselines: only these two cells
 reference: wpo
 seeds: [42]
 training:
-  {max_steps: 20, batch_size: 4, learning_rate: 1.0e-3, max_length: 96, dtype: float32, logging_steps: 10}
+  {max_steps: 40, batch_size: 4, learning_rate: 1.0e-3, max_length: 96, dtype: float32, logging_steps: 10}
 resources: {cpus_per_worker: 0.9, lanes: 1, activation_checkpointing: true, cells_together: 2}
 keep: {models: final}
 faults: {backoff_s: 1, checkpoint_every: 5}

@@ -17,9 +17,8 @@ from training.spec import TrainingSpec
 
 HEAD_TOKENS, HEAD_COLUMNS = 4096, 32_768  # TRL: the tile of logits that its fused head holds
 SCORED_LOGITS = 2**27  # training/likelihood.py: logits of a chunk, held in three float32 tensors
-BUCKET = (
-    500_000_000  # DeepSpeed: elements of `reduce_bucket_size`; stage 2 allocates them with the first gradient
-)
+# DeepSpeed: elements of `reduce_bucket_size`; stage 2 allocates them with the first gradient
+BUCKET = 500_000_000
 LIVE = 1_000_000_000  # DeepSpeed: elements that stage 3 keeps gathered (`stage3_max_live_parameters`)
 SUB_GROUP = 1_000_000_000  # DeepSpeed: elements that stage 3 updates at once (`sub_group_size`)
 CONTEXT_BYTES = 2**30  # an allowance for CUDA's context, its libraries and NCCL

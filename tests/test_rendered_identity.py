@@ -14,7 +14,12 @@ from orchestrator.record.places import Places
 from orchestrator.study.grid import expand, rendering_key
 from orchestrator.study.study import Study
 
-TODAY = datetime.date.today().isoformat()
+
+def this_day() -> str:
+    """Return the date, asked for when it is used, since a run of all tests may pass midnight."""
+    return datetime.date.today().isoformat()
+
+
 DATED = "{{ '<|im_start|>system\\n' + strftime_now('%d %b %Y') + '<|im_end|>\\n' }}"
 
 
@@ -69,7 +74,7 @@ def test_a_date_in_the_template_makes_other_cells_each_day_unless_it_is_pinned(
 ) -> None:
     change_template(folder, DATED)
     first, second = (ids(study(folder, prompt={"date": f"2026-01-0{day}"}), tmp_path) for day in (1, 2))
-    today, pinned = ids(study(folder), tmp_path), ids(study(folder, prompt={"date": TODAY}), tmp_path)
+    today, pinned = ids(study(folder), tmp_path), ids(study(folder, prompt={"date": this_day()}), tmp_path)
     assert not set(first) & set(second)
     assert today == pinned
 
@@ -81,10 +86,10 @@ def test_a_plan_counts_only_cells_of_the_token_ids_that_today_would_give(
     of_study = study(folder)
     rendered = render_tables(of_study, load_tables(of_study), places.cache).rendered
     assert rendered is not None
-    assert rendered.written_on == TODAY
+    assert rendered.written_on == this_day()
     plan = Plan.from_record(of_study, places)  # there is no record yet
     assert {trial.tokens for trial in plan.trials} == {"not rendered"}
-    assert f"set prompt.date, for example {TODAY}" in str(plan)
+    assert f"set prompt.date, for example {this_day()}" in str(plan)
 
     renderings = Ledger(places).renderings
     renderings.add(rendering_key(of_study), rendered)
@@ -96,7 +101,7 @@ def test_a_plan_counts_only_cells_of_the_token_ids_that_today_would_give(
     assert {trial.tokens for trial in plan.trials} == {"not rendered"}
     assert "cells of another day do not count" in str(plan)
 
-    assert "prompt.date" not in str(Plan.from_record(study(folder, prompt={"date": TODAY}), places))
+    assert "prompt.date" not in str(Plan.from_record(study(folder, prompt={"date": this_day()}), places))
 
 
 def _on(rendered: Any, day: str) -> Any:

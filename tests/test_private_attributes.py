@@ -79,18 +79,6 @@ def of_trial(name: str) -> None:
         found.clear()
 
 
-def of_torch(name: str) -> None:
-    """Ray's torch backend has what ours passes on, beside a step that its new worker groups do not need."""
-    from orchestrator.run.lane_backend import LaneBackend
-
-    theirs = {each for each in vars(get(name)) if not each.startswith("_")}
-    assert theirs == {"share_cuda_visible_devices", "on_start", "on_shutdown", "on_training_start"}
-    assert get(name).share_cuda_visible_devices == LaneBackend.share_cuda_visible_devices
-    for method in ("on_start", "on_shutdown"):
-        takes("self", "worker_group", "backend_config")(f"{name}.{method}")
-    says(f"{name}.on_training_start", "if isinstance(worker_group, V1WorkerGroup):")(name)
-
-
 def columns(*names: str) -> Check:
     def check(name: str) -> None:
         missing = {*names} - {*get(name).__table__.columns.keys()}
@@ -178,8 +166,6 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("ray.tune.experiment.Trial._default_result_or_future", (CALLBACK,), of_trial),
     ("ray.tune.experiment.Trial.last_result", (CALLBACK,), of_trial),
     ("ray.tune.experiment.Trial.num_failures", (CALLBACK,), of_trial),
-    ("ray.train.torch.TorchConfig.backend_cls", (LANES,), there),
-    ("ray.train.torch.config._TorchBackend", (LANES,), of_torch),
     ("ray.train.torch.TorchConfig.train_func_context", (LANES,), there),
     ("ray.train.backend.BackendConfig", (LANES,), there),
     ("ray.train.v2.api.data_parallel_trainer.DataParallelTrainer", (LANE_TRAINER,), there),
@@ -188,6 +174,12 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         (LANES,),
         takes("self", "fn", "fn_args", "fn_kwargs"),
     ),
+    (
+        f"{WORKER_GROUP}.execution_group.ExecutionGroup.execute_single",
+        (LANES,),
+        takes("self", "rank", "fn", "fn_args", "fn_kwargs"),
+    ),
+    ("ray.train._internal.utils.get_address_and_port", (LANES,), takes()),
     (f"{WORKER_GROUP}.worker.RayTrainWorker", (DRILL, KILL, LANE_MEMORY), there),
     (
         "ray.train.v2.api.data_parallel_trainer.DataParallelTrainer._initialize_and_run_controller",

@@ -122,10 +122,41 @@ def sweep(tmp_path_factory: pytest.TempPathFactory, ray_folder: Path) -> Sweep:
     return Sweep(tmp_path_factory.mktemp("sweep"), RAY_TMPDIR=str(ray_folder))
 
 
+def check_interruption(sweep: Sweep, number: signal.Signals) -> None:
+    """Interrupt a sweep once it trains; check what it says, and that no run and no claim is left open."""
+    process = sweep.start("training.max_steps=2000")  # more than it has time for
+    assert process.stdout is not None
+    seen = ""
+    while ": started" not in seen:
+        line = process.stdout.readline()
+        assert line, seen
+        seen += line
+    os.kill(process.pid, number)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 128 + number
+    assert f"interrupted by {number.name}" in output
+    assert re.search("running: (dpo|wpo)/S1_age/", output)  # which one started first is chance
+    assert "the same command goes on" in output
+    for noise in ("Traceback", "***", "report:"):
+        assert noise not in output
+    client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert {run.data.tags["abandoned"] for run in runs} == {f"interrupted by {number.name}"}
+    assert not [key for key in experiment.tags if key.startswith("claim.")]
+
+
 ALL = {f"{method}/{split}/42": 1 for method in ("dpo", "wpo") for split in ("baseline", "S1_age")}
 
 
+def test_a_terminated_sweep_ends_well(sweep: Sweep) -> None:
+    check_interruption(sweep, signal.SIGTERM)
+
+
 def test_a_sweep_trains_every_cell_once(sweep: Sweep) -> None:
+    """Also after a sweep that was interrupted; with the file's own number of steps."""
     output = sweep.run()
     assert f"{len(ALL)} of {len(ALL)} cells finished" in output
     assert sweep.trained() == ALL

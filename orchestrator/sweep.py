@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     study, args = cli.study_of(_flags(program), words)
     places = places_of(study)
     logging.getLogger("DeepSpeed").disabled = not args.verbose  # in this process, which trains nothing
+    if args.cards and not args.dry_run:
+        raise StudyError("--cards: say --dry-run as well; a sweep runs on the cards that it finds")
     if args.on:
         print(_hand_over(study, places, args, words))
         return 0
@@ -119,8 +121,12 @@ def _look_ahead(plan: Plan, args: argparse.Namespace) -> None:
         for line in look(plan.study, load_tables(plan.study), plan.places.cache):
             print(line, flush=True)
     elif args.dry_run:
-        if cards := cards_that_fit(plan.study):
-            print(cards)
+        from orchestrator.run.card_table import asked_cards, card_table, own_cards
+
+        nodes = asked_cards(args.cards) if args.cards else own_cards()
+        for text in (cards_that_fit(plan.study), card_table(plan, nodes)):
+            if text:
+                print(text)
         print("not looked at: the data, the model and the cluster; --check looks at the first two")
 
 
@@ -146,6 +152,11 @@ def _flags(program: str) -> argparse.ArgumentParser:
         help="train the cells of --only again, also finished ones; their old runs stay in the record",
     )
     flags.add_argument("--dry-run", action="store_true", help="print the plan and stop; nothing is trained")
+    flags.add_argument(
+        "--cards",
+        metavar="2x24",
+        help="with --dry-run: say what each card would do if there were two of 24 GB; 4x80,4x80 is two nodes",
+    )
     flags.add_argument(
         "--check",
         action="store_true",

@@ -13,7 +13,7 @@ from trl.kernels import chunked_logprob
 from trl.trainer import utils
 from trl.trainer.utils import add_fused_lm_head
 
-from training import memory, packed
+from training import memory, packed, zero_states
 from training.checkpointing import checkpoint_activations
 from training.likelihood import CHUNK_LOGITS
 from training.lora import peft_config
@@ -131,11 +131,12 @@ def test_a_cell_of_v5b_by_hand() -> None:
     assert 34 < counted.total / 2**30 < 37
 
 
-def test_arms_side_by_side_hold_the_base_model_once() -> None:
+@pytest.mark.parametrize("stage", [0, 2])
+def test_arms_side_by_side_hold_the_base_model_once(stage: int) -> None:
     lora = LoraSpec(r=16)
 
     def counted(arms: int) -> memory.Footprint:
-        return memory.footprint(QWEN_05B, TrainingSpec(), 2, 1, DEEPSPEED[2], lora, arms=arms)
+        return memory.footprint(QWEN_05B, TrainingSpec(), 2, 1, DEEPSPEED[stage], lora, arms=arms)
 
     base, adapters = 2 * memory.parameters(QWEN_05B), 14 * memory.adapter_parameters(QWEN_05B, lora)
     assert counted(1).states == base + adapters
@@ -160,7 +161,7 @@ def test_which_states_workers_share() -> None:
 def test_what_stage_3_divides_gathers_and_offloads() -> None:
     """Of bfloat16, 14 bytes per parameter are divided; 18 are offloaded, and 20 with the weights."""
     count = memory.parameters(QWEN_05B)
-    bucket, weights = 2 * memory.BUCKET, 2 * count
+    bucket, weights = 2 * zero_states.BUCKET, 2 * count
 
     def counted(settings: int | str, workers: int = 1, lora: LoraSpec | None = None) -> memory.Footprint:
         return memory.footprint(QWEN_05B, TrainingSpec(), 2, workers, DEEPSPEED[settings], lora)
@@ -204,7 +205,7 @@ def test_the_moments_are_those_of_the_optimiser(optimizer: str, lora: LoraSpec |
         if isinstance(tensor, torch.Tensor) and tensor.numel() > 1 and id(tensor) not in shared
     ]
     sizes = memory.adapter_sizes(config, lora) if lora else memory.tensor_sizes(config)
-    counted = memory.moments(sizes, TrainingSpec(optimizer=optimizer))
+    counted = zero_states.moments(sizes, TrainingSpec(optimizer=optimizer))
     assert counted == pytest.approx(sum(kept), rel=1e-3)  # blocks that are not full
 
 

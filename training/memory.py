@@ -8,28 +8,21 @@ they are allowances. This module imports no torch.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from training.lora_spec import AUTO, LoraSpec
 from training.spec import TrainingSpec
+from training.zero_states import FLOAT32, Weights, zero_states
 
 HEAD_TOKENS, HEAD_COLUMNS = 4096, 32_768  # TRL: the tile of logits that its fused head holds
 SCORED_LOGITS = 2**27  # training/likelihood.py: logits of a chunk, held in three float32 tensors
-# DeepSpeed: elements of `reduce_bucket_size`; stage 2 allocates them with the first gradient
-BUCKET = 500_000_000
-LIVE = 1_000_000_000  # DeepSpeed: elements that stage 3 keeps gathered (`stage3_max_live_parameters`)
-SUB_GROUP = 1_000_000_000  # DeepSpeed: elements that stage 3 updates at once (`sub_group_size`)
 CONTEXT_BYTES = 2**30  # an allowance for CUDA's context, its libraries and NCCL
 WASTE = 0.10  # an allowance for what the caching allocator holds and cannot use
-FLOAT32 = 4  # bytes per number
 WIDTHS = {"float32": FLOAT32, "bfloat16": 2, "float16": 2}  # bytes per number of each dtype
 # bitsandbytes: bytes per weight of 4 bits, with one byte per 64 weights and a float32 per 256 of these
 FOUR_BITS = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
 DROPOUT_MASK = 1  # bytes that dropout keeps per number, besides its output
-# bitsandbytes: moments of 8 bits, with a float32 per 256 of them; those of smaller tensors are float32
-MIN_8_BIT, MOMENT_BLOCK = 4096, 256
 
 
 @dataclass(frozen=True)
@@ -95,57 +88,29 @@ def footprint(
         LookupError: An adapter's layer is not known here.
     """
     width, tokens = WIDTHS[training.dtype], arms * 2 * micro_batch * training.max_length
-    frozen = parameters(config) if lora else 0
-    trained = arms * adapter_parameters(config, lora) if lora else parameters(config)
-    float32_copy = FLOAT32 if width < FLOAT32 else 0
-    zero, bucket = deepspeed["zero_optimization"], 0
-    gathered = outside = host = 0
-    base = width * frozen
-    if zero["stage"] == 3:
-        own, own_trained = -(-(frozen + trained) // workers), -(-trained // workers)
-        on_card, updated_on_card = "offload_param" not in zero, "offload_optimizer" not in zero
-        base, whole = 0, width * (frozen + trained)
-        buffer = FLOAT32 * min(trained, zero.get("sub_group_size", SUB_GROUP))
-        outside = max(whole, buffer * (1 if updated_on_card else 2))
-        states, gradients, update = width * zero.get("reduce_bucket_size", BUCKET), 0, 0
-        updated = FLOAT32 * own_trained + moments({own_trained: 1}, training)
-        if updated_on_card:
-            states, gradients = states + updated, width * own_trained
-            update = (width + FLOAT32) * own_trained
-        else:
-            host = updated + (width + FLOAT32) * own_trained  # gradients, and their float32 copy
-        if on_card:
-            states += width * own
-        else:
-            host += width * own
-        if workers > 1 or not on_card:
-            live = zero.get("stage3_max_live_parameters", LIVE)
-            gathered = min(whole, width * (live + max(tensor_sizes(config))))
-    elif zero["stage"]:
-        own_share = -(-trained // workers)
-        # The weights that a worker updates are one tensor.
-        states = width * trained + FLOAT32 * own_share + moments({own_share: 1}, training)
-        gradients = width * (own_share if zero["stage"] > 1 else trained)
-        update = (2 * width + float32_copy) * own_share
-        if zero.get("contiguous_gradients", True):
-            bucket = width * zero.get("reduce_bucket_size", BUCKET)
-    else:
-        sizes = adapter_sizes(config, lora) if lora else tensor_sizes(config)
-        states = (width + float32_copy) * trained + moments(sizes, training)
-        gradients = width * trained
-        update = (width + float32_copy) * trained
+    sizes, linear = tensor_sizes(config), linear_layers(config).values()
+    trained = adapter_sizes(config, lora) if lora else sizes
+    weights = Weights(
+        trained={size: arms * count for size, count in trained.items()},
+        frozen=parameters(config) if lora else 0,
+        largest=max(sizes),
+        width=width,
+    )
+    zero = zero_states(weights, training, workers, deepspeed)
     again = layer_activations(config, tokens, width, lora) if checkpointing else 0
-    workspace = gathered + max(
+    workspace = zero.gathered + max(
         head(config, tokens, width, frozen=lora is not None),
-        bucket + layer(config, tokens, width) + again,
+        zero.bucket + layer(config, tokens, width) + again,
         3 * FLOAT32 * SCORED_LOGITS,
     )
-    kept = activations(config, tokens, width, lora, checkpointing)
+    saved = 0
     if lora and lora.quantise:
-        linear = sum(into * out for into, out in linear_layers(config).values())
-        base -= int((width - FOUR_BITS) * config.num_hidden_layers * linear)
-        workspace += width * max(into * out for into, out in linear_layers(config).values())  # one, unpacked
-    return Footprint(base + states, gradients, kept, workspace, update, outside, host)
+        saved = int((width - FOUR_BITS) * config.num_hidden_layers * sum(into * out for into, out in linear))
+        workspace += width * max(into * out for into, out in linear)  # one, unpacked
+    kept = activations(config, tokens, width, lora, checkpointing)
+    return Footprint(
+        zero.states - saved, zero.gradients, kept, workspace, zero.update, zero.outside, zero.host
+    )
 
 
 def parameters(config: Any) -> int:
@@ -161,14 +126,6 @@ def tensor_sizes(config: Any) -> Counter[int]:
     for into, out in linear_layers(config).values():
         sizes[into * out] += layers
     return sizes
-
-
-def moments(sizes: Mapping[int, int], training: TrainingSpec) -> int:
-    """Return the bytes of AdamW's two moments of tensors; `sizes` is elements -> number of such tensors."""
-    small = sum(size * count for size, count in sizes.items() if size < MIN_8_BIT)
-    large = sum(size * count for size, count in sizes.items()) - small
-    of_large = 1 + FLOAT32 / MOMENT_BLOCK if training.optimizer == "adamw_8bit" else FLOAT32
-    return int(2 * (FLOAT32 * small + of_large * large))
 
 
 def linear_layers(config: Any) -> dict[str, tuple[int, int]]:

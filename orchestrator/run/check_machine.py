@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from orchestrator.run.exposure import exposed_session, exposed_token
 from orchestrator.run.mps import CONTROL
 from orchestrator.study.study import Study
 from training.errors import StudyError
-from training.hardware import device
+from training.hardware import cards_of_driver, device
 
 TIMEOUT_S = 10.0
 
@@ -21,7 +20,7 @@ TIMEOUT_S = 10.0
 def check_cards(study: Study) -> Iterator[Finding]:
     """Look at this machine's cards, as the driver and as torch see them, and at MPS where cells share one."""
     shares = [shape.gpus_per_worker for shape in study.shapes.values()]
-    cards, found = _cards_of_driver(), device()
+    cards, found = cards_of_driver(), device()
     if found == "cpu":
         if cards:
             yield problem(
@@ -47,15 +46,6 @@ def check_cards(study: Study) -> Iterator[Finding]:
     else:
         text = "is missing, so cells that share a card take turns; it comes with NVIDIA's driver (package "
         yield problem("MPS", f"{CONTROL} {text}nvidia-compute-utils on Debian and Ubuntu)")
-
-
-def _cards_of_driver() -> list[str]:
-    """Return name, driver and memory of each card, as NVIDIA's driver lists them."""
-    if not shutil.which("nvidia-smi"):
-        return []
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, check=False, timeout=60)
-    return answer.stdout.splitlines() if answer.returncode == 0 else []
 
 
 def check_ray() -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, count
@@ -20,7 +20,7 @@ from orchestrator.run.attempt import WorkFunction
 from orchestrator.run.cluster import can_grow
 from orchestrator.run.desk import open_desk
 from orchestrator.run.lane import Lane
-from orchestrator.run.packing import allocate_lanes, lanes_filled
+from orchestrator.run.packing import lane_changes, lanes_filled, most_lanes
 from orchestrator.run.room import RoomWatch
 from orchestrator.study.shape import Shape
 from orchestrator.study.study import Study
@@ -30,8 +30,8 @@ LOOK_AT_CLUSTER_EVERY_S = 2.0
 GOODBYE_S = 60.0  # how long lanes that go home may take to end
 BOOKKEEPING_CPUS = 0.1  # for the Tune trials that wait
 
-# Returns how many cells of each shape have not ended, including those that are running.
-CellsLeft = Callable[[], Mapping[Shape, int]]
+# Returns for each shape how long each cell that has not ended is expected to take a lane, in any unit.
+TimesLeft = Callable[[], Mapping[Shape, Sequence[float]]]
 
 
 class DeskLost(Exception):
@@ -40,25 +40,25 @@ class DeskLost(Exception):
 
 @contextmanager
 def open_fleet(
-    study: Study, places: Places, cells_left: CellsLeft, run_work: WorkFunction = worker.run
+    study: Study, places: Places, times_left: TimesLeft, run_work: WorkFunction = worker.run
 ) -> Iterator[tuple[ray.actor.ActorHandle, "Fleet"]]:
-    """Open a desk and start the lanes that `cells_left` calls for; send them home at the end of the block.
+    """Open a desk and start the lanes that `times_left` calls for; send them home at the end of the block.
 
     Args:
         study: The study, which sets the shapes, the limits and the handling of faults.
         places: Where Ray Train keeps its own files.
-        cells_left: Returns how many cells of each shape have not ended.
+        times_left: Returns how long each cell that has not ended is expected to take, by shape.
         run_work: What lanes do with their work.
 
     Raises:
         DeskLost: The desk was lost, and the block failed because of it.
         StudyError: The cluster holds no lane of a shape, and it cannot grow.
     """
-    shapes = list(cells_left())
+    shapes = list(times_left())
     desk = open_desk(study.faults, shapes)
     room = RoomWatch(study.faults.room_timeout_s if can_grow() else None)
     with mps.sharing(shape.gpus for shape in shapes) as environment:
-        fleet = Fleet(desk, cells_left, study.resources.lanes, room, places.ray, run_work, environment)
+        fleet = Fleet(desk, times_left, study.resources.lanes, room, places.ray, run_work, environment)
         fleet.start()
         hurried = False
         try:
@@ -90,7 +90,7 @@ class Fleet(threading.Thread):
     def __init__(
         self,
         desk: ray.actor.ActorHandle,
-        cells_left: CellsLeft,
+        times_left: TimesLeft,
         max_lanes: int | None,
         room: RoomWatch,
         storage: Path,
@@ -98,7 +98,7 @@ class Fleet(threading.Thread):
         environment: Mapping[str, str],
     ) -> None:
         super().__init__(name="fleet", daemon=True)
-        self._desk, self._cells_left, self._max_lanes = desk, cells_left, max_lanes
+        self._desk, self._times_left, self._max_lanes = desk, times_left, max_lanes
         self._room = room
         self._ended = threading.Event()
         self._new_lane = partial(
@@ -115,7 +115,7 @@ class Fleet(threading.Thread):
             StudyError: The cluster holds no lane that the cells need, and it cannot grow. A shape that gets
                 cells later is refused by the desk.
         """
-        needed = [shape for shape, cells in self._cells_left().items() if cells]
+        needed = [shape for shape, times in self._times_left().items() if times]
         self._room.check(needed, _cpus_and_gpus_by_node())
         self._adjust()
         super().start()
@@ -157,25 +157,25 @@ class Fleet(threading.Thread):
 
     def _adjust(self) -> None:
         """Start lanes, send idle ones home, refuse shapes and request room, as the cells left call for."""
-        cells_left = self._cells_left()
+        times_left = self._times_left()
         nodes = _cpus_and_gpus_by_node()
-        wanted = allocate_lanes(nodes, cells_left, self._max_lanes)
-        for shape, cells in cells_left.items():
-            alive = self.lanes(shape)
-            if cells and (reason := self._room.why_never(shape, nodes)):
+        alive = {shape: self.lanes(shape) for shape in times_left}
+        changes = lane_changes(nodes, times_left, alive, self._max_lanes)
+        for shape, change in changes.items():
+            if times_left[shape] and (reason := self._room.why_never(shape, nodes)):
                 ray.get(self._desk.refuse.remote(shape, reason))
                 continue
             reasons = [lane.gave_up for lane in self._lanes if lane.shape == shape and lane.gave_up]
             if reasons:
-                if not alive:
+                if not alive[shape]:
                     ray.get(self._desk.refuse.remote(shape, reasons[-1]))
                 continue
-            for _ in range(wanted.get(shape, 0) - alive):
+            for _ in range(change):
                 self._lanes.append(self._new_lane(next(self._numbers), shape=shape))
                 self._lanes[-1].start()
-            if (too_many := alive - lanes_filled(shape, cells)) > 0:
-                ray.get(self._desk.dismiss.remote(shape, too_many))
-        bundles = [self._bundles(shape, cells) for shape, cells in cells_left.items()]
+            if change < 0:
+                ray.get(self._desk.dismiss.remote(shape, -change))
+        bundles = [self._bundles(shape, len(times)) for shape, times in times_left.items()]
         self._request(list(chain.from_iterable(bundles)))
 
     def _bundles(self, shape: Shape, cells: int) -> list[dict[str, float]]:
@@ -193,9 +193,7 @@ class Fleet(threading.Thread):
 
 def count_lanes_that_fit(shape: Shape) -> int:
     """Return how many lanes of a shape the connected cluster holds, at least one."""
-    nodes = _cpus_and_gpus_by_node()
-    more_than_fit = 1 + int(sum(cpus for cpus, _ in nodes) / shape.cpus_per_worker)
-    return allocate_lanes(nodes, {shape: more_than_fit * shape.cells_at_once})[shape]
+    return most_lanes(_cpus_and_gpus_by_node(), shape)
 
 
 def _cpus_and_gpus_by_node() -> list[tuple[float, int]]:

@@ -74,7 +74,7 @@ def estimate(plan: Plan, tables: StudyTables, verbose: bool = False) -> str:
         probed = resolve_auto(study.model_copy(update={"training": short}), plan.places.cache)
         shape = probed.shape_of(first.method)
         lanes = study.resources.lanes or count_lanes_that_fit(shape)
-        with open_fleet(probed, places, lambda: {shape: 1}, _run_timed) as (desk, _):
+        with open_fleet(probed, places, lambda: {shape: [1.0]}, _run_timed) as (desk, _):
             for job in make_jobs(probed, sample, places, trials, desk):
                 # It has its own store, away from the study's unfinished cells.
                 isolated_job = replace(job, store=f"{places.root}/{job.key}", checkpoint_every=None)

@@ -1,6 +1,5 @@
 """How an agenda runs: Ray Tune has one trial per cell, and the lanes of a fleet do the work."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from uuid import uuid4
@@ -12,13 +11,14 @@ from ray.tune import TuneError
 from orchestrator.plan.agenda import Agenda
 from orchestrator.plan.events import Watcher
 from orchestrator.plan.interrupted import Interrupted, interruptible
+from orchestrator.plan.pace import LanePace
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
 from orchestrator.run import worker
 from orchestrator.run.attempt import WorkFunction
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.cell import CellTrainable
-from orchestrator.run.fleet import CellsLeft, DeskLost, Fleet, open_fleet
+from orchestrator.run.fleet import DeskLost, Fleet, TimesLeft, open_fleet
 from orchestrator.run.job import Job
 from orchestrator.run.ledger_callback import LedgerCallback
 from orchestrator.run.scoreboard import Scoreboard
@@ -64,11 +64,12 @@ def run(
             lane that the study needs; or the record has a fault that does not pass.
     """
     scoreboard = Scoreboard(study, agenda, ledger)
+    pace = LanePace.of(trials, study.shapes, ledger.cells.seconds())
     for further_desks in reversed(range(study.faults.max_attempts)):
         try:
             with (
                 ExitStack() as after_the_fleet,
-                open_fleet(study, places, _cells_left(study, agenda), run_work) as (desk, fleet),
+                open_fleet(study, places, _times_left(study, agenda, pace), run_work) as (desk, fleet),
             ):
                 jobs = {job.key: job for job in prepare(trials, desk)}
                 breaker = Breaker(fleet.numbers, lambda: agenda.open)
@@ -100,16 +101,17 @@ def run(
             agenda.give_back()
 
 
-def _cells_left(study: Study, agenda: Agenda) -> CellsLeft:
+def _times_left(study: Study, agenda: Agenda, pace: LanePace) -> TimesLeft:
     shapes = study.shapes
 
-    def cells_left() -> dict[Shape, int]:
-        cells = dict.fromkeys(shapes.values(), 0)
-        for method, count in Counter(trial.method for trial in agenda.open).items():
-            cells[shapes[method]] += count
-        return cells
+    def times_left() -> dict[Shape, list[float]]:
+        times: dict[Shape, list[float]] = {shape: [] for shape in shapes.values()}
+        for trial in agenda.open:
+            shape = shapes[trial.method]
+            times[shape].append(pace.lane_time(trial, shape))
+        return times
 
-    return cells_left
+    return times_left
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) -> None:

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orchestrator.study.files import deepspeed_config
 from orchestrator.study.shape import Shape
 from orchestrator.study.side_by_side import ARMS, cells_that_fit, cells_that_pay
 from orchestrator.study.study import Study
 from training.errors import StudyError
+from training.memory import footprint
 
 GPUS_KEY, TOGETHER_KEY = "resources.gpus_per_worker", "resources.cells_together"
 MAX_WORKERS_PER_CARD = 48  # MPS accepts no more
@@ -26,6 +28,7 @@ def resolve_auto(
     cells: Mapping[str, int] | None = None,
     card_bytes: Callable[[], int] | None = None,
     lanes_that_fit: Callable[[Shape], int] | None = None,
+    config: Callable[[], Any] | None = None,
 ) -> Study:
     """Return the study with a number in place of each `auto`; a study without `auto` is returned as it is.
 
@@ -41,6 +44,7 @@ def resolve_auto(
         cells: The cells of each method that are to be trained; None does not limit `cells_together`.
         card_bytes: Returns the memory of the smallest card; by default `smallest_card`.
         lanes_that_fit: Returns how many lanes the cluster holds; by default `count_lanes_that_fit`.
+        config: Returns the configuration of the model's text part; by default that of the model's files.
 
     Raises:
         StudyError: The cluster has no GPU, or the memory of the model's architecture cannot be counted.
@@ -52,6 +56,7 @@ def resolve_auto(
         _is_auto(shape) and shape.gpus_per_worker and shape.workers == 1 for shape in shapes.values()
     )
     card = (card_bytes or smallest_card)() if looks_at_a_card else 0
+    sizes = config or partial(_loaded_config, study, cache)
     cells_of = Counter(dict.fromkeys(shapes.values(), 0))
     for method, count in (cells or {}).items():
         cells_of[shapes[method]] += count
@@ -61,11 +66,11 @@ def resolve_auto(
             return shape
         together, gpus = shape.cells_together, shape.gpus_per_worker
         if together == "auto":
-            together = _most_cells(study, shape, cache, card)
+            together = _most_cells(study, shape, sizes, card)
         if gpus == "auto" and shape.workers > 1:
             gpus = 1.0
         elif gpus == "auto":
-            gpus = card_share(_worker_bytes(study, shape, cache, together or 1), card)
+            gpus = card_share(_worker_bytes(study, shape, sizes, together or 1), card)
         filled = shape.model_copy(update={"cells_together": together, "gpus_per_worker": gpus})
         if shape.cells_together != "auto" or cells is None:
             return filled
@@ -124,22 +129,25 @@ def _micro_batch(study: Study, shape: Shape) -> int:
     return shape.micro_batch or study.training.batch_size // shape.workers
 
 
-def _most_cells(study: Study, shape: Shape, cache: Path, card_bytes: int) -> int:
+def _most_cells(study: Study, shape: Shape, sizes: Callable[[], Any], card_bytes: int) -> int:
     """Return how many cells side by side pay, and fit into a lane's share of a card."""
     pay = cells_that_pay(_micro_batch(study, shape), study.training.max_length)
     if not shape.gpus_per_worker:
         return pay
     share = 1.0 if shape.gpus_per_worker == "auto" else min(shape.gpus_per_worker, 1.0)
-    return cells_that_fit(pay, partial(_worker_bytes, study, shape, cache), int(share * card_bytes))
+    return cells_that_fit(pay, partial(_worker_bytes, study, shape, sizes), int(share * card_bytes))
 
 
-def _worker_bytes(study: Study, shape: Shape, cache: Path, cells: int) -> int:
-    """Return the memory, in bytes, that one worker needs for so many cells at once."""
-    from training.memory import footprint
+def _loaded_config(study: Study, cache: Path) -> Any:
     from training.model import load_config
     from training.model_path import resolve_model
 
-    config = load_config(resolve_model(study.model, study.data, cache))
+    return load_config(resolve_model(study.model, study.data, cache))
+
+
+def _worker_bytes(study: Study, shape: Shape, sizes: Callable[[], Any], cells: int) -> int:
+    """Return the memory, in bytes, that one worker needs for so many cells at once."""
+    config = sizes()
     try:
         memory = footprint(
             config,

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, Qwen2ForCausalLM
 from trl.kernels import chunked_logprob
 
-from training import memory, tiny
+from training import memory, tiny, zero_states
 from training.arm import ArmTask, Execution, train_arm
 from training.layout import LayoutCheck
 from training.lora_spec import LoraSpec
@@ -113,12 +113,12 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("stage", "bucket", "lora", "checkpointing"),
     [
-        pytest.param(0, memory.BUCKET, None, False, id="0"),
+        pytest.param(0, zero_states.BUCKET, None, False, id="0"),
         pytest.param(2, 4_000_000, None, False, id="2"),
         pytest.param(2, 40_000_000, None, False, id="2, wide bucket"),
         pytest.param(2, 4_000_000, None, True, id="2, checkpointing"),
         pytest.param(2, 40_000_000, LoraSpec(r=32), False, id="2, wide bucket, adapters"),
-        pytest.param(0, memory.BUCKET, LoraSpec(r=32), True, id="0, adapters, checkpointing"),
+        pytest.param(0, zero_states.BUCKET, LoraSpec(r=32), True, id="0, adapters, checkpointing"),
     ],
 )
 def test_an_arm_takes_the_estimated_memory(
@@ -152,6 +152,6 @@ def test_an_arm_takes_the_estimated_memory(
 
 
 def test_the_default_sizes_are_deepspeeds() -> None:
-    assert DeepSpeedZeroConfig().reduce_bucket_size == memory.BUCKET
-    assert DeepSpeedZeroConfig().max_live_parameters == memory.LIVE
-    assert DeepSpeedZeroConfig().sub_group_size == memory.SUB_GROUP
+    assert DeepSpeedZeroConfig().reduce_bucket_size == zero_states.BUCKET
+    assert DeepSpeedZeroConfig().max_live_parameters == zero_states.LIVE
+    assert DeepSpeedZeroConfig().sub_group_size == zero_states.SUB_GROUP

@@ -1,6 +1,9 @@
 """What a person sees of a sweep: a mark per seed, where running cells are, and how long they still take."""
 
 import io
+import os
+import pty
+import sys
 
 import pytest
 from rich.console import Console
@@ -13,6 +16,8 @@ from orchestrator.plan.progress import Progress
 from orchestrator.plan.steady import SteadyWatcher
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.time_span import time_span
+from orchestrator.plan.watching import watching
+from orchestrator.record.bar import bar_while
 from orchestrator.study import grid
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -184,6 +189,20 @@ def test_a_log_says_each_minute_how_far_the_scoring_is(capsys: pytest.CaptureFix
         "scoring the pairs: 400 of 800, about 40 s left",
         "scoring the pairs: 800 of 800",
     ]
+
+
+def test_a_terminal_that_is_gone_at_the_end_does_not_keep_the_report_from_being_written(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = pty.openpty()
+    terminal = io.TextIOWrapper(os.fdopen(theirs, "wb", buffering=0), write_through=True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with watching(STUDY, list(TRIALS.values()), dict.fromkeys(IDS, CellStatus.MISSING), "logs: here"):
+        os.close(ours)  # every write fails from here on
+    assert "the sweep goes on" in caplog.records[-1].message
+    with bar_while("reading", Console(file=terminal)):  # as the report does next
+        pass
 
 
 def test_published_methods_have_no_cells() -> None:

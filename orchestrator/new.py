@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     args = flags.parse_args(argv)
     answers = {question.flag: getattr(args, question.flag) or _ask(question) for question in QUESTIONS}
     out = Path(answers["out"])
-    if out.exists():
+    if out.exists() and not args.dry_run:
         raise StudyError(f"--out: {out} exists; give another name, or remove it")
     splits = _splits(args.splits) if args.splits else None
     data, share = None, 0.2

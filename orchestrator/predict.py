@@ -108,7 +108,7 @@ def _fits(study: Study, corpus: Corpus, pairs: pd.DataFrame) -> tuple[SurveyFit,
             known = [column for column in users.columns if column != "user_id"]
             raise StudyError(f"survey.traits: no trait {trait!r}; {suggestion(trait, known)}")
         values = users[trait] if reference is None else users[trait].map(level_text)
-        users = users.assign(**{trait: values.where(~values.isin(survey.undisclosed))})
+        users = users.assign(**{trait: values})
     published = study.data.source in ("prism", "twin")
     cuts = survey.cuts or (CUTS if published else quartiles(gaps))
     w2_cut = survey.w2_cut
@@ -136,7 +136,6 @@ def survey_traits(study: Study, corpus: Corpus) -> dict[str, str | None]:
     traits: dict[str, str | None] = {}
     for name in study.data.traits:
         values = corpus.users[name].dropna()
-        values = values[~values.isin(study.survey.undisclosed)]
         numeric = pd.api.types.is_numeric_dtype(values)
         traits[name] = None if numeric or values.empty else str(values.value_counts().sort_index().idxmax())
     if not traits:

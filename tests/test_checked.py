@@ -211,7 +211,7 @@ def test_a_study_without_such_pairs_is_left_alone() -> None:
 def test_a_system_prompt_states_the_traits_of_the_user() -> None:
     with_system = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "why ?"}]
     rows = [PAIR, PAIR | {"user_id": "u2"}, PAIR | {"user_id": "u3", "prompt": with_system}]
-    corpus = corpus_of(rows, age=["18-24", "Prefer not to say", "65+"], prefs_safety=[50.0, 12.5, np.nan])
+    corpus = corpus_of(rows, age=["18-24", None, "65+"], prefs_safety=[50.0, 12.5, np.nan])
     pairs = prompted(corpus, Prompt(system="Be brief.", with_traits=["age", "prefs_safety"])).pairs
     assert [chat[0] for chat in pairs["prompt"]] == [
         {"role": "system", "content": "Be brief.\nThe user's age: 18-24.\nThe user's safety: 50."},

@@ -1,6 +1,9 @@
 """What a person sees of a sweep: a mark per seed, where running cells are, and how long they still take."""
 
 import io
+import os
+import pty
+import sys
 
 import pytest
 from rich.console import Console
@@ -13,6 +16,8 @@ from orchestrator.plan.progress import Progress
 from orchestrator.plan.steady import SteadyWatcher
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.time_span import time_span
+from orchestrator.plan.watching import watching
+from orchestrator.record.bar import bar_while
 from orchestrator.study import grid
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
@@ -138,7 +143,8 @@ def test_a_low_terminal_shows_where_something_happens_and_keeps_the_footer() -> 
     tally = Tally(list(trials.values()), statuses, Clock())
     address = "http://127.0.0.1:5000/#/experiments/1/" + "x" * 150  # longer than two lines
     table = LiveTable(study, tally, console, f"logs: here\nMLflow: {address}")
-    table.phase("scoring the pairs: 3 of 9 parts")
+    for tally.clock.now, scored in ((0.0, 0), (20.0, 400), (50.0, 1600)):  # type: ignore[attr-defined]
+        table.phase("scoring the pairs", scored, 18_064)
     waiting = as_text(table.render(), 80).splitlines()
     for name in ("dpo/S9/19", "wpo/S9/3"):
         table.tell(Event(trials[name], CellStatus.STARTED, "started"))
@@ -150,7 +156,9 @@ def test_a_low_terminal_shows_where_something_happens_and_keeps_the_footer() -> 
         (folded,) = [line for line in lines if line.startswith("...")]
         shown = sum(line.count("·") + line.count("◐") for line in lines)
         assert f"{len(trials) - shown} missing" in folded
-    assert any("scoring the pairs" in line for line in waiting)
+    # 1,200 pairs in the 30 s since the first were scored; 16,464 are left, in 412 s.
+    (scoring,) = [line for line in waiting if "scoring the pairs" in line]
+    assert "scoring the pairs: 1,600 of 18,064, about 7 min left ━" in scoring
     assert any("3: A 3/10" in line for line in running)
     assert sum("◐" in line for line in running) == 2
 
@@ -166,6 +174,35 @@ def test_a_log_says_each_minute_what_runs_at_which_rate(capsys: pytest.CaptureFi
     assert len(told) == 3
     # 6 steps in 120 s; the sweep has 120 steps, of which 113 are left.
     assert told[-1] == "0 of 8 cells, 2 min elapsed, about 38 min left; dpo/S/1 A 7/10, 0.05 steps/s"
+
+
+def test_a_log_says_each_minute_how_far_the_scoring_is(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = LogLines(Tally(list(TRIALS.values()), dict.fromkeys(IDS, CellStatus.MISSING), clock))
+    lines.phase("starting Ray")
+    for second in range(0, 101):
+        clock.now = float(second)
+        lines.phase("scoring the pairs", max(0, 10 * (second - 20)), 800)
+    assert capsys.readouterr().out.splitlines() == [
+        "starting Ray",
+        "scoring the pairs: 0 of 800",
+        "scoring the pairs: 400 of 800, about 40 s left",
+        "scoring the pairs: 800 of 800",
+    ]
+
+
+def test_a_terminal_that_is_gone_at_the_end_does_not_keep_the_report_from_being_written(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = pty.openpty()
+    terminal = io.TextIOWrapper(os.fdopen(theirs, "wb", buffering=0), write_through=True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with watching(STUDY, list(TRIALS.values()), dict.fromkeys(IDS, CellStatus.MISSING), "logs: here"):
+        os.close(ours)  # every write fails from here on
+    assert "the sweep goes on" in caplog.records[-1].message
+    with bar_while("reading", Console(file=terminal)):  # as the report does next
+        pass
 
 
 def test_published_methods_have_no_cells() -> None:

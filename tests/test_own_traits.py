@@ -73,7 +73,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_planted_trait_becomes_a_split(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No trait, level or cut is named: all traits are tried, from their most common levels, at quartiles."""
     written = study.parent / "splits.yaml"
-    command = ["--config", str(study), "survey.undisclosed=[rather not say]", "--write", str(written)]
+    command = ["--config", str(study), "data.missing_values=[Rather not say]", "--write", str(written)]
     assert predict.main(command) == 0
     assert "generated" not in capsys.readouterr().out
     splits = yaml.safe_load(written.read_text())["splits"]

@@ -552,6 +552,44 @@ def test_a_score_or_turn_that_is_none_is_named(
         load_corpus(TableData.model_validate(data))
 
 
+MISSING: list[tuple[dict[str, Any], Any, list[Any]]] = [
+    ({}, "NA", [172.0, None]),
+    ({}, " prefer not to say ", [172.0, None]),
+    ({"missing_values": [-99]}, -99, [172.0, None]),
+    ({"missing_values": []}, "NA", ["172", "NA"]),
+]
+
+
+@pytest.mark.parametrize(("said", "value", "expected"), MISSING)
+def test_what_means_missing_is_no_level_of_a_trait(
+    tmp_path: Path, said: dict[str, Any], value: Any, expected: list[Any]
+) -> None:
+    rows = [BALLOT | {"who": 1, "height": 172}, BALLOT | {"who": 2, "height": value}]
+    corpus = read(tmp_path, rows, POLL, preference_values=SIDES, traits={"height": "height"}, **said)
+    found = corpus.users["height"]
+    assert [None if pd.isna(height) else height for height in found] == expected
+
+
+def test_an_answer_without_a_score_makes_no_pair_and_is_counted(tmp_path: Path) -> None:
+    """It still is what the conversation went on with."""
+    columns = RATINGS | {"conversation": "talk", "turn": "at"}
+    rows = [
+        {"who": 1, "talk": 1, "at": at, "asked": f"why {at} ?", "said": said, "points": points}
+        for at, said, points in [(0, "unrated", "n/a"), (1, "good", 5), (1, "bad", 2), (1, "odd", None)]
+    ]
+    corpus = read(tmp_path, rows, columns)
+    assert made(corpus) == {("1", "why 1 ?", "good", "bad")}
+    assert [message["content"] for message in corpus.pairs["prompt"][0]][:2] == ["why 0 ?", "unrated"]
+    assert corpus.dropped == {"missing score": 2}
+
+
+def test_a_preference_that_means_something_is_not_missing() -> None:
+    data = {"path": "rows.csv", "columns": POLL, "preference_values": {"A": ["a"], "B": ["b"], "tie": ["NA"]}}
+    with pytest.raises(ValueError, match=r"preference_values: 'NA' stands in missing_values"):
+        TableData.model_validate(data)
+    assert TableData.model_validate(data | {"missing_values": []}).missing_values == []
+
+
 def test_a_word_with_two_meanings_is_refused() -> None:
     data = {"path": "rows.csv", "columns": POLL, "preference_values": {"A": [1], "B": ["1.0", 2]}}
     with pytest.raises(ValueError, match=r"preference_values: '1' has two meanings"):

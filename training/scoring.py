@@ -148,6 +148,7 @@ def _compute(
             max_length=training.max_length,
             index=index,
             count=count,
+            pairs=len(range(index, rendered.pairs, count)),
             out=work / f"{index:04d}-of-{count:04d}.npz",
         )
         for index in range(count)

@@ -38,6 +38,7 @@ class Shard:
 
     tokens: The folder of the tokenised pairs.
     model: The reference model's files.
+    pairs: Their number.
     out: The file that `score_shard` writes.
     """
 
@@ -47,6 +48,7 @@ class Shard:
     max_length: int
     index: int
     count: int
+    pairs: int
     out: Path
 
     @property

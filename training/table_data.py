@@ -26,12 +26,14 @@ SHAPES: dict[Shape, tuple[str, ...]] = {
 RESPONSES = ("response_a", "response_b", "response_c", "response_d")
 BEHAVIOUR = ("n_pairs", "mean_score_gap", "median_prompt_length")  # traits that are counted, not asked
 ANNOTATION = "annotation."  # before the name of a field of a list's entry
+# How spreadsheets, R and pandas write an absent value, and what surveys offer to those who do not answer.
+MISSING_VALUES = ("NA", "N/A", "NaN", "null", "Prefer not to say")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 _BOOLEANS = ("True", "False", "TRUE", "FALSE")
 
 
 def level_text(value: Any) -> Any:
-    """Return a number or a boolean as the text of a level, such as `3`, `2.5` or `true`.
+    """Return a number or a boolean as the text of a level, such as `3`, `2.5` or `true`; what is none stays.
 
     A text that is one of these is written likewise: a csv holds whole numbers as `3.0` where other rows of
     the column are empty, and booleans as `True`.
@@ -41,8 +43,11 @@ def level_text(value: Any) -> Any:
         return whole[1] if whole else value.lower() if value in _BOOLEANS else value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float | Decimal) and float(value).is_integer():
-        return str(int(value))
+    if isinstance(value, float | Decimal):
+        if value != value:  # not a number: no level
+            return value
+        if float(value).is_integer():
+            return str(int(value))
     return str(value) if isinstance(value, int | float | Decimal) else value
 
 
@@ -166,6 +171,11 @@ class TableData(Spec):
     traits: dict[Name, str | Trait] = Field(
         {}, description="What is known of a person: a name of your choice -> its column."
     )
+    missing_values: list[Level] = Field(
+        list(MISSING_VALUES),
+        description="Words and numbers that mean, like an empty field, that a trait, score or preference is "
+        "missing. Case and surrounding space do not count; [] takes each as a value of its own.",
+    )
     people: People | None = Field(
         None, description="A second table that holds the traits; absent if the rows hold them."
     )
@@ -213,6 +223,10 @@ class TableData(Spec):
         for word in words:
             if words.count(word) > 1:
                 raise ValueError(f"preference_values: {word!r} has two meanings; leave one")
+            if word.strip().casefold() in {missing.strip().casefold() for missing in self.missing_values}:
+                raise ValueError(
+                    f"preference_values: {word!r} stands in missing_values, too; leave one of them out"
+                )
         for name in self.traits:
             if name in (*BEHAVIOUR, "user_id"):
                 raise ValueError(f"traits.{name}: the name is taken; choose another")

@@ -30,8 +30,8 @@ class Watcher(Protocol):
     def note(self, text: str) -> None:
         """Show something that concerns no single cell, such as a node that gets no more work."""
 
-    def phase(self, text: str) -> None:
-        """Show what happens before the first cell runs."""
+    def phase(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Show what happens before the first cell runs, and how much is done; a total of 0 is no count."""
 
     def running(self, progress: Mapping[str, Progress]) -> None:
         """Show the running cells' progress (by trial_id). This is called about once per second."""

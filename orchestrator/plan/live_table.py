@@ -4,17 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
 from orchestrator.plan.events import Event
 from orchestrator.plan.grid_table import MARK_STYLES, grid_table
+from orchestrator.plan.phase import Phase
 from orchestrator.plan.progress import Progress
 from orchestrator.plan.tally import Tally
 from orchestrator.study.study import Study
 from stats.status import CellStatus
 
 LEAST_ROWS = 3  # of cells, on however low a terminal
+BAR_WIDTH = 16  # columns; what it is about stands before it in 60
 
 
 @dataclass
@@ -36,7 +40,8 @@ class LiveTable:
     footer: str = ""
 
     def __post_init__(self) -> None:
-        self._phase: Spinner | None = None
+        self._phase: Phase | None = None
+        self._spinner = Spinner("line")
 
     def tell(self, event: Event) -> None:
         self._phase = None
@@ -48,8 +53,10 @@ class LiveTable:
     def note(self, text: str) -> None:
         self.console.print(text, style=MARK_STYLES[CellStatus.RETRIED], highlight=False, markup=False)
 
-    def phase(self, text: str) -> None:
-        self._phase = Spinner("line", Text(text))
+    def phase(self, text: str, done: int = 0, total: int = 0) -> None:
+        if self._phase is None or self._phase.text != text:
+            self._phase = Phase(text, self.tally.clock)
+        self._phase.tell(done, total)
 
     def running(self, progress: Mapping[str, Progress]) -> None:
         self.tally.running(progress)
@@ -62,4 +69,17 @@ class LiveTable:
         below = 2 + lines + bool(self._phase)  # the summary and a line to spare
         rows = max(LEAST_ROWS, self.console.height - below - 1)  # one for the header
         table = grid_table(self.study, self.tally.trials, self.tally.statuses, running, rows)
-        return Group(table, *([self._phase] if self._phase else []), Text(self.tally.summary()), footer)
+        return Group(table, *self._phase_line(), Text(self.tally.summary()), footer)
+
+    def _phase_line(self) -> list[RenderableType]:
+        """Return the line about the phase, with a bar if it is counted; no line once cells run."""
+        if self._phase is None:
+            return []
+        total, done = self._phase.total, self._phase.done
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            self._spinner,
+            str(self._phase),
+            ProgressBar(total, done, width=BAR_WIDTH) if total else "",
+        )
+        return [line]

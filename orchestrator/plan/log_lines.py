@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.plan.events import Event
+from orchestrator.plan.phase import Phase
 from orchestrator.plan.progress import Progress
 from orchestrator.plan.tally import Tally
 
@@ -12,12 +13,14 @@ EVERY_S = 60.0  # between two lines about the running cells
 
 @dataclass
 class LogLines:
-    """A watcher that prints one line per event, and one per minute about the running cells."""
+    """A watcher that prints one line per event, and one per minute about the running cells or the phase."""
 
     tally: Tally
 
     def __post_init__(self) -> None:
         self._next_s = EVERY_S
+        self._phase: Phase | None = None
+        self._next_phase_s = 0.0
 
     def tell(self, event: Event) -> None:
         self.tally.tell(event)
@@ -26,8 +29,15 @@ class LogLines:
     def note(self, text: str) -> None:
         print(text, flush=True)
 
-    def phase(self, text: str) -> None:
-        print(text, flush=True)
+    def phase(self, text: str, done: int = 0, total: int = 0) -> None:
+        is_new = self._phase is None or self._phase.text != text
+        if self._phase is None or is_new:
+            self._phase = Phase(text, self.tally.clock)
+        ends = 0 < total == done != self._phase.done
+        self._phase.tell(done, total)
+        if is_new or ends or self.tally.elapsed_s >= self._next_phase_s:
+            self._next_phase_s = self.tally.elapsed_s + EVERY_S
+            print(self._phase, flush=True)
 
     def running(self, progress: Mapping[str, Progress]) -> None:
         self.tally.running(progress)

@@ -101,8 +101,8 @@ class _PostingWatcher:
     def note(self, text: str) -> None:
         self._watcher.note(text)
 
-    def phase(self, text: str) -> None:
-        self._watcher.phase(text)
+    def phase(self, text: str, done: int = 0, total: int = 0) -> None:
+        self._watcher.phase(text, done, total)
 
     def running(self, progress: Mapping[str, Progress]) -> None:
         self._watcher.running(progress)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from orchestrator.plan.events import Event, Watcher
 from orchestrator.plan.progress import Progress
@@ -29,15 +28,15 @@ class SteadyWatcher:
     def note(self, text: str) -> None:
         self._try(self._watcher.note, text)
 
-    def phase(self, text: str) -> None:
-        self._try(self._watcher.phase, text)
+    def phase(self, text: str, done: int = 0, total: int = 0) -> None:
+        self._try(self._watcher.phase, text, done, total)
 
     def running(self, progress: Mapping[str, Progress]) -> None:
         self._try(self._watcher.running, progress)
 
-    def _try(self, show: Callable[[Any], None], what: object) -> None:
+    def _try(self, show: Callable[..., None], *what: object) -> None:
         try:
-            show(what)
+            show(*what)
         except Exception:
             if not self._has_failed:
                 log.warning("what happens may not be shown here any more; the sweep goes on", exc_info=True)

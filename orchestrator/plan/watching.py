@@ -1,5 +1,6 @@
 """The choice of what the user sees of a sweep."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +15,8 @@ from orchestrator.plan.tally import Tally
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from stats.status import CellStatus
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -40,6 +43,13 @@ def watching(
         yield LogLines(tally)
         return
     table = LiveTable(study, tally, console, footer)
-    with Live(get_renderable=table.render, console=console, refresh_per_second=2):
+    live = Live(get_renderable=table.render, console=console, refresh_per_second=2)
+    live.start()
+    try:
         yield table
         table.running({})
+    finally:
+        try:
+            live.stop()
+        except Exception:  # a terminal that has gone costs no report
+            log.warning("the last table could not be shown here; the sweep goes on", exc_info=True)

@@ -12,6 +12,7 @@ from stats.page.language import Language
 from stats.page.words import Words
 from training.data.corpus import Corpus
 from training.data.splits import assign, held_out_by
+from training.table_data import BEHAVIOUR
 
 
 def setup(
@@ -47,6 +48,7 @@ def setup(
         "dropped": _counts(dropped, say),
         **({"kept, though unusual": _counts(kept, say)} if kept else {}),
         **_unknown(corpus, say),
+        **_missing_traits(corpus),
         **_length_limit(training.max_length, finished, say),
         "held out": "; ".join(_held_out(study, corpus, finished, say)),
         "splits": str(len(study.grid_splits)),
@@ -139,6 +141,13 @@ def _unknown(corpus: Corpus, say: Words) -> dict[str, str]:
     if not unknown:
         return {}
     return {"not in the data": say("{what}; what needs it is left out", what=", ".join(unknown))}
+
+
+def _missing_traits(corpus: Corpus) -> dict[str, str]:
+    """Return the row about traits that are missing for some users, who are in no group of such a split."""
+    shares = corpus.users.drop(columns=["user_id", *BEHAVIOUR], errors="ignore").isna().mean()
+    missing = [f"{trait} {share:.1%}" for trait, share in shares.items() if share]
+    return {"users whose trait is missing": ", ".join(missing)} if missing else {}
 
 
 def other_origins_row(others: Sequence[OtherOrigin], language: Language) -> dict[str, str]:

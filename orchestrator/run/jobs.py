@@ -1,6 +1,6 @@
 """From a study to jobs: pairs scored once, groups in files, and a job for each trial."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import ray
@@ -22,6 +22,8 @@ from training.rendering import render
 from training.scoring import Scored
 from training.shards import Shard
 
+LOOK_EVERY_S = 1.0  # while parts of the scoring pass run
+
 
 def make_jobs(
     study: Study,
@@ -29,7 +31,7 @@ def make_jobs(
     places: Places,
     trials: Sequence[Trial],
     desk: ray.actor.ActorHandle,
-    phase: Callable[[str], None] = lambda text: None,
+    phase: Callable[[str, int, int], None] = lambda text, done, total: None,
 ) -> list[Job]:
     """Return a job for each trial. The desk's lanes score the pairs that have no scores yet.
 
@@ -96,30 +98,46 @@ def score_on_lanes(
     desk: ray.actor.ActorHandle,
     max_attempts: int,
     shards: Sequence[Shard],
-    phase: Callable[[str], None] = lambda text: None,
+    phase: Callable[[str, int, int], None] = lambda text, done, total: None,
 ) -> None:
     """Score parts of the scoring pass on the desk's lanes. Each part has as many attempts as a cell.
 
-    `phase` is told how many parts are scored.
+    `phase` is told how many pairs are scored, of those that had no scores.
 
     Raises:
         StudyError: A part failed because of a mistake in the study or its data.
         RuntimeError: A part failed `max_attempts` times.
     """
-    unscored = list(shards)
+    unscored, pairs = list(shards), sum(shard.pairs for shard in shards)
     for _ in range(max_attempts):
-        running = [desk.run.remote(shard) for shard in unscored]
-        done: list[ray.ObjectRef] = []
-        while len(done) < len(running):
-            phase(f"scoring the pairs: {len(shards) - len(unscored) + len(done)} of {len(shards)} parts")
-            done, _ = ray.wait(running, num_returns=len(done) + 1)
-        outcomes: list[Failure | None] = ray.get(running)
+        running = {desk.run.remote(shard): shard for shard in unscored}
+        before = pairs - sum(shard.pairs for shard in unscored)
+        open_calls = list(running)
+        while open_calls:
+            phase("scoring the pairs", before + _scored(running, open_calls, desk), pairs)
+            _, open_calls = ray.wait(open_calls, num_returns=len(open_calls), timeout=LOOK_EVERY_S)
+        outcomes: list[Failure | None] = ray.get(list(running))
         failures = {shard: failure for shard, failure in zip(unscored, outcomes, strict=True) if failure}
         for failure in failures.values():
             if not failure.retriable:
                 raise StudyError(failure.error)
         if not failures:
+            phase("scoring the pairs", pairs, pairs)
             return
         unscored = list(failures)
     first = failures[unscored[0]]
     raise RuntimeError(f"{len(unscored)} parts of the scoring pass failed: {first}\n{first.traceback}")
+
+
+def _scored(
+    running: Mapping[ray.ObjectRef, Shard], open_calls: Sequence[ray.ObjectRef], desk: ray.actor.ActorHandle
+) -> int:
+    """Return how many pairs of the parts are scored; those of a part in work by its share of batches."""
+    shares = {
+        key: progress.step / progress.total for key, progress in ray.get(desk.progress.remote()).items()
+    }
+    waiting = set(open_calls)
+    return sum(
+        int(shard.pairs * shares.get(shard.key, 0)) if call in waiting else shard.pairs
+        for call, shard in running.items()
+    )

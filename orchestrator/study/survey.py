@@ -15,9 +15,6 @@ class SurveyModel(Spec):
         description="Each trait with its reference level; null for a numeric trait. If absent: PRISM's "
         "traits for PRISM and its twin, otherwise all traits of the data.",
     )
-    undisclosed: list[Level] = Field(
-        ["Prefer not to say"], description="Levels that count as a missing trait, not as a level."
-    )
     cuts: tuple[float, ...] | None = Field(
         None,
         min_length=1,

@@ -130,7 +130,7 @@ def study_file(
         splits=_yaml(splits),
         reference=methods[0] if methods else "dpo",
         methods=_yaml({name: KNOWN_METHODS.get(name, {"loss_type": name, "beta": 0.1}) for name in methods}),
-        seeds=answers["seeds"],
+        seeds=", ".join(seed.strip() for seed in answers["seeds"].split(",")),
         out=answers["out"],
         **(TINY_MODEL if answers["model"] == "tiny" else LARGE_MODEL),
     )

@@ -1,6 +1,7 @@
 """Turn the columns of a table into names, numbers and texts; a value that is none is named with its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,32 @@ OLDEST = 130  # years
 def is_missing(value: Any) -> bool:
     """Return whether a value is absent: None, not a number, or an empty text."""
     return value is None or value is pd.NA or value is pd.NaT or value == "" or value != value
+
+
+def without_missing(table: Table, columns: Iterable[str], missing: Iterable[str]) -> Table:
+    """Return a table whose values that mean "missing" are absent.
+
+    Args:
+        table: Any rows.
+        columns: Our names of the columns to look at.
+        missing: The values, as `data.missing_values` lists them.
+    """
+    meant = {value.strip().casefold() for value in missing}
+
+    def means_missing(value: Any) -> bool:
+        text = level_text(value.item() if isinstance(value, np.generic) else value)
+        return isinstance(text, str) and text.strip().casefold() in meant
+
+    found = {}
+    for column in columns:
+        values = table.frame[column]
+        try:
+            absent = [value for value in values.unique() if means_missing(value)]
+        except TypeError:  # a list or an object, which is refused where it is read
+            continue
+        if absent:
+            found[column] = values.mask(values.isin(absent))
+    return replace(table, frame=table.frame.assign(**found))
 
 
 def refuse(table: Table, row: int, column: str, value: object, what: str) -> StudyError:

@@ -10,8 +10,6 @@ from training.errors import StudyError
 from training.hints import suggestion
 from training.spec import Prompt
 
-UNSTATED = "Prefer not to say"  # a trait of which a prompt says nothing, like a missing one
-
 
 def prompted(corpus: Corpus, prompt: Prompt) -> Corpus:
     """Return a corpus whose prompts start with a system message, if the study asks for one.
@@ -42,7 +40,7 @@ def _system(prompt: Prompt, traits: pd.Series) -> str:
     lines = [prompt.system] if prompt.system else []
     for name in prompt.with_traits:
         value = traits[name]
-        if not pd.isna(value) and value != UNSTATED:
+        if not pd.isna(value):
             shown = f"{value:g}" if isinstance(value, float) else value
             lines.append(f"The user's {name.removeprefix('prefs_').replace('_', ' ')}: {shown}.")
     return "\n".join(lines)

@@ -10,10 +10,20 @@ from typing import Any
 
 import pandas as pd
 
+from training.data.conversions import is_missing, without_missing
 from training.data.files import known
 from training.data.tables import first_rows, read_table
 from training.errors import StudyError
-from training.table_data import RESPONSES, SHAPES, Shape, TableData, level_text, shipped, shipped_names
+from training.table_data import (
+    MISSING_VALUES,
+    RESPONSES,
+    SHAPES,
+    Shape,
+    TableData,
+    level_text,
+    shipped,
+    shipped_names,
+)
 
 LOOKED_AT = 1000  # rows from which column names and preference values are taken
 MOST_LEVELS = 20  # a text column with more values than this is not proposed as a trait
@@ -190,8 +200,9 @@ def _plain(name: str) -> str:
 
 def _preference_values(path: str, table: str | None, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the preference_values: block; nothing if the preference is a signed number."""
-    rows = read_table(path, {"preference": columns["preference"]}, "--data", table).frame["preference"]
-    words = sorted({str(level_text(value)) for value in rows.dropna()} - {""})
+    rows = read_table(path, {"preference": columns["preference"]}, "--data", table)
+    given = without_missing(rows, ["preference"], MISSING_VALUES).frame["preference"]
+    words = sorted({str(level_text(value)) for value in given if not is_missing(value)})
     if len(words) > MOST_LEVELS or any(_negative(word) for word in words):
         return {}
     sides = {"tie": [*SIDES["tie"]]}
@@ -246,9 +257,9 @@ def _constant(path: str, table: str | None, user: str, names: list[str]) -> dict
     """Return the columns that are the same in all rows of a user and differ between users."""
     if not names:
         return {}
-    frame = read_table(
-        path, {"user": user} | {f"trait:{name}": name for name in names}, "--data", table
-    ).frame
+    columns = {f"trait:{name}": name for name in names}
+    rows = read_table(path, {"user": user} | columns, "--data", table)
+    frame = without_missing(rows, columns, MISSING_VALUES).frame
     traits = {}
     for name in names:
         values = frame[f"trait:{name}"]

@@ -51,7 +51,11 @@ def candidates(table: Table, users: pd.Series, data: TableData) -> Candidates:
             "identity": chosen["response_id"] + "\x1f" + rejected["response_id"],
         }
     )
-    dropped = {"empty prompt": int(empty_prompt.sum()), "empty answer": int(empty.sum())}
+    dropped = {
+        "empty prompt": int(empty_prompt.sum()),
+        "empty answer": int(empty.sum()),
+        "missing score": int(kept["score"].isna().sum()),
+    }
     return Candidates(frame, len(answers), dropped)
 
 
@@ -90,7 +94,7 @@ def _answers(table: Table, users: pd.Series, data: TableData) -> pd.DataFrame:
             "prompt_text": prompt_text,
             "chat": pd.Series(checked, dtype=object).where(chats, None),
             "response": texts(table, "response"),
-            "score": numbers(table, "score", between=data.score_range),
+            "score": numbers(table, "score", required=False, between=data.score_range),
             "model": named("source_model_0", columns.source_model),
             "response_id": named("response_id", columns.response_id),
             "continued": flags(table, "continued") if columns.continued else True,
@@ -106,7 +110,12 @@ def _prompt_texts(table: Table) -> pd.Series:
 
 
 def _couples(answers: pd.DataFrame, models: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of every two answers to the same prompt whose models fit: [pairs], [pairs]."""
+    """Return the positions of every two rated answers to a prompt whose models fit: [pairs], [pairs].
+
+    An answer without a score is in no pair, but the conversation may have gone on with it.
+    """
+    model = answers["model"].to_numpy(dtype=object)
+    answers = answers[answers["score"].notna()]
     same = ["user_id", "conversation", "item", "turn", "prompt_text"]
     if models == "same":
         answers = answers[answers["model"].notna()]
@@ -118,7 +127,6 @@ def _couples(answers: pd.DataFrame, models: str) -> tuple[np.ndarray, np.ndarray
     both = both[both["row_x"] < both["row_y"]]
     first, second = both["row_x"].to_numpy(dtype=np.int64), both["row_y"].to_numpy(dtype=np.int64)
     if models == "different":
-        model = answers["model"].to_numpy(dtype=object)
         differ = np.array(
             [
                 pd.notna(model[x]) and pd.notna(model[y]) and model[x] != model[y]

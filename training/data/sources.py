@@ -7,7 +7,7 @@ import pandas as pd
 
 from training.data import compared, rated, twin
 from training.data.annotations import exploded
-from training.data.conversions import names
+from training.data.conversions import names, without_missing
 from training.data.corpus import Corpus
 from training.data.pairs import content_ids, prompt_texts, usable_pairs
 from training.data.tables import Table, of_frame, read_table
@@ -71,7 +71,8 @@ def corpus_of(data: TableData, rows: Rows, generated: bool = False) -> Corpus:
         StudyError: A value has no place in its column, a trait differs between rows of one user, more users
             are requested than there are, or no usable pair is left.
     """
-    judged = _where(rows.judged, data)
+    judged = _known(_where(rows.judged, data), data)
+    asked = _known(rows.people, data) if rows.people else None
     shape = data.columns.shape
     assert shape is not None
     users = pd.Series("", index=judged.frame.index, dtype="str") if data.anonymous else names(judged, "user")
@@ -83,11 +84,11 @@ def corpus_of(data: TableData, rows: Rows, generated: bool = False) -> Corpus:
         candidates.frame["user_id"] = pd.Series(prompts, index=candidates.frame.index, dtype="str")
     pairs, dropped = usable_pairs(candidates, data)
     traits = None
-    if data.traits and rows.people is not None:
-        traits = traits_of(rows.people, people_users(rows.people), data.trait_columns)
+    if data.traits and asked:
+        traits = traits_of(asked, people_users(asked), data.trait_columns)
     elif data.traits and not data.anonymous:
         traits = traits_of(judged, users, data.trait_columns)
-    people = known_users(pairs, traits, rows.people.origins[0].name if rows.people else data.path)
+    people = known_users(pairs, traits, asked.origins[0].name if asked else data.path)
     return Corpus(pairs, people, dropped, generated, data.anonymous)
 
 
@@ -121,6 +122,12 @@ def _where(table: Table, data: TableData) -> Table:
                 f"found: {', '.join(present)}"
             )
     return table if kept.all() else table.take(np.flatnonzero(kept), table.frame[kept])
+
+
+def _known(table: Table, data: TableData) -> Table:
+    """Return the table without what stands for a missing trait, score or preference."""
+    columns = [name for name in table.frame if str(name).startswith(("trait:", "score", "preference"))]
+    return without_missing(table, columns, data.missing_values)
 
 
 def _drawn(table: Table, users: pd.Series, data: TableData) -> tuple[Table, pd.Series]:

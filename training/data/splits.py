@@ -72,7 +72,8 @@ def _groups(users: pd.DataFrame, split: SplitSpec, place: str) -> pd.Series:
             for category in getattr(split, key):
                 if category not in present:
                     raise StudyError(
-                        f"{place}.{key}: no user has {category!r}; {suggestion(category, present)}"
+                        f"{place}.{key}: no user has {category!r}, or it is one of data.missing_values; "
+                        f"{suggestion(category, present)}"
                     )
         in_both = sorted(set(split.a) & set(split.b))
         if in_both:

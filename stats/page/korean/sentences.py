@@ -106,6 +106,7 @@ SENTENCES = {
     "data": "데이터",
     "dropped": "제외",
     "kept, though unusual": "특이하지만 유지",
+    "users whose trait is missing": "특성이 결측인 사용자",
     "length limit": "길이 제한",
     "other code (since commit {commit}; files: {files}): {cells}":
         "다른 코드 (커밋 {commit} 이후; 파일: {files}): {cells}",
@@ -120,6 +121,7 @@ SENTENCES = {
     "predicted splits without a diff": "예측은 있으나 diff가 없는 split",
     "{count} {why}": "{why} {count}",
     "empty answer": "빈 응답",
+    "missing score": "점수 결측",
     "identical answers": "동일한 두 응답",
     "tie": "동점",
     "the same pair again": "중복 pair",

@@ -72,7 +72,7 @@ bench-evidence: install  ## measure the evidence on 3.6 and 10 million rows, and
 	@command -v Rscript >/dev/null || echo "R is missing (apt-get install r-base-core r-cran-lme4 r-cran-mass r-cran-clubsandwich)"
 	! command -v Rscript >/dev/null || $(BIN)/python -m bench.against_r
 
-calibration: install  ## check survey models, evidence and the published rule on simulated studies (an hour)
+calibration: install  ## check survey models, evidence and the published rule on simulated studies (50 minutes)
 	$(ONE_THREAD) $(BIN)/python -m bench.survey_models
 	$(MAKE) --jobs=2 --output-sync=target bench.few_seeds bench.calibration bench.shrunken bench.shared_items
 

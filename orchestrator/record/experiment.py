@@ -187,6 +187,8 @@ def _reachable(places: Places) -> Iterator[None]:
         if fault := permanent_fault(error, places.record):
             raise fault from error
         reason = without_passwords(" ".join(str(error).split()))[:200]
+        if "://" not in places.record:
+            reason = "it is a path; a server's address begins with http:// or https://"
         raise StudyError(
             f"MLFLOW_TRACKING_URI: no record at {places.record} ({reason}); start its server or "
             "fix the URI; without the variable, the record is a local file"

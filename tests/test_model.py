@@ -333,6 +333,7 @@ def test_a_damaged_folder_is_named_in_one_line(folder, change, message):
     with pytest.raises(StudyError, match=rf"model .*: it cannot be loaded \(.*{message}.*another") as caught:
         load_model(ModelFiles(str(folder)), "float32")
     assert "\n" not in str(caught.value)
+    assert ("model.safetensors: " in str(caught.value)) == (message == "header")  # the file itself
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])

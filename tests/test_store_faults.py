@@ -39,6 +39,14 @@ def test_a_deleted_database_and_a_database_of_another_mlflow(ledger: Ledger, tmp
         Ledger(Places("s", copy.parent))
 
 
+def test_a_database_whose_making_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("CREATE TABLE spans (trace_id TEXT)")
+    with pytest.raises(StudyError, match=r"half made.*remove the database.*same command"):
+        Ledger(Places("s", tmp_path))
+
+
 def test_a_deleted_experiment(ledger: Ledger) -> None:
     run_id = ledger.start(TRIAL, {})
     ledger.experiment.client.delete_experiment(ledger.experiment.id)

@@ -143,10 +143,24 @@ def _readable(files: ModelFiles) -> Iterator[None]:
         yield
     except (*damaged, *unknown) as error:
         reason = " ".join(str(error).split())[:200]
+        file = files.gguf_file or _damaged_file(Path(files.path))
         raise StudyError(
-            f"model {Path(files.path) / (files.gguf_file or '')}: it cannot be loaded ({reason}); save or "
+            f"model {Path(files.path) / file}: it cannot be loaded ({reason}); save or "
             "download it again, or name another model"
         ) from error
+
+
+def _damaged_file(folder: Path) -> str:
+    """Return the name of the first file of weights that is cut or damaged; an empty text if none is."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError):
+            return file.name
+    return ""
 
 
 @contextmanager

@@ -180,13 +180,19 @@ def verdict_pages(places: Places) -> dict[str, str]:
 
 @contextmanager
 def _reachable(places: Places) -> Iterator[None]:
-    """Turn MLflow's errors on opening a store into one line."""
+    """Turn the errors of MLflow and its database on opening a store into one line."""
     try:
         yield
-    except MlflowException as error:
+    except StudyError:
+        raise
+    except Exception as error:
         if fault := permanent_fault(error, places.record):
             raise fault from error
+        if not isinstance(error, MlflowException):
+            raise
         reason = without_passwords(" ".join(str(error).split()))[:200]
+        if "://" not in places.record:
+            reason = "it is a path; a server's address begins with http:// or https://"
         raise StudyError(
             f"MLFLOW_TRACKING_URI: no record at {places.record} ({reason}); start its server or "
             "fix the URI; without the variable, the record is a local file"

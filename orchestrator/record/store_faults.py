@@ -40,6 +40,10 @@ OF_TEXT = {
         "its database was deleted or emptied",
         f"restore the database, or name another one in MLFLOW_TRACKING_URI, {SAME_COMMAND}",
     ),
+    r"table \S+ already exists": (
+        "its database is half made, because the disk was full or the process ended while MLflow created it",
+        f"remove the database if nothing is recorded in it yet, {SAME_COMMAND}",
+    ),
     r"out-of-date database schema": (
         "another version of MLflow wrote its database",
         "copy the database, then run `mlflow db upgrade <its URI>`, or install that version of MLflow",

@@ -126,7 +126,7 @@ def _where(table: Table, data: TableData) -> Table:
 
 def _known(table: Table, data: TableData) -> Table:
     """Return the table without what stands for a missing trait, score or preference."""
-    columns = [name for name in table.frame if str(name).startswith(("trait:", "score", "preference"))]
+    columns = [str(name) for name in table.frame if str(name).startswith(("trait:", "score", "preference"))]
     return without_missing(table, columns, data.missing_values)
 
 

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     def on_a_cluster(shards: Sequence[Shard]) -> None:
         with cluster():
             shape = resolve_auto(study, places.cache).shape_of(study.reference)
-            with open_fleet(study, places, lambda: {shape: len(shards)}) as (desk, _):
+            with open_fleet(study, places, lambda: {shape: [1.0] * len(shards)}) as (desk, _):
                 score_on_lanes(desk, study.faults.max_attempts, shards)
 
     scored = score(study, data, places, on_a_cluster)

@@ -107,6 +107,8 @@ def _stage_1_or_2(
 def _stage_3(weights: Weights, training: TrainingSpec, workers: int, zero: Mapping[str, Any]) -> ZeroStates:
     """Each worker keeps a part of everything, and gathers the weights of a layer when it is computed.
 
+    The buffer of its gradients is never freed, so it is one of the states.
+
     With `offload_optimizer`, float32 weights, moments and gradients (also their float32 copy) are kept on the
     machine, with `offload_param` the weights as well. One worker alone gathers nothing that is on its card.
     """
@@ -115,20 +117,21 @@ def _stage_3(weights: Weights, training: TrainingSpec, workers: int, zero: Mappi
     part, part_trained = -(-(weights.frozen + trained) // workers), -(-trained // workers)
     own_weights, own_gradients = width * part, width * part_trained
     updated = FLOAT32 * part_trained + moments({part_trained: 1}, training)
-    update = own_gradients + FLOAT32 * part_trained
+    float32_gradients = FLOAT32 * part_trained
     weights_on_card, updated_on_card = "offload_param" not in zero, "offload_optimizer" not in zero
     live = width * (zero.get("stage3_max_live_parameters", LIVE) + weights.largest)
     buffer = FLOAT32 * min(trained, zero.get("sub_group_size", SUB_GROUP))
     return ZeroStates(
         states=width * zero.get("reduce_bucket_size", BUCKET)
         + (own_weights if weights_on_card else 0)
-        + (updated if updated_on_card else 0),
-        gradients=own_gradients if updated_on_card else 0,
-        update=update if updated_on_card else 0,
+        + (updated + own_gradients if updated_on_card else 0),
+        gradients=0,
+        update=float32_gradients if updated_on_card else 0,
         gathered=min(whole, live) if workers > 1 or not weights_on_card else 0,
         # The whole model, or float32 gradients with which DeepSpeed sets up AdamW.
         outside=max(whole, buffer if updated_on_card else 2 * buffer),
-        host=(0 if weights_on_card else own_weights) + (0 if updated_on_card else updated + update),
+        host=(0 if weights_on_card else own_weights)
+        + (0 if updated_on_card else updated + own_gradients + float32_gradients),
     )
 
 

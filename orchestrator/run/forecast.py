@@ -7,6 +7,7 @@ Every lane is as fast as expected, and nothing fails. This module does not impor
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from orchestrator.plan.agenda import Agenda
 from orchestrator.run.packing import Place, free_lane, lane_changes, place_lane, rooms_of
@@ -122,12 +123,15 @@ class _Rehearsal:
             lane for lane in self._alive if lane not in full and len(lane.left) < lane.shape.cells_at_once
         ]:
             lane = min(open_lanes, key=lambda lane: len(lane.left))
-            trial = self._agenda.next(lambda trial, lane=lane: self._shapes[trial.method] == lane.shape)
+            trial = self._agenda.next(partial(self._is_for, lane.shape))
             if trial is None:
                 full.append(lane)
                 continue
             lane.cells.append(trial)
             lane.left[trial.trial_id] = self._times[trial.trial_id]
+
+    def _is_for(self, shape: Shape, trial: Trial) -> bool:
+        return self._shapes[trial.method] == shape
 
     def _until_a_cell_ends(self) -> None:
         passed = min(lane.next_end for lane in self._alive if lane.left)

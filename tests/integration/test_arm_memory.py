@@ -119,6 +119,7 @@ def _short_prompt(row: dict[str, Any]) -> dict[str, Any]:
         pytest.param(2, 4_000_000, None, True, id="2, checkpointing"),
         pytest.param(2, 40_000_000, LoraSpec(r=32), False, id="2, wide bucket, adapters"),
         pytest.param(0, zero_states.BUCKET, LoraSpec(r=32), True, id="0, adapters, checkpointing"),
+        pytest.param(3, 4_000_000, None, False, id="3"),
     ],
 )
 def test_an_arm_takes_the_estimated_memory(

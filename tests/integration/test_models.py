@@ -1,4 +1,8 @@
-"""Sweeps over a model folder: models kept and exported, a folder that is not whole, one replaced midway."""
+"""Sweeps over a model folder: models kept and exported, a folder that is not whole, one replaced midway.
+
+The models are kept by a second training of the same cells, which two workers under ZeRO stage 3 begin and one
+worker ends. A worker and the driver are killed meanwhile. The outcomes are those of the first training.
+"""
 
 import json
 import subprocess
@@ -15,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from test_sweep import ROOT, Sweep, ray_folder  # noqa: F401
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
+from orchestrator.run.sweep_process import SweepProcess
 from training import tiny
 from training.scoring import open_scored
 
@@ -63,7 +68,17 @@ def export(sweep: Sweep, arm: str, folder: Path) -> subprocess.CompletedProcess[
     )
 
 
-def test_models_asked_for_later_are_trained_again_and_exported(sweep: Sweep) -> None:
+def saved(sweep: SweepProcess) -> set[str]:
+    """Return the checkpoints of unfinished arms of which both workers have saved their part."""
+    folders = Path(sweep.places.work).glob("*/*-unfinished/*/")
+    return {str(folder) for folder in folders if len(list(folder.glob("part-*.json"))) == 2}
+
+
+def test_models_asked_for_later_are_trained_again_on_other_workers_and_exported(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = sweep.config.read_text().replace("max_steps: 4,", "max_steps: 40, learning_rate: 1.0e-3,")
+    sweep.config.write_text(study.replace("backoff_s: 0.1", "backoff_s: 0.1, checkpoint_every: 5"))
     sweep.run()
     exported = sweep.home / "exported"
     refused = export(sweep, "dpo/S1_age/42/A", exported)
@@ -73,7 +88,20 @@ def test_models_asked_for_later_are_trained_again_and_exported(sweep: Sweep) -> 
     plan = sweep.run("--dry-run")
     assert "2 finished cells without models, to be trained again" in plan
     assert "0 finished, 2 to train" in plan
+
+    on_one, on_two = "lanes: 1}", "lanes: 1, workers: 2, deepspeed: zero3}"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", sweep.environment["RAY_TMPDIR"])
+    sweep.config.write_text(sweep.config.read_text().replace(on_one, on_two))
+    divided = SweepProcess(sweep.home, sweep.config, "small").start()
+    divided.wait_until(lambda: saved(divided))
+    divided.kill_worker()
+    before = saved(divided)
+    divided.wait_until(lambda: saved(divided) - before)  # the lane goes on, with this cell or the next
+    divided.kill_driver()
+    sweep.config.write_text(sweep.config.read_text().replace(on_two, on_one))
     sweep.run()
+    assert_trained_twice_alike(sweep)
     assert export(sweep, "dpo/S1_age/42/A", exported).returncode == 0
 
     cache, *runs = sweep.home / "runs" / ".cache", *finished_runs(sweep)
@@ -100,6 +128,31 @@ def test_models_asked_for_later_are_trained_again_and_exported(sweep: Sweep) -> 
     again = export(sweep, "dpo/S1_age/42/A", exported)
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr
+
+
+def assert_trained_twice_alike(sweep: Sweep) -> None:
+    """Compare the outcomes of both trainings of each cell, of which the second was interrupted twice."""
+    client = MlflowClient(f"sqlite:///{sweep.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    runs = list(client.search_runs([experiment.experiment_id], "tags.kind = 'cell'"))
+    assert any("lost with its worker" in run.data.tags.get("attempt_1", "") for run in runs)
+    for split in ("S1_age", "baseline"):
+        first, second = sorted(
+            (run for run in finished_runs(sweep) if run.data.tags["mlflow.runName"] == f"dpo/{split}/42"),
+            key=lambda run: run.info.start_time,
+        )
+        notes = " ".join(value for name, value in second.data.tags.items() if name.startswith("notes_"))
+        if split == "S1_age":  # the longest cell is the first, and lost its worker
+            assert "of ZeRO stage 3, 2 workers" in notes
+        for name in ("A/train_loss_tail", "B/train_loss_tail", "all/train_loss_tail"):
+            if name in first.data.metrics:
+                assert second.data.metrics[name] == pytest.approx(first.data.metrics[name], abs=1e-4)
+        tables = [
+            pd.read_parquet(client.download_artifacts(run.info.run_id, "outcomes.parquet"))
+            for run in (first, second)
+        ]
+        assert tables[0]["margin"].abs().max() > 0.05
+        pd.testing.assert_frame_equal(*tables, check_exact=False, rtol=1e-3, atol=1e-3)
 
 
 def logp(model: torch.nn.Module, row: dict, side: str) -> float:

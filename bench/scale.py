@@ -167,7 +167,7 @@ def limit(arms: Sequence[int], gpus: int, costs: Costs) -> str:
     if whole < (1 + LEAST_SAVING) * bound(arms, gpus, costs):
         return ""
     without = {name: makespan(replace(costs, **changes)) for name, changes in WITHOUT.items()}
-    name = min(without, key=without.__getitem__)
+    name = min(without, key=lambda cost: without[cost])
     return name if without[name] < (1 - LEAST_SAVING) * whole else "its last cells"
 
 

@@ -68,11 +68,14 @@ class _RenewedClaim:
     Attributes:
         state: What the claim says when it is written next.
         is_alone: Whether this driver has found no other claim left, so that one that holds would be newer.
+        replaced: The drivers whose claims lapsed, and which this driver took over from. One that was stopped
+            while it renewed may write its claim once more; it then reads this driver's, and gives up.
     """
 
     def __init__(self, ledger: Ledger, renew_every_s: float, lapse_s: float) -> None:
         self.driver, self.state = uuid4().hex, ClaimState.WAITS
         self.is_alone = False
+        self.replaced: set[str] = set()
         self.renew_every_s, self._lapse_s = renew_every_s, lapse_s
         self._claims, self._renewals = ledger.claims, 0
         self._loss: Exception | None = None
@@ -95,6 +98,10 @@ class _RenewedClaim:
         while not self._loss and _clock() - self._confirmed_at > longest_s:
             self._renew()
             longest_s = self._lapse_s / 2
+        self.raise_if_lost()
+
+    def raise_if_lost(self) -> None:
+        """Raise what the renewals have found, if the claim is lost."""
         if self._loss:
             raise self._loss
 
@@ -138,7 +145,8 @@ class _RenewedClaim:
         """Ask the record whether this claim is there, and no other driver's holds; note it if not."""
         was_alone = self.is_alone  # this may change before the answer comes
         claims = self._claims.all()
-        others = [claim.state for driver, claim in claims.items() if driver != self.driver]
+        known = {self.driver, *self.replaced}
+        others = [claim.state for driver, claim in claims.items() if driver not in known]
         if self.driver in claims and not (was_alone and ClaimState.HOLDS in others):
             return True
         self._loss = LeaseLost(
@@ -156,12 +164,17 @@ class _RenewedClaim:
 
 
 def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None:
-    """Return once no other claim is left: its driver withdraws it, or it lapses and is withdrawn here."""
+    """Return once no other claim is left: its driver withdraws it, or it lapses and is withdrawn here.
+
+    Raises:
+        StudyError: Another driver holds the study or comes first, or the own claim could not be renewed.
+    """
     wait_s = min(own.renew_every_s, lapse_s) / 5
     # driver -> its last claim, and for how many seconds this driver has read that same claim
     last_seen: dict[str, tuple[Claim, float]] = {}
     read_at = _clock()
     while True:
+        own.raise_if_lost()  # the others wait for a claim that nobody renews
         others = {driver: claim for driver, claim in ledger.claims.all().items() if driver != own.driver}
         if not others:
             return
@@ -181,6 +194,7 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
                 own.put()
                 if ledger.claims.all().get(driver) != claim:
                     raise _is_running(ledger, claim)
+                own.replaced.add(driver)
             if silent_s > lapse_s or here is False:
                 log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
                 ledger.claims.withdraw(driver)

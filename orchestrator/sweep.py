@@ -5,6 +5,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,6 @@ from training.errors import StudyError
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
     from orchestrator.record.ledger import Ledger
-    from orchestrator.run.early_cluster import EarlyCluster
     from orchestrator.run.submit import Submission
 
 
@@ -67,7 +67,6 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
     from orchestrator.run.address import ray_address
-    from orchestrator.run.early_cluster import EarlyCluster
     from training.checkpoint_store import CheckpointStore
 
     if plan.open or again:
@@ -82,10 +81,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
         noting_end(ledger) as note_end,
-        EarlyCluster(args.verbose) as ray,
     ):
-        if plan.open or again:
-            ray.begin()
         ledger.close_abandoned()
         ledger.origins.keep_code()
         ledger.supersede(again)
@@ -93,7 +89,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         ledger.show(plan.trials)
         ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
         if plan.open:
-            _train(plan, data, ledger, notifier, ray)
+            _train(plan, data, ledger, notifier, args.verbose)
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
@@ -223,22 +219,21 @@ def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Pla
     return plan, data
 
 
-def _train(
-    plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, ray: "EarlyCluster"
-) -> None:
+def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:
     """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
     from orchestrator.plan.steady import SteadyWatcher
     from orchestrator.plan.watching import watching
     from orchestrator.record.provenance import provenance
     from orchestrator.run import schedule
+    from orchestrator.run.cluster import cluster
     from orchestrator.run.jobs import make_jobs
     from orchestrator.run.share import resolve_auto
 
     footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with watching(plan.study, plan.shown, plan.statuses, footer) as shown:
+    with watching(plan.study, plan.shown, plan.statuses, footer) as shown, ExitStack() as ray:
         watcher = SteadyWatcher(notifier.watch(shown))
         watcher.phase("starting Ray")
-        ray.wait()
+        ray.enter_context(cluster(verbose))
         cells = Counter(trial.method for trial in plan.open)
         study = resolve_auto(plan.study, plan.places.cache, cells)
         watcher.phase("starting the lanes")
@@ -252,8 +247,6 @@ def _train(
             provenance(),
             watcher,
         )
-    ray.end()
-
 
 if __name__ == "__main__":
     cli.exit_with(main)

@@ -86,6 +86,36 @@ def test_a_dead_driver_of_another_machine_loses_its_claim_when_it_lapses(drivers
         assert "dead" not in drivers[0].claims.all()
 
 
+def test_a_late_renewal_of_a_driver_that_was_replaced_ends_nothing(drivers: list[Ledger]) -> None:
+    """One stopped amid a renewal writes its claim once more; then it reads the other's, and gives up."""
+    first, second = drivers
+    claim = Claim(ClaimState.HOLDS, "elsewhere/boot/pid", 1, 0, 7)
+    first.claims.put("stopped", claim)
+    with lease(second, RENEWAL_S, SHORT_LAPSE_S):
+        first.claims.put("stopped", dataclasses.replace(claim, renewals=8))
+        time.sleep(5 * RENEWAL_S)
+        second.guard()
+
+
+def test_a_driver_that_waits_gives_up_once_its_claim_cannot_be_renewed(
+    drivers: list[Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise two drivers of a machine could wait for one another for ever."""
+    first, second = drivers
+    first.claims.put("other", Claim(ClaimState.WAITS, this_machine(), os.getpid(), started(os.getpid()), 7))
+    put, written = second.claims.put, []
+
+    def put_once(driver: str, claim: Claim) -> None:
+        if written:
+            raise ConnectionError("the record cannot be reached")
+        written.append(driver)
+        put(driver, claim)
+
+    monkeypatch.setattr(second.claims, "put", put_once)
+    with pytest.raises(LeaseLost, match="could not be renewed"), lease(second, RENEWAL_S, NEVER_S):
+        pass
+
+
 def test_a_dead_driver_of_this_machine_loses_its_claim_at_once(drivers: list[Ledger]) -> None:
     dead = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     drivers[0].claims.put("dead", Claim(ClaimState.HOLDS, this_machine(), dead.pid, started(dead.pid), 7))

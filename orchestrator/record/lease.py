@@ -68,14 +68,15 @@ class _RenewedClaim:
     Attributes:
         state: What the claim says when it is written next.
         is_alone: Whether this driver has found no other claim left, so that one that holds would be newer.
-        replaced: The drivers whose claims lapsed, and which this driver took over from. One that was stopped
-            while it renewed may write its claim once more; it then reads this driver's, and gives up.
+        late: For each driver that was there before this one was alone, the number of its newest renewal that
+            may still arrive: the one after the last that was read here, begun before the claim was withdrawn.
+            Who is stopped amid it writes it later, and then reads this driver's claim and gives up.
     """
 
     def __init__(self, ledger: Ledger, renew_every_s: float, lapse_s: float) -> None:
         self.driver, self.state = uuid4().hex, ClaimState.WAITS
         self.is_alone = False
-        self.replaced: set[str] = set()
+        self.late: dict[str, int] = {}
         self.renew_every_s, self._lapse_s = renew_every_s, lapse_s
         self._claims, self._renewals = ledger.claims, 0
         self._loss: Exception | None = None
@@ -145,8 +146,11 @@ class _RenewedClaim:
         """Ask the record whether this claim is there, and no other driver's holds; note it if not."""
         was_alone = self.is_alone  # this may change before the answer comes
         claims = self._claims.all()
-        known = {self.driver, *self.replaced}
-        others = [claim.state for driver, claim in claims.items() if driver not in known]
+        others = [
+            claim.state
+            for driver, claim in claims.items()
+            if driver != self.driver and claim.renewals > self.late.get(driver, 0)
+        ]
         if self.driver in claims and not (was_alone and ClaimState.HOLDS in others):
             return True
         self._loss = LeaseLost(
@@ -182,6 +186,7 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
         read_at, before = _clock(), read_at
         listened_s = min(read_at - before, 2 * wait_s)
         for driver, claim in others.items():
+            own.late[driver] = claim.renewals + 1
             previous, silent_s = last_seen.get(driver, (claim, -listened_s))
             here = lives_here(claim)  # None: on another machine
             alive = claim != previous or here is True
@@ -194,7 +199,6 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
                 own.put()
                 if ledger.claims.all().get(driver) != claim:
                     raise _is_running(ledger, claim)
-                own.replaced.add(driver)
             if silent_s > lapse_s or here is False:
                 log.warning("process %s on %s is dead; its claim is withdrawn", claim.process, claim.host)
                 ledger.claims.withdraw(driver)

@@ -248,5 +248,6 @@ def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier
             watcher,
         )
 
+
 if __name__ == "__main__":
     cli.exit_with(main)

@@ -12,7 +12,7 @@ because if then""".split()  # noqa: SIM905
 MAX_LENGTH = 48
 LONGEST = (
     "test_card", "test_lora_sweep", "test_sweep", "test_models", "test_job", "test_schedule", "test_chaos",
-    "test_adaptive_sweep", "test_interruption", "test_arm_memory",
+    "test_adaptive_sweep", "test_arm_memory",
 )  # fmt: skip
 
 

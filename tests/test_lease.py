@@ -22,6 +22,7 @@ from orchestrator.record.places import Places
 from training.errors import StudyError
 
 RENEWAL_S, SHORT_LAPSE_S = 0.1, 1.5
+LONG_LAPSE_S = 5.0  # longer than a noisy machine stands still
 NEVER_S = math.inf  # no claim lapses, even where the machine stands still for a while
 
 
@@ -91,8 +92,17 @@ def test_a_late_renewal_of_a_driver_that_was_replaced_ends_nothing(drivers: list
     first, second = drivers
     claim = Claim(ClaimState.HOLDS, "elsewhere/boot/pid", 1, 0, 7)
     first.claims.put("stopped", claim)
-    with lease(second, RENEWAL_S, SHORT_LAPSE_S):
+    with lease(second, RENEWAL_S, LONG_LAPSE_S):
         first.claims.put("stopped", dataclasses.replace(claim, renewals=8))
+        time.sleep(5 * RENEWAL_S)
+        second.guard()
+
+
+def test_a_late_message_of_a_driver_that_had_ended_ends_nothing(drivers: list[Ledger]) -> None:
+    """Its claim was withdrawn before the second driver looked, and a proxy delivers it once more."""
+    first, second = drivers
+    with lease(second, RENEWAL_S, LONG_LAPSE_S):
+        first.claims.put("ended", Claim(ClaimState.HOLDS, "elsewhere/boot/pid", 1, 0, 7))
         time.sleep(5 * RENEWAL_S)
         second.guard()
 

@@ -9,7 +9,8 @@ that this machine knows to be alive is never taken for dead.
 
 Both sides of such a takeover write before they read, too. Who takes over first claims to hold the study, and
 then looks whether the other claim has changed. Who was silent for long first renews its claim, and then looks
-whether another driver claims to hold the study.
+whether another driver claims to hold the study. Who was not knows that nobody can have taken over: such a
+claim is a late message of a driver that has ended or was replaced, or its driver is about to give up.
 """
 
 import logging
@@ -49,7 +50,6 @@ def lease(ledger: Ledger, renew_every_s: float = RENEW_EVERY_S, lapse_s: float =
     claim = _RenewedClaim(ledger, renew_every_s, lapse_s)
     try:
         _wait_for_others(ledger, claim, lapse_s)
-        claim.state, claim.is_alone = ClaimState.HOLDS, True
         ledger.guard = claim.check
         yield
     finally:
@@ -67,27 +67,28 @@ class _RenewedClaim:
 
     Attributes:
         state: What the claim says when it is written next.
-        is_alone: Whether this driver has found no other claim left, so that one that holds would be newer.
-        late: For each driver that was there before this one was alone, the number of its newest renewal that
-            may still arrive: the one after the last that was read here, begun before the claim was withdrawn.
-            Who is stopped amid it writes it later, and then reads this driver's claim and gives up.
+        is_alone: Whether this driver has found no other claim left.
+        sent_at: When the claim was last sent to the record.
     """
 
     def __init__(self, ledger: Ledger, renew_every_s: float, lapse_s: float) -> None:
         self.driver, self.state = uuid4().hex, ClaimState.WAITS
         self.is_alone = False
-        self.late: dict[str, int] = {}
         self.renew_every_s, self._lapse_s = renew_every_s, lapse_s
-        self._claims, self._renewals = ledger.claims, 0
+        self._claims, self._renewals, self.sent_at = ledger.claims, 0, -math.inf
         self._loss: Exception | None = None
-        self._confirmed_at = (
-            -math.inf
-        )  # when the newest renewal was sent after which nobody else held the study
+        # When the newest renewal was sent after which this claim was read in the record.
+        self._confirmed_at = -math.inf
         self._renewing = threading.Lock()
         self._ended = threading.Event()
         self.put()
         self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
         self._thread.start()
+
+    def hold(self, sent_at: float) -> None:
+        """Note that this driver was found alone after its claim was sent at `sent_at`."""
+        self.state, self.is_alone = ClaimState.HOLDS, True
+        self._confirmed_at = max(self._confirmed_at, sent_at)
 
     def check(self) -> None:
         """Raise LeaseLost if another driver has taken the study over, or what ended the record.
@@ -135,23 +136,19 @@ class _RenewedClaim:
         with self._renewing:
             if self._loss or not self._holds_still():
                 return
-            renewed_at = _clock()
             self.put()
             if self._holds_still():
-                self._confirmed_at = renewed_at
+                self._confirmed_at = self.sent_at
             else:
                 self._claims.withdraw(self.driver)  # which may have been written anew just now
 
     def _holds_still(self) -> bool:
-        """Ask the record whether this claim is there, and no other driver's holds; note it if not."""
+        """Ask the record whether no other driver has taken this claim away or over; note it if one has."""
         was_alone = self.is_alone  # this may change before the answer comes
         claims = self._claims.all()
-        others = [
-            claim.state
-            for driver, claim in claims.items()
-            if driver != self.driver and claim.renewals > self.late.get(driver, 0)
-        ]
-        if self.driver in claims and not (was_alone and ClaimState.HOLDS in others):
+        was_silent = _clock() - self._confirmed_at > self._lapse_s
+        others = [claim.state for driver, claim in claims.items() if driver != self.driver]
+        if self.driver in claims and not (was_alone and was_silent and ClaimState.HOLDS in others):
             return True
         self._loss = LeaseLost(
             "another driver took this study over, since it heard nothing from this one; watch it with "
@@ -162,13 +159,13 @@ class _RenewedClaim:
     def put(self) -> None:
         """Write the claim, as it is now, into the record."""
         self._renewals += 1
-        process = os.getpid()
+        self.sent_at, process = _clock(), os.getpid()
         claim = Claim(self.state, this_machine(), process, started(process), self._renewals)
         self._claims.put(self.driver, claim)
 
 
 def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None:
-    """Return once no other claim is left: its driver withdraws it, or it lapses and is withdrawn here.
+    """Hold the study once no other claim is left: its driver withdraws it, or it lapses and goes.
 
     Raises:
         StudyError: Another driver holds the study or comes first, or the own claim could not be renewed.
@@ -179,14 +176,15 @@ def _wait_for_others(ledger: Ledger, own: _RenewedClaim, lapse_s: float) -> None
     read_at = _clock()
     while True:
         own.raise_if_lost()  # the others wait for a claim that nobody renews
+        sent_at = own.sent_at
         others = {driver: claim for driver, claim in ledger.claims.all().items() if driver != own.driver}
         if not others:
+            own.hold(sent_at)
             return
         # While the record could not be read, the other driver could not renew its claim either.
         read_at, before = _clock(), read_at
         listened_s = min(read_at - before, 2 * wait_s)
         for driver, claim in others.items():
-            own.late[driver] = claim.renewals + 1
             previous, silent_s = last_seen.get(driver, (claim, -listened_s))
             here = lives_here(claim)  # None: on another machine
             alive = claim != previous or here is True

@@ -21,13 +21,8 @@ def train_cell(config: dict[str, Any]) -> None:
     """Train the arms of a cell one after the other, in a worker of Ray Train."""
     sys.path.insert(0, config["folder"])
     import plain_run
-    from accelerate.state import AcceleratorState, GradientState
 
-    for argv in config["arms"]:
-        arguments = plain_run.parser().parse_args(argv)
-        arguments.out.write_text(json.dumps(plain_run.run(arguments)))
-        AcceleratorState._reset_state(reset_partial_state=False)
-        GradientState._reset_state()
+    plain_run.run_cell(config["arms"])
     train.report({"done": 1})
 
 

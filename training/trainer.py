@@ -98,6 +98,14 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
         return dataset  # ref_chosen_logps and ref_rejected_logps are columns already
 
+    def _prepare_input(self, data: Any) -> Any:
+        """Move a batch to the device as it is.
+
+        Under DeepSpeed, the Trainer would round floats to the model's dtype. In bfloat16, a reference
+        log-probability of -300 nats would be up to 1 nat off.
+        """
+        return data.to(self.args.device) if isinstance(data, Tensor) else super()._prepare_input(data)
+
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
         self._hidden = output.last_hidden_state.detach()  # [B, T, H]; packed: [1, M, H] of answer tokens
 

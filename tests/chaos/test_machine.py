@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -84,7 +85,9 @@ def test_the_temporary_folder_and_rays_folder_are_full_for_a_while(tmp_path: Pat
         driver = DriverProcess(setting, TMPDIR=str(disk), RAY_TMPDIR=str(disk)).start()
         driver.wait_until(has_made(setting, 6))
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(shutil.disk_usage(disk).free))
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:  # until it is full, since Ray writes there, too
+                file.write(bytes(2**16))
         time.sleep(30)
         ballast.unlink()
         if driver.finish():

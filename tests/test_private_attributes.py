@@ -314,6 +314,11 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     (f"{KERNEL}._backward_tile", (ARM_MEMORY, STAND_IN), there),
     (f"{KERNEL}._addmm_fp32", (ARM_MEMORY,), takes("acc", "a", "b")),
     ("transformers.Trainer._clip_grad_norm", (TRAINER,), takes("self", "model")),
+    (
+        "transformers.Trainer._prepare_input",
+        (TRAINER,),
+        says("transformers.Trainer._prepare_input", "deepspeed_plugin.hf_ds_config.dtype()"),
+    ),
     ("transformers.Trainer._get_grad_norm", (TRAINER,), takes("self", "model", "grad_norm")),
     ("transformers.Trainer.save_model", (TRAINER,), takes("self", "output_dir", "_internal_call")),
     (

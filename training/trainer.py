@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import send_to_device
 from torch import Tensor
 from transformers import TrainerCallback
 from trl import DPOTrainer
@@ -97,6 +98,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
         return dataset  # ref_chosen_logps and ref_rejected_logps are columns already
+
+    def _prepare_input(self, data: Any) -> Any:
+        # Under DeepSpeed, transformers would round the reference's log-probabilities to half precision.
+        return send_to_device(data, self.args.device)
 
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
         self._hidden = output.last_hidden_state.detach()  # [B, T, H]; packed: [1, M, H] of answer tokens

@@ -1,6 +1,7 @@
 """Arms under DeepSpeed on the CPU: the same result as plain PyTorch, resumable, and safe to resume."""
 
 import json
+import math
 import pickle
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def test_zero2_changes_no_result(arm, alignment):
     arm(MethodSpec(loss_type="hinge"), ZERO2, rows=range(32, 60))
     again = arm(method, ZERO2)
     pd.testing.assert_frame_equal(again.curve, zero.curve, check_exact=True)
+
+
+def test_the_reference_is_not_rounded_with_the_weights(arm):
+    """An answer's log-probability of -100 nats would be half a nat off in bfloat16."""
+    bfloat16 = TRAINING.model_copy(update={"dtype": "bfloat16"})
+    start = arm(MethodSpec(), ZERO2, training=bfloat16).summary
+    assert start["loss_step0"] == pytest.approx(math.log(2), abs=5e-4)
+    assert start["margin_step0"] == pytest.approx(0, abs=1e-2)
 
 
 @pytest.mark.parametrize(("stage", "python"), [(0, "here"), (2, "here"), (2, "3.11.2"), (3, "here")])

@@ -94,8 +94,8 @@ def test_a_dry_run_says_how_many_cells_a_card_takes_side_by_side() -> None:
         memory = footprint(config, asked.training, 4, 1, settings, lora, True, arms=2 * cells)
         return int(card * 1e9 // memory.total)
 
-    assert lanes(12, 24) == 1
-    assert shown(12)[0] == "4 (1 x 12)"
+    assert lanes(20, 24) == 1
+    assert shown(20)[0] == "4 (1 x 20)"
     assert lanes(3, 80) > 1
     assert shown(3)[2] == f"4 ({lanes(3, 80)} x 3)"
     # Four cells are a row of 16,384 tokens.

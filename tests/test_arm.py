@@ -1,7 +1,9 @@
 """An arm is seeded, isolated and resumable, and its curve is right."""
 
+import json
 import math
 import sys
+from pathlib import Path
 
 import bitsandbytes
 import numpy as np
@@ -31,6 +33,7 @@ TRAINING = TrainingSpec(
     max_steps=6, batch_size=4, learning_rate=1e-2, max_length=MAX_LENGTH, dtype="float32", logging_steps=2
 )
 WPO = MethodSpec(use_weighting=True)
+ZERO2 = json.loads((Path(__file__).parents[1] / "configs/deepspeed/zero2.json").read_text())
 
 
 @pytest.fixture
@@ -43,12 +46,13 @@ def arm(scored, tiny_folder):
         rows=range(32),
         seed=1,
         micro_batch=4,
+        deepspeed=None,
         **more,
     ):
         task = ArmTask(
             "wpo/age/1 arm A", ModelFiles(str(tiny_folder)), method, training, seed, np.array(rows)
         )
-        return train_arm(task, scored, Execution(micro_batch), **more)
+        return train_arm(task, scored, Execution(micro_batch, deepspeed), **more)
 
     return train
 
@@ -384,18 +388,18 @@ def test_where_every_token_counts_in_full_ld_dpo_is_dpo(arm):
 def test_an_optimiser_that_is_not_installed_is_refused_with_a_way_out(arm, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(StudyError, match=r"adamw_8bit needs bitsandbytes.*or use adamw"):
-        arm(training=TRAINING.model_copy(update={"optimizer": "adamw_8bit"}))
+        arm(training=TRAINING.model_copy(update={"optimizer": "adamw_8bit"}), deepspeed=ZERO2)
 
 
 def test_moments_of_8_bits_train_nearly_alike_and_resume_to_the_same_bits(arm, tmp_path):
     training = TRAINING.model_copy(update={"optimizer": "adamw_8bit"})
-    whole, in_32_bits = arm(WPO, training), arm(WPO)
+    whole, in_32_bits = arm(WPO, training, deepspeed=ZERO2), arm(WPO)
     assert any(not torch.equal(w, weights_of(in_32_bits)[name]) for name, w in weights_of(whole).items())
     assert whole.summary["loss_tail"] == pytest.approx(in_32_bits.summary["loss_tail"], rel=0.1)
     store = CheckpointStore(str(tmp_path))
     with pytest.raises(ConnectionError):
-        arm(WPO, training, checkpoints=Checkpoints(store, 2), on_step=cut_at(5))
-    assert_same_arm(arm(WPO, training, checkpoints=Checkpoints(store, 2)), whole)
+        arm(WPO, training, deepspeed=ZERO2, checkpoints=Checkpoints(store, 2), on_step=cut_at(5))
+    assert_same_arm(arm(WPO, training, deepspeed=ZERO2, checkpoints=Checkpoints(store, 2)), whole)
     held = bitsandbytes.optim.GlobalOptimManager.get_instance()  # embeddings of an arm that has ended
     assert not held.module_weight_config_triple
     assert not held.index2config

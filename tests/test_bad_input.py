@@ -202,6 +202,18 @@ MISTAKES = [
     ),
     (SWEEP_TWIN + "resources.deepspeed=zero9", ["resources.deepspeed", "zero9", "zero2"]),
     (
+        SWEEP_TWIN + "resources.deepspeed=none resources.workers=2",
+        ["resources.deepspeed", "not none", "2 workers", "set zero2"],
+    ),
+    (
+        SWEEP_TWIN + "resources.deepspeed=none training.optimizer=adamw_8bit",
+        ["resources.deepspeed", "not none", "adamw_8bit", "training.optimizer: adamw"],
+    ),
+    (
+        SWEEP_TWIN + "resources.deepspeed=none resources.gpus_per_worker=1 training.dtype=float16",
+        ["resources.deepspeed", "not none", "float16", "training.dtype: bfloat16"],
+    ),
+    (
         SWEEP_TWIN + "model.lora.r=2 methods.dpo.resources.deepspeed=zero3 resources.cells_together=1",
         ["methods.dpo.resources.deepspeed", "not zero3", "cells side by side share", "remove cells_together"],
     ),

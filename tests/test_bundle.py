@@ -94,10 +94,16 @@ def test_each_arm_draws_its_own_dropout(arm, together):
         assert_close(result, arm(kind, lora=DROPOUT))
 
 
-@pytest.mark.parametrize(("dtype", "again"), [("float32", True), ("bfloat16", False)])
-def test_arms_side_by_side_under_deepspeed(arm, together, dtype, again):
+ZERO2 = json.loads((ROOT / "configs/deepspeed/zero2.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("deepspeed", "dtype", "again"),
+    [(ZERO2, "float32", True), (ZERO2, "bfloat16", False), (None, "bfloat16", True)],
+    ids=["zero2", "zero2, bfloat16", "bfloat16"],
+)
+def test_arms_side_by_side_under_deepspeed_and_in_bfloat16(arm, together, deepspeed, dtype, again):
     """Also where layers are computed again in the backward pass."""
-    deepspeed = json.loads((ROOT / "configs/deepspeed/zero2.json").read_text())
     shared = {"deepspeed": deepspeed, "training": TRAINING.model_copy(update={"dtype": dtype})}
     shared["again"] = again
     for kind, result in together(["dpo", "wpo"], **shared).items():

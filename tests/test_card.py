@@ -150,7 +150,8 @@ def test_an_arm_has_the_curve_that_it_has_on_the_cpu(scored, tiny_folder, monkey
     take_the_cpu_for_a_card(monkeypatch)
     card, card_margins = run()
     assert card.layout is Layout.PACKED
-    pd.testing.assert_frame_equal(card.curve, cpu.curve, rtol=0.05, atol=0.05)
+    curves = [arm.curve.query("metric != 'accuracy'") for arm in (card, cpu)]  # it counts signs of about 0
+    pd.testing.assert_frame_equal(*curves, rtol=0.05, atol=0.05)
     np.testing.assert_allclose(card_margins["margin"], cpu_margins["margin"], atol=0.5)
     with hardware.deterministic_kernels(True):
         again, _ = run()
@@ -247,13 +248,14 @@ def test_an_arm_on_a_card_without_the_kernel_is_padded_and_says_so(scored, tiny_
 
 # --- what a step costs ------------------------------------------------------------------------------
 
-WAITS_PER_STEP = {Layout.PACKED: 1, Layout.PADDED: 5}
-OPERATIONS_PER_STEP = 6000
+WAITS_PER_STEP = {Layout.PACKED: 0, Layout.PADDED: 4}
+MOST = {"none": (0, 4000), "zero2": (1, 6000)}  # waits besides these, and operations
 
 
+@pytest.mark.parametrize("engine", list(MOST))
 @pytest.mark.parametrize("layout", list(Layout))
-def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, pairs, tmp_path, monkeypatch):
-    """Counts a step of 8 pairs with Qwen2.5-0.5B's layers and heads, which are narrow here, under ZeRO-2."""
+def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, engine, pairs, tmp_path, monkeypatch):
+    """Counts a step of 8 pairs with Qwen2.5-0.5B's layers and heads, which are narrow here, in bfloat16."""
     sizes = {"hidden_size": 112, "intermediate_size": 64, "num_hidden_layers": 24}
     make_model(
         pairs, tmp_path / "model", sizes | {"num_attention_heads": 14, "num_key_value_heads": 2}, "bfloat16"
@@ -271,9 +273,10 @@ def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, pairs, tmp
             waits.operations = 0
 
         task = ArmTask("a", files, MethodSpec(use_weighting=True), training, 1, np.arange(64))
-        arm = train_arm(task, scored, Execution(8, ZERO2), on_step=on_step)
+        arm = train_arm(task, scored, Execution(8, ZERO2 if engine == "zero2" else None), on_step=on_step)
     assert arm.layout is layout
     print("counted:", steps)
     waits_of_step, operations = steps[1]
-    assert waits_of_step <= WAITS_PER_STEP[layout]
-    assert operations <= OPERATIONS_PER_STEP
+    most_waits, most_operations = MOST[engine]
+    assert waits_of_step <= WAITS_PER_STEP[layout] + most_waits
+    assert operations <= most_operations

@@ -40,14 +40,16 @@ def rows(text: str) -> dict[str, list[str]]:
 
 def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() -> None:
     asked = study("Qwen2.5-1.5B")
-    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape, asked.training)
 
     def gigabytes(size: int, lora: LoraSpec | None, checkpointing: bool) -> float:
         return footprint(config, asked.training, size, 1, settings, lora, checkpointing).total / 1e9
 
     shown = rows(cards_that_fit(asked))
     assert len(shown) == 8
-    settings3 = deepspeed_config(asked.resources.shape.model_copy(update={"deepspeed": "zero3_offload"}))
+    settings3 = deepspeed_config(
+        asked.resources.shape.model_copy(update={"deepspeed": "zero3_offload"}), asked.training
+    )
     needed = footprint(config, asked.training, 8, 1, settings3, None, True)
     assert needed.total <= 24e9
     name = f"all weights, host {needed.host / 1e9:.0f} GB deepspeed: zero3_offload"
@@ -63,7 +65,7 @@ def test_each_entry_is_the_largest_micro_batch_whose_count_is_within_the_card() 
 def test_arms_side_by_side_are_counted_together() -> None:
     resources = {"gpus_per_worker": "auto", "cells_together": 1}
     asked = study("Qwen2.5-1.5B", resources=resources)
-    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape, asked.training)
 
     def gigabytes(size: int) -> float:
         lora = LoraSpec(r=8)
@@ -85,15 +87,15 @@ def test_a_dry_run_says_how_many_cells_a_card_takes_side_by_side() -> None:
         ]
 
     asked = study("Qwen2.5-0.5B", training={"max_length": 256, "batch_size": 4})
-    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape)
+    config, settings = known_config(asked.model), deepspeed_config(asked.resources.shape, asked.training)
 
     def lanes(cells: int, card: int) -> int:
         lora = LoraSpec(r=8)
         memory = footprint(config, asked.training, 4, 1, settings, lora, True, arms=2 * cells)
         return int(card * 1e9 // memory.total)
 
-    assert lanes(12, 24) == 1
-    assert shown(12)[0] == "4 (1 x 12)"
+    assert lanes(20, 24) == 1
+    assert shown(20)[0] == "4 (1 x 20)"
     assert lanes(3, 80) > 1
     assert shown(3)[2] == f"4 ({lanes(3, 80)} x 3)"
     # Four cells are a row of 16,384 tokens.

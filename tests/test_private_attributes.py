@@ -132,6 +132,7 @@ TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "trai
 CHECKPOINTING = "training/checkpointing.py"
 LOADING_TEST = "tests/test_safe_loading.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
+MASTER = "training/master_weights.py"
 BUNDLE, BUNDLE_ACCESS, OWN_GLOBALS = (
     f"training/{name}.py" for name in ("bundle", "bundle_access", "own_globals")
 )
@@ -313,13 +314,33 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     (f"{KERNEL}._forward_tile", (ARM_MEMORY, STAND_IN), there),
     (f"{KERNEL}._backward_tile", (ARM_MEMORY, STAND_IN), there),
     (f"{KERNEL}._addmm_fp32", (ARM_MEMORY,), takes("acc", "a", "b")),
-    ("transformers.Trainer._prepare_input", (TRAINER,), takes("self", "data")),
+    (
+        "transformers.TrainingArguments._n_gpu",
+        (ARM,),
+        says("transformers.TrainingArguments", "self._n_gpu = ", "return self._n_gpu"),
+    ),
+    ("torch._foreach_copy_", (MASTER,), there),
+    (
+        "torch.optim.AdamW.found_inf",
+        (MASTER,),
+        says("torch.optim.Adam", 'found_inf=getattr(self, "found_inf", None)'),
+    ),
+    (
+        "transformers.Trainer._load_from_checkpoint",
+        (TRAINER,),
+        takes("self", "resume_from_checkpoint", "model"),
+    ),
     ("transformers.Trainer._clip_grad_norm", (TRAINER,), takes("self", "model")),
+    (
+        "transformers.Trainer._prepare_input",
+        (TRAINER,),
+        says("transformers.Trainer._prepare_input", "deepspeed_plugin.hf_ds_config.dtype()"),
+    ),
     ("transformers.Trainer._get_grad_norm", (TRAINER,), takes("self", "model", "grad_norm")),
     ("transformers.Trainer.save_model", (TRAINER,), takes("self", "output_dir", "_internal_call")),
     (
         "transformers.Trainer.is_deepspeed_enabled",
-        (TRAINER,),
+        (TRAINER, "training/engine.py"),
         says("transformers.Trainer", "self.is_deepspeed_enabled = "),
     ),
     ("transformers.PreTrainedModel._is_stateful", (PACKED,), equals(False)),
@@ -372,7 +393,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     (
         "deepspeed.DeepSpeedEngine.skipped_steps",
-        (ARM,),
+        ("training/engine.py",),
         says("deepspeed.DeepSpeedEngine", "self.skipped_steps = 0"),
     ),
     ("deepspeed.runtime.zero.partition_parameters.ZeroParamStatus", (PARTITIONED,), there),

@@ -89,7 +89,7 @@ def test_deepspeed_trains_adapters_on_4_bits_and_resumes_to_the_same_bits(
     model = ModelSpec(path=str(tiny_folder), lora=QLORA)
     table = score(pairs, model, TwinData(), training, tmp_path / "cache")
     files = resolve_model(model, TwinData(), tmp_path / "cache")
-    settings = deepspeed_config(Shape(deepspeed="zero2"))
+    settings = deepspeed_config(Shape(deepspeed="zero2"), TrainingSpec())
 
     def arm(**more):
         task = ArmTask("test", files, MethodSpec(), training, 1, np.arange(32), lora=QLORA)

@@ -11,7 +11,8 @@ import yaml
 from orchestrator import sweep
 from orchestrator.record.published import published_diffs
 from orchestrator.schema import SCHEMA_FILE, main, schema
-from orchestrator.study.files import CONFIGS, load
+from orchestrator.study.engine import engine_in_words
+from orchestrator.study.files import CONFIGS, deepspeed_config, load
 from orchestrator.study.grid import expand
 from orchestrator.study.study import Study
 from training.errors import StudyError
@@ -48,6 +49,25 @@ def test_overrides_reach_any_depth_and_a_new_method_needs_no_code(tmp_path: Path
     )
     assert study.methods["ipo"].objective.beta == 0.2
     assert (study.training.max_steps, study.seeds) == (7, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "engine"),
+    [
+        ([], "no DeepSpeed"),
+        (["resources.deepspeed=zero2"], "DeepSpeed zero2"),
+        (["training.dtype=float32", "resources.gpus_per_worker=auto"], "no DeepSpeed"),
+        (["resources.workers=2"], "DeepSpeed zero2"),
+        (["training.optimizer=adamw_8bit"], "DeepSpeed zero2"),
+        (["training.dtype=float16", "resources.gpus_per_worker=1"], "DeepSpeed zero2"),
+    ],
+)
+def test_deepspeed_is_taken_where_one_worker_with_adamw_is_not_enough(tmp_path, overrides, engine) -> None:
+    study = load_text(tmp_path, MINIMAL_STUDY, *overrides)
+    shape = study.shape_of("dpo")
+    assert engine_in_words(shape, study.training) == engine
+    settings = deepspeed_config(shape, study.training)
+    assert (settings is None) == (engine == "no DeepSpeed")
 
 
 def test_a_method_can_have_seeds_of_its_own(tmp_path: Path) -> None:

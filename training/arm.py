@@ -18,6 +18,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, set_seed
 from trl import DPOConfig
 
+from training import engine
 from training.arrays import FloatArray, IntArray
 from training.batch_cut import BatchCut, expert_loss
 from training.batches import data_order, sequence_lengths
@@ -34,7 +35,6 @@ from training.model import ModelFiles, load_tokenizer
 from training.model_access import OWN_MODEL, ModelAccess
 from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
-from training.partitioned import make_whole
 from training.progress import OnStep, ProgressReport
 from training.resharding import Sharding, why_not_resharded
 from training.score_gaps import gap_columns
@@ -72,7 +72,8 @@ class Execution:
     """How to compute an arm; its answer stays the same up to rounding.
 
     micro_batch: Pairs per forward pass of one worker.
-    deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for plain PyTorch.
+    deepspeed: DeepSpeed's settings (a file of configs/deepspeed/), or None for torch's AdamW alone, on one
+        worker (`training/master_weights.py`).
     check: How the model was computed when the pairs were scored (`training.scoring.Scored.check`), if it is
         known. The arm is computed as measured in its own process; a difference becomes a note.
     activation_checkpointing: Whether layers are computed again in the backward pass, to save memory.
@@ -94,7 +95,7 @@ class ArmResult:
     check: How batches were given to the model, and why; held-out pairs are scored the same way.
     seconds: Wall time of the training loop.
     notes: What a reader of the record should know: where the arm resumed, which checkpoints were skipped or
-        could not be kept, steps skipped by DeepSpeed.
+        could not be kept, how many steps were skipped.
     origin: The origin of its checkpoints, those that it resumed from included (`training/origin.py`).
     """
 
@@ -148,7 +149,7 @@ def train_arm(
     Raises:
         StudyError: The group is smaller than a batch, a loss is not finite, a batch is cut although the loss
             looks across its pairs, the method needs score gaps that the pairs lack, the optimiser is not
-            installed, or the model cannot be loaded or computed.
+            installed, DeepSpeed is needed, or the model cannot be loaded or computed.
         OutOfMemory: The accelerator's memory is too small for a micro-batch.
         Preempted: The arm was asked to stop, and has saved itself.
     """
@@ -157,12 +158,13 @@ def train_arm(
     batch = BatchCut(task.name, task.training.batch_size, execution.micro_batch)
     accumulation = batch.accumulation(len(task.rows))
     batch.refuse_for(batch_losses(task.method))
+    deepspeed = execution.deepspeed is not None
+    if not deepspeed:
+        engine.refuse(task.name, task.training)
     lengths = sequence_lengths(scored)
     table = _with_columns(scored, task.rows, gap_columns(task.method, task.gaps, task.name))
     order = data_order(task.rows, lengths, task.training, np.random.default_rng(task.seed))
-    deepspeed = execution.deepspeed is not None
-    dtype = task.training.dtype if deepspeed else "float32"
-    with access.opened(task.model, dtype, deepspeed) as model, scratch() as scratch_folder:
+    with access.opened(task.model, task.training.dtype, deepspeed) as model, scratch() as scratch_folder:
         batch.refuse_for(expert_loss(model.config.get_text_config(), task.method))
         check, measured = _check(model, task.model, execution)
         if check.reason:
@@ -203,10 +205,7 @@ def train_arm(
                     task.name,
                 )
             )
-        if deepspeed:
-            from training.finite_norm import NormCheck
-
-            trainer.add_callback(NormCheck)
+        engine.prepare(trainer)
         if on_step is not None:
             trainer.add_callback(ProgressReport(on_step, task.training.logging_steps, task.name))
         checkpoint, notes = _resume(trainer, checkpoints, scratch_folder / "resume", task, execution)
@@ -221,13 +220,7 @@ def train_arm(
             ) from error
         seconds = time.monotonic() - start
         model = trainer.accelerator.unwrap_model(trainer.model)
-        notes += trainer.notes
-        if deepspeed:
-            engine = trainer.model_wrapped
-            if engine.skipped_steps:  # the loss of such a step is finite, so nothing else would show it
-                notes.append(f"steps skipped for gradients that are not finite: {engine.skipped_steps}")
-            engine.destroy()
-            make_whole(model)
+        notes += trainer.notes + engine.end(trainer)
     summary = (
         summarise(trainer.recorder.points)
         | trainer.recorder.weight_summary()
@@ -259,7 +252,7 @@ def _trl_config(
 ) -> DPOConfig:
     training = task.training
     save_every = checkpoints.every if checkpoints else None
-    return DPOConfig(
+    config = DPOConfig(
         **trl_arguments(task.method),
         output_dir=scratch,
         save_strategy="steps" if save_every else "no",
@@ -274,7 +267,7 @@ def _trl_config(
         max_grad_norm=training.max_grad_norm,
         max_length=training.max_length,
         logging_steps=training.logging_steps,
-        bf16=training.dtype == "bfloat16",
+        bf16=training.dtype == "bfloat16" and execution.deepspeed is not None,
         fp16=training.dtype == "float16",
         seed=task.seed,
         optim=optimizer_name(training),
@@ -291,6 +284,8 @@ def _trl_config(
         report_to="none",
         disable_tqdm=True,
     )
+    config._n_gpu = 1  # with DeepSpeed or without, whatever other cards the process sees
+    return config
 
 
 def _resume(

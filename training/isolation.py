@@ -17,9 +17,13 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 def isolated(deepspeed: bool) -> Iterator[None]:
     """Reset the settings that libraries keep in globals and in the environment, before and after the block.
 
-    `deepspeed` says whether the run inside uses DeepSpeed, which needs a process group.
+    `deepspeed` says whether the run inside uses DeepSpeed, which needs a process group. Without it, a run is
+    alone in any case: accelerate would wrap its model for a group of one, if a launcher has made one.
     """
     environment = dict(os.environ)
+    if not deepspeed:
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+            os.environ.pop(name, None)
     if deepspeed and "RANK" not in os.environ:  # under plain python, DeepSpeed gets a process group of one
         os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}

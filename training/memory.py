@@ -67,7 +67,7 @@ def footprint(
     training: TrainingSpec,
     micro_batch: int,
     workers: int,
-    deepspeed: dict[str, Any],
+    deepspeed: dict[str, Any] | None,
     lora: LoraSpec | None = None,
     checkpointing: bool = False,
     arms: int = 1,
@@ -79,7 +79,7 @@ def footprint(
         training: Its dtype, max_length and optimizer apply.
         micro_batch: Pairs per forward pass of one worker.
         workers: Workers of the arm.
-        deepspeed: A file of configs/deepspeed/.
+        deepspeed: A file of configs/deepspeed/; None without DeepSpeed.
         lora: The adapters that are trained in place of the weights.
         checkpointing: Whether layers are computed again in the backward pass.
         arms: Arms with adapters that are trained side by side and share the base model.

@@ -1,4 +1,4 @@
-"""The optimiser of an arm, by transformers' name for it."""
+"""The optimiser of an arm: transformers' name for it, and what it needs."""
 
 from importlib.util import find_spec
 
@@ -21,3 +21,14 @@ def optimizer_name(training: TrainingSpec) -> str:
             "divides its memory among workers"
         )
     return _NAMES[training.optimizer]
+
+
+def why_not_without_deepspeed(training: TrainingSpec, workers: int) -> str:
+    """Say why an arm cannot be trained without DeepSpeed, and the way out; "" if it can."""
+    if workers > 1:
+        return f"{workers} workers share an arm through it; set zero2, or one worker"
+    if training.dtype == "float16":
+        return "it scales the loss of float16; set zero2, or training.dtype: bfloat16"
+    if training.optimizer != "adamw":
+        return f"{training.optimizer} updates weights through it; set zero2, or training.optimizer: adamw"
+    return ""

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import send_to_device
 from torch import Tensor
 from transformers import TrainerCallback
 from trl import DPOTrainer
@@ -25,6 +26,7 @@ from training.errors import StudyError
 from training.layout import Layout
 from training.likelihood import greedy, of_tokens
 from training.lora import causal_lm
+from training.master_weights import master_weights
 from training.model_access import OWN_MODEL, ModelAccess
 from training.objectives import scales_per_token
 from training.packed_row import PackedRow
@@ -74,6 +76,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         super().__init__(**trl)
         further = (*GAP_COLUMNS, *(SHARED if method.ld_alpha is not None else ()))
         self.data_collator: Any = KeepsColumns(self.data_collator, further)
+        if not self.is_deepspeed_enabled:
+            self.optimizer_cls_and_kwargs = master_weights(self.args)
         self.recorder = CurveRecorder(
             beta=method.beta,
             every=self.args.logging_steps,
@@ -104,7 +108,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         Under DeepSpeed, the Trainer would round floats to the model's dtype. In bfloat16, a reference
         log-probability of -300 nats would be up to 1 nat off.
         """
-        return data.to(self.args.device) if isinstance(data, Tensor) else super()._prepare_input(data)
+        return send_to_device(data, self.args.device)
 
     def _keep_hidden(self, _module: Any, _inputs: Any, output: Any) -> None:
         self._hidden = output.last_hidden_state.detach()  # [B, T, H]; packed: [1, M, H] of answer tokens
@@ -158,9 +162,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             loss = self.access.loss(model, loss)
         return (loss, *outputs) if return_outputs else loss
 
-    def _clip_grad_norm(self, model: Any) -> Any:
-        # DeepSpeed clips gradients itself, and its norm would only be read for a log.
-        return None if self.is_deepspeed_enabled else super()._clip_grad_norm(model)
+    def _clip_grad_norm(self, model: Any) -> None:
+        """Do nothing: DeepSpeed or `MasterWeights` clips gradients."""
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
         """Return nothing: the norm would only be logged."""
@@ -215,6 +218,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """Save the weights, unless DeepSpeed is on: its own states hold them already."""
         if not self.is_deepspeed_enabled:
             super().save_model(output_dir, _internal_call)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load the weights in the dtype that they have; peft would turn adapters into float32."""
+        dtypes = [weight.dtype for weight in self.model.parameters()]
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for weight, dtype in zip(self.model.parameters(), dtypes, strict=True):
+            weight.data = weight.data.to(dtype)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write no model card; TRL would write one with every checkpoint."""

@@ -62,9 +62,14 @@ class ZeroStates:
 
 
 def zero_states(
-    weights: Weights, training: TrainingSpec, workers: int, deepspeed: Mapping[str, Any]
+    weights: Weights, training: TrainingSpec, workers: int, deepspeed: Mapping[str, Any] | None
 ) -> ZeroStates:
-    """Count what one of an arm's workers keeps under DeepSpeed's settings, a file of configs/deepspeed/."""
+    """Count what one of an arm's workers keeps under DeepSpeed's settings, a file of configs/deepspeed/.
+
+    Without DeepSpeed, it is what stage 0 keeps.
+    """
+    if deepspeed is None:
+        return _stage_0(weights, training)
     zero = deepspeed["zero_optimization"]
     if zero["stage"] == 3:
         return _stage_3(weights, training, workers, zero)

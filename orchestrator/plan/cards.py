@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from orchestrator.plan.grid_table import as_text, plain_table
+from orchestrator.study.engine import engine_in_words, why_not_trained
 from orchestrator.study.files import deepspeed_config
-from orchestrator.study.partitioning import why_not_partitioned
 from orchestrator.study.shape import Together
 from orchestrator.study.side_by_side import ARMS, cells_that_fit, cells_that_pay
 from orchestrator.study.study import Study
@@ -48,8 +48,8 @@ def cards_that_fit(study: Study) -> str:
         return f"cards: the memory of {config.model_type} models cannot be counted"
     return (
         "cards: the largest micro_batch that fits, and how many cells of it share a card; counted, not "
-        f"measured, for max_length {training.max_length}, {training.dtype}, DeepSpeed {shape.deepspeed}"
-        f"{_side_by_side(shape.cells_together)}; "
+        f"measured, for max_length {training.max_length}, {training.dtype}, "
+        f"{engine_in_words(shape, training)}{_side_by_side(shape.cells_together)}; "
         "offload to the host's memory is counted with activation_checkpointing: true\n"
         f"{as_text(table)}"
     )
@@ -61,7 +61,7 @@ class _Way:
 
     name: What is trained, as the table says it.
     lora: The adapters; None trains all weights.
-    deepspeed: The name of DeepSpeed's settings.
+    deepspeed: What `resources.deepspeed` says.
     checkpointing: Whether activations are computed again.
     """
 
@@ -87,7 +87,7 @@ def _side_by_side(together: Together) -> str:
 def _needs(study: Study, config: Any, way: _Way, micro_batch: int, cells: int) -> Footprint:
     """Return what a worker needs; `cells` is 0 where arms are trained one after another."""
     training, shape = study.training, study.resources.shape
-    deepspeed = deepspeed_config(shape.model_copy(update={"deepspeed": way.deepspeed}))
+    deepspeed = deepspeed_config(shape.model_copy(update={"deepspeed": way.deepspeed}), training)
     arms = ARMS * cells or 1
     return footprint(
         config, training, micro_batch, shape.workers, deepspeed, way.lora, way.checkpointing, arms
@@ -107,8 +107,8 @@ def _ways(study: Study) -> Iterator[_Way]:
         offload = () if lora or own.deepspeed in OFFLOAD else OFFLOAD
         shape = own if lora else own.model_copy(update={"cells_together": None})
         for settings in (own.deepspeed, *offload):
-            deepspeed = deepspeed_config(shape.model_copy(update={"deepspeed": settings}))
-            if not why_not_partitioned(deepspeed, lora, shape, study.training):
+            deepspeed = deepspeed_config(shape.model_copy(update={"deepspeed": settings}), study.training)
+            if not why_not_trained(deepspeed, lora, shape, study.training):
                 for checkpointing in (True,) if settings in offload else (False, True):
                     yield _Way(name, lora, settings, checkpointing)
 

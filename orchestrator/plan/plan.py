@@ -13,6 +13,7 @@ from orchestrator.plan.recorded import existing_ledger, recorded_grid
 from orchestrator.plan.time_span import time_span
 from orchestrator.plan.verdicts_table import verdicts_table
 from orchestrator.record.places import Places
+from orchestrator.study.engine import engine_in_words
 from orchestrator.study.selection import Selection, selection
 from orchestrator.study.shape import Resources
 from orchestrator.study.study import Study
@@ -155,7 +156,7 @@ class Plan:
             f"reference {study.reference}",
             f"  batches: {expected_layout(study.model)}",
             f"  per cell: {resources.workers} worker(s) x ({resources.cpus_per_worker:g} CPU, "
-            f"{_gpus(resources)} GPU), {_together(resources)}DeepSpeed {resources.deepspeed}, "
+            f"{_gpus(resources)} GPU), {_together(resources)}{engine_in_words(resources, study.training)}, "
             f"at most {study.faults.max_attempts} attempts",
             f"  record {self.places.record}",
             f"  logs {self.places.logs}/<method>-<split>-<seed>.log",

@@ -28,7 +28,7 @@ class Job:
         store: Path or URI of the folder that keeps finished arms and checkpoints until the cell is recorded.
         log: File that receives what the libraries print.
         micro_batch: Pairs per forward pass of one worker.
-        deepspeed: DeepSpeed's configuration.
+        deepspeed: DeepSpeed's configuration; None without DeepSpeed.
         shape: What the lane that runs the job must have.
         checkpoint_every: Optimiser steps between two checkpoints; None saves an arm only when it is asked
             to stop.
@@ -43,7 +43,7 @@ class Job:
     store: str
     log: Path
     micro_batch: int
-    deepspeed: dict[str, Any]
+    deepspeed: dict[str, Any] | None
     shape: Shape
     checkpoint_every: int | None = None
     check: LayoutCheck | None = None

@@ -51,7 +51,7 @@ def make_jobs(
     )
     group_files = write_group_files(study, tables, places.cache)
     shapes, batch_size = study.shapes, study.training.batch_size
-    deepspeed = {method: deepspeed_config(shape) for method, shape in shapes.items()}
+    deepspeed = {method: deepspeed_config(shape, study.training) for method, shape in shapes.items()}
     checkpoint_every = study.faults.checkpoint_every
 
     def job(trial: Trial) -> Job:

@@ -154,7 +154,7 @@ def _worker_bytes(study: Study, shape: Shape, sizes: Callable[[], Any], cells: i
             study.training,
             _micro_batch(study, shape),
             shape.workers,
-            deepspeed_config(shape),
+            deepspeed_config(shape, study.training),
             study.model.lora,
             shape.activation_checkpointing,
             arms=ARMS * cells if shape.cells_together else 1,

@@ -40,7 +40,12 @@ def arms_side_by_side(
 
 
 def _model_of(job: Job) -> BundleModel:
-    return BundleModel(job.model, job.trial.training.dtype, True, job.shape.activation_checkpointing)
+    return BundleModel(
+        job.model,
+        job.trial.training.dtype,
+        job.deepspeed is not None,
+        job.shape.activation_checkpointing,
+    )
 
 
 class _Together:

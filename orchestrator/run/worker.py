@@ -231,7 +231,7 @@ def _origin(job: Job) -> dict[str, str]:
         workers=int(os.environ.get("WORLD_SIZE", "1")),
         micro_batch=job.micro_batch,
         dtype=job.trial.training.dtype,
-        zero_stage=job.deepspeed["zero_optimization"]["stage"],
+        zero_stage=job.deepspeed["zero_optimization"]["stage"] if job.deepspeed else None,
     )
     further = {MODEL_COMMIT: job.model.revision} if job.model.revision else {}
     if job.trial.training.optimizer == "adamw_8bit":

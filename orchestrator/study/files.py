@@ -12,14 +12,15 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from orchestrator.study.engine import engine_of, why_not_trained
 from orchestrator.study.mistakes import explain
-from orchestrator.study.partitioning import why_not_partitioned
-from orchestrator.study.shape import Shape
+from orchestrator.study.shape import AUTO, NO_DEEPSPEED, Shape
 from orchestrator.study.study import Study
 from orchestrator.study.vary import VARY, expanded
 from training.errors import StudyError
 from training.hints import suggestion
 from training.objectives import check as check_method
+from training.spec import TrainingSpec
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
@@ -86,29 +87,31 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
     for name, method in study.methods.items():
         check_method(method.objective, f"{path}: methods.{name}")
         shape, place = study.shape_of(name), f"{path}: {study.resources_of(name)}"
-        settings = deepspeed_config(shape, place)
-        if reason := why_not_partitioned(settings, study.model.lora, shape, study.training_of(name)):
+        training = study.training_of(name)
+        settings = deepspeed_config(shape, training, place)
+        if reason := why_not_trained(settings, study.model.lora, shape, training):
             raise StudyError(f"{place}.deepspeed: not {shape.deepspeed}: {reason}")
     return study
 
 
-def deepspeed_config(shape: Shape, place: str = "resources") -> dict[str, Any]:
-    """Return the DeepSpeed settings in configs/deepspeed/ that a shape names.
+def deepspeed_config(shape: Shape, training: TrainingSpec, place: str = "resources") -> dict[str, Any] | None:
+    """Return the DeepSpeed settings in configs/deepspeed/ that cells train under; None without DeepSpeed.
 
     Args:
         shape: What a cell runs on; its `deepspeed` names the settings.
+        training: How its arms are trained, which decides what `deepspeed: auto` means.
         place: The key of the study file that holds the shape, for the message.
 
     Raises:
         StudyError: There are no settings with that name.
     """
-    folder = CONFIGS / "deepspeed"
-    path = folder / f"{shape.deepspeed}.json"
+    folder, name = CONFIGS / "deepspeed", engine_of(shape, training)
+    if name == NO_DEEPSPEED:
+        return None
+    path = folder / f"{name}.json"
     if not path.is_file():
-        names = [file.stem for file in folder.glob("*.json")]
-        raise StudyError(
-            f"{place}.deepspeed: no settings {shape.deepspeed!r}; {suggestion(shape.deepspeed, names)}"
-        )
+        names = [AUTO, NO_DEEPSPEED, *(file.stem for file in folder.glob("*.json"))]
+        raise StudyError(f"{place}.deepspeed: no settings {name!r}; {suggestion(name, names)}")
     settings: dict[str, Any] = json.loads(path.read_text())
     return settings
 

@@ -22,6 +22,8 @@ def _count_or_auto(value: Any) -> Any:
     raise ValueError("give a whole number of cells, at least 1, or auto; without it, arms train one by one")
 
 
+AUTO, NO_DEEPSPEED = "auto", "none"  # of `deepspeed`; any other value names a file
+
 Gpus = Annotated[Annotated[float, Field(ge=0)] | Literal["auto"], BeforeValidator(_number_or_auto)]
 Together = Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, BeforeValidator(_count_or_auto)]
 
@@ -50,8 +52,13 @@ class Shape(Spec):
         "pass of the base model serves all. 1: the two arms of one cell; auto: as many cells as pay and fit. "
         "The same numbers up to rounding. By default, one arm after another.",
     )
-    deepspeed: Name = Field("zero2", description="Name of a file in configs/deepspeed/, without .json.")
-
+    deepspeed: Name = Field(
+        AUTO,
+        description="What updates the weights. A name of a file in configs/deepspeed/, without .json: "
+        "DeepSpeed under these settings. none: torch's AdamW, for one worker. auto: none where one worker "
+        "trains with adamw in bfloat16 or float32, otherwise zero2. On one worker, zero2 and none give the "
+        "same numbers.",
+    )
     deterministic: bool = Field(
         False,
         description="Train with deterministic kernels, so that a GPU gives the same bits again; slower.",

@@ -90,7 +90,7 @@ training:                         # how an arm is trained; a change trains every
 resources:                        # what cells run on; changes no answer
   gpus_per_worker: {gpus}         # a number, a fraction, or auto: as many cells share a card as it holds
   cpus_per_worker: {cpus}         # CPU cores per worker
-  deepspeed: zero2                # name of a file in configs/deepspeed/
+  deepspeed: auto                 # none on one worker, else zero2; or a name of a file in configs/deepspeed/
 """
 
 

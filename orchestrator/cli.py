@@ -7,12 +7,13 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import yaml
 
@@ -124,7 +125,8 @@ def answer(main: Callable[[], int]) -> int:
 
     An interrupted sweep has the exit code that a shell gives a process ended by that signal. A user's mistake
     is printed as one line on stderr, and the exit code is 2. Its traceback goes to
-    runs/errors.log. What the terminal's encoding lacks is printed as `?`.
+    runs/errors.log. What the terminal's encoding lacks is printed as `?`. A command whose output nobody reads
+    any more, such as one before `| head`, ends at its next line, as SIGPIPE would end it.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -135,9 +137,23 @@ def answer(main: Callable[[], int]) -> int:
         print(f"error: {without_passwords(str(error))}", file=sys.stderr)
         _log(error)
         return 2
+    except BrokenPipeError:
+        if _is_read(sys.stdout):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        return 128 + signal.SIGPIPE
     except Interrupted as interruption:
         print(f"interrupted by {interruption}; the same command goes on from here", file=sys.stderr)
         return interruption.exit_code
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Return whether somebody still reads what is written to a stream."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:

@@ -1,6 +1,8 @@
 """How a command is started and how it ends."""
 
 import importlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +128,16 @@ def test_only_the_chosen_command_is_imported(tmp_path: Path) -> None:
     loaded = set(python("-c", script, home=tmp_path).stdout.split())
     assert "orchestrator.schema" in loaded
     assert not loaded & {"orchestrator.sweep", "orchestrator.drill", "pandas", "ray", "mlflow", "torch"}
+
+
+def test_a_command_whose_output_is_not_read_to_its_end_says_nothing_of_it(tmp_path: Path) -> None:
+    """As before `| head -1`."""
+    command = [sys.executable, "-m", "orchestrator.sweep", "--config", "v5b", "--dry-run"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = os.environ | {"ORCHESTRATOR_HOME": str(tmp_path)}
+    ended = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, check=False
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")

@@ -42,6 +42,7 @@ class Setting:
         step_s: Seconds per step.
         tracking: The URI of its MLflow; with None, SQLite in `root`.
         wide_cpus: CPU cores that every second cell requests, if not 0.9 like the others.
+        tells_ray: Whether Ray Train hears of checkpoints, for which a cell waits two seconds each.
     """
 
     root: Path
@@ -52,6 +53,7 @@ class Setting:
     tracking: str | None = None
     stall_timeout_s: float = 30.0
     wide_cpus: float | None = None
+    tells_ray: bool = True
 
     @property
     def places(self) -> Places:
@@ -169,7 +171,7 @@ def fake_trainer(setting: Setting) -> Callable[[Job, Listener], TrialResult]:
                     journal.write(f"{job.trial.seed} {arm} {step} {os.getpid()}\n")
                 if must_stop or step % FAKE_CHECKPOINT_EVERY == 0:
                     save_checkpoint(store, step, link)
-            if step % FAKE_CHECKPOINT_EVERY == 0:
+            if step % FAKE_CHECKPOINT_EVERY == 0 and setting.tells_ray:
                 report.kept(f"{store.uri}/{step:04d}", step)
             if is_first and must_stop:
                 raise Preempted(f"saved at step {step}")

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from orchestrator.study.compiling import why_not_compiled
 from orchestrator.study.mistakes import explain
 from orchestrator.study.partitioning import why_not_partitioned
 from orchestrator.study.shape import Shape
@@ -89,6 +90,8 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
         settings = deepspeed_config(shape, place)
         if reason := why_not_partitioned(settings, study.model.lora, shape, study.training_of(name)):
             raise StudyError(f"{place}.deepspeed: not {shape.deepspeed}: {reason}")
+        if shape.compile and (reason := why_not_compiled(settings, study.model.lora, shape)):
+            raise StudyError(f"{place}.compile: {reason}")
     return study
 
 

@@ -251,16 +251,23 @@ WAITS_PER_STEP = {Layout.PACKED: 1, Layout.PADDED: 5}
 OPERATIONS_PER_STEP = 6000
 
 
-@pytest.mark.parametrize("layout", list(Layout))
-def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, pairs, tmp_path, monkeypatch):
-    """Counts a step of 8 pairs with Qwen2.5-0.5B's layers and heads, which are narrow here, under ZeRO-2."""
+OF_COUNTS = TrainingSpec(max_steps=3, max_length=MAX_LENGTH, logging_steps=9)
+
+
+def scored_by_24_layers(pairs, folder):
+    """Return a model with Qwen2.5-0.5B's layers and heads, which are narrow here, and pairs scored by it."""
     sizes = {"hidden_size": 112, "intermediate_size": 64, "num_hidden_layers": 24}
     make_model(
-        pairs, tmp_path / "model", sizes | {"num_attention_heads": 14, "num_key_value_heads": 2}, "bfloat16"
+        pairs, folder / "model", sizes | {"num_attention_heads": 14, "num_key_value_heads": 2}, "bfloat16"
     )
-    training = TrainingSpec(max_steps=3, max_length=MAX_LENGTH, logging_steps=9)
-    files = ModelFiles(str(tmp_path / "model"))
-    scored = open_scored(score(pairs, ModelSpec(path=files.path), TwinData(), training, tmp_path).path)
+    files = ModelFiles(str(folder / "model"))
+    return files, open_scored(score(pairs, ModelSpec(path=files.path), TwinData(), OF_COUNTS, folder).path)
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, pairs, tmp_path, monkeypatch):
+    """Counts a step of 8 pairs under ZeRO-2."""
+    files, scored = scored_by_24_layers(pairs, tmp_path)
     take_the_cpu_for_a_card(monkeypatch, capability=(9, 0) if layout is Layout.PACKED else (7, 5))
     steps = []
     with Waits() as waits:
@@ -270,7 +277,7 @@ def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, pairs, tmp
             waits.by_module.clear()
             waits.operations = 0
 
-        task = ArmTask("a", files, MethodSpec(use_weighting=True), training, 1, np.arange(64))
+        task = ArmTask("a", files, MethodSpec(use_weighting=True), OF_COUNTS, 1, np.arange(64))
         arm = train_arm(task, scored, Execution(8, ZERO2), on_step=on_step)
     assert arm.layout is layout
     print("counted:", steps)

@@ -1,6 +1,5 @@
 """Rows of a few lengths: fill changes no number, and compiled layers see few shapes."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch._inductor.config
 from card import take_the_cpu_for_a_card
 from conftest import MAX_LENGTH
-from test_card import FLOAT32
+from launches import FUSED, launches
+from test_card import FLOAT32, OF_COUNTS, ZERO2, scored_by_24_layers
 from test_trainer import assert_same, loss_and_gradients, make_batch, trl_config
 
 from training import packed, row_lengths
@@ -178,7 +179,8 @@ def test_what_is_compiled_is_kept_where_no_other_user_writes(tiny_folder, tmp_pa
 
 # --- with the compiler ------------------------------------------------------------------------------
 
-ZERO2 = json.loads((Path(__file__).parents[1] / "configs/deepspeed/zero2.json").read_text())
+
+OPERATIONS_PER_COMPILED_STEP = 3100
 
 
 @pytest.mark.slow
@@ -224,3 +226,33 @@ def test_a_compiled_arm_trains_as_others_do_and_compiles_each_length_once(
             assert graphs[step] == graphs[step - 1]
     run(scored, tiny_folder, compile=True, method=WPO, **more)
     assert counters["stats"]["unique_graphs"] == graphs[-1]
+
+
+@pytest.mark.slow
+def test_a_compiled_step_of_24_layers_launches_less(pairs, tmp_path, monkeypatch):
+    """Counts a step of 8 pairs under ZeRO-2, on the branches of a card."""
+    files, scored = scored_by_24_layers(pairs, tmp_path)
+    take_the_cpu_for_a_card(monkeypatch)
+    monkeypatch.setattr(row_lengths, "LENGTHS", 1)  # the first step compiles, and the second is counted
+    task = ArmTask("a", files, WPO, OF_COUNTS, 1, np.arange(64))
+
+    def count(compile):
+        profiles = []
+
+        def on_step(step, _total):
+            if step == 1:
+                profiles.append(torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]))
+                profiles[0].start()
+            elif step == 2:
+                profiles[0].stop()
+
+        with torch._inductor.config.patch("cpp.enable_kernel_profile", True):
+            arm = train_arm(task, scored, Execution(8, ZERO2, compile=compile), on_step=on_step)
+        assert [note.split(" for ")[0] for note in arm.notes] == ["compiled"] * compile
+        return launches(profiles[0].events())
+
+    eager, compiled = count(compile=False), count(compile=True)
+    print("counted:", eager.total(), compiled.total(), compiled[FUSED])
+    assert eager.total() > 4500  # about as many as `Waits` counts
+    assert eager[FUSED] == 0
+    assert compiled.total() <= OPERATIONS_PER_COMPILED_STEP

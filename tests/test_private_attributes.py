@@ -335,6 +335,7 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ),
     ("torch._dynamo.config.recompile_limit", (COMPILED,), there),
     ("torch._dynamo.utils.counters", ("tests/test_compiled.py",), there),
+    ("torch._inductor.config.cpp.enable_kernel_profile", ("tests/test_compiled.py",), there),
     ("transformers.integrations.deepspeed.unset_hf_deepspeed_config", (ISOLATION,), takes()),
     (
         "accelerate.state.AcceleratorState._reset_state",

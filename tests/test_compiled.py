@@ -1,7 +1,6 @@
 """Rows of a few lengths: fill changes no number, and compiled layers see few shapes."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from test_trainer import assert_same, loss_and_gradients, make_batch, trl_config
 
 from training import packed, row_lengths
 from training.arm import ArmTask, Execution, train_arm
-from training.compiled import FOLDER, OFF, compile_layers, compiled_or_why_not
+from training.compiled import OFF, compile_layers, compiled_or_why_not
 from training.evaluate import heldout_margins
 from training.layout import Layout
 from training.layout_check import check_layout, made_up_answers
@@ -33,11 +32,6 @@ ARM = TrainingSpec(
 WPO = MethodSpec(use_weighting=True)
 GREEDY = WPO.model_copy(update={"wpo_alignment": "greedy"})
 METHODS = pytest.mark.parametrize("method", [MethodSpec(), WPO, GREEDY], ids=["dpo", "wpo", "wpo greedy"])
-
-
-@pytest.fixture(autouse=True)
-def _folder_of_the_tests(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv(FOLDER, str(tmp_path_factory.getbasetemp() / "compiled"))
 
 
 @METHODS
@@ -159,22 +153,20 @@ def test_only_rows_of_the_lengths_in_training_mode_are_compiled(tiny_folder, mon
     assert calls == [96] * model.config.num_hidden_layers
 
 
-def test_what_is_compiled_is_kept_where_no_other_user_writes(tiny_folder, tmp_path, monkeypatch):
-    """Torch takes code from that folder."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv(FOLDER)
+def test_no_code_is_taken_from_a_folder_that_others_write_to(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.delenv(OFF, raising=False)
     monkeypatch.setattr(torch, "compile", nothing)
+    monkeypatch.setattr("training.compiled.cache_dir", lambda: str(tmp_path))
     model = load_model(ModelFiles(str(tiny_folder)), "float32")
-    compile_layers(model, (96,))
-    folder = Path(os.environ[FOLDER])
-    assert folder.parent == tmp_path
-    assert folder.stat().st_mode & 0o077 == 0
-    monkeypatch.delenv(FOLDER)
-    monkeypatch.setattr("training.compiled.scratch_root", lambda: tmp_path / "of_another")
-    monkeypatch.setattr(os, "getuid", lambda: -1)
+    for folder in (tmp_path, tmp_path / "new"):
+        monkeypatch.setattr("training.compiled.default_cache_dir", lambda folder=folder: str(folder))
+        compile_layers(model, (96,))
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    tmp_path.chmod(0o777)
     reason = compiled_or_why_not(model, (96,), check_layout(model, "cpu"))
-    assert reason == f"PermissionError: {tmp_path / 'of_another-compiled'} belongs to another user"
+    assert (
+        reason == f"PermissionError: others can write to {tmp_path}, from which torch takes code; remove it"
+    )
 
 
 # --- with the compiler ------------------------------------------------------------------------------

@@ -334,6 +334,8 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         ),
     ),
     ("torch._dynamo.config.recompile_limit", (COMPILED,), there),
+    ("torch._inductor.runtime.cache_dir_utils.cache_dir", (COMPILED,), takes()),
+    ("torch._inductor.runtime.cache_dir_utils.default_cache_dir", (COMPILED,), takes()),
     ("torch._dynamo.utils.counters", ("tests/test_compiled.py",), there),
     ("torch._inductor.config.cpp.enable_kernel_profile", ("tests/test_compiled.py",), there),
     ("transformers.integrations.deepspeed.unset_hf_deepspeed_config", (ISOLATION,), takes()),

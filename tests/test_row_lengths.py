@@ -40,6 +40,9 @@ def test_the_arms_of_a_table_share_their_lengths(scored):
     training = TrainingSpec(max_steps=4, batch_size=4, max_length=MAX_LENGTH)
     lengths = row_lengths(scored, training, 2)
     assert lengths == row_lengths(scored, training.model_copy(update={"max_steps": 9}), 2)
+    assert len(lengths) == LENGTHS
+    alike = training.model_copy(update={"batch_size": 64})  # all pairs of the table in each row
+    assert len(row_lengths(scored, alike, 64)) == 1
     rows = tokens_of_rows(scored, np.arange(64), 2)
     first = scored[:2]
     assert rows[0] == sum(sum(first[f"{part}_tokens"]) for part in ("prompt", "chosen", "rejected"))

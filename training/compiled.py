@@ -6,6 +6,7 @@ graphs. All layers of a model run the same graphs, and so do the arms that a pro
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 import torch._dynamo.config
+from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -21,9 +23,8 @@ from training.layout import LayoutCheck
 from training.layout_check import Values, agrees, distance_of, made_up_answers, values_of
 from training.likelihood import Answers, logps, padded, row_values
 from training.packed_row import PackedRow
-from training.scratch import scratch_root
 
-OFF, FOLDER = "TORCH_COMPILE_DISABLE", "TORCHINDUCTOR_CACHE_DIR"  # torch's own switches
+OFF = "TORCH_COMPILE_DISABLE"  # torch's own switch
 # Graphs of one function in one process: lengths, times kinds of models (dtypes, sizes, layers before the
 # first adapter). Beyond it, torch computes without a graph.
 MOST_GRAPHS = 64
@@ -35,10 +36,9 @@ def compile_layers(model: PreTrainedModel, lengths: Sequence[int]) -> None:
     Any other call of a layer is computed as before. Nothing is compiled yet: each length is at its first row.
 
     Raises:
-        PermissionError: The folder for what is compiled belongs to another user.
+        PermissionError: Other users can write to a folder for what is compiled.
     """
-    if FOLDER not in os.environ:
-        os.environ[FOLDER] = str(_own_folder())
+    _refuse_folders_of_others()
     torch._dynamo.config.recompile_limit = MOST_GRAPHS
     leave_out: Any = torch.compiler.disable
     AttentionInterface.register(packed.ATTENTION_NAME, leave_out(packed.attention))
@@ -92,16 +92,14 @@ def compiled_or_why_not(model: PreTrainedModel, lengths: Sequence[int], check: L
     return reason
 
 
-def _own_folder() -> Path:
-    """Return a folder of this machine for what is compiled, which other users cannot write to.
-
-    Torch would take code from its own folder in /tmp, whoever put it there.
-    """
-    folder = scratch_root().with_name(f"{scratch_root().name}-compiled")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to another user")
-    return folder
+def _refuse_folders_of_others() -> None:
+    """Torch takes code from its folders, which are in /tmp by default, whoever made them."""
+    for name in (default_cache_dir, cache_dir):
+        folder = Path(name())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid != os.getuid() or status.st_mode & stat.S_IWOTH:
+            raise PermissionError(f"others can write to {folder}, from which torch takes code; remove it")
 
 
 def _needs_graphs(model: PreTrainedModel, answers: Answers, length: int) -> bool:

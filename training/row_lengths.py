@@ -12,12 +12,13 @@ from training.spec import TrainingSpec
 # Each is compiled once per process. With eight, 6 % of the tokens are fill for rows of 8 pairs of PRISM's
 # lengths, 10 % for 4 and 15 % for single pairs.
 LENGTHS = 8
+ENOUGH = 0.03  # share of fill for which fewer lengths do
 STEPS = 1000  # that are drawn to see how long rows are
 MULTIPLE = 8  # tokens, which suits the tiles of matrix products
 
 
 def row_lengths(scored: Dataset, training: TrainingSpec, micro_batch: int) -> tuple[int, ...]:
-    """Return the lengths for arms that train on a table: ascending, at most `LENGTHS`.
+    """Return the lengths for arms that train on a table: ascending, at most `LENGTHS`, and fewer if they do.
 
     They follow from the whole table, and not from the pairs of an arm, so that the arms of a study in one
     process compile once. A few rows may be longer than the longest.
@@ -29,7 +30,10 @@ def row_lengths(scored: Dataset, training: TrainingSpec, micro_batch: int) -> tu
     """
     drawn = training.model_copy(update={"max_steps": STEPS})
     order = data_order(np.arange(len(scored)), sequence_lengths(scored), drawn, np.random.default_rng(0))
-    return few_lengths(tokens_of_rows(scored, order, micro_batch), LENGTHS)
+    tokens = tokens_of_rows(scored, order, micro_batch)
+    choices = (few_lengths(tokens, most) for most in range(1, LENGTHS))
+    enough = (lengths for lengths in choices if share_of_fill(tokens, lengths) <= ENOUGH)
+    return next(enough, few_lengths(tokens, LENGTHS))
 
 
 def tokens_of_rows(scored: Dataset, order: IntArray, micro_batch: int) -> IntArray:

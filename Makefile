@@ -45,8 +45,8 @@ schedules: install  ## explore a million schedules of desk, agenda, lease and ch
 families: install ## compare every architecture of tests/families.py with stock TRL: scores, losses, gradients
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/test_families.py
 
-card-batches: install ## compare 500 random batches, computed as on a card with a stand-in for its kernel, with each answer alone
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow or not slow" tests/test_card.py
+card-batches: install ## compare 500 random batches, computed as on a card with a stand-in for its kernel, with each answer alone; compile whole arms
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow or not slow" tests/test_card.py tests/test_compiled.py
 
 load: install services  ## look up 10,000 cells in the record, run 2,000 fake cells through Ray Tune
 	$(BIN)/python -m bench.load

@@ -5,9 +5,11 @@ answers of 565, log-normal), and take turns; the stock script keeps a live refer
 variant in a round is the mean over its steps after the first: wall time and, because others may use the CPU,
 processor time. The tables show medians over rounds, and medians of the rounds' ratios with their range. In
 bfloat16, our variants run under DeepSpeed's ZeRO-2 as cells do, with bfloat16 weights; a stock script keeps
-float32 weights and casts as it computes.
+float32 weights and casts as it computes. `--compile` adds DPO with rows filled to a few
+lengths, without and with compiled layers, which are compiled in the first round, the one that does not count.
 
     python -m bench.steps [--model FOLDER] [--dtype bfloat16] [--steps 20] [--rounds 5] [--peak-tflops 989]
+        [--compile]
 """
 
 import argparse
@@ -16,7 +18,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -136,6 +140,7 @@ def main() -> None:
     parser.add_argument(
         "--peak-tflops", type=float, help="the hardware's peak at this dtype, for a column of MFU"
     )
+    parser.add_argument("--compile", action="store_true", help="time filled rows and compiled layers")
     options = parser.parse_args()
     training = TrainingSpec(
         max_steps=options.steps, max_length=options.max_length, dtype=options.dtype, logging_steps=10
@@ -147,15 +152,21 @@ def main() -> None:
         files = ModelFiles(folder)
         scored = open_scored(score(pairs, ModelSpec(path=folder), TwinData(), training, Path(cache)).path)
 
+        notes: set[str] = set()
         rows = np.arange(len(scored))
         order = data_order(rows, sequence_lengths(scored), training, np.random.default_rng(0))
         tokens, flops = arithmetic(scored, order[training.batch_size :], files)
         pairs_in_order = pairs.set_index("pair_id", drop=False).loc[np.array(scored["pair_id"])[order]]
 
-        def ours(method: MethodSpec, spec: TrainingSpec, clock: StepClock) -> None:
+        def ours(method: MethodSpec, spec: TrainingSpec, clock: StepClock, compile: bool = False) -> None:
             zero2 = json.loads(ZERO2.read_text()) if spec.dtype == "bfloat16" else None
             task = ArmTask("bench", files, method, spec, 0, rows)
-            train_arm(task, scored, Execution(spec.batch_size, zero2), on_step=clock.tick)
+            execution = Execution(spec.batch_size, zero2, compile=compile)
+            notes.update(train_arm(task, scored, execution, on_step=clock.tick, tell=print).notes)
+
+        def filled(clock: StepClock) -> None:
+            with patch("training.compiled.compiled_or_why_not", lambda *_: ""):
+                ours(MethodSpec(), training, clock, compile=True)
 
         greedy = WPO.model_copy(update={"wpo_alignment": "greedy"})
         variants: dict[str, Callable[[StepClock], None]] = {
@@ -165,6 +176,11 @@ def main() -> None:
             "wpo greedy": lambda clock: ours(greedy, training, clock),
             "dpo, grouped by length": lambda clock: ours(MethodSpec(), grouped, clock),
         }
+        if options.compile:
+            variants["dpo, rows filled"] = filled
+            variants["dpo, rows filled and layers compiled"] = partial(
+                ours, MethodSpec(), training, compile=True
+            )
         seconds: list[dict[str, tuple[float, float]]] = []
         for _ in range(options.rounds + 1):
             seconds_of_round = {}
@@ -175,6 +191,7 @@ def main() -> None:
             seconds.append(seconds_of_round)
     timed = training.max_steps - 1
     write(seconds[1:], tokens / timed, flops / timed, options.peak_tflops)  # the first round warms up
+    print("\n" + "\n".join(sorted(notes)))
 
 
 def arithmetic(scored: Dataset, order: IntArray, files: ModelFiles) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import select
 import shlex
 import signal
 import sys
@@ -149,11 +150,9 @@ def answer(main: Callable[[], int]) -> int:
 
 def _is_read(stream: TextIO) -> bool:
     """Return whether somebody still reads what is written to a stream."""
-    try:
-        stream.flush()
-    except BrokenPipeError:
-        return False
-    return True
+    poll = select.poll()
+    poll.register(stream, 0)
+    return not poll.poll(0)  # errors and hang-ups come unasked
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:

@@ -225,6 +225,18 @@ MISTAKES = [
         SWEEP_TWIN + "training.optimizer=adamw_8bit resources.deepspeed=zero3_offload_optimizer",
         ["resources.deepspeed", "not zero3_offload_optimizer", "adamw_8bit", "training.optimizer: adamw"],
     ),
+    (
+        SWEEP_TWIN + "model.lora.r=2 resources.compile=true methods.dpo.resources.cells_together=1",
+        ["methods.dpo.resources.compile", "not with cells_together", "remove one of the two"],
+    ),
+    (
+        SWEEP_TWIN + "resources.compile=true resources.deepspeed=zero3",
+        ["resources.compile", "not with zero3", "set deepspeed: zero2"],
+    ),
+    (
+        SWEEP_TWIN + "resources.compile=true model.lora.dropout=0.1",
+        ["resources.compile", "adapters' dropout", "model.lora.dropout: 0"],
+    ),
     (SWEEP_TWIN + "training.learning_rate=.inf", ["training.learning_rate", "finite number", "inf"]),
     (SWEEP_TWIN + "faults.backoff_s=.inf", ["faults.backoff_s", "finite number"]),
     (SWEEP_TWIN + "--seeds -1", ["seeds.0", "greater than or equal to 0", "-1"]),

@@ -252,17 +252,24 @@ WAITS_PER_STEP = {Layout.PACKED: 0, Layout.PADDED: 4}
 MOST = {"none": (0, 4000), "zero2": (1, 6000)}  # waits besides these, and operations
 
 
+OF_COUNTS = TrainingSpec(max_steps=3, max_length=MAX_LENGTH, logging_steps=9)
+
+
+def scored_by_24_layers(pairs, folder):
+    """Return a model with Qwen2.5-0.5B's layers and heads, which are narrow here, and pairs scored by it."""
+    sizes = {"hidden_size": 112, "intermediate_size": 64, "num_hidden_layers": 24}
+    make_model(
+        pairs, folder / "model", sizes | {"num_attention_heads": 14, "num_key_value_heads": 2}, "bfloat16"
+    )
+    files = ModelFiles(str(folder / "model"))
+    return files, open_scored(score(pairs, ModelSpec(path=files.path), TwinData(), OF_COUNTS, folder).path)
+
+
 @pytest.mark.parametrize("engine", list(MOST))
 @pytest.mark.parametrize("layout", list(Layout))
 def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, engine, pairs, tmp_path, monkeypatch):
-    """Counts a step of 8 pairs with Qwen2.5-0.5B's layers and heads, which are narrow here, in bfloat16."""
-    sizes = {"hidden_size": 112, "intermediate_size": 64, "num_hidden_layers": 24}
-    make_model(
-        pairs, tmp_path / "model", sizes | {"num_attention_heads": 14, "num_key_value_heads": 2}, "bfloat16"
-    )
-    training = TrainingSpec(max_steps=3, max_length=MAX_LENGTH, logging_steps=9)
-    files = ModelFiles(str(tmp_path / "model"))
-    scored = open_scored(score(pairs, ModelSpec(path=files.path), TwinData(), training, tmp_path).path)
+    """Counts a step of 8 pairs in bfloat16."""
+    files, scored = scored_by_24_layers(pairs, tmp_path)
     take_the_cpu_for_a_card(monkeypatch, capability=(9, 0) if layout is Layout.PACKED else (7, 5))
     steps = []
     with Waits() as waits:
@@ -272,7 +279,7 @@ def test_a_step_of_24_layers_waits_rarely_and_launches_little(layout, engine, pa
             waits.by_module.clear()
             waits.operations = 0
 
-        task = ArmTask("a", files, MethodSpec(use_weighting=True), training, 1, np.arange(64))
+        task = ArmTask("a", files, MethodSpec(use_weighting=True), OF_COUNTS, 1, np.arange(64))
         arm = train_arm(task, scored, Execution(8, ZERO2 if engine == "zero2" else None), on_step=on_step)
     assert arm.layout is layout
     print("counted:", steps)

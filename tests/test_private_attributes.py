@@ -129,7 +129,7 @@ STORE_FILE, STATUSES, STUDY_RUN, EXPERIMENT, VIEWS, MOVED = (
     for name in ("mlflow_store", "cell_statuses", "study_run", "experiment", "views", "moved")
 )
 TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "training/packed.py"
-CHECKPOINTING = "training/checkpointing.py"
+CHECKPOINTING, COMPILED = "training/checkpointing.py", "training/compiled.py"
 LOADING_TEST = "tests/test_safe_loading.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
 MASTER = "training/master_weights.py"
@@ -346,6 +346,20 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
     ("transformers.PreTrainedModel._is_stateful", (PACKED,), equals(False)),
     ("transformers.PreTrainedModel.is_backend_compatible", (PACKED,), takes()),
     ("transformers.PreTrainedConfig._attn_implementation", (PACKED, CHECKPOINTING), there),
+    ("transformers.models.qwen2.modeling_qwen2.Qwen2DecoderLayer.forward.__wrapped__", (COMPILED,), there),
+    (
+        "transformers.PreTrainedModel._gradient_checkpointing_func",
+        (COMPILED,),
+        says(
+            "transformers.modeling_layers",
+            "._gradient_checkpointing_func(partial(forward, self, **kwargs), *args)",
+        ),
+    ),
+    ("torch._dynamo.config.recompile_limit", (COMPILED,), there),
+    ("torch._inductor.runtime.cache_dir_utils.cache_dir", (COMPILED,), takes()),
+    ("torch._inductor.runtime.cache_dir_utils.default_cache_dir", (COMPILED,), takes()),
+    ("torch._dynamo.utils.counters", ("tests/test_compiled.py",), there),
+    ("torch._inductor.config.cpp.enable_kernel_profile", ("tests/test_compiled.py",), there),
     ("transformers.integrations.deepspeed.unset_hf_deepspeed_config", (ISOLATION,), takes()),
     (
         "accelerate.state.AcceleratorState._reset_state",

@@ -29,7 +29,7 @@ from training.errors import OutOfMemory
 from training.heldout_curve import HeldOut, HeldOutCurve
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_in_this_process
-from training.lora import peft_config, prepare_adapters, without_dropout_modules
+from training.lora import causal_lm, peft_config, prepare_adapters, without_dropout_modules
 from training.lora_spec import LoraSpec
 from training.model import ModelFiles, load_tokenizer
 from training.model_access import OWN_MODEL, ModelAccess
@@ -37,6 +37,7 @@ from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
 from training.progress import OnStep, ProgressReport
 from training.resharding import Sharding, why_not_resharded
+from training.row_lengths import row_lengths, share_of_fill, tokens_of_rows
 from training.score_gaps import gap_columns
 from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
@@ -77,12 +78,15 @@ class Execution:
     check: How the model was computed when the pairs were scored (`training.scoring.Scored.check`), if it is
         known. The arm is computed as measured in its own process; a difference becomes a note.
     activation_checkpointing: Whether layers are computed again in the backward pass, to save memory.
+    compile: Whether layers are compiled for a few lengths of rows, where that works (`training/compiled.py`);
+        not under ZeRO stage 3, with adapters' dropout, or for arms that share a model.
     """
 
     micro_batch: int
     deepspeed: dict[str, Any] | None = None
     check: LayoutCheck | None = None
     activation_checkpointing: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ def train_arm(
         on_step: `on_step(step, total)` is called after every optimiser step; if it returns True, the arm
             saves itself and stops.
         heldout: The pairs of the held-out curve; needed where `task.training.eval_every` asks for one.
-        tell: Is given what a user should know while the arm trains: why its batches are padded.
+        tell: Is given what a user should know while the arm trains: why its batches are padded, why its
+            layers are not compiled.
         access: The model that the arm shares with others (`training/bundle.py`); None lets it load its own.
 
     Returns:
@@ -191,6 +196,8 @@ def train_arm(
         )
         if task.lora is not None:
             prepare_adapters(trainer.model, model.dtype)
+        if execution.compile:
+            measured.append(_compile(trainer, check, scored, task, execution, order, tell))
         trainer.remove_callback(PrinterCallback)
         if task.training.eval_every:
             assert heldout is not None, "eval_every needs held-out pairs"
@@ -245,6 +252,30 @@ def _check(model: PreTrainedModel, files: ModelFiles, execution: Execution) -> t
     check = check_in_this_process(model, files, "cuda" if torch.cuda.is_available() else "cpu")
     same = execution.check is None or execution.check.layout is check.layout
     return check, [] if same else [f"layout: {check}"]
+
+
+def _compile(
+    trainer: PairTrainer,
+    check: LayoutCheck,
+    scored: Dataset,
+    task: ArmTask,
+    execution: Execution,
+    order: IntArray,
+    tell: Callable[[str], object],
+) -> str:
+    """Compile the trainer's model for rows of a few lengths, or tell why not; return the note of either."""
+    from training.compiled import compiled_or_why_not  # two seconds, for those who ask for it
+
+    lengths = row_lengths(scored, task.training, execution.micro_batch)
+    reason = "batches are padded"
+    if trainer.packs:
+        reason = compiled_or_why_not(causal_lm(trainer.model), lengths, check)
+    if reason:
+        tell(f"layers are not compiled: {reason} ({check.device})")
+        return f"not compiled: {reason}"
+    trainer.fill_rows(lengths)
+    fill = share_of_fill(tokens_of_rows(scored, order, execution.micro_batch), lengths)
+    return f"compiled for rows of {', '.join(map(str, lengths))} tokens; {fill:.1%} of the tokens are fill"
 
 
 def _trl_config(

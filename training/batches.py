@@ -46,3 +46,9 @@ def sequence_lengths(scored: Dataset) -> IntArray:
     )
     lengths: IntArray = 2 * prompt + chosen + rejected
     return lengths
+
+
+def packed_lengths(scored: Dataset) -> IntArray:
+    """Return the tokens of each pair in a packed row, its prompt once, after truncation: shape [pairs]."""
+    lengths: IntArray = sequence_lengths(scored) - np.array(scored["prompt_tokens"][:], dtype=np.int64)
+    return lengths

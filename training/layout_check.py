@@ -55,28 +55,28 @@ def check_layout(model: PreTrainedModel, device: str) -> LayoutCheck:
     answers = made_up_answers(model)
     try:
         with _float32(model):
-            exact = _values(model, _alone, answers)
+            exact = values_of(model, _alone, answers)
         if not all(part.isfinite().all() for part in exact):
             raise StudyError(
                 f"model {model.name_or_path}: its log-probabilities or their gradients are not finite; name "
                 "another model"
             )
         model.to(device)
-        plain = _distance(_values(model, _alone, answers), exact)
+        plain = distance_of(values_of(model, _alone, answers), exact)
         packed_distance, reason = None, packed.refusal(model)
         if not reason:
             packed_distance, reason = _try_packed(model, answers, exact)
-        if packed_distance and _agrees(packed_distance, plain):
+        if packed_distance and agrees(packed_distance, plain):
             return LayoutCheck(Layout.PACKED, hardware.device(), packed_distance, plain)
         if packed_distance:
             reason = f"packed it is {packed_distance} off"
-        padded_distance = _distance(_values(model, _together(Layout.PADDED), answers, train=True), exact)
+        padded_distance = distance_of(values_of(model, _together(Layout.PADDED), answers, train=True), exact)
     except _UNABLE as error:
         raise StudyError(
             f"model {model.name_or_path}: {model.config.model_type} cannot be trained on text alone "
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); name another model"
         ) from error
-    if not _agrees(padded_distance, plain):
+    if not agrees(padded_distance, plain):
         raise StudyError(
             f"model {model.name_or_path}: {model.config.model_type} computes other numbers in a batch than "
             f"for one sequence (padded: {padded_distance}; "
@@ -147,7 +147,7 @@ def _together(layout: Layout) -> Callable[[PreTrainedModel, Answers], Tensor]:
 def _try_packed(model: PreTrainedModel, answers: Answers, exact: Values) -> tuple[Distance | None, str]:
     """Return how far packed rows are from `exact`, or None and what the model raised."""
     try:
-        return _distance(_values(model, _together(Layout.PACKED), answers, train=True), exact), ""
+        return distance_of(values_of(model, _together(Layout.PACKED), answers, train=True), exact), ""
     except packed.NotPackable as error:
         return None, str(error)
     except (*_UNABLE, RuntimeError) as error:
@@ -158,12 +158,16 @@ def _try_packed(model: PreTrainedModel, answers: Answers, exact: Values) -> tupl
         return None, f"packed it raises {type(error).__name__}: {text[:100]}"
 
 
-def _values(
+def values_of(
     model: PreTrainedModel,
     compute: Callable[[PreTrainedModel, Answers], Tensor],
     answers: Answers,
     train: bool = False,
 ) -> Values:
+    """Return what `compute` computes of the answers, in training mode or not, and the gradient of its mean.
+
+    The model is left in evaluation mode.
+    """
     model.train(train)
     try:
         values = compute(model, answers)
@@ -186,14 +190,16 @@ def _smallest(model: PreTrainedModel) -> list[torch.nn.Parameter]:
     return ordered[: max(1, int(np.searchsorted(ends, GRADIENT_NUMBERS, side="right")))]
 
 
-def _distance(values: Values, exact: Values) -> Distance:
+def distance_of(values: Values, exact: Values) -> Distance:
+    """Return how far values are from other ones."""
     difference, gradient = (values[0] - exact[0]).abs(), values[1] - exact[1]
     return Distance(
         float(difference.max()), float(difference.mean()), float(gradient.norm() / exact[1].norm())
     )
 
 
-def _agrees(distance: Distance, plain: Distance) -> bool:
+def agrees(distance: Distance, plain: Distance) -> bool:
+    """Whether a distance from exact numbers is allowed, where plain logits are `plain` from them."""
     near = distance.logps <= TOLERANCE or distance.mean_logps <= TIMES_PLAIN * plain.mean_logps
     return near and distance.gradient <= max(TOLERANCE, TIMES_PLAIN * plain.gradient)
 

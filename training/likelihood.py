@@ -120,15 +120,19 @@ def token_values(model: PreTrainedModel, layout: Layout, per_token: PerToken, ba
     """
     device = model.device
     if layout is Layout.PACKED:
-        row = PackedRow.of(*batch).to(device)
-        with packed.packed(model, row) as arguments:
-            output = model.base_model(**arguments, use_cache=False)
-        hidden_NH = output.last_hidden_state[0].index_select(0, row.predictors)
-        return of_tokens(per_token, hidden_NH, model, row.targets)
+        return row_values(model, per_token, PackedRow.of(*batch).to(device))
     ids, attention = batch.ids.to(device), batch.attention.long().to(device)
     mask = batch.answers[:, 1:].bool().to(device)  # position t predicts token t + 1
     output = model.base_model(input_ids=ids, attention_mask=attention, use_cache=False)
     return of_tokens(per_token, output.last_hidden_state[:, :-1][mask], model, ids[:, 1:][mask])
+
+
+def row_values(model: PreTrainedModel, per_token: PerToken, row: PackedRow) -> Tensor:
+    """Return `per_token` of a packed row's targets: [K, N]. The row is on the model's device."""
+    with packed.packed(model, row) as arguments:
+        output = model.base_model(**arguments, use_cache=False)
+    hidden_NH = output.last_hidden_state[0].index_select(0, row.predictors)
+    return of_tokens(per_token, hidden_NH, model, row.targets)
 
 
 @torch.no_grad()

@@ -137,6 +137,25 @@ class PackedRow:
             one_after_another("key_bounds", keys, first=1),
         )
 
+    def filled(self, lengths: Sequence[int]) -> Self:
+        """Return the row filled up to the next of some ascending lengths; a longer row stays as it is.
+
+        The fill is a segment of its own, which attends to itself alone and predicts nothing.
+        """
+        tokens = self.input_ids.shape[1]
+        fill = next((length for length in lengths if length >= tokens), tokens) - tokens
+        if not fill:
+            return self
+        return replace(
+            self,
+            input_ids=nn.functional.pad(self.input_ids, (0, fill)),
+            position_ids=nn.functional.pad(self.position_ids, (0, fill)),
+            groups=[*self.groups, PromptGroup(0, [fill])],
+            keys=torch.cat([self.keys, torch.arange(tokens, tokens + fill)]),
+            query_bounds=torch.cat([self.query_bounds, self.query_bounds[-1:] + fill]),
+            key_bounds=torch.cat([self.key_bounds, self.key_bounds[-1:] + fill]),
+        )
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Return the row with its tensors on a device, as `Tensor.to` does."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))

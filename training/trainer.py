@@ -8,8 +8,8 @@ Shape suffixes: B sequences of a batch (first the chosen ones, then the rejected
 tokens, H hidden.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     Attributes:
         recorder: The curve of the run.
+        packs: Whether batches are packed.
         notes: One line for each checkpoint that could not be kept.
     """
 
@@ -88,13 +89,17 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         )
         self.add_callback(self.recorder)
         self.add_callback(_CheckpointKeeper(self.recorder, checkpoints, self.notes, name))
-        self._packs = layout is Layout.PACKED and not self.aux_loss_enabled
-        if self._packs:
+        self.packs = layout is Layout.PACKED and not self.aux_loss_enabled
+        if self.packs:
             self.data_collator = _Packing(self.data_collator)
         if self.aux_loss_enabled:
             self._try_expert_loss()
         if method.use_weighting and method.wpo_alignment == "greedy":
             causal_lm(self.model).base_model.register_forward_hook(self._keep_hidden)
+
+    def fill_rows(self, lengths: Sequence[int]) -> None:
+        """Fill the packed rows of batches from now on to a few lengths (`training/row_lengths.py`)."""
+        self.data_collator = replace(self.data_collator, lengths=lengths)
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset  # tokenised by training/tokenise.py
@@ -135,7 +140,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     ) -> Any:
         """Return TRL's loss; give the recorder what TRL computes for it."""
         observed: dict[str, Tensor] = {}
-        if self._packs:
+        if self.packs:
             self._row: PackedRow = inputs["row"]
 
         def observing(**kwargs: Any) -> Any:
@@ -158,7 +163,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             return result
         loss, *outputs = result if return_outputs else [result]
         self.recorder.observe(loss.detach(), **observed)
-        if self._packs:
+        if self.packs:
             loss = self.access.loss(model, loss)
         return (loss, *outputs) if return_outputs else loss
 
@@ -169,7 +174,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """Return nothing: the norm would only be logged."""
 
     def _forward(self, model: Any, **batch: Any) -> Any:
-        if not self._packs:
+        if not self.packs:
             return model(**batch)
         for replaced in ("input_ids", "attention_mask", "labels"):
             del batch[replaced]
@@ -186,7 +191,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             unwrapped = causal_lm(self.accelerator.unwrap_model(self.model))
             hidden, targets = (
                 (self._hidden[0], self._row.targets)
-                if self._packs
+                if self.packs
                 else (self._hidden[:, :-1][mask], inputs["input_ids"][:, 1:][mask])
             )
             best = of_tokens(greedy, hidden, unwrapped, targets)
@@ -232,14 +237,18 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _Packing:
-    """TRL's collator, which also packs the batch (`row`) while it is in the host's memory."""
+    """TRL's collator, which also packs the batch (`row`) while it is in the host's memory.
+
+    lengths: To which rows are filled, ascending; none leaves them as they are.
+    """
 
     collate: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    lengths: Sequence[int] = ()
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.collate(examples)
         row = PackedRow.of(batch["input_ids"], batch["attention_mask"], batch["completion_mask"])
-        return {**batch, "row": row}
+        return {**batch, "row": row.filled(self.lengths)}
 
 
 @dataclass

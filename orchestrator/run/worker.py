@@ -163,7 +163,13 @@ def _train_and_evaluate(
     trained = train_arm(
         task,
         scored,
-        Execution(job.micro_batch, job.deepspeed, job.check, job.shape.activation_checkpointing),
+        Execution(
+            job.micro_batch,
+            job.deepspeed,
+            job.check,
+            job.shape.activation_checkpointing,
+            job.shape.compile,
+        ),
         checkpoints=Checkpoints(checkpoints, job.checkpoint_every, report.kept, _origin(job)),
         on_step=lambda step, total: report(name, step, total),
         tell=report.told,

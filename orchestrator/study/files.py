@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from orchestrator.study.compiling import why_not_compiled
 from orchestrator.study.engine import engine_of, why_not_trained
 from orchestrator.study.mistakes import explain
 from orchestrator.study.shape import AUTO, NO_DEEPSPEED, Shape
@@ -91,6 +92,8 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
         settings = deepspeed_config(shape, training, place)
         if reason := why_not_trained(settings, study.model.lora, shape, training):
             raise StudyError(f"{place}.deepspeed: not {shape.deepspeed}: {reason}")
+        if shape.compile and (reason := why_not_compiled(settings, study.model.lora, shape)):
+            raise StudyError(f"{place}.compile: {reason}")
     return study
 
 

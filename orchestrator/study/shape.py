@@ -52,6 +52,12 @@ class Shape(Spec):
         "pass of the base model serves all. 1: the two arms of one cell; auto: as many cells as pay and fit. "
         "The same numbers up to rounding. By default, one arm after another.",
     )
+    compile: bool = Field(
+        False,
+        description="Compile the model's layers with torch.compile, for a few lengths to which packed rows "
+        "are filled: minutes at a lane's start for fewer launches per step. The same numbers up to rounding. "
+        "Where it does not work, layers stay as they are, and the record says why.",
+    )
     deepspeed: Name = Field(
         AUTO,
         description="What updates the weights. A name of a file in configs/deepspeed/, without .json: "

@@ -123,7 +123,7 @@ def test_a_bad_node_costs_no_other_cell_its_attempts(tmp_path: Path, record: Rec
 
     setting = Setting(tmp_path, cells=24, lanes=4, step_s=0.5)
     # Each node has room for one lane, so that the bad one gets one.
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1.5, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         bad, *_ = [cluster.add_node(num_cpus=1) for _ in range(3)]
         driver = DriverProcess(setting, RAY_ADDRESS=cluster.address)

@@ -20,7 +20,7 @@ splits: {S1: {by: random, predicted: A = B}}
 methods: {dpo: {}}
 seeds: [42]
 training: {max_steps: 6, batch_size: 4, max_length: 96, dtype: float32, logging_steps: 1}
-resources: {cpus_per_worker: 0.9, lanes: 1}
+resources: {cpus_per_worker: 0.9, lanes: 1, deepspeed: zero2}
 """
 CELLS = 2
 

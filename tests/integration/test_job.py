@@ -71,7 +71,7 @@ splits: {S1: {by: random, predicted: A = B}}
 methods: {dpo: {}}
 seeds: [42, 43]
 training: {max_steps: 40, batch_size: 4, max_length: 128, dtype: float32, logging_steps: 1}
-resources: {cpus_per_worker: 0.9, lanes: 1}
+resources: {cpus_per_worker: 0.9, lanes: 1, deepspeed: zero2}
 """
 
 

@@ -28,7 +28,8 @@ reference: wpo
 seeds: [42]
 training:
   {max_steps: 40, batch_size: 4, learning_rate: 1.0e-3, max_length: 96, dtype: float32, logging_steps: 10}
-resources: {cpus_per_worker: 0.9, lanes: 1, activation_checkpointing: true, cells_together: 2}
+resources:
+  {cpus_per_worker: 0.9, lanes: 1, deepspeed: zero2, activation_checkpointing: true, cells_together: 2}
 keep: {models: final}
 faults: {backoff_s: 1, checkpoint_every: 5}
 """

@@ -89,7 +89,7 @@ def test_models_asked_for_later_are_trained_again_on_other_workers_and_exported(
     assert "2 finished cells without models, to be trained again" in plan
     assert "0 finished, 2 to train" in plan
 
-    on_one, on_two = "lanes: 1}", "lanes: 1, workers: 2, deepspeed: zero3}"
+    on_one, on_two = "lanes: 1, deepspeed: zero2}", "lanes: 1, workers: 2, deepspeed: zero3}"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", sweep.environment["RAY_TMPDIR"])
     sweep.config.write_text(sweep.config.read_text().replace(on_one, on_two))

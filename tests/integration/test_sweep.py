@@ -36,7 +36,7 @@ methods:
   wpo: {use_weighting: true}
 seeds: [42]
 training: {max_steps: 4, batch_size: 4, max_length: 52, dtype: float32, logging_steps: 1}
-resources: {cpus_per_worker: 0.9, lanes: 1}
+resources: {cpus_per_worker: 0.9, lanes: 1, deepspeed: zero2}
 faults: {backoff_s: 0.1}
 """
 

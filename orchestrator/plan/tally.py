@@ -77,7 +77,7 @@ class Tally:
         return self.clock() - self._started
 
     def summary(self) -> str:
-        """Return one line: the cells done of all, the time so far and, while steps are left, the time for them."""
+        """Return one line: the cells done of all, the time so far, and the time for steps that are left."""
         finished = sum(status == CellStatus.FINISHED for status in self.statuses.values())
         line = f"{finished} of {len(self._planned())} cells, {time_span(self.elapsed_s)} {self.verb}"
         left = self.seconds_left()

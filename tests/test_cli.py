@@ -1,6 +1,8 @@
 """How a command is started and how it ends."""
 
 import importlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,20 @@ def test_a_crash_while_python_shuts_down_does_not_change_the_exit_code(
 ) -> None:
     ended = python("-c", CRASH_AT_EXIT.format(end=end), home=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "the study is complete\n", error)
+
+
+def test_a_command_whose_output_nobody_reads_any_more_ends_quietly(tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)  # as `head` does when it has enough
+    ended = subprocess.run(
+        [sys.executable, "-u", "-m", "orchestrator.sweep", "--dry-run"],
+        env={"ORCHESTRATOR_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def python(*words: str, home: Path) -> subprocess.CompletedProcess[str]:

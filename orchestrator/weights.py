@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     study, _ = cli.study_of(cli.parser(program, __doc__), argv)
     logging.getLogger("DeepSpeed").disabled = True  # in this process, which trains nothing
     places, data = places_of(study), load_tables(study)
+    places.create()
     data = render_tables(study, data, places.cache)
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:

@@ -384,7 +384,7 @@ def test_a_home_that_cannot_be_written_is_named(
 ) -> None:
     for home in ("notes.txt/inside", "notes.txt"):
         monkeypatch.setenv("ORCHESTRATOR_HOME", f"{folder}/{home}")
-        for command in ("sweep", "groups"):
+        for command in ("sweep", "groups", "weights", "predict"):
             line = answer(f"{command} --config {folder}/study.yaml", capsys)
             assert line.startswith(f"error: home {folder}/{home}: ")
             assert "set ORCHESTRATOR_HOME to a folder that you may write" in line

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import yaml
 
@@ -25,6 +25,15 @@ from orchestrator.study.study import Study
 from training.errors import StudyError
 from training.hints import suggestion
 
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # what word processors and web pages make of - and --
+
+
+class Flags(argparse.ArgumentParser):
+    """A parser that answers a mistake in one line, as everything else does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise StudyError(f"{message.removeprefix('argument ')}; {self.prog} --help lists the flags")
+
 
 def parser(program: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the flags that name a study.
@@ -33,7 +42,7 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
         program: The command as the user types it, for the usage line.
         description: What the command does, for its help.
     """
-    flags = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+    flags = Flags(prog=program, description=description, allow_abbrev=False)
     flags.add_argument(
         "--config",
         type=Path,
@@ -89,6 +98,9 @@ def study_of(flags: argparse.ArgumentParser, argv: Sequence[str] | None) -> tupl
 
 def _neither(word: str, flags: argparse.ArgumentParser) -> str:
     """Return the answer to a word that is neither a flag nor KEY=VALUE."""
+    if word.lstrip("-")[:1] in DASHES:
+        typed = f"--{word.lstrip(f'-{DASHES}')}"
+        raise StudyError(f"{word}: its dash is not the one of the keyboard; did you mean {typed!r}?")
     if not word.startswith("-"):
         meant = word.replace(":", "=", 1) if ":" in word else "training.max_steps=100"
         return f"{word}: neither a flag nor KEY=VALUE, such as {meant}"
@@ -126,8 +138,8 @@ def answer(main: Callable[[], int]) -> int:
 
     An interrupted sweep has the exit code that a shell gives a process ended by that signal. A user's mistake
     is printed as one line on stderr, and the exit code is 2. Its traceback goes to
-    runs/errors.log. What the terminal's encoding lacks is printed as `?`. A command whose output nobody reads
-    any more, such as one before `| head`, ends at its next line, as SIGPIPE would end it.
+    runs/errors.log. What the terminal's encoding lacks is printed as `?`. Where nobody reads the output any
+    more, the exit code is that of a process ended by SIGPIPE.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -138,21 +150,20 @@ def answer(main: Callable[[], int]) -> int:
         print(f"error: {without_passwords(str(error))}", file=sys.stderr)
         _log(error)
         return 2
-    except BrokenPipeError:
-        if _is_read(sys.stdout):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
-        return 128 + signal.SIGPIPE
     except Interrupted as interruption:
         print(f"interrupted by {interruption}; the same command goes on from here", file=sys.stderr)
         return interruption.exit_code
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        return 128 + signal.SIGPIPE
 
 
-def _is_read(stream: TextIO) -> bool:
-    """Return whether somebody still reads what is written to a stream."""
-    poll = select.poll()
-    poll.register(stream, 0)
-    return not poll.poll(0)  # errors and hang-ups come unasked
+def _reader_has_gone() -> bool:
+    """Return whether what reads the output, such as `head`, has stopped reading."""
+    pipe = select.poll()
+    pipe.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in pipe.poll(0))
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
@@ -160,8 +171,9 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     code = answer(main)
     logging.shutdown()
     with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may have stopped reading
-        sys.stdout.flush()
-    sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream:  # None if it was closed before Python started
+                stream.flush()
     # While Python shuts down, Ray's threads may outlive what they use. A complete study would then end with a
     # segmentation fault, and its caller would take it for a failed one.
     os._exit(code)
@@ -169,9 +181,9 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 def _log(error: StudyError) -> None:
     """Append the command line and the whole traceback to runs/errors.log if it can be written."""
-    log = home() / "runs" / "errors.log"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StudyError):
+        log = home() / "runs" / "errors.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:
+        with log.open("a", encoding="utf-8", errors="replace") as stream:
             command_line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {shlex.join(sys.argv)}\n"
             stream.write(without_passwords(command_line + "".join(traceback.format_exception(error))))

@@ -1,6 +1,5 @@
 """Kill a worker and the driver of a tiny study on this cluster, and check that its numbers stay the same."""
 
-import argparse
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -55,7 +54,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
     The exit code is 0 if both runs have the same cells and numbers, otherwise 1.
     """
-    flags = argparse.ArgumentParser(prog=program, description=__doc__)
+    flags = cli.Flags(prog=program, description=__doc__)
     flags.add_argument("--home", type=Path, help="folder that every node reaches (default: a temporary one)")
     home = flags.parse_args(argv).home or Path(tempfile.mkdtemp(prefix="drill-"))
     home = home.resolve()

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator import cli
-from orchestrator.plan.recorded import recorded_grid
-from orchestrator.record.ledger import Ledger
+from orchestrator.plan.recorded import existing_ledger, recorded_grid
 from orchestrator.record.places import places_of
 from orchestrator.study.trial import Trial
 from training.errors import StudyError
@@ -17,9 +16,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     flags.add_argument("arm", metavar="METHOD/SPLIT/SEED/ARM", help="which arm, for example dpo/S1_age/42/A")
     flags.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
     study, args = cli.study_of(flags, argv)
-    ledger = Ledger(places_of(study))
+    ledger = existing_ledger(places := places_of(study))
     trials, _ = recorded_grid(study, ledger)
     trial, arm = _arm_of(trials, args.arm)
+    if ledger is None:
+        raise StudyError(
+            f"study {study.study}: nothing is recorded under this name at {places.record}; run the sweep "
+            "with keep: {models: final}"
+        )
     ledger.models.export(trial, arm, args.folder)
     print(f"{args.arm}: {args.folder}")
     return 0
@@ -34,7 +38,7 @@ def _arm_of(trials: Sequence[Trial], name: str) -> tuple[Trial, str]:
     arms = {f"{trial.name}/{arm}": (trial, arm) for trial in trials for arm in trial.arms}
     if name not in arms:
         methods, splits, seeds = (
-            ", ".join(sorted({str(getattr(trial, part)) for trial in trials}))
+            ", ".join(dict.fromkeys(str(getattr(trial, part)) for trial in trials))
             for part in ("method", "split", "seed")
         )
         raise StudyError(

@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     measures, features, left_out = _differences(corpus, groups, study.data)
     places = places_of(study)
     out = places.out / "groups"
+    places.create()
     ledger = Ledger(places)
     with replaced(out) as folder:
         page = group_report.write(

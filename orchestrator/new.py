@@ -1,10 +1,10 @@
 """Write a study file from a few answers or flags."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -44,7 +44,7 @@ QUESTIONS = (
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.new") -> int:
     """Ask what no flag answers, write and check the file, and print the next command; the exit code is 0."""
-    flags = argparse.ArgumentParser(prog=program, description=__doc__)
+    flags = cli.Flags(prog=program, description=__doc__)
     for question in QUESTIONS:
         flags.add_argument(f"--{question.flag}", help=f"{question.text} (default: {question.default})")
     flags.add_argument(
@@ -65,17 +65,28 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         splits = splits or proposed.splits
         share = proposed.held_out_share
     text = study_file(answers, splits, data, share)
+    _check(text, out)
     if args.dry_run:
         print(text)
         return 0
     cli.write(out, text, "--out")
-    try:
-        load(out)
-    except StudyError:
-        out.unlink()
-        raise
     print(f"{out}\nto see the plan: python -m orchestrator.sweep --config {out} --dry-run")
     return 0
+
+
+def _check(text: str, out: Path) -> None:
+    """Refuse a study with a mistake before it is written.
+
+    Raises:
+        StudyError: The text of the study file has a mistake; the message names the file that it is for.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "study.yaml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            load(file)
+        except StudyError as error:
+            raise StudyError(str(error).replace(str(file), str(out))) from error
 
 
 def _looked_at(path: str) -> "tuple[dict[str, Any], Proposal]":

@@ -38,10 +38,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     )
     study, args = cli.study_of(flags, argv)
     corpus = study_corpus(study)
+    places = places_of(study)
+    places.create()
     pairs, fitted_on = _fitted_pairs(study, corpus, args.all_users)
     ordered, binary = _fits(study, corpus, pairs)
-    out = places_of(study).out / "prediction"
-    out.mkdir(parents=True, exist_ok=True)
+    out = places.out / "prediction"
+    out.mkdir(exist_ok=True)
     if corpus.generated:
         print("These people and their ratings were generated.")
     print(f"Both models are fitted on {fitted_on}.")

@@ -1,6 +1,5 @@
 """Write the JSON schema with which editors complete and check study files."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ SCHEMA_FILE = CONFIGS / "study.schema.json"
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.schema") -> int:
     """Write the schema and print where it is; the exit code is 0."""
-    flags = argparse.ArgumentParser(prog=program, description=__doc__)
+    flags = cli.Flags(prog=program, description=__doc__)
     flags.add_argument("--out", type=Path, default=SCHEMA_FILE, help=f"file (default: {SCHEMA_FILE})")
     out: Path = flags.parse_args(argv).out
     cli.write(out, schema(), "--out")

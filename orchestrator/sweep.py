@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     from orchestrator.plan.noting_end import noting_end
     from orchestrator.plan.tables import load_tables
     from orchestrator.record import report
+    from orchestrator.record.bar import bar_while
     from orchestrator.record.endings import Ending
     from orchestrator.record.lease import lease
     from orchestrator.record.ledger import Ledger
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     if plan.open or again:
         ray_address()  # only to refuse a wrong one early
     print("reading the data", flush=True)
-    data = load_tables(study)
+    with bar_while("so far"):
+        data = load_tables(study)
     places.create()
     CheckpointStore(places.work).open()
     with (
@@ -102,7 +104,9 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 def _look_ahead(plan: Plan, args: argparse.Namespace) -> None:
     """Print what `--probe`, `--check` or `--dry-run` say beyond the plan. No cell is trained."""
-    if args.probe and plan.open:
+    if args.probe and not plan.open:
+        print("--probe: no cell is left to train, so there is no time to estimate")
+    elif args.probe:
         from orchestrator.plan.tables import load_tables
         from orchestrator.record.bar import bar_while
         from orchestrator.run import probe
@@ -202,6 +206,7 @@ def _finished_again(plan: Plan, args: argparse.Namespace) -> list[Trial]:
 def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, "StudyTables"]:
     """Return the plan as the record has it now, and the data, as token ids if there is anything to train."""
     from orchestrator.plan.tables import render_tables
+    from orchestrator.record.bar import bar_while
 
     study, places, only = plan.study, plan.places, plan.only.globs if plan.only else ()
     trials, _ = recorded_grid(study, ledger)
@@ -210,7 +215,8 @@ def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Pla
     if not plan.open:
         return plan, data
     print("rendering the pairs as tokens", flush=True)
-    data = render_tables(study, data, places.cache)
+    with bar_while("so far"):
+        data = render_tables(study, data, places.cache)
     assert data.rendered is not None
     ledger.renderings.add(grid.rendering_key(study), data.rendered)
     plan = Plan.from_record(study, places, only)  # a cell's identity holds its token ids

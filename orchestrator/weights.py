@@ -1,5 +1,6 @@
 """Show what determines a pair's WPO weight, over all pairs of a study."""
 
+import logging
 from collections.abc import Sequence
 
 import pandas as pd
@@ -25,7 +26,9 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
     The exit code is 0.
     """
     study, _ = cli.study_of(cli.parser(program, __doc__), argv)
+    logging.getLogger("DeepSpeed").disabled = True  # in this process, which trains nothing
     places, data = places_of(study), load_tables(study)
+    places.create()
     data = render_tables(study, data, places.cache)
 
     def on_a_cluster(shards: Sequence[Shard]) -> None:

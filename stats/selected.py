@@ -62,4 +62,4 @@ def _rows(table: pd.DataFrame, shown: MethodSplits) -> pd.DataFrame:
     if "split" not in table:
         return table[table["method"].isin({method for method, _ in shown})].reset_index(drop=True)
     keys = zip(table["method"], table["split"], strict=True)
-    return table[[key in shown for key in keys]].reset_index(drop=True)
+    return table.loc[[key in shown for key in keys]].reset_index(drop=True)  # `[]` would take all columns

@@ -89,14 +89,26 @@ SWEEP_PRISM = "sweep --config {tmp}/prism.yaml data.path={tmp}/"
 SWEEP_PAIRS = "sweep --config {tmp}/pairs.yaml data.path={tmp}/"
 REPORT_DIFFS = "report --reference dpo --out {tmp}/out --diffs {tmp}/"
 MISTAKES = [
+    # command lines
+    (SWEEP_TWIN + "--on pbs", ["--on", "'pbs'", "slurm", "--help"]),
+    (SWEEP_TWIN + "–-dry-run", ["–-dry-run", "did you mean '--dry-run'?"]),
+    (SWEEP_TWIN + "—dry-run", ["—dry-run", "did you mean '--dry-run'?"]),
+    ("new --sedes 3", ["--sedes", "--help"]),
     # study files
+    (f"sweep --config {'a' * 300}", ["--config aaa", "too long", "name a study file"]),
+    (SWEEP_TWIN + "splits=null", ["splits=null", "a block of names", "(found null)"]),
+    (SWEEP_TWIN + "methods.dpo=null", ["methods.dpo=null", "at least 1 needed, 0 given"]),
+    (
+        SWEEP_TWIN + "'model.path=${oc.env:HOME}'",
+        ["model.path=${oc.env:HOME}: ", "may not read", "ORCHESTRATOR_STUDY_VARIABLES"],
+    ),
     ("sweep --config {tmp}/nowhere.yaml", ["nowhere.yaml", "no such study file", "demo", "v5b"]),
     ("sweep --config {tmp}/v5b", ["--config", "/v5b", "no such study file"]),
     ("sweep --config {tmp}/prism", ["--config", "prism", "a folder"]),
     ("sweep --config {tmp}/empty.yaml", ["empty.yaml", "mapping of keys", "orchestrator.new"]),
     ("sweep --config {tmp}/metods.yaml", ["metods.yaml", "'metods'", "did you mean 'methods'?"]),
     ("sweep --config {tmp}/itself.yaml", ["itself.yaml", "extends", "itself"]),
-    ("sweep --config {tmp}/orphan.yaml", ["orphan.yaml: extends", "nowhere.yaml", "no such study file"]),
+    ("sweep --config {tmp}/orphan.yaml", ["orphan.yaml: extends: nowhere.yaml: no such study file"]),
     ("sweep --config {tmp}/torn.yaml", ["torn.yaml", "not readable"]),
     (SWEEP_TWIN + "--sedes 3", ["--sedes", "no such flag", "did you mean '--seeds'?"]),
     (SWEEP_TWIN + "study:demo", ["study:demo", "neither a flag nor KEY=VALUE", "study=demo"]),
@@ -134,7 +146,7 @@ MISTAKES = [
     (SWEEP_TWIN + "methods.dpo.betta=0.1", ["methods.dpo.betta", "did you mean 'beta'?"]),
     (SWEEP_TWIN + "methods.dpo.beta=-1", ["methods.dpo.beta", "-1"]),
     (SWEEP_TWIN + "methods.dpo.beta=high", ["methods.dpo.beta", "'high'"]),
-    (SWEEP_TWIN + "methods.dpo.loss_type=sigmoyd", ["methods.dpo.loss_type", "'sigmoyd'", "'sigmoid'"]),
+    (SWEEP_TWIN + "methods.dpo.loss_type=sigmoyd", ["loss_type=sigmoyd: no loss 'sigmoyd'", "'sigmoid'"]),
     (SWEEP_TWIN + "methods.dpo.loss_type=[]", ["methods.dpo.loss_type", "empty", "sigmoid"]),
     (
         SWEEP_TWIN + "methods.dpo.loss_type=[sigmoid,sft] methods.dpo.loss_weights=[1]",
@@ -180,7 +192,7 @@ MISTAKES = [
         ["splits.S2.predicted", "missing", "What the survey model predicts"],
     ),
     (SWEEP_TWIN + "methods.dpo=[", ["methods.dpo=[", "not readable", "fix the YAML"]),
-    (SWEEP_TWIN + "seeds.3=1", ["seeds.3=1", "not readable"]),
+    (SWEEP_TWIN + "seeds.3=1", ["seeds.3=1", "no such place", "--print-config"]),
     (SWEEP_TWIN + "seeds.x=1", ["seeds.x=1", "no such place", "--print-config"]),
     (SWEEP_TWIN + "splits.baseline.by=random splits.baseline.predicted=exploratory", ["baseline", "rename"]),
     (SWEEP_TWIN + "data.source=csv", ["data.source", "'csv'", "twin", "prism", "table", "multipref"]),
@@ -324,7 +336,12 @@ MISTAKES = [
     ("new --out {tmp}/notes.txt/x.yaml", ["--out", "x.yaml", "another file"]),
     ("new --out {tmp}/x.yaml --methods dpo,wop", ["--methods wop", "did you mean 'wpo'?", "aot"]),
     ("drill --home {tmp}/notes.txt/x", ["--home", "notes.txt", "cannot be written"]),
+    (
+        "export --config {tmp}/study.yaml dpo/S1/42/A {tmp}/model",
+        ["study s", "nothing is recorded under this name", "models: final"],
+    ),
     ("new --out {tmp}/x.yaml --seeds 1,1", ["x.yaml", "seeds", "twice"]),
+    ("new --out {tmp}/x.yaml --seeds one --dry-run", ["x.yaml: seeds", "whole number"]),
     ("new --out {tmp}/x.yaml --splits {tmp}/no_splits.yaml", ["--splits", "no_splits.yaml", "splits: block"]),
     ("new --out {tmp}/x.yaml --splits {tmp}/none.yaml", ["--splits", "none.yaml"]),
 ]
@@ -389,10 +406,31 @@ def test_unreachable_storage_is_named(
 def test_a_home_that_cannot_be_written_is_named(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_HOME", f"{folder}/notes.txt/inside")
+    for home in ("notes.txt/inside", "notes.txt"):
+        monkeypatch.setenv("ORCHESTRATOR_HOME", f"{folder}/{home}")
+        for command in ("sweep", "groups", "weights", "predict"):
+            line = answer(f"{command} --config {folder}/study.yaml", capsys)
+            assert line.startswith(f"error: home {folder}/{home}: ")
+            assert "set ORCHESTRATOR_HOME to a folder that you may write" in line
+            assert line.count("\n") == 1
+
+
+def test_a_working_folder_that_was_deleted_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORCHESTRATOR_HOME")
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
     line = answer(f"sweep --config {folder}/study.yaml", capsys)
-    assert line.startswith(f"error: home {folder}/notes.txt/inside: ")
-    assert "set ORCHESTRATOR_HOME to a folder that you may write" in line
+    assert line == "error: home: the working folder was deleted; change to another folder (cd)\n"
+
+
+def test_a_record_that_is_no_database_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "home").mkdir()
+    (folder / "home" / "mlflow.db").write_text("no database, however long this text is made" * 9)
+    line = answer(f"status --config {folder}/study.yaml", capsys)
+    assert "its database is damaged, or no database; restore it" in line
     assert line.count("\n") == 1
 
 

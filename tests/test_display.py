@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
 from orchestrator.plan.events import Event
 from orchestrator.plan.grid_table import as_text, grid_table
@@ -119,6 +120,17 @@ def test_a_retried_cell_keeps_its_mark_and_its_reason_stays_on_the_screen() -> N
     assert "boom" in table.console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_line_above_the_table_leaves_the_table_below_as_it_was() -> None:
+    table = live_table()
+    tell(table, "dpo/S/2", CellStatus.STARTED)
+    with Live(get_renderable=table.render, console=table.console, auto_refresh=False):
+        table.note("a node [gpu-1] gets no more work")
+    shown = table.console.file.getvalue()  # type: ignore[attr-defined]
+    assert "a node [gpu-1] gets no more work" in shown
+    assert "[cyan]" not in shown
+    assert "\x1b[36m◐" in shown
+
+
 def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far() -> None:
     # A cell that finished before this sweep says nothing about the sweep's pace.
     clock = Clock()
@@ -132,6 +144,16 @@ def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far() -> None:
     table.running({cell.trial_id: Progress("B", 5, 10)})
     # 120 steps in all (4 baselines x 10, 4 cells x 20); 10 were there, 10 of 15 took 15 s, 95 are left.
     assert table.tally.seconds_left() == pytest.approx(142.5)
+
+
+def test_no_time_is_left_to_tell_of_once_all_steps_are_made() -> None:
+    clock = Clock()
+    table = live_table(clock, **dict.fromkeys(TRIALS, CellStatus.FINISHED))
+    cell = tell(table, "dpo/S/1", CellStatus.STARTED)
+    for clock.now, arm in ((30.0, "A"), (45.0, "B")):
+        table.running({cell.trial_id: Progress(arm, 10, 10)})
+    assert row(table, "dpo", "S") == ["◐●", "1: B 10/10"]  # the accuracy is still measured
+    assert table.tally.summary() == "7 of 8 cells, 45 s elapsed"
 
 
 def test_a_low_terminal_shows_where_something_happens_and_keeps_the_footer() -> None:

@@ -25,7 +25,7 @@ from orchestrator.study.study import Study
 from stats.page import report
 from stats.page.formats import ReportFormat
 from stats.selected import selected
-from tests.finished_study import finished_comparison
+from tests.finished_study import finished_comparison, study_tables
 from training.errors import StudyError
 
 pytestmark = pytest.mark.usefixtures("without_figures")
@@ -64,6 +64,14 @@ def test_a_selection_has_the_numbers_of_the_whole(tmp_path: Path) -> None:
     assert "**A selection** of the study's 24 cells" in page
     assert "the 2 predicted splits of a method" in page
     assert not re.search(r"\bS[23]\b", page)
+
+
+def test_a_selection_of_a_study_without_changes_is_written(tmp_path: Path) -> None:
+    alone = study_tables(methods=("dpo",)).compare()
+    part = selected(alone, {("dpo", "S1")})
+    assert not len(part.change_labels)
+    report.write(part, {"study": "s"}, False, tmp_path / "part")
+    assert "| dpo | S1 |" in (tmp_path / "part" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

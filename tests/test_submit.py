@@ -25,7 +25,7 @@ seeds: [1, 2]
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A study file in a home of its own, and a folder for stand-ins in front of all programs."""
-    for name in (*submit.VARIABLES, "RAY_ADDRESS"):
+    for name in (*submit.VARIABLES, "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
     (tmp_path / "bin").mkdir()
@@ -79,6 +79,10 @@ def test_a_ray_job_is_told_the_places_and_no_password(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = stand_in(tmp_path, "ray")
+    with pytest.raises(StudyError, match="RAY_ADDRESS is not set; name the cluster"):
+        sweep.main(["--config", config, "--on", "ray"])
+    assert not words.exists()
+    monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     assert sweep.main(["--config", config, "--on", "ray"]) == 0
     given = words.read_text().splitlines()
@@ -88,6 +92,7 @@ def test_a_ray_job_is_told_the_places_and_no_password(
     assert environment == {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "ORCHESTRATOR_HOME": str(tmp_path)}
     number = given[given.index("--submission-id") + 1]
     told = capsys.readouterr().out
+    assert f"Ray job {number}, at http://head:8265\n" in told
     assert f"ray job logs --follow {number}" in told
     assert f"ray job stop {number}" in told
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000")
@@ -129,7 +134,8 @@ def test_a_mistake_is_told_here_and_nothing_is_queued(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # without the cluster that this machine may belong to
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://head:8265")
     stand_in(tmp_path, "ray", "no such cluster", code=1)
     with pytest.raises(StudyError, match=message):
         sweep.main(["--config", config, *words])
-    assert not (tmp_path / "runs/s/logs/sweep.log").exists()
+    assert not (tmp_path / "runs").exists()

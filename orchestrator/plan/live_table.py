@@ -47,11 +47,10 @@ class LiveTable:
         self._phase = None
         self.tally.tell(event)
         if event.status in (CellStatus.FAILED, CellStatus.RETRIED):
-            style = MARK_STYLES[event.status]
-            self.console.print(str(event), style=style, highlight=False, markup=False)
+            self._print(str(event), event.status)
 
     def note(self, text: str) -> None:
-        self.console.print(text, style=MARK_STYLES[CellStatus.RETRIED], highlight=False, markup=False)
+        self._print(text, CellStatus.RETRIED)
 
     def phase(self, text: str, done: int = 0, total: int = 0) -> None:
         if self._phase is None or self._phase.text != text:
@@ -70,6 +69,10 @@ class LiveTable:
         rows = max(LEAST_ROWS, self.console.height - below - 1)  # one for the header
         table = grid_table(self.study, self.tally.trials, self.tally.statuses, running, rows)
         return Group(table, *self._phase_line(), Text(self.tally.summary()), footer)
+
+    def _print(self, line: str, status: CellStatus) -> None:
+        """Print a line above the table, in a status's colour, which the table redrawn below does not take."""
+        self.console.print(Text(line, style=MARK_STYLES[status]))
 
     def _phase_line(self) -> list[RenderableType]:
         """Return the line about the phase, with a bar if it is counted; no line once cells run."""

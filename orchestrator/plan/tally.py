@@ -77,11 +77,11 @@ class Tally:
         return self.clock() - self._started
 
     def summary(self) -> str:
-        """Return one line: the cells done of all, the time so far, and the time left."""
+        """Return one line: the cells done of all, the time so far, and the time for steps that are left."""
         finished = sum(status == CellStatus.FINISHED for status in self.statuses.values())
         line = f"{finished} of {len(self._planned())} cells, {time_span(self.elapsed_s)} {self.verb}"
         left = self.seconds_left()
-        return line if left is None else f"{line}, about {time_span(left)} left"
+        return f"{line}, about {time_span(left)} left" if left else line
 
     def seconds_left(self) -> float | None:
         """Estimate the seconds left.
@@ -103,6 +103,8 @@ class Tally:
         if pace_s is None:
             return str(progress)
         steps_left = len(trial.arms) * progress.total - steps_made(trial, progress)
+        if not steps_left:  # what is left, such as the accuracy on held-out pairs, has no pace yet
+            return str(progress)
         return f"{progress}, {time_span(steps_left * pace_s)} left"
 
     def seconds_per_step(self, trial: Trial) -> float | None:

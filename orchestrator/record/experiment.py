@@ -59,14 +59,14 @@ class Experiment:
         patience_s: Seconds for which a call to an unreachable store is repeated before its error is raised.
 
     Raises:
-        StudyError: The store cannot be reached or used, MLflow does not know this kind of URI, or the
+        StudyError: The store cannot be reached, made or used, MLflow does not know this kind of URI, or the
             experiment was deleted, or the project folder was moved.
     """
 
     def __init__(self, places: Places, patience_s: float = 0.0) -> None:
         self.study, self.uri, self._printable_uri = places.study, places.tracking_uri, places.record
-        if places.database_file:
-            places.database_file.parent.mkdir(parents=True, exist_ok=True)
+        if places.database_file and not places.database_file.parent.is_dir():
+            places.create()
         with _reachable(places):
             self.client = PatientClient(self.uri, self._printable_uri, patience_s)
             self.id = self._open(places)

@@ -15,12 +15,17 @@ def home() -> Path:
 
     The working folder of a job from `ray job submit` is an upload that Ray deletes, so the home of such a job
     is a folder in the user's home on the head node.
+
+    Raises:
+        StudyError: The working folder was deleted.
     """
-    if named := os.environ.get("ORCHESTRATOR_HOME"):
-        return Path(named).expanduser().resolve()
-    if "_ray_pkg_" in str(Path.cwd()):
-        return Path.home() / "preference-orchestrator"
-    return Path.cwd()
+    try:
+        if named := os.environ.get("ORCHESTRATOR_HOME"):
+            return Path(named).expanduser().resolve()
+        working = Path.cwd()
+    except FileNotFoundError as error:
+        raise StudyError("home: the working folder was deleted; change to another folder (cd)") from error
+    return Path.home() / "preference-orchestrator" if "_ray_pkg_" in str(working) else working
 
 
 def without_passwords(text: str) -> str:

@@ -48,7 +48,7 @@ def write_selection(
     if decisions is not None:
         verdicts, looks = decisions
         keys = zip(verdicts["method"], verdicts["split"], strict=True)
-        decisions = verdicts[[key in shown for key in keys]], looks
+        decisions = verdicts.loc[[key in shown for key in keys]], looks
     with bar_while(WRITING), replaced(places.selection) as folder:
         report.write(
             selected(comparison, shown),

@@ -36,6 +36,10 @@ OF_TEXT = {
         "its database is read-only or was deleted",
         f"restore the file or make it writable, {SAME_COMMAND}",
     ),
+    r"file is not a database|database disk image is malformed": (
+        "its database is damaged, or no database",
+        f"restore it from a copy, or remove it if nothing is recorded in it, {SAME_COMMAND}",
+    ),
     r"no such table|relation \S+ does not exist|database \S+ does not exist": (
         "its database was deleted or emptied",
         f"restore the database, or name another one in MLFLOW_TRACKING_URI, {SAME_COMMAND}",

@@ -47,7 +47,7 @@ def verdict_rows(comparison: Comparison, decisions: pd.DataFrame | None = None) 
     """
     changes = _by_split(comparison.change_labels)
     cells = comparison.cells
-    to_come = cells.table[[not CellStatus(status).has_ended for status in cells.table["status"]]]
+    to_come = cells.table.loc[[not CellStatus(status).has_ended for status in cells.table["status"]]]
     short = _by_split(cells.counts[cells.counts["finished"] < cells.counts["planned"]])
     waiting = {*(short.keys() & _by_split(to_come).keys()), *_by_split(cells.left_out)}
     still_open = _open_in(decisions)

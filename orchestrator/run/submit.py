@@ -62,12 +62,13 @@ def submit(target: str, study: Study, places: Places, words: Sequence[str]) -> S
 
 
 def _to_slurm(study: Study, places: Places, words: Sequence[str]) -> Submission:
+    sbatch = _program("slurm", "sbatch")
     script = _own_script(study, places)
     places.logs.mkdir(parents=True, exist_ok=True)
     config, others = _split_config(words)
     log = str(places.logs / "slurm-%j.log")
     options = ["--parsable", f"--job-name={study.study}", f"--output={log}"]
-    number = _run("slurm", "sbatch", *options, str(script), config, *others).strip().partition(";")[0]
+    number = _run("slurm", sbatch, *options, str(script), config, *others).strip().partition(";")[0]
     return Submission(
         f"SLURM job {number}, from {script} (edit it for another partition, time or number of nodes)",
         f"tail -F {shlex.quote(log.replace('%j', number))}",
@@ -100,6 +101,7 @@ def _split_config(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _to_ray(study: Study, places: Places, words: Sequence[str]) -> Submission:
+    program, address = _program("ray", "ray"), _job_server()
     variables = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     for name, value in variables.items():
         if without_passwords(value) != value:
@@ -111,15 +113,31 @@ def _to_ray(study: Study, places: Places, words: Sequence[str]) -> Submission:
     runtime = ["--runtime-env-json", json.dumps({"env_vars": variables})] if variables else []
     command = ["--", "python", "-m", "orchestrator.sweep", *words]
     options = ["--working-dir", ".", "--no-wait", "--submission-id", number]
-    _run("ray", "ray", "job", "submit", *options, *runtime, *command)
+    _run("ray", program, "job", "submit", *options, *runtime, *command)
     away = not {"MLFLOW_TRACKING_URI", "ORCHESTRATOR_HOME"} & variables.keys()
     on_head = "ORCHESTRATOR_HOME=~/preference-orchestrator " if away else ""
     return Submission(
-        f"Ray job {number}",
+        f"Ray job {number}, at {without_passwords(address)}",
         f"ray job logs --follow {number}",
         f"{on_head}{_watch(words)}" + ("" if "MLFLOW_TRACKING_URI" in variables else "   # on the head node"),
         f"ray job stop {number}",
     )
+
+
+def _job_server() -> str:
+    """Return the address of the Ray cluster that gets a job.
+
+    Raises:
+        StudyError: The environment names none. Ray would take any cluster that it finds on this machine,
+            another user's included.
+    """
+    address = os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
+    if not address:
+        raise StudyError(
+            "--on ray: RAY_ADDRESS is not set; name the cluster, such as RAY_ADDRESS=http://127.0.0.1:8265 "
+            "on its head node, or choose --on local"
+        )
+    return address
 
 
 def _to_background(study: Study, places: Places, words: Sequence[str]) -> Submission:
@@ -152,11 +170,11 @@ def _watch(words: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "orchestrator.watch", *(word for word in words if word not in flags)])
 
 
-def _run(target: str, program: str, *words: str) -> str:
-    """Run a cluster's own command and return what it prints.
+def _program(target: str, program: str) -> str:
+    """Return the path of a cluster's own command.
 
     Raises:
-        StudyError: The command is missing, or fails; the message holds its last line.
+        StudyError: The command is not on this machine.
     """
     beside_python = Path(sys.executable).parent / program
     path = shutil.which(program) or (str(beside_python) if beside_python.exists() else None)
@@ -165,11 +183,20 @@ def _run(target: str, program: str, *words: str) -> str:
             f"--on {target}: no command {program} on this machine; give the command on a node of the cluster "
             "that has it, or choose another of --on slurm, ray, local"
         )
+    return path
+
+
+def _run(target: str, path: str, *words: str) -> str:
+    """Run a cluster's own command and return what it prints.
+
+    Raises:
+        StudyError: The command fails; the message holds its last line.
+    """
     # The job script activates the environment of this process, whether or not a shell has.
     environment = os.environ | ({"VIRTUAL_ENV": sys.prefix} if sys.prefix != sys.base_prefix else {})
     done = subprocess.run([path, *words], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = without_passwords(reason[-1].strip()) if reason else f"exit code {done.returncode}"
-        raise StudyError(f"--on {target}: {program} refused the job: {said}")
+        raise StudyError(f"--on {target}: {Path(path).name} refused the job: {said}")
     return done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
@@ -67,7 +67,7 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
         StudyError: The file is unreadable, a key is unknown (the message suggests the nearest valid one), or
             a value is invalid.
     """
-    path = _study_file(path)
+    path = _study_file(path, f"--config {path}")
     raw = _read(path, overrides)
     try:
         raw = expanded(raw)
@@ -86,15 +86,23 @@ def load(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None 
     except ValidationError as error:
         raise StudyError(_at_its_source(explain(error, Study), path, given)) from error
     for name, method in study.methods.items():
-        check_method(method.objective, f"{path}: methods.{name}")
-        shape, place = study.shape_of(name), f"{path}: {study.resources_of(name)}"
-        training = study.training_of(name)
-        settings = deepspeed_config(shape, training, place)
-        if reason := why_not_trained(settings, study.model.lora, shape, training):
-            raise StudyError(f"{place}.deepspeed: not {shape.deepspeed}: {reason}")
-        if shape.compile and (reason := why_not_compiled(settings, study.model.lora, shape)):
-            raise StudyError(f"{place}.compile: {reason}")
+        try:
+            check_method(method.objective, f"methods.{name}")
+            _check_shape(study, name)
+        except StudyError as error:
+            raise StudyError(_at_its_source(str(error), path, given)) from error
     return study
+
+
+def _check_shape(study: Study, method: str) -> None:
+    """Refuse an engine that is not there, or that a method's model or workers rule out."""
+    shape, place = study.shape_of(method), study.resources_of(method)
+    training = study.training_of(method)
+    settings = deepspeed_config(shape, training, place)
+    if reason := why_not_trained(settings, study.model.lora, shape, training):
+        raise StudyError(f"{place}.deepspeed: not {shape.deepspeed}: {reason}")
+    if shape.compile and (reason := why_not_compiled(settings, study.model.lora, shape)):
+        raise StudyError(f"{place}.compile: {reason}")
 
 
 def deepspeed_config(shape: Shape, training: TrainingSpec, place: str = "resources") -> dict[str, Any] | None:
@@ -119,15 +127,19 @@ def deepspeed_config(shape: Shape, training: TrainingSpec, place: str = "resourc
     return settings
 
 
-def _study_file(path: Path) -> Path:
-    """Return the file itself, or the shipped study file that a bare word names."""
-    bare_word = len(path.parts) == 1 and not path.suffix and not path.exists()
-    file = CONFIGS / f"{path}.yaml" if bare_word else path
+def _study_file(path: Path, place: str) -> Path:
+    """Return the file itself, or the shipped study file that a bare word names; `place` is what names it."""
+    try:
+        bare_word = len(path.parts) == 1 and not path.suffix and not path.exists()
+        file = CONFIGS / f"{path}.yaml" if bare_word else path
+        is_there = file.exists()
+    except OSError as error:  # such as a name that is too long
+        raise StudyError(f"{place}: cannot be read ({error.strerror}); name a study file") from error
     if file.is_dir():
-        raise StudyError(f"--config {path}: a folder; name a study file in it")
-    if not file.exists():
+        raise StudyError(f"{place}: a folder; name a study file in it")
+    if not is_there:
         shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-        raise StudyError(f"--config {path}: no such study file; shipped ones: {', '.join(shipped)}")
+        raise StudyError(f"{place}: no such study file; shipped ones: {', '.join(shipped)}")
     return file
 
 
@@ -139,7 +151,9 @@ def _read(path: Path, overrides: Sequence[str]) -> Any:
         for place in overrides:
             try:
                 _override(config, place)
-            except ValueError as error:  # a position in a list that is not a number
+            except InterpolationResolutionError:  # which is a ValueError, too
+                raise
+            except (ValueError, IndexError) as error:  # a position in a list that is no number, or too large
                 raise StudyError(f"{place}: no such place in the study file; see --print-config") from error
         place = str(path)
         return OmegaConf.to_container(config, resolve=True)
@@ -160,10 +174,7 @@ def _with_base(path: Path, extended_by: tuple[Path, ...] = ()) -> DictConfig:
         if path.resolve() in extended_by:
             raise StudyError(f"{path}: {EXTENDS}: the file extends itself; name another one")
         beside = path.parent / str(base)
-        try:
-            file = _study_file(beside if beside.is_file() else Path(str(base)))
-        except StudyError as error:
-            raise StudyError(f"{path}: {EXTENDS}: {error}") from error
+        file = _study_file(beside if beside.is_file() else Path(str(base)), f"{path}: {EXTENDS}: {base}")
         below, above = _plain(_with_base(file, (*extended_by, path.resolve()))), _plain(config)
         for key, value in above.items():
             below[key] = _merged(below.get(key), value, names=key in NAMED_BLOCKS)

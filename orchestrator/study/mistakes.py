@@ -46,12 +46,14 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return message
     if location.names_the_key:
         message = f"not a valid name: {message}"
-    return f"{place}: {message}" + ("" if isinstance(value, dict) else f" (found {value!r})")
+    found = "null" if value is None else repr(value)
+    return f"{place}: {message}" + ("" if isinstance(value, dict) else f" (found {found})")
 
 
 # What pydantic says in words of its own, by the type of the error.
 _WORDS = {
     "bool_parsing": "true or false is needed",
+    "dict_type": "a block of names is needed",
     "float_parsing": "a number is needed",
     "float_type": "a number is needed",
     "int_from_float": "a whole number is needed",
@@ -61,12 +63,15 @@ _WORDS = {
     "model_type": "a block of keys is needed",
     "string_pattern_mismatch": "use letters and digits, and . _ - inside",
     "string_type": "text is needed; put it in quotes",
+    "too_short": "at least {min_length} needed, {actual_length} given",
 }
 
 
 def _in_words(complaint: "ErrorDetails") -> str:
     """Return what is wrong with a value."""
-    return _WORDS.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
+    if words := _WORDS.get(complaint["type"]):
+        return words.format(**complaint.get("ctx", {}))
+    return complaint["msg"].removeprefix("Value error, ")
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,8 @@ def _from_hub(
         named = f"{table} of {path!r}" if table else repr(path)
         raise StudyError(
             f"{place}: {named} at revision {revision!r} cannot be loaded from the hub "
-            f"({' '.join(str(error).split())[:200]}); correct the name, or give a file or a folder"
+            f"({' '.join(str(error).split())[:200]}); correct the name or the network, or give a file or "
+            "a folder"
         ) from error
     tops = _tops(wanted, data.column_names)
     return data.select_columns(tops or data.column_names[:1]).with_format("arrow")[:]

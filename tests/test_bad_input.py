@@ -97,6 +97,7 @@ MISTAKES = [
     # study files
     (f"sweep --config {'a' * 300}", ["--config aaa", "too long", "name a study file"]),
     (SWEEP_TWIN + "splits=null", ["splits=null", "a block of names", "(found null)"]),
+    (SWEEP_TWIN + "splits={}", ["splits={}", "changes nothing", "splits.KEY=null"]),
     (SWEEP_TWIN + "methods.dpo=null", ["methods.dpo=null", "at least 1 needed, 0 given"]),
     (
         SWEEP_TWIN + "'model.path=${oc.env:HOME}'",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record.places import Places, without_passwords
-from orchestrator.run.exposure import exposed
+from orchestrator.run.exposure import close_session, exposed
 from orchestrator.study.files import load
 from training.errors import StudyError
 from training.model_path import check
@@ -136,7 +136,7 @@ def test_files_of_ray_that_are_open_to_others_are_told(monkeypatch: pytest.Monke
         assert exposed() == []
         room.chmod(0o755)
         token.chmod(0o600)
-        session.chmod(0o700)
+        close_session()
         assert exposed() == []
     finally:
         shutil.rmtree(room)

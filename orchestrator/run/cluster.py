@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import ray
 
 from orchestrator.run.address import LOCAL, ray_address
-from orchestrator.run.exposure import exposed
+from orchestrator.run.exposure import close_session, exposed
 from orchestrator.run.lane import stop_lanes
 from training.errors import StudyError
 
@@ -92,6 +92,8 @@ def _start(verbose: bool) -> None:
                 runtime_env={"env_vars": WORKER_ENVIRONMENT | (LOCAL_ENVIRONMENT if is_local else {})},
                 **(LOCAL_OPTIONS if is_local else {}),
             )
+            if is_local:
+                close_session()
             return
         except Exception as error:
             # Ray gives a node 30 s to start, however busy the machine is, and has no error type for that.

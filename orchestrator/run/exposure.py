@@ -1,5 +1,6 @@
 """What of a Ray cluster other users of this machine could read or change, by the modes of its files."""
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -22,17 +23,26 @@ def exposed_token() -> str:
     return ""
 
 
+def close_session() -> None:
+    """Keep others out of the session folder of the cluster that this process has started just now."""
+    with contextlib.suppress(PermissionError):  # another user's is the newest; `exposed_session` tells
+        _session().chmod(stat.S_IRWXU)
+
+
 def exposed_session() -> str:
     """Return a line about Ray's session folder if others may change it, otherwise an empty text."""
-    # The place is Ray's documented one; Ray itself makes this folder writable for everybody.
-    root = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
-    session = root / "ray" / "session_latest"
+    session = _session()
     if _reachable(session) and _mode(session) & (stat.S_IWGRP | stat.S_IWOTH):
         return (
             f"{session} (Ray's session) can be changed by others (mode {_mode(session):o}): if this machine "
             "has other users, set RAY_TMPDIR to a folder that only you can enter"
         )
     return ""
+
+
+def _session() -> Path:
+    """Return the newest session's folder, which Ray makes writable for everybody, at a documented place."""
+    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "session_latest"
 
 
 def _mode(path: Path) -> int:

@@ -219,6 +219,10 @@ def _override(config: DictConfig, word: str) -> None:
         del config[block][name]
         return
     if OmegaConf.is_dict(value) and OmegaConf.is_dict(old := OmegaConf.select(config, key)):
+        if not value and old:
+            raise StudyError(
+                f"{word}: changes nothing, since a block is changed key by key; say {key}.KEY=null"
+            )
         value = _merged(_plain(old), _plain(value), names=key in NAMED_BLOCKS)
     OmegaConf.update(config, key, value, merge=False)
 

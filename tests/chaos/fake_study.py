@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from orchestrator.study.trial import Trial
 from training.checkpoint_store import CheckpointStore, DamagedFolder
 from training.errors import Preempted
 from training.model import ModelFiles
+from training.scratch import scratch
 from training.spec import MethodSpec, RandomSplit, TrainingSpec
 
 FAKE_ARM_STEPS, FAKE_CHECKPOINT_EVERY = 8, 2
@@ -217,11 +217,11 @@ def next_link(link: str, step: int) -> str:
 
 def save_checkpoint(store: CheckpointStore, step: int, link: str) -> None:
     """Keep the newest two checkpoints, as real cells do; a full disk costs a checkpoint, not the cell."""
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "state.json").write_text(json.dumps([step, link]))
-        (Path(scratch) / "bulk").write_bytes(os.urandom(200_000))
+    with scratch() as folder:
+        (folder / "state.json").write_text(json.dumps([step, link]))
+        (folder / "bulk").write_bytes(os.urandom(200_000))
         try:
-            store.put(Path(scratch), f"{step:04d}")
+            store.put(folder, f"{step:04d}")
         except OSError:
             store.drop(f"{step:04d}")
     for old in store.names()[:-2]:
@@ -231,8 +231,8 @@ def save_checkpoint(store: CheckpointStore, step: int, link: str) -> None:
 def resume(store: CheckpointStore) -> tuple[int, str] | None:
     """Return step and link of the newest whole checkpoint."""
     for name in reversed(store.names()):
-        with tempfile.TemporaryDirectory() as scratch:
-            copy = Path(scratch) / "checkpoint"
+        with scratch() as folder:
+            copy = folder / "checkpoint"
             try:
                 store.fetch(name, copy)
             except DamagedFolder:

@@ -132,7 +132,7 @@ TRAINER, UNLOGGED, PACKED = "training/trainer.py", "training/unlogged.py", "trai
 CHECKPOINTING, COMPILED = "training/checkpointing.py", "training/compiled.py"
 LOADING_TEST = "tests/test_safe_loading.py"
 ISOLATION, LOADING, ARM = "training/isolation.py", "training/safe_loading.py", "training/arm.py"
-MASTER = "training/master_weights.py"
+MASTER, QUANTISED = "training/master_weights.py", "training/quantised.py"
 BUNDLE, BUNDLE_ACCESS, OWN_GLOBALS = (
     f"training/{name}.py" for name in ("bundle", "bundle_access", "own_globals")
 )
@@ -318,6 +318,15 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         "transformers.TrainingArguments._n_gpu",
         (ARM,),
         says("transformers.TrainingArguments", "self._n_gpu = ", "return self._n_gpu"),
+    ),
+    (
+        "bitsandbytes.nn.Linear4bit.support_avx512bf16_for_cpu",
+        (QUANTISED,),
+        says(
+            "bitsandbytes.nn.Linear4bit",
+            "self.support_avx512bf16_for_cpu = ",
+            "and self.support_avx512bf16_for_cpu",
+        ),
     ),
     ("torch._foreach_copy_", (MASTER,), there),
     (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.errors import StudyError
 from training.model_content import content_fingerprint
-from training.quantised import four_bits
+from training.quantised import four_bits, keep_as_trained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -128,6 +128,8 @@ def load_model(files: ModelFiles, dtype: str) -> "PreTrainedModel":
         )
     files.refuse_changed()  # while they were read
     _refuse_incomplete(model, loaded, files.path)
+    if files.quantise:
+        keep_as_trained(model)
     return model
 
 

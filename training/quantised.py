@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from training.errors import StudyError
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import BitsAndBytesConfig
 
 
@@ -38,3 +39,14 @@ def four_bits(dtype: str) -> "BitsAndBytesConfig":
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )
+
+
+def keep_as_trained(model: "nn.Module") -> None:
+    """Have layers of 4 bits compute in evaluation as they do in training.
+
+    On CPUs with AVX-512 BF16, bitsandbytes would repack them in place, for inference alone: narrow layers do
+    not fit that form, and no gradient passes it.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False

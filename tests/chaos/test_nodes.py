@@ -106,7 +106,7 @@ def test_a_node_is_cut_off(tmp_path: Path, record: Record, seconds: int) -> None
     with two_machines() as inside:
         link = (*inside, "ip", "link", "set", "far")
         try:
-            head = [*start, "--head", f"--port={port}", f"--node-ip-address={HEAD}", "--num-cpus=1.5"]
+            head = [*start, "--head", f"--port={port}", f"--node-ip-address={HEAD}", "--num-cpus=1"]
             head += ["--include-dashboard=false", f"--temp-dir=/tmp/rc{os.getpid()}"]
             nodes.append(
                 subprocess.Popen(head, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)

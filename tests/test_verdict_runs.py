@@ -15,7 +15,7 @@ from orchestrator.record import report
 from orchestrator.record.experiment import RunKind
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.places import Places
-from orchestrator.record.verdict_runs import verdict_rows
+from orchestrator.record.verdict_runs import VerdictRow, verdict_rows
 from orchestrator.run.scoreboard import Scoreboard
 from orchestrator.study import grid
 from orchestrator.study.study import Study
@@ -105,6 +105,16 @@ def test_a_split_that_is_no_longer_planned_is_set_aside_and_not_deleted(tmp_path
     assert {split for _, split in verdicts(ledger)} == {"S1"}
     past = list(ledger.experiment.runs(RunKind.PAST_VERDICT))
     assert {run.data.params["split"] for run in past} == {"S2"}
+
+
+def test_a_run_that_a_killed_driver_had_only_opened_is_set_aside(tmp_path: Path) -> None:
+    ledger = Ledger(Places("shown", tmp_path))
+    half_made = ledger.experiment.open_run(RunKind.VERDICT, "dpo/S1", {})
+    row = VerdictRow("dpo", "S1", {"seeds": 2.0}, {"state": "open"})
+    ledger.verdicts.update([row])
+    assert verdicts(ledger)["dpo", "S1"].data.tags["state"] == "open"
+    (run,) = ledger.experiment.runs(RunKind.PAST_VERDICT)
+    assert (run.info.run_id, run.info.status) == (half_made, "KILLED")
 
 
 def test_the_scoreboard_shows_what_has_finished_so_far(home: Path) -> None:

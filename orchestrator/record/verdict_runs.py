@@ -85,17 +85,24 @@ class VerdictRuns:
     def update(self, rows: Iterable[VerdictRow]) -> None:
         """Write the verdicts that changed. A run of a split that is no longer planned is set aside."""
         rows = list(rows)
-        run_ids = {
-            (run.data.params["method"], run.data.params["split"]): str(run.info.run_id)
-            for run in self._experiment.runs(RunKind.VERDICT)
-        }
+        run_ids: dict[tuple[str, str], str] = {}
+        for run in list(self._experiment.runs(RunKind.VERDICT)):
+            named, run_id = run.data.params, str(run.info.run_id)
+            if named.keys() >= {"method", "split"}:
+                run_ids[named["method"], named["split"]] = run_id
+            else:  # a driver that was killed had only opened it
+                self._set_aside(run_id)
+                self._experiment.close_run(run_id, RunStatus.KILLED)
         for row in rows:
             key = row.method, row.split
             if self._written.get(key) != row:
                 self._write(row, run_ids.get(key))
                 self._written[key] = row
         for key in run_ids.keys() - {(row.method, row.split) for row in rows}:
-            self._experiment.tag_run(run_ids[key], {"kind": RunKind.PAST_VERDICT})
+            self._set_aside(run_ids[key])
+
+    def _set_aside(self, run_id: str) -> None:
+        self._experiment.tag_run(run_id, {"kind": RunKind.PAST_VERDICT})
 
     def _write(self, row: VerdictRow, run_id: str | None) -> None:
         if run_id is None:

@@ -23,12 +23,16 @@ class LaneTrainer(DataParallelTrainer):
     def _initialize_and_run_controller(self, **arguments: Any) -> Any:
         """Do what DataParallelTrainer does here, but keep the controller's handle and handle no signals.
 
-        DatasetsCallback is left out: it starts a process that hands out datasets, and a lane has none.
+        DatasetsCallback is left out: it starts a process that hands out datasets, and a lane has none. The
+        process that frees a dead controller's placement group is told its cluster. Otherwise it would ask the
+        newest one on this machine, which may be another sweep's and knows no such controller, and would take
+        the resources of a living lane away.
         """
         callbacks = [each for each in arguments.pop("callbacks") if not isinstance(each, DatasetsCallback)]
+        variables = get_env_vars_to_propagate() | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
         this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         controller_class = ray.remote(TrainController).options(
-            num_cpus=0, scheduling_strategy=this_node, runtime_env={"env_vars": get_env_vars_to_propagate()}
+            num_cpus=0, scheduling_strategy=this_node, runtime_env={"env_vars": variables}
         )
         self._controller = controller_class.remote(callbacks=callbacks, **arguments)
         ray.get(self._controller.run.remote())

@@ -188,7 +188,7 @@ def test_a_step_that_deepspeed_skips_is_recorded_as_a_note(arm, monkeypatch):
 def test_half_precision_rounds_no_reference_log_probability(scored, tiny_folder):
     """Both answers' are moved by 1,000 nats, which changes no margin."""
     sides = ("ref_chosen_logps", "ref_rejected_logps")
-    moved = scored.map(lambda row: {side: row[side] - 1000 for side in sides})
+    moved = scored.map(lambda row: {side: row[side] - 1000 for side in sides}, keep_in_memory=True)
     training = TRAINING.model_copy(update={"dtype": "bfloat16"})
     task = ArmTask("test", ModelFiles(str(tiny_folder)), MethodSpec(), training, 1, np.arange(32))
     near, far = (train_arm(task, table, Execution(2, ZERO2)).curve for table in (scored, moved))

@@ -71,6 +71,8 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
     work.mkdir(parents=True, exist_ok=True)
     (work / "begun").touch()
     if fate == "fine":
+        # What asks Ray about actors must ask this cluster, also where another one is newer.
+        assert os.environ["RAY_ADDRESS"] == ray.get_runtime_context().gcs_address
         for step in (1, 2):
             report.kept(f"{job.store}/checkpoint-{step}", step)
         # A real arm trains on after a checkpoint. Ray Train polls its workers for checkpoints, and this cell

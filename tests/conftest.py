@@ -93,3 +93,20 @@ def scored(tmp_path_factory: pytest.TempPathFactory, pairs: pd.DataFrame, tiny_f
         pairs, ModelSpec(path=str(tiny_folder)), TwinData(), training, tmp_path_factory.mktemp("scores")
     )
     return open_scored(table.path)
+
+
+def make_a_gradient_infinite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the fourth loss that is computed give gradients that are not finite, while it is finite itself."""
+    import torch
+
+    from training.trainer import PairTrainer
+
+    compute_loss, losses = PairTrainer.compute_loss, []
+
+    def once_infinite(*args, **more):  # type: ignore[no-untyped-def]
+        losses.append(compute_loss(*args, **more))
+        if len(losses) == 4:  # of two micro-batches per step: the second of the second step
+            losses[-1].register_hook(lambda gradient: gradient * torch.inf)
+        return losses[-1]
+
+    monkeypatch.setattr(PairTrainer, "compute_loss", once_infinite)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import MAX_LENGTH
+from conftest import MAX_LENGTH, make_a_gradient_infinite
 from waits import Waits
 
 from training.arm import ArmTask, Execution, train_arm
@@ -18,7 +18,6 @@ from training.evaluate import heldout_margins
 from training.lora_spec import LoraSpec
 from training.model import ModelFiles
 from training.spec import MethodSpec, TrainingSpec
-from training.trainer import PairTrainer
 
 ZERO2 = json.loads((Path(__file__).parents[1] / "configs/deepspeed/zero2.json").read_text())
 WPO = MethodSpec(use_weighting=True)
@@ -92,15 +91,7 @@ def test_a_cut_arm_resumes_to_the_same_bits_from_tensors_and_plain_values(arm, s
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_step_that_is_not_finite_is_left_out_and_told_also_after_a_cut(arm, tmp_path, monkeypatch, dtype):
-    compute_loss, losses = PairTrainer.compute_loss, []
-
-    def once_infinite(*args, **more):
-        losses.append(compute_loss(*args, **more))
-        if len(losses) == 4:  # the second micro-batch of the second step
-            losses[-1].register_hook(lambda gradient: gradient * torch.inf)
-        return losses[-1]
-
-    monkeypatch.setattr(PairTrainer, "compute_loss", once_infinite)
+    make_a_gradient_infinite(monkeypatch)
     checkpoints = Checkpoints(CheckpointStore(str(tmp_path)), 4)
     result = arm(training=spec(dtype), checkpoints=checkpoints)
     assert result.notes == ("steps skipped for gradients that are not finite: 1",)

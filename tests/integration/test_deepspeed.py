@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import MAX_LENGTH
+from conftest import MAX_LENGTH, make_a_gradient_infinite
 from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils import safe_get_full_fp32_param
@@ -22,7 +22,6 @@ from training.lora_spec import LoraSpec
 from training.model import ModelFiles
 from training.partitioned import gathered
 from training.spec import MethodSpec, TrainingSpec
-from training.trainer import PairTrainer
 
 pytestmark = pytest.mark.integration
 TRAINING = TrainingSpec(
@@ -171,15 +170,7 @@ def test_nothing_but_deepspeed_waits_for_the_device_between_points(arm, dtype):
 
 
 def test_a_step_that_deepspeed_skips_is_recorded_as_a_note(arm, monkeypatch):
-    compute_loss, losses = PairTrainer.compute_loss, []
-
-    def once_infinite(*args, **more):
-        losses.append(compute_loss(*args, **more))
-        if len(losses) == 4:  # the second micro-batch of the second step
-            losses[-1].register_hook(lambda gradient: gradient * torch.inf)
-        return losses[-1]
-
-    monkeypatch.setattr(PairTrainer, "compute_loss", once_infinite)
+    make_a_gradient_infinite(monkeypatch)
     bfloat16 = TRAINING.model_copy(update={"dtype": "bfloat16"})
     result = arm(MethodSpec(), ZERO2, training=bfloat16)
     assert result.notes == ("steps skipped for gradients that are not finite: 1",)

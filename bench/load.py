@@ -174,6 +174,7 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
     from orchestrator.plan.tally import Tally
     from orchestrator.run import schedule
     from orchestrator.run.cluster import cluster
+    from orchestrator.run.schedule import Prepared
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -194,7 +195,8 @@ def sweep(cells: int, home: Path) -> dict[str, Any]:
 
     with cluster(), memory(every_s=2) as samples:
         agenda, watcher = Listed(trials, {}), FinishClock(Tally.of_untrained(trials))
-        schedule.run(study, places, agenda, lambda *_: jobs, trials, ledger, {}, watcher, fake_trainer)
+        prepared = Prepared(agenda, trials, lambda *_: jobs, watcher)
+        schedule.run(study, places, agenda, lambda: prepared, ledger, {}, fake_trainer)
     times, rss = np.array(samples).T
     rate = (len(finished_at) - 1) / (finished_at[-1] - finished_at[0])
 

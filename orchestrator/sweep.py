@@ -83,15 +83,17 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
         noting_end(ledger) as note_end,
+        ExitStack() as ray,
     ):
         ledger.close_abandoned()
         ledger.origins.keep_code()
         ledger.supersede(again)
-        plan, data = _plan_to_run(plan, data, ledger)
-        ledger.show(plan.trials)
-        ledger.seals.add(judging_of(study), plan.finished, len(plan.agenda.planned))
+        plan = _planned_now(plan, ledger)
         if plan.open:
-            _train(plan, data, ledger, notifier, args.verbose)
+            plan = _train(plan, data, ledger, notifier, args.verbose, ray)
+        else:
+            _begin(plan, ledger)
+        # While it is written, the lanes leave.
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
@@ -203,56 +205,72 @@ def _finished_again(plan: Plan, args: argparse.Namespace) -> list[Trial]:
     return again
 
 
-def _plan_to_run(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, "StudyTables"]:
-    """Return the plan as the record has it now, and the data, as token ids if there is anything to train."""
-    from orchestrator.plan.tables import render_tables
-    from orchestrator.record.bar import bar_while
-
-    study, places, only = plan.study, plan.places, plan.only.globs if plan.only else ()
-    trials, _ = recorded_grid(study, ledger)
+def _planned_now(plan: Plan, ledger: "Ledger") -> Plan:
+    """Return the plan as the record has it now; another sweep may have ended just now."""
+    trials, _ = recorded_grid(plan.study, ledger)
     ledger.mark_damaged(trials)
-    plan = Plan.from_record(study, places, only)  # another sweep may have ended just now
-    if not plan.open:
-        return plan, data
-    print("rendering the pairs as tokens", flush=True)
-    with bar_while("so far"):
-        data = render_tables(study, data, places.cache)
-    assert data.rendered is not None
-    ledger.renderings.add(grid.rendering_key(study), data.rendered)
-    plan = Plan.from_record(study, places, only)  # a cell's identity holds its token ids
-    for line in plan.about_rendering():
-        print(line)
-    return plan, data
+    return Plan.from_record(plan.study, plan.places, plan.only.globs if plan.only else ())
 
 
-def _train(plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool) -> None:
-    """Score the pairs once and run the plan's open cells on Ray. Their results go into the ledger."""
+def _train(
+    plan: Plan, data: "StudyTables", ledger: "Ledger", notifier: Notifier, verbose: bool, ray: ExitStack
+) -> Plan:
+    """Render the pairs while Ray and its lanes start, score them once, and run the plan's open cells.
+
+    Results go into the ledger. The cluster is left at the end of `ray`. Returns the plan as it was run.
+    """
     from orchestrator.plan.steady import SteadyWatcher
     from orchestrator.plan.watching import watching
+    from orchestrator.record.bar import bar_while
     from orchestrator.record.provenance import provenance
     from orchestrator.run import schedule
     from orchestrator.run.cluster import cluster
     from orchestrator.run.jobs import make_jobs
     from orchestrator.run.share import resolve_auto
 
-    footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
-    with watching(plan.study, plan.shown, plan.statuses, footer) as shown, ExitStack() as ray:
-        watcher = SteadyWatcher(notifier.watch(shown))
-        watcher.phase("starting Ray")
+    print("starting Ray", flush=True)
+    with bar_while("so far"):
         ray.enter_context(cluster(verbose))
         cells = Counter(trial.method for trial in plan.open)
         study = resolve_auto(plan.study, plan.places.cache, cells)
-        watcher.phase("starting the lanes")
-        schedule.run(
-            study,
-            plan.places,
-            plan.agenda,
-            partial(make_jobs, study, data, plan.places, phase=watcher.phase),
-            plan.trials,
-            ledger,
-            provenance(),
-            watcher,
-        )
+    with ExitStack() as shown:
+
+        def prepare() -> schedule.Prepared:
+            nonlocal plan
+            plan, tables = _rendered(plan, data, ledger)
+            _begin(plan, ledger)
+            footer = f"logs: {plan.places.logs}\nMLflow: {ledger.page}"
+            watcher = shown.enter_context(watching(plan.study, plan.shown, plan.statuses, footer))
+            steady = SteadyWatcher(notifier.watch(watcher))
+            steady.phase("starting the lanes")
+            jobs = partial(make_jobs, study, tables, plan.places, phase=steady.phase)
+            return schedule.Prepared(plan.agenda, plan.trials, jobs, steady)
+
+        schedule.run(study, plan.places, plan.agenda, prepare, ledger, provenance())
+    return plan
+
+
+def _rendered(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, "StudyTables"]:
+    """Return the data with the pairs as token ids, and the plan, in which a cell's identity holds them."""
+    from orchestrator.plan.tables import render_tables
+    from orchestrator.record.bar import bar_while
+
+    study, places = plan.study, plan.places
+    print("rendering the pairs as tokens", flush=True)
+    with bar_while("so far"):
+        data = render_tables(study, data, places.cache)
+    assert data.rendered is not None
+    ledger.renderings.add(grid.rendering_key(study), data.rendered)
+    plan = Plan.from_record(study, places, plan.only.globs if plan.only else ())
+    for line in plan.about_rendering():
+        print(line)
+    return plan, data
+
+
+def _begin(plan: Plan, ledger: "Ledger") -> None:
+    """Have the record show the plan's cells, and seal how they will be judged."""
+    ledger.show(plan.trials)
+    ledger.seals.add(judging_of(plan.study), plan.finished, len(plan.agenda.planned))
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ class Sweep:
         # How many cells of each shape have not ended.
         self.left = [sum(job.shape is shape for job in self.jobs) for shape in SHAPES]
         self.background: set[asyncio.Task[Any]] = set()
-        self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=lambda group: None)
+        self.living: set[int] = set()  # the lives that have not ended
+        self.desk = Desk(self.faults, SHAPES, kill=lambda actor: actor.set(), free=self.free)
         self.breaker = Breaker(
             lambda: self.alive, lambda: [job.trial for job in self.jobs if job.key not in self.ended]
         )
@@ -149,6 +150,9 @@ class Sweep:
         self.background.add(task)
         return task
 
+    def free(self, life: int) -> None:
+        assert life not in self.living, "the resources of a living lane were freed"
+
     # --- lanes ----------------------------------------------------------------------------------------
 
     async def fleet(self) -> None:
@@ -173,10 +177,13 @@ class Sweep:
         """Live one life after another, until the desk sends the lane home."""
         while len(self.ended) < len(self.jobs):
             await asyncio.sleep(self.draw.uniform(0, self.restart_s))
+            life = next(self.lives)
+            self.living.add(life)
             try:
-                await self.life(number)
+                await self.life(number, life)
                 break
             except Died:
+                self.living.discard(life)
                 await asyncio.sleep(self.draw.choice(self.weather.delays_s))
                 await self.desk.lose(number, "lost with its worker")
                 if self.draw.random() < self.weather.is_repeated:
@@ -184,10 +191,11 @@ class Sweep:
                 await asyncio.sleep(self.restart_s)
         self.alive.discard(number)
 
-    async def life(self, number: int) -> None:
+    async def life(self, number: int, life: int) -> None:
         node, shape = self.lanes[number]
         killed = asyncio.Event()
-        worker = FirstWorker(killed, "its log", "its CPUs", shape, node, life=next(self.lives))
+        await self.send(self.desk.hold, number, life, life)
+        worker = FirstWorker(killed, "its log", shape, node, life)
         visit = await self.send(self.desk.visit, number, worker)
         if shape.cells_together:
             await self.side_by_side(number, visit, killed, shape.cells_at_once)

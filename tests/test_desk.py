@@ -31,7 +31,7 @@ LIVES = count()
 
 def worker(**changes: Any) -> FirstWorker:
     """Return the first worker of a new worker group."""
-    new = FirstWorker("its actor", "here", "its CPUs", SMALL_SHAPE, "n1", life=next(LIVES))
+    new = FirstWorker("its actor", "here", SMALL_SHAPE, "n1", life=next(LIVES))
     return replace(new, **changes)
 
 
@@ -75,6 +75,7 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
         freed: list[str] = []
         desk, job = new_desk(backoff_s=0, free=freed.append), new_job(1)
         attempt = asyncio.create_task(desk.run(job))
+        await desk.hold(0, 1, "its CPUs")
         await desk.next(0, await desk.visit(0, worker()))
         assert await desk.lose(0, "node died")
         assert freed == ["its CPUs"]
@@ -87,6 +88,29 @@ def test_a_lost_lane_gives_its_cell_back_and_the_next_attempt_can_finish() -> No
         await desk.done(0, visit, job.key, result_of(job))
         assert await second_attempt is None
         assert [failure.error for failure in (await desk.history(job.key)).failures] == ["node died"]
+
+    play(story())
+
+
+def test_the_resources_of_a_dead_group_are_freed_once_and_those_of_a_living_one_never() -> None:
+    async def story() -> None:
+        freed: list[str] = []
+        desk = new_desk(free=freed.append)
+        await desk.hold(0, 0, "first")
+        await desk.lose(0, "its controller was killed before its worker came")
+        assert freed == ["first"]
+        await desk.lose(0, "said again")
+        await desk.hold(0, 2, "third")
+        await desk.visit(0, worker(life=2))
+        await desk.hold(0, 2, "third")  # said again
+        assert freed == ["first"]
+        await desk.hold(0, 1, "second")  # too late: this life is over
+        assert freed == ["first", "second"]
+        await desk.hold(0, 3, "fourth")  # nobody told the desk that the third is over
+        await desk.visit(0, worker(life=3))
+        assert freed == ["first", "second", "third"]
+        await desk.lose(0, "node died")
+        assert freed == ["first", "second", "third", "fourth"]
 
     play(story())
 

@@ -200,7 +200,20 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         ),
     ),
     (f"{TRAIN}.callbacks.DatasetsCallback", (LANE_TRAINER,), there),
+    (f"{TRAIN}.callbacks.placement_group_callback.PlacementGroupCleanerCallback", (LANE_TRAINER,), there),
     (f"{TRAIN}.constants.get_env_vars_to_propagate", (LANE_TRAINER,), takes()),
+    (f"{TRAIN}.execution.context.TrainRunContext", (LANE_TRAINER,), there),
+    (f"{TRAIN}.execution.scaling_policy.FixedScalingPolicy", (LANE_TRAINER,), there),
+    (
+        f"{TRAIN}.execution.scaling_policy.FixedScalingPolicy.after_controller_start",
+        (LANE_TRAINER,),
+        takes("self", "train_run_context"),
+    ),
+    (
+        f"{TRAIN}.execution.scaling_policy.FixedScalingPolicy._maybe_send_resource_request",
+        (LANE_TRAINER,),
+        takes("self"),
+    ),
     ("ray._private.runtime_env.packaging.RAY_PKG_PREFIX", (PLACES,), equals("_ray_pkg_")),
     ("ray._private.node.Node", (CLUSTER,), says("ray._private.node.Node", "timed out during startup")),
     (

@@ -127,6 +127,18 @@ class Desk:
 
     # --- for lanes ----------------------------------------------------------------------------------
 
+    async def hold(self, number: int, life: int, placement: Any) -> None:
+        """Note which placement group holds the resources of a lane's new worker group.
+
+        Of two lives of a lane, the older one is over, and its placement group is freed.
+        """
+        lane = self._lanes[number]
+        held = lane.placement
+        if held is None or held[0] < life:
+            lane.placement = (life, placement)
+        if held is not None and held[0] != life:
+            self._free(min(held, (life, placement), key=lambda group: group[0])[1])
+
     async def visit(self, number: int, worker: FirstWorker) -> int:
         """Register a lane's new worker group, once, and return the number of this visit.
 
@@ -135,7 +147,7 @@ class Desk:
         lane = self._lanes[number]
         if worker.life <= lane.life:
             return lane.life_visit if worker.life == lane.life else 0
-        await self.lose(number, "its lane was restarted")
+        self._end_group(number, "its lane was restarted")
         lane.life, lane.life_visit = worker.life, lane.visit
         lane.worker, lane.places = worker, (f"node {worker.node}", f"lane {number}")
         if self._faults.stall_timeout_s and not self._stall_watch:
@@ -197,10 +209,14 @@ class Desk:
     async def lose(self, number: int, reason: str) -> bool:
         """Note that a lane's worker group has ended, and return whether it had taken any work."""
         lane = self._lanes[number]
+        if lane.placement:
+            self._free(lane.placement[1])  # Ray Train does so, unless its controller was killed
+            lane.placement = None
+        return self._end_group(number, reason)
+
+    def _end_group(self, number: int, reason: str) -> bool:
+        lane = self._lanes[number]
         self._end_visit(number, reason)
-        if lane.worker:
-            # Ray Train frees it, unless its controller and its cleaner were both killed for lack of memory.
-            self._free(lane.worker.placement)
         has_worked = lane.has_worked
         lane.worker, lane.has_worked, lane.dismissed = None, False, False
         self._hand_out()

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.plan.progress import Progress
 from orchestrator.run.job import Job, Work
@@ -52,6 +53,7 @@ class LaneState:
         life: The newest life that registered, and `life_visit` the visit that it was given.
         worker: The first worker of the group; None while no group is running, and once the lane is sent home.
         places: Where the group runs, the widest place first: its first worker's node, and the lane.
+        placement: The placement group that holds the resources of its newest group, and the group's life.
         asking: Receives the key of the lane's next work while the lane has room for it; None sends it home.
         attempts: The attempts that the lane is making, by the key of their work.
         charged_at: Until when its time is divided among its attempts, in seconds of the event loop's clock.
@@ -69,6 +71,7 @@ class LaneState:
     life_visit: int = 0
     worker: FirstWorker | None = None
     places: tuple[str, ...] = ()
+    placement: tuple[int, Any] | None = None
     asking: asyncio.Future[str | None] | None = None
     attempts: dict[str, Attempt] = field(default_factory=dict)
     charged_at: float = 0.0

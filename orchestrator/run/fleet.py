@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -27,7 +26,6 @@ from orchestrator.study.study import Study
 
 log = logging.getLogger(__name__)
 LOOK_AT_CLUSTER_EVERY_S = 2.0
-GOODBYE_S = 60.0  # how long lanes that go home may take to end
 BOOKKEEPING_CPUS = 0.1  # for the Tune trials that wait
 
 # Returns for each shape how long each cell that has not ended is expected to take a lane, in any unit.
@@ -43,6 +41,8 @@ def open_fleet(
     study: Study, places: Places, times_left: TimesLeft, run_work: WorkFunction = worker.run
 ) -> Iterator[tuple[ray.actor.ActorHandle, "Fleet"]]:
     """Open a desk and start the lanes that `times_left` calls for; send them home at the end of the block.
+
+    They may take a while to leave; `stop_lanes` waits for them.
 
     Args:
         study: The study, which sets the shapes, the limits and the handling of faults.
@@ -140,9 +140,9 @@ class Fleet(threading.Thread):
         return {lane.number for lane in self._lanes if lane.is_alive()}
 
     def disband(self, sent_home: Collection[int]) -> None:
-        """Stop, and wait until the lanes that the desk sent home have ended.
+        """Stop, and tell the lanes that the desk sent home that they leave by themselves.
 
-        Lanes that wait for room end with the cluster (`stop_lanes`).
+        The others, such as lanes that wait for room, are ended with the cluster (`stop_lanes`).
 
         Args:
             sent_home: The numbers of the lanes that the desk sent home.
@@ -150,10 +150,8 @@ class Fleet(threading.Thread):
         self._ended.set()
         self.join()
         self._request([])
-        deadline = time.monotonic() + GOODBYE_S
         for lane in self._lanes:
-            if lane.number in sent_home:
-                lane.join(max(0.0, deadline - time.monotonic()))
+            lane.is_leaving = lane.number in sent_home
 
     def _adjust(self) -> None:
         """Start lanes, send idle ones home, refuse shapes and request room, as the cells left call for."""

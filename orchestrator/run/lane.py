@@ -4,6 +4,7 @@ Process start, imports and the process group are paid once per lane, not once pe
 """
 
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from itertools import count
@@ -22,6 +23,7 @@ from orchestrator.study.shape import Shape
 
 MAX_IDLE_DEATHS = 3  # in a row, without any work in between; then a lane gives up
 CUBLAS_WORKSPACE = ":4096:8"  # with which cuBLAS is deterministic, as its documentation says
+GOODBYE_S = 60.0  # how long lanes that go home may take to end
 KILL_AGAIN_EVERY_S = 0.2  # a trainer may be about to start its controller
 
 
@@ -35,6 +37,7 @@ class Lane(threading.Thread):
 
     Attributes:
         gave_up: Why the group could not be started, if the thread has ended for this reason; otherwise None.
+        is_leaving: Whether the desk has sent the group home, so that it ends by itself.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Lane(threading.Thread):
         super().__init__(name=f"lane-{number}", daemon=True)
         self.number, self.shape = number, shape
         self.gave_up: str | None = None
+        self.is_leaving = False
         self._desk = desk
         self._storage = storage
         self._run_work = run_work
@@ -93,16 +97,14 @@ class Lane(threading.Thread):
         self.gave_up = error_text
 
     def _new_trainer(self) -> LaneTrainer:
-        shape = self.shape
+        shape, life = self.shape, next(self._lives)
         per_worker = {"CPU": shape.cpus_per_worker}
         if shape.gpus:
             per_worker["GPU"] = shape.gpus
         return LaneTrainer(
             serve,
-            train_loop_config={
-                "lane": LaneConfig(self.number, next(self._lives), shape, self._desk, self._run_work)
-            },
-            backend_config=LaneBackendConfig(),
+            train_loop_config={"lane": LaneConfig(self.number, life, shape, self._desk, self._run_work)},
+            backend_config=LaneBackendConfig(self.number, life, self._desk),
             scaling_config=train.ScalingConfig(
                 num_workers=shape.workers,
                 use_gpu=shape.gpus > 0,
@@ -133,10 +135,14 @@ def worker_environment(shape: Shape, environment: Mapping[str, str]) -> dict[str
 
 
 def stop_lanes() -> None:
-    """Stop all lanes of this process before it leaves the cluster.
+    """Wait for the lanes that are leaving, and stop all others of this process, before it leaves the cluster.
 
     Ray ends the whole process, at once and without a word, when a thread calls it after its shutdown.
     """
-    for thread in threading.enumerate():
-        if isinstance(thread, Lane):
-            thread.stop()
+    lanes = [thread for thread in threading.enumerate() if isinstance(thread, Lane)]
+    deadline = time.monotonic() + GOODBYE_S
+    for lane in lanes:
+        if lane.is_leaving:
+            lane.join(max(0.0, deadline - time.monotonic()))
+    for lane in lanes:
+        lane.stop()

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 from ray import train
 from ray.train._internal.utils import get_address_and_port
 from ray.train.backend import Backend, BackendConfig
@@ -18,13 +19,18 @@ from orchestrator.run.preemption import listen
 class LaneBackend(Backend):
     """Joins the workers of a lane before their train function starts. Their end leaves the group.
 
+    The desk is told of their placement group first, so that it can free it if the controller is killed.
+
     Only a worker's main thread may set the handler of a signal. A backend starts in that thread, whereas a
     train function runs in another one.
     """
 
     share_cuda_visible_devices = True  # as torch's own backend has it
 
-    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+    def on_start(self, worker_group: Any, backend_config: "LaneBackendConfig") -> None:
+        lane = backend_config
+        placement = worker_group.execute_single(0, ray.util.get_current_placement_group)
+        ray.get(lane.desk.hold.remote(lane.number, lane.life, placement))
         address, port = worker_group.execute_single(0, get_address_and_port)
         worker_group.execute(_join, address, port)
         worker_group.execute(listen)
@@ -32,7 +38,17 @@ class LaneBackend(Backend):
 
 @dataclass
 class LaneBackendConfig(BackendConfig):
-    """Chooses `LaneBackend`, and the card that a worker's train function finds as its own."""
+    """Chooses `LaneBackend`, and the card that a worker's train function finds as its own.
+
+    Attributes:
+        number: The lane's number.
+        life: The number of this life of the lane.
+        desk: The sweep's desk.
+    """
+
+    number: int
+    life: int
+    desk: ray.actor.ActorHandle
 
     @property
     def backend_cls(self) -> type[LaneBackend]:

@@ -46,7 +46,6 @@ class FirstWorker:
     Attributes:
         actor: The actor of the group's first worker.
         logs: Where Ray keeps what that worker prints: the node's address and a path.
-        placement: The placement group that holds the resources of all workers.
         shape: The shape of the lane.
         node: The address and id of that worker's node.
         life: The number of this life of the lane; each is larger than those before.
@@ -54,7 +53,6 @@ class FirstWorker:
 
     actor: Any
     logs: str
-    placement: Any
     shape: Shape
     node: str
     life: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import ray
@@ -18,7 +19,7 @@ from orchestrator.run import worker
 from orchestrator.run.attempt import WorkFunction
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.cell import CellTrainable
-from orchestrator.run.fleet import DeskLost, Fleet, TimesLeft, open_fleet
+from orchestrator.run.fleet import DeskLost, Fleet, open_fleet
 from orchestrator.run.job import Job
 from orchestrator.run.ledger_callback import LedgerCallback
 from orchestrator.run.scoreboard import Scoreboard
@@ -29,33 +30,47 @@ from orchestrator.study.trial import Trial
 from training.errors import StudyError
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What is to run, once all is known of it.
+
+    Attributes:
+        agenda: Which cells are planned, and which comes next.
+        trials: All cells that the agenda may hand out.
+        make_jobs: `make_jobs(trials, desk)` returns a job for each trial. It may give the lanes work through
+            the desk.
+        watcher: Shows the user what happens.
+    """
+
+    agenda: Agenda
+    trials: Sequence[Trial]
+    make_jobs: Callable[[Sequence[Trial], ray.actor.ActorHandle], Sequence[Job]]
+    watcher: Watcher
+
+
 def run(
     study: Study,
     places: Places,
-    agenda: Agenda,
-    prepare: Callable[[Sequence[Trial], ray.actor.ActorHandle], Sequence[Job]],
-    trials: Sequence[Trial],
+    expected: Agenda,
+    prepare: Callable[[], Prepared],
     ledger: Ledger,
     provenance: Mapping[str, str],
-    watcher: Watcher,
     run_work: WorkFunction = worker.run,
 ) -> None:
-    """Run the agenda's cells to their end on the connected Ray cluster. Their results go into the ledger.
+    """Run an agenda's cells to their end on the connected Ray cluster. Their results go into the ledger.
 
     A cell that runs out of attempts is recorded as failed, and the others go on. Whether the study is
     complete is read from the ledger, never from Ray. If the desk's process is lost, the cells that have not
-    ended go to a new desk; there are at most `study.faults.max_attempts` desks.
+    ended go to a new desk; there are at most `study.faults.max_attempts` desks. The lanes have been sent home
+    when this returns; those that have not left are waited for when the cluster is left.
 
     Args:
         study: The study to run.
         places: Where the study's files are.
-        agenda: Which cells are planned, and which comes next.
-        prepare: `prepare(trials, desk)` returns a job for each trial. Lanes start while it runs, and it may
-            give them work through the desk.
-        trials: All cells that the agenda may hand out.
+        expected: The agenda as far as it is known before `prepare`. Lanes are started for its cells.
+        prepare: Called once, while the lanes start.
         ledger: The study's record.
         provenance: Tags for each cell's run.
-        watcher: Shows the user what happens.
         run_work: What lanes do with their work.
 
     Raises:
@@ -63,23 +78,29 @@ def run(
         StudyError: The first cells all failed alike, so the others were not tried; the cluster can hold no
             lane that the study needs; or the record has a fault that does not pass.
     """
-    scoreboard = Scoreboard(study, agenda, ledger)
-    pace = LanePace.of(trials, study.shapes, ledger.cells.seconds())
+    needs, prepared = LaneNeeds(study.shapes, expected), None
     for further_desks in reversed(range(study.faults.max_attempts)):
         try:
             with (
                 ExitStack() as after_the_fleet,
-                open_fleet(study, places, _times_left(study, agenda, pace), run_work) as (desk, fleet),
+                open_fleet(study, places, needs.times_left, run_work) as (desk, fleet),
             ):
-                jobs = {job.key: job for job in prepare(trials, desk)}
-                breaker = Breaker(fleet.numbers, lambda: agenda.open)
+                if prepared is None:
+                    prepared = prepare()
+                    needs.agenda = prepared.agenda
+                    needs.pace = LanePace.of(prepared.trials, study.shapes, ledger.cells.seconds())
+                    scoreboard = Scoreboard(study, prepared.agenda, ledger)
+                if not prepared.agenda.open:
+                    return
+                jobs = {job.key: job for job in prepared.make_jobs(prepared.trials, desk)}
+                breaker = Breaker(fleet.numbers, lambda: needs.agenda.open)
                 callback = LedgerCallback(
                     ledger,
                     jobs,
                     desk,
                     provenance,
-                    watcher,
-                    agenda,
+                    prepared.watcher,
+                    prepared.agenda,
                     breaker,
                     scoreboard,
                     study.keep.where == "registry",
@@ -98,20 +119,24 @@ def run(
             if not further_desks:
                 raise
             ledger.close_abandoned()
-            agenda.give_back()
+            needs.agenda.give_back()
 
 
-def _times_left(study: Study, agenda: Agenda, pace: LanePace) -> TimesLeft:
-    shapes = study.shapes
+@dataclass
+class LaneNeeds:
+    """What a fleet is told of the cells that have not ended: those expected, then the agenda's."""
 
-    def times_left() -> dict[Shape, list[float]]:
-        times: dict[Shape, list[float]] = {shape: [] for shape in shapes.values()}
-        for trial in agenda.open:
-            shape = shapes[trial.method]
-            times[shape].append(pace.lane_time(trial, shape))
+    shapes: Mapping[str, Shape]
+    agenda: Agenda
+    pace: LanePace = field(default_factory=lambda: LanePace({}))
+
+    def times_left(self) -> dict[Shape, list[float]]:
+        """Return for each shape how long each cell that has not ended is expected to take a lane."""
+        times: dict[Shape, list[float]] = {shape: [] for shape in self.shapes.values()}
+        for trial in self.agenda.open:
+            shape = self.shapes[trial.method]
+            times[shape].append(self.pace.lane_time(trial, shape))
         return times
-
-    return times_left
 
 
 def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) -> None:

@@ -45,7 +45,6 @@ def _first_worker(lane: LaneConfig) -> FirstWorker:
     return FirstWorker(
         actor=context.current_actor,
         logs=f"{address}:{log_file}",
-        placement=ray.util.get_current_placement_group(),
         shape=lane.shape,
         node=f"{address} ({context.get_node_id()[:8]})",
         life=lane.life,

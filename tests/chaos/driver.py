@@ -19,6 +19,7 @@ from orchestrator.record.lock import sole_driver
 from orchestrator.run import schedule
 from orchestrator.run.cluster import cluster
 from orchestrator.run.job import Job
+from orchestrator.run.schedule import Prepared
 from orchestrator.study.trial import Trial
 
 cloudpickle.register_pickle_by_value(fake_study)  # workers cannot import it
@@ -47,7 +48,7 @@ def main(setting: fake_study.Setting) -> int:
     die_as_told(setting)
     places, study, trials = setting.places, setting.study, setting.trials
 
-    def prepare(cells: Sequence[Trial], _desk: object) -> list[Job]:
+    def jobs(cells: Sequence[Trial], _desk: object) -> list[Job]:
         return [setting.job(trial) for trial in cells]
 
     with sole_driver(places), lease(ledger := Ledger(places, study.faults.record_timeout_s)):
@@ -56,9 +57,9 @@ def main(setting: fake_study.Setting) -> int:
         unfinished = [trial for trial in trials if trial.trial_id not in finished]
         if unfinished:
             agenda, run_work = Listed(unfinished, {}), fake_study.fake_trainer(setting)
-            watcher = LogLines(Tally.of_untrained(unfinished))
+            prepared = Prepared(agenda, unfinished, jobs, LogLines(Tally.of_untrained(unfinished)))
             with cluster():
-                schedule.run(study, places, agenda, prepare, unfinished, ledger, {}, watcher, run_work)
+                schedule.run(study, places, agenda, lambda: prepared, ledger, {}, run_work)
         return 0 if len(ledger.cells.finished()) == len(trials) else 1
 
 

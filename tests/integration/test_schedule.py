@@ -29,6 +29,7 @@ from orchestrator.run import schedule
 from orchestrator.run.arm_store import MODEL_FOLDER
 from orchestrator.run.cluster import cluster
 from orchestrator.run.job import Job, Listener
+from orchestrator.run.schedule import Prepared
 from orchestrator.study.study import Study
 from orchestrator.study.trial import Trial
 from training.checkpoint_store import CheckpointStore
@@ -71,8 +72,6 @@ def fake_trainer(job: Job, report: Listener) -> TrialResult:
     work.mkdir(parents=True, exist_ok=True)
     (work / "begun").touch()
     if fate == "fine":
-        # What asks Ray about actors must ask this cluster, also where another one is newer.
-        assert os.environ["RAY_ADDRESS"] == ray.get_runtime_context().gcs_address
         for step in (1, 2):
             report.kept(f"{job.store}/checkpoint-{step}", step)
         # A real arm trains on after a checkpoint. Ray Train polls its workers for checkpoints, and this cell
@@ -128,8 +127,8 @@ def run_cells(
     trainer: Callable[[Job, Listener], TrialResult],
 ) -> None:
     """Run an agenda's cells on the connected cluster, with a stand-in for training."""
-    watcher = LogLines(Tally.of_untrained(trials))
-    schedule.run(study, places, agenda, lambda *_: jobs, trials, ledger, {}, watcher, trainer)
+    prepared = Prepared(agenda, trials, lambda *_: jobs, LogLines(Tally.of_untrained(trials)))
+    schedule.run(study, places, agenda, lambda: prepared, ledger, {}, trainer)
 
 
 def _pointers(root: Path) -> int:

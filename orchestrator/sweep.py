@@ -25,6 +25,7 @@ from orchestrator.study.trial import Trial
 from stats.status import CellStatus
 from stats.text import plural
 from training.errors import StudyError
+from training.importing import importing
 
 if TYPE_CHECKING:
     from orchestrator.plan.tables import StudyTables
@@ -60,15 +61,16 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         )
 
     # A plan needs neither ray nor mlflow nor pandas, so they are imported from here on.
-    from orchestrator.plan.noting_end import noting_end
-    from orchestrator.plan.tables import load_tables
-    from orchestrator.record import report
-    from orchestrator.record.bar import bar_while
-    from orchestrator.record.endings import Ending
-    from orchestrator.record.lease import lease
-    from orchestrator.record.ledger import Ledger
-    from orchestrator.run.address import ray_address
-    from training.checkpoint_store import CheckpointStore
+    with importing():
+        from orchestrator.plan.noting_end import noting_end
+        from orchestrator.plan.tables import load_tables
+        from orchestrator.record import report
+        from orchestrator.record.bar import bar_while
+        from orchestrator.record.endings import Ending
+        from orchestrator.record.lease import lease
+        from orchestrator.record.ledger import Ledger
+        from orchestrator.run.address import ray_address
+        from training.checkpoint_store import CheckpointStore
 
     if plan.open or again:
         ray_address()  # only to refuse a wrong one early
@@ -219,14 +221,15 @@ def _train(
 
     Results go into the ledger. The cluster is left at the end of `ray`. Returns the plan as it was run.
     """
-    from orchestrator.plan.steady import SteadyWatcher
-    from orchestrator.plan.watching import watching
-    from orchestrator.record.bar import bar_while
-    from orchestrator.record.provenance import provenance
-    from orchestrator.run import schedule
-    from orchestrator.run.cluster import cluster
-    from orchestrator.run.jobs import make_jobs
-    from orchestrator.run.share import resolve_auto
+    with importing():
+        from orchestrator.plan.steady import SteadyWatcher
+        from orchestrator.plan.watching import watching
+        from orchestrator.record.bar import bar_while
+        from orchestrator.record.provenance import provenance
+        from orchestrator.run import schedule
+        from orchestrator.run.cluster import cluster
+        from orchestrator.run.jobs import make_jobs
+        from orchestrator.run.share import resolve_auto
 
     print("starting Ray", flush=True)
     with bar_while("so far"):

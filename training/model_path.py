@@ -16,6 +16,7 @@ from filelock import FileLock
 from training.cached_model import cached_model
 from training.data.fingerprint import fingerprint as data_fingerprint
 from training.errors import StudyError
+from training.importing import importing
 from training.model import ModelFiles, load_model, load_tokenizer
 from training.model_content import content_fingerprint
 from training.quantised import refuse_without_library
@@ -165,8 +166,10 @@ def _resolved(model: ModelSpec, data: DataSource, cache: Path) -> ModelFiles:
     if model.path == TINY_PATH:
 
         def build(folder: Path) -> None:
-            from training import tiny
             from training.data import sources
+
+            with importing():
+                from training import tiny
 
             tiny.build(_conversations(sources.load_corpus(data)), folder, TINY_SEED)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from training.errors import StudyError
+from training.importing import importing
 from training.model import ModelFiles, load_tokenizer
 from training.model_path import fingerprint, resolve_model
 from training.scored_folder import DamagedScores, save, verify
@@ -108,7 +109,8 @@ def _write(
     checks: Checks,
     today: datetime.date,
 ) -> None:
-    from training.tokenise import tokenise
+    with importing():
+        from training.tokenise import tokenise
 
     try:
         tokenizer = load_tokenizer(model)

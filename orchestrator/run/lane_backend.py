@@ -14,6 +14,7 @@ from ray.train._internal.utils import get_address_and_port
 from ray.train.backend import Backend, BackendConfig
 
 from orchestrator.run.preemption import listen
+from training.importing import importing
 
 
 class LaneBackend(Backend):
@@ -61,9 +62,10 @@ class LaneBackendConfig(BackendConfig):
 
 def _join(address: str, port: int) -> None:
     """Join the process group whose first worker listens at `address` and `port`; run by each worker."""
-    from ray.train.torch import get_device
+    with importing():
+        from ray.train.torch import get_device
 
-    from training import process_group
+        from training import process_group
 
     context, device = train.get_context(), get_device()
     variables = {

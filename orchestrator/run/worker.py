@@ -23,6 +23,7 @@ from orchestrator.run.geometry import Geometry
 from orchestrator.run.job import Job, Listener
 from orchestrator.run.output import output_to
 from stats.names import DIFF_METRICS
+from training import libraries
 from training.checkpoint_store import CheckpointStore
 from training.errors import Preempted
 from training.hardware import deterministic_kernels
@@ -44,6 +45,7 @@ def run(work: Job | Shard, report: Listener, access: "SharedModel | None" = None
         report: Receives the progress, and says whether to stop.
         access: The model that a job's arms share with those of other jobs, which train beside it.
     """
+    libraries.load()
     if isinstance(work, Job):
         return run_trial(work, report, access)
     if os.environ.get("RANK", "0") == "0":

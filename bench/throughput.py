@@ -6,9 +6,10 @@ All variants have the same pairs, model, steps and held-out pairs, and as many p
 the sweep has lanes. In the loop, each arm runs in its own process (`plain_run.py`). The sharper loop is what
 its best user would write: both arms of a cell in one process, the reference's log-probabilities computed
 beforehand, batches of like lengths. In the stock program (`stock_ray.py`), each cell is a Tune trial with its
-own TorchTrainer. The variants take turns. Of each sweep, the share of its time before its first cell begins
-and after its last one ends is read from its record. The results are written to throughput.json and
-throughput.md.
+own TorchTrainer. The study is swept as it is and, where it names another engine, with the default one
+(`resources.deepspeed: auto`). The variants take turns. Of each sweep, the share of its time before its first
+cell begins and after its last one ends is read from its record. The results are written to throughput.json
+and throughput.md.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from training.model_path import resolve_model
 
 BENCH_FOLDER = Path(__file__).parent
 PROCESS_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+DEFAULT_ENGINE = "sweep, deepspeed: auto"
 Cells = list[list[list[str]]]  # cells of arms; an arm is a list of arguments of plain_run.py
 
 
@@ -164,6 +166,7 @@ def main() -> None:
     args = parser.parse_args()
     study = load(args.config, args.overrides)
     arguments = ["--config", str(args.config), *args.overrides]
+    by_default = [*arguments, "resources.deepspeed=auto"]
     seconds: dict[str, list[float]] = {}
     outside: list[float] = []
     around: list[dict[str, float]] = []
@@ -172,14 +175,17 @@ def main() -> None:
         model = resolve_model(study.model, study.data, folder / "cache").path  # the same for all
         cells = cells_of(study, folder, model)
         for number in range(args.rounds):
-            home = folder / f"home{number}"
+            home, other_home = folder / f"home{number}", folder / f"home{number}-auto"
             variants: dict[str, Callable[[], None]] = {
                 "loop": lambda: loop(cells, args.processes),
                 "sharper loop": lambda: sharper_loop(cells, args.processes, folder),
                 "stock Tune + Train": lambda: stock(cells, folder),
                 "sweep": lambda home=home: sweep(arguments, home, model),  # type: ignore[misc]
+                DEFAULT_ENGINE: lambda home=other_home: sweep(by_default, home, model),  # type: ignore[misc]
                 "sweep again, nothing to train": lambda home=home: sweep(arguments, home, model),  # type: ignore[misc]
             }
+            if study.resources.deepspeed == "auto":
+                del variants[DEFAULT_ENGINE]
             for name, run in variants.items():
                 start = time.time()
                 run()

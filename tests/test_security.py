@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record.places import Places, without_passwords
-from orchestrator.run.exposure import close_session, exposed
+from orchestrator.run.exposure import exposed, exposed_session, newest_session
 from orchestrator.study.files import load
 from training.errors import StudyError
 from training.model_path import check
@@ -129,15 +129,18 @@ def test_files_of_ray_that_are_open_to_others_are_told(monkeypatch: pytest.Monke
         monkeypatch.setenv("RAY_TMPDIR", str(room))
         for path, mode in ((token, 0o644), (session, 0o777), (room, 0o755)):
             path.chmod(mode)
-        said = exposed()
+        said = exposed(newest_session())
         assert [str(path) in line for path, line in zip((token, session), said, strict=True)] == [True, True]
         assert f"chmod 600 {token}" in said[0]
         room.chmod(0o700)  # nobody else gets there
-        assert exposed() == []
+        assert exposed(session) == []
         room.chmod(0o755)
         token.chmod(0o600)
-        close_session()
-        assert exposed() == []
+        session.chmod(0o700)
+        assert exposed(session) == []
+        session.rmdir()
+        session.symlink_to("deleted_by_a_cleaner")
+        assert exposed_session(newest_session()) == ""
     finally:
         shutil.rmtree(room)
 

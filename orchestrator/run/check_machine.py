@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.record.finding import Finding, Level, problem
 from orchestrator.run.address import LOCAL, ray_address
-from orchestrator.run.exposure import exposed_session, exposed_token
+from orchestrator.run.exposure import exposed_session, exposed_token, newest_session
 from orchestrator.run.mps import CONTROL
 from orchestrator.study.study import Study
 from training.errors import StudyError
@@ -60,7 +60,7 @@ def check_ray() -> Iterator[Finding]:
         yield _check_token()
     if line := exposed_token():
         yield problem("Ray", line)
-    if line := exposed_session():  # as Ray makes it, which is harmless where nobody else is
+    if line := exposed_session(newest_session()):  # as Ray makes it, which is harmless where nobody else is
         yield Finding("Ray", line, Level.NOTE)
 
 

@@ -2,13 +2,15 @@
 
 import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 
 from orchestrator.run.address import LOCAL, ray_address
-from orchestrator.run.exposure import close_session, exposed
+from orchestrator.run.exposure import exposed
 from orchestrator.run.lane import stop_lanes
 from training.errors import StudyError
 
@@ -66,7 +68,7 @@ def cluster(verbose: bool = False) -> Iterator[None]:
     if not verbose:  # LedgerCallback reports what failed, and why
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     _start(verbose)
-    for line in exposed():
+    for line in exposed(_session()):
         log.warning("%s", line)
     try:
         yield
@@ -93,7 +95,7 @@ def _start(verbose: bool) -> None:
                 **(LOCAL_OPTIONS if is_local else {}),
             )
             if is_local:
-                close_session()
+                _session().chmod(stat.S_IRWXU)  # Ray lets everybody change it
             return
         except Exception as error:
             # Ray gives a node 30 s to start, however busy the machine is, and has no error type for that.
@@ -105,3 +107,14 @@ def _start(verbose: bool) -> None:
                     f"Ray: not started after {attempt} times 30 s, as on a machine that is too busy; run the "
                     "same command later, or start Ray (ray start --head) and set RAY_ADDRESS=auto"
                 ) from error
+
+
+def _session() -> Path:
+    """Return the session folder of the cluster that this process is connected to, as its node names it.
+
+    Ray's link to the newest session may lead to another cluster's, or to one that a cleaner has deleted: Ray
+    does not replace a link that leads nowhere.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    socket = next(node["RayletSocketName"] for node in ray.nodes() if node["NodeID"] == here)
+    return Path(socket).parent.parent  # SESSION/sockets/raylet

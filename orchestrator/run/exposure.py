@@ -1,15 +1,18 @@
 """What of a Ray cluster other users of this machine could read or change, by the modes of its files."""
 
-import contextlib
 import os
 import stat
 import tempfile
 from pathlib import Path
 
 
-def exposed() -> list[str]:
-    """Return one line per file or folder of Ray's that is open to others, with the way out."""
-    return [line for line in (exposed_token(), exposed_session()) if line]
+def exposed(session: Path) -> list[str]:
+    """Return one line per file or folder of Ray's that is open to others, with the way out.
+
+    Args:
+        session: The folder of the cluster's session on this machine.
+    """
+    return [line for line in (exposed_token(), exposed_session(session)) if line]
 
 
 def exposed_token() -> str:
@@ -23,15 +26,8 @@ def exposed_token() -> str:
     return ""
 
 
-def close_session() -> None:
-    """Keep others out of the session folder of the cluster that this process has started just now."""
-    with contextlib.suppress(PermissionError):  # another user's is the newest; `exposed_session` tells
-        _session().chmod(stat.S_IRWXU)
-
-
-def exposed_session() -> str:
+def exposed_session(session: Path) -> str:
     """Return a line about Ray's session folder if others may change it, otherwise an empty text."""
-    session = _session()
     if _reachable(session) and _mode(session) & (stat.S_IWGRP | stat.S_IWOTH):
         return (
             f"{session} (Ray's session) can be changed by others (mode {_mode(session):o}): if this machine "
@@ -40,8 +36,8 @@ def exposed_session() -> str:
     return ""
 
 
-def _session() -> Path:
-    """Return the newest session's folder, which Ray makes writable for everybody, at a documented place."""
+def newest_session() -> Path:
+    """Return Ray's documented link to this machine's newest session, which may lead nowhere."""
     return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "session_latest"
 
 

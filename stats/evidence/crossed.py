@@ -122,32 +122,31 @@ def _group_outcomes(
 ) -> GroupOutcomes:
     place = f"outcomes of {sums['method'].iloc[0]}/{sums['split'].iloc[0]}"
     seeds, weighted_sums = sums["seed"].nunique(), []
-    pairs: pd.DataFrame | None = None
+    scored: pd.DataFrame | None = None
     shared: SharedItems | None = None
     for arm, coefficient in coefficients.items():
-        rows = sums[(sums["arm"] == arm) & (sums["eval_group"] == group)]
+        rows = sums[(sums["arm"] == arm) & (sums["eval_group"] == group)].sort_values(["seed", "user_id"])
         if rows["seed"].nunique() != seeds:
             raise TableError(f"{place}: not every seed has arm {arm} on group {group}'s pairs")
-        wide = rows.pivot(index="seed", columns="user_id", values=[metric.column, "pairs", "pairs_key"])
-        keys = wide["pairs_key"].to_numpy()
-        same_in_all_seeds = bool(wide.notna().all(axis=None)) and bool((keys == keys[0]).all())
-        pairs_of_arm = pd.DataFrame({name: wide[name].iloc[0] for name in ("pairs", "pairs_key")})
-        if not same_in_all_seeds or (pairs is not None and not pairs.equals(pairs_of_arm)):
+        of_arm = rows[["user_id", "pairs", "pairs_key"]].reset_index(drop=True)
+        if scored is None:
+            scored = of_arm[: len(of_arm) // seeds]  # by the first seed, if all scored the same
+        if not of_arm.equals(pd.concat([scored] * seeds, ignore_index=True)):
             raise TableError(f"{place}: arms or seeds did not score the same pairs of group {group}")
-        pairs = pairs_of_arm
         by_item = _shared_items(rows, seeds, coefficient, metric)
         if by_item is None or (shared is not None and not shared.same_pairs(by_item)):
             raise TableError(f"{place}: a pair of group {group} is another item in another seed or arm")
         shared = replace(by_item, sums=by_item.sums + shared.sums) if shared else by_item
-        weighted_sums.append(coefficient * metric.scale * wide[metric.column].to_numpy(dtype=float))
-    assert pairs is not None
+        outcomes = rows[metric.column].to_numpy(dtype=float).reshape(seeds, -1)
+        weighted_sums.append(coefficient * metric.scale * outcomes)
+    assert scored is not None
     assert shared is not None
     low, high = (metric.scale * end for end in _range(coefficients.values(), metric))
     return GroupOutcomes(
         np.asarray(sum(weighted_sums)),
-        pairs["pairs"].to_numpy(dtype=float),
-        tuple(map(str, pairs.index)),
-        pairs["pairs_key"].to_numpy(dtype=np.uint64),
+        scored["pairs"].to_numpy(dtype=float),
+        tuple(map(str, scored["user_id"])),
+        scored["pairs_key"].to_numpy(dtype=np.uint64),
         low,
         high,
         shared if len(shared.items) else None,
@@ -158,9 +157,9 @@ def _shared_items(rows: pd.DataFrame, seeds: int, coefficient: float, metric: Me
     """Return an arm's weighted outcomes on shared items; None if seeds name the items of a pair differently.
 
     Args:
-        rows: one row per seed and user, the same users for each of the `seeds` seeds.
+        rows: one row per seed and user, in this order, the same users for each of the `seeds` seeds.
     """
-    entries = np.concatenate(rows.sort_values(["seed", "user_id"])["by_item"].tolist())
+    entries = np.concatenate(rows["by_item"].tolist())
     if len(entries) % seeds:
         return None
     table = entries.reshape(seeds, -1)

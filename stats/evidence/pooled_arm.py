@@ -64,13 +64,20 @@ def _compared(table: pd.DataFrame) -> dict[str, float]:
 
 def _half_of_items(table: pd.DataFrame) -> float:
     """Return what items that several users rated add to half the interval (a share); NaN if it is unknown."""
-    entries = pd.concat(
-        [
-            _gains(own, pooled).assign(user=user)
-            for user, own, pooled in zip(
-                table["user_id"], table["by_item"], table["by_item_pooled"], strict=True
-            )
+    own = np.concatenate(table["by_item"].tolist())
+    pooled = np.concatenate(
+        [  # the baseline holds more people, so more of its items are shared
+            of_pooled[np.isin(of_pooled["item"], of_own["item"])]
+            for of_own, of_pooled in zip(table["by_item"], table["by_item_pooled"], strict=True)
         ]
+    )
+    entries = pd.DataFrame(
+        {
+            "user": np.repeat(table["user_id"].to_numpy(), table["by_item"].map(len)),
+            "item": own["item"],
+            "pairs": own["pairs"],
+            "gain": pooled["correct"].astype(float) - own["correct"],
+        }
     )
     by_user = entries.groupby(["user", "item"], as_index=False)[["pairs", "gain"]].sum()
     if by_user.empty:
@@ -83,13 +90,3 @@ def _half_of_items(table: pd.DataFrame) -> float:
     assert influences is not None
     variance = float(influences.variance(influences.values[0]))
     return float(t.ppf(0.5 + LEVEL / 2, influences.df) * np.sqrt(np.maximum(0.0, variance)))
-
-
-def _gains(own: np.ndarray, pooled: np.ndarray) -> pd.DataFrame:
-    """Return item, pairs and gain (correct pairs of the pooled arm, less those of the own arm) of one user.
-
-    The baseline holds more people, so more of its items are shared.
-    """
-    of_both = pooled[np.isin(pooled["item"], own["item"])]
-    gain = of_both["correct"].astype(float) - own["correct"]
-    return pd.DataFrame({"item": own["item"], "pairs": own["pairs"], "gain": gain})

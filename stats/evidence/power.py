@@ -94,10 +94,16 @@ def _bounds(design: DesignVariance, alpha: float) -> Floats:
     )
     with np.errstate(invalid="ignore"):
         share = np.where(of_seeds + of_users > 0, of_seeds / (of_seeds + of_users), 1.0)
-    grid = ((np.arange(QUANTILES) + 0.5) / QUANTILES).reshape(-1, *([1] * seed_df.ndim))
-    estimated = share * distributions.chi2.ppf(grid, seed_df) / seed_df
+    chi_squares = np.stack([_chi_squares(df) for df in seed_df.flat], axis=-1)
+    estimated = share * chi_squares.reshape(QUANTILES, *seed_df.shape) / seed_df
     by_seeds, by_users = stdtrit(seed_df, alpha / 2), stdtrit(np.minimum(user_df, MOST_DF), alpha / 2)
     return np.asarray(np.sqrt(by_seeds**2 * estimated + by_users**2 * (1 - share)))
+
+
+@cache
+def _chi_squares(df: float) -> Floats:
+    """Return quantiles of the chi-square [QUANTILES]; designs of one report have the same few df."""
+    return np.asarray(distributions.chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, df))
 
 
 def _chance_beyond(bounds: Floats, shift: Floats | float) -> Floats:

@@ -17,6 +17,7 @@ Signs, means and shares are computed as exact fractions: four seeds of five are 
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,7 @@ def _refuse_rows(table: pd.DataFrame, bad: "pd.Series[bool]", name: str, why: st
         raise TableError(f"{name}: row {', '.join(labels)} {why}")
 
 
+@lru_cache(maxsize=4096)  # thresholds, and simulated diffs of few pairs, are the same few numbers
 def _as_printed(number: float) -> Fraction:
     """Return the number exactly as it prints: 0.8 is 4/5."""
     return Fraction(repr(float(number)))

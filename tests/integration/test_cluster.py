@@ -1,8 +1,10 @@
-"""The cluster that a sweep starts for itself admits nobody without this user's token."""
+"""The cluster that a sweep starts for itself admits nobody without this user's token, nor into its folder."""
 
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -43,3 +45,19 @@ def test_a_sweeps_own_cluster_requires_the_token(tmp_path: Path, monkeypatch: py
             if socket.status == psutil.CONN_LISTEN and socket.laddr.port in range(8265, 8400)
         }
     assert dashboard <= {"127.0.0.1"}
+
+
+def test_a_sweeps_own_cluster_closes_its_folder_though_the_newest_session_is_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray does not replace a link to the newest session that leads nowhere."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Ray's sockets need a short path, and its last processes may still write while the folder is deleted.
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as room:
+        monkeypatch.setenv("RAY_TMPDIR", room)
+        sessions = Path(room) / "ray"
+        sessions.mkdir()
+        (sessions / "session_latest").symlink_to("deleted_by_a_cleaner")
+        with cluster():
+            (session,) = sessions.glob("session_2*")
+            assert stat.S_IMODE(session.stat().st_mode) == 0o700

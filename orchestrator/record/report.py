@@ -1,8 +1,6 @@
 """The report of a study, written from its record to disk and to MLflow."""
 
-import gc
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,21 +48,6 @@ class WrittenReport:
         return f"{head}\nreport: {self.path}\nMLflow: {self.page}"
 
 
-@contextmanager
-def _earlier_objects_kept() -> Iterator[None]:
-    """Exclude what exists already from garbage collection.
-
-    A report makes so many objects that Python would search those of all imported libraries several times,
-    which takes a fifth of its time.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@_earlier_objects_kept()
 def write(
     study: Study,
     corpus: Corpus,

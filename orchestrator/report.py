@@ -16,6 +16,7 @@ from stats.page.published_report import published_report
 from stats.rule.published import read
 from training.errors import StudyError
 from training.hints import suggestion
+from training.importing import importing
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrator.report") -> int:
@@ -67,12 +68,13 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
 
 def _of_study(study: Study, args: argparse.Namespace) -> int:
     # The record needs mlflow, which the report of published numbers does not.
-    from orchestrator.plan.plan import Plan
-    from orchestrator.plan.tables import load_tables
-    from orchestrator.record.experiment import recorded_studies
-    from orchestrator.record.ledger import Ledger
-    from orchestrator.record.report import write
-    from orchestrator.record.selected_report import write_selection
+    with importing():
+        from orchestrator.plan.plan import Plan
+        from orchestrator.plan.tables import load_tables
+        from orchestrator.record.experiment import recorded_studies
+        from orchestrator.record.ledger import Ledger
+        from orchestrator.record.report import write
+        from orchestrator.record.selected_report import write_selection
 
     if args.language:
         study = study.model_copy(update={"language": args.language})

@@ -141,10 +141,10 @@ class LaneNeeds:
 
 def _tune(study: Study, places: Places, fleet: Fleet, callback: LedgerCallback) -> None:
     # One cell more than lanes can train, so that a lane never waits for a trial to start. In an
-    # adaptive study, the evidence of the running cells may still say that this cell is not needed.
-    spare = 0 if study.adaptive else 1
-
+    # adaptive study, the evidence of the running cells may still say that this cell is not needed. The first
+    # cells begin without it, since the start of its process would take their time.
     def capacity(shape: Shape) -> int:
+        spare = 0 if study.adaptive or not callback.run_ids else 1
         return fleet.lanes(shape) * shape.cells_at_once + spare
 
     tuner = tune.Tuner(

@@ -34,7 +34,7 @@ KINDS = {
     "CellTrainable": "Ray Tune's trials",
 }
 OTHERS = "Ray itself"
-PARTS = ("before the first cell", "until the last cell's end", "after it")
+PARTS = ("before the first cell", "until the last one's end", "until the report", "after it")
 
 
 def kind_of(command: str) -> str:
@@ -68,15 +68,16 @@ def watch(process: subprocess.Popen[bytes]) -> pd.DataFrame:
     return found.assign(kind=found["process"].map(kinds.__getitem__), id=found.pop("process").map(hash))
 
 
-def by_part(samples: pd.DataFrame, first: float, last: float) -> pd.DataFrame:
+def by_part(samples: pd.DataFrame, first: float, last: float, report: float) -> pd.DataFrame:
     """Return the processor time of each kind of process in each part of a sweep, and how many there were.
 
     Args:
         samples: What `watch` returns.
         first: When the first cell began.
         last: When the last cell ended.
+        report: When the report was written.
     """
-    ends = np.array([first, last, np.inf])
+    ends = np.array([first, last, report, np.inf])
 
     def spent(own: pd.DataFrame) -> pd.Series:
         until = [own.loc[own["time"] <= end, "cpu"].max() for end in ends]
@@ -111,12 +112,14 @@ def main() -> None:
         if process.returncode:
             sys.exit((home / "output").read_text()[-3000:])
         runs = cell_runs(study, home)
+        report = (home / "runs" / study.study / "report").stat().st_ctime  # when it got its name
     first = min(run.info.start_time for run in runs) / 1000
     last = max(run.info.end_time for run in runs) / 1000
-    rows = by_part(samples, first, last)
+    rows = by_part(samples, first, last, report)
     print(f"{study.study}: {len(runs)} cells, {os.cpu_count()} cores; processor time in seconds\n")
     print(table(rows.round(1).reset_index()))
-    print(f"\ntime: {first - start:.1f} s, {last - first:.1f} s and {end - last:.1f} s")
+    seconds = np.diff([start, first, last, report, end])
+    print(f"\ntime: {', '.join(f'{part:.1f} s ({part / (end - start):.1%})' for part in seconds)}")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         code, line = 0 if written.complete_but_for(plan.only) else 1, str(written).splitlines()[0]
         notifier.post("ended", line)
         note_end(Ending(code, line))
-    print(written)
+        print(written, flush=True)
     return code
 
 

@@ -136,7 +136,7 @@ MASTER, QUANTISED = "training/master_weights.py", "training/quantised.py"
 BUNDLE, BUNDLE_ACCESS, OWN_GLOBALS = (
     f"training/{name}.py" for name in ("bundle", "bundle_access", "own_globals")
 )
-CHAT, LOSSES = "training/chat.py", "tests/test_objectives.py"
+LOSSES = "tests/test_objectives.py"
 STOCK_RAY, LANE_MEMORY = "bench/stock_ray.py", "bench/lane_memory.py"
 DEEPSPEED = "tests/integration/test_deepspeed.py"
 PARTITIONED, RESHARDING = "training/partitioned.py", "training/resharding.py"
@@ -309,7 +309,6 @@ PRIVATE: list[tuple[str, tuple[str, ...], Check]] = [
         (PACKED, BUNDLE, MEMORY, "tests/test_packed.py", "bench/card_check.py"),
         says("trl.trainer.utils.add_fused_lm_head", "fused_lm_head=False", "shift_labels=None"),
     ),
-    ("trl.data_utils.common_prefix_length", (CHAT,), there),
     ("trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE", (MEMORY,), there),
     (f"{KERNEL}.TOKEN_CHUNK_SIZE", (MEMORY,), there),
     (

@@ -11,6 +11,7 @@ def test_each_second_counts_once_in_the_part_in_which_it_was_spent() -> None:
             ("driver", 1, 0.0, 1.0),
             ("driver", 1, 9.0, 4.0),  # the first cell begins at 10
             ("driver", 1, 19.0, 6.0),  # the last one ends at 20
+            ("driver", 1, 23.0, 9.0),  # the report is written at 23
             ("driver", 1, 25.0, 9.5),
             ("lane", 2, 5.0, 2.0),  # it had ended by the first cell
             ("lane", 3, 12.0, 3.0),  # it was not there before
@@ -18,9 +19,9 @@ def test_each_second_counts_once_in_the_part_in_which_it_was_spent() -> None:
         ],
         columns=["kind", "id", "time", "cpu"],
     )
-    parts = by_part(samples, first=10.0, last=20.0)
-    assert parts.loc["driver", list(PARTS)].tolist() == [4.0, 2.0, 3.5]
-    assert parts.loc["lane", list(PARTS)].tolist() == [2.0, 8.0, 0.0]
+    parts = by_part(samples, first=10.0, last=20.0, report=23.0)
+    assert parts.loc["driver", list(PARTS)].tolist() == [4.0, 2.0, 3.0, 0.5]
+    assert parts.loc["lane", list(PARTS)].tolist() == [2.0, 8.0, 0.0, 0.0]
     assert parts["processes"].to_dict() == {"driver": 1, "lane": 2}
 
 

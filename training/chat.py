@@ -3,11 +3,11 @@
 import datetime
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 import pandas as pd
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
-from trl.data_utils import common_prefix_length
 
 from training.errors import StudyError
 from training.template_text import DATE, RANDOM
@@ -112,7 +112,8 @@ def _answered(prompt: Chat, answer: str) -> Chat:
 
 
 def _split(prompt: list[int], chosen: list[int], rejected: list[int]) -> tuple[PairIds, bool]:
-    start = min(common_prefix_length(prompt, chosen), common_prefix_length(prompt, rejected))
+    same = takewhile(lambda ids: ids[0] == ids[1] == ids[2], zip(prompt, chosen, rejected, strict=False))
+    start = sum(1 for _ in same)
     return PairIds(prompt[:start], chosen[start:], rejected[start:]), start < len(prompt)
 
 

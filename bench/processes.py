@@ -64,8 +64,8 @@ def watch(process: subprocess.Popen[bytes]) -> pd.DataFrame:
                 kinds[member] = kind  # Ray names a process anew as it ends
             rows.append((member, time.time(), spent.user + spent.system))
         time.sleep(EVERY_S)
-    found = pd.DataFrame(rows, columns=["process", "time", "cpu"])
-    return found.assign(kind=found["process"].map(kinds.__getitem__), id=found.pop("process").map(hash))
+    found = [(hash(member), kinds[member], when, cpu) for member, when, cpu in rows]
+    return pd.DataFrame(found, columns=["id", "kind", "time", "cpu"])
 
 
 def by_part(samples: pd.DataFrame, first: float, last: float, report: float) -> pd.DataFrame:

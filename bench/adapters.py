@@ -7,7 +7,7 @@ after the first, and of the whole training, with what an arm needs before and af
 medians over rounds, medians of the rounds' ratios with their range, and by how much the margins in the curves
 of arms side by side differ at most from those of the arms alone.
 
-    python -m bench.adapters [--model FOLDER] [--cells 4] [--batches 1 4 16] [--steps 20] [--rounds 5]
+    python -m bench.adapters [--model FOLDER] [--cells 4] [--batches 1 4 16] [--steps 20] [--rounds 2]
     python -m bench.adapters --config FILE [--full 2] [KEY=VALUE ...]
 """
 
@@ -51,9 +51,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="study file whose pairs and model to take instead")
     parser.add_argument("--cells", type=int, default=4)
     parser.add_argument("--full", type=int, default=0, help="cells that train all weights instead")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16], help="pairs per step")
+    parser.add_argument("--batches", type=int, nargs="+", default=[2], help="pairs per step")
     parser.add_argument("--steps", type=int, default=20, help="steps per cell and round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds that count")
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to the study file")

@@ -211,6 +211,11 @@ def _planned_now(plan: Plan, ledger: "Ledger") -> Plan:
     """Return the plan as the record has it now; another sweep may have ended just now."""
     trials, _ = recorded_grid(plan.study, ledger)
     ledger.mark_damaged(trials)
+    return _read_again(plan)
+
+
+def _read_again(plan: Plan) -> Plan:
+    """Return the plan of the same study and the same choice of cells, read from the record again."""
     return Plan.from_record(plan.study, plan.places, plan.only.globs if plan.only else ())
 
 
@@ -264,7 +269,7 @@ def _rendered(plan: Plan, data: "StudyTables", ledger: "Ledger") -> tuple[Plan, 
         data = render_tables(study, data, places.cache)
     assert data.rendered is not None
     ledger.renderings.add(grid.rendering_key(study), data.rendered)
-    plan = Plan.from_record(study, places, plan.only.globs if plan.only else ())
+    plan = _read_again(plan)
     for line in plan.about_rendering():
         print(line)
     return plan, data

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
         noting_end(ledger) as note_end,
+        ThreadPoolExecutor(1) as aside,
         ExitStack() as ray,
     ):
         ledger.close_abandoned()
@@ -95,7 +97,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
             plan = _train(plan, data, ledger, notifier, args.verbose, ray)
         else:
             _begin(plan, ledger)
-        # While it is written, the lanes leave.
+        leaving = aside.submit(ray.close)  # while the report is written
         written = report.write(
             study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
         )
@@ -103,6 +105,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         notifier.post("ended", line)
         note_end(Ending(code, line))
         print(written, flush=True)
+        leaving.result()
     return code
 
 
@@ -224,7 +227,7 @@ def _train(
 ) -> Plan:
     """Render the pairs while Ray and its lanes start, score them once, and run the plan's open cells.
 
-    Results go into the ledger. The cluster is left at the end of `ray`. Returns the plan as it was run.
+    Results go into the ledger. Closing `ray` leaves the cluster. Returns the plan as it was run.
     """
     with importing():
         from orchestrator.plan.steady import SteadyWatcher

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import torch
 from conftest import MAX_LENGTH, make_pairs
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from training import scoring
@@ -12,7 +14,7 @@ from training.errors import StudyError
 from training.model import ModelFiles, load_model
 from training.scored_folder import DESCRIPTION_FILE, DamagedScores
 from training.scoring import open_scored, score
-from training.shards import score_shard, serial
+from training.shards import cut, score_shard, serial
 from training.spec import ModelSpec, TrainingSpec, TwinData
 from training.tokenise import IDENTICAL, NO_ROOM
 
@@ -21,7 +23,7 @@ TRAINING = TrainingSpec(max_length=MAX_LENGTH, dtype="float32")
 
 @pytest.fixture
 def run(tiny_folder, tmp_path, monkeypatch):
-    """Scores pairs in shards of ten; `scored` lists the shards that the last call ran."""
+    """Scores pairs in shards of about ten; `scored` lists the shards that the last call ran."""
     monkeypatch.setattr(scoring, "SHARD_PAIRS", 10)
 
     class Run:
@@ -33,10 +35,11 @@ def run(tiny_folder, tmp_path, monkeypatch):
 
             def run_shards(shards):
                 for shard in shards:
-                    if shard.index == fail_at:
+                    number = int(shard.out.name[:4])
+                    if number == fail_at:
                         raise ConnectionError("a node was lost")
                     score_shard(shard)
-                    self.scored.append(shard.index)
+                    self.scored.append(number)
 
             return score(pairs, ModelSpec(path=str(model)), TwinData(), training, tmp_path, run_shards)
 
@@ -57,6 +60,18 @@ def test_reference_scores_are_the_models(scored, tiny_folder):
 def test_shards_do_not_change_the_table(run, pairs, scored):
     table = open_scored(run(pairs).path).to_pandas()
     pd.testing.assert_frame_equal(table, scored.to_pandas(), rtol=1e-5, atol=1e-5)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    count=st.integers(1, 12),
+)
+def test_parts_are_consecutive_rows_of_about_as_many_tokens(lengths, count):
+    parts = cut(np.array(lengths), count)
+    assert [row for part in parts for row in part] == list(range(len(lengths)))
+    assert 1 <= len(parts) <= count
+    fair = sum(lengths) / count
+    assert all(sum(lengths[row] for row in part) <= fair + max(lengths) for part in parts)
 
 
 def test_a_second_pass_scores_nothing(run, pairs):
@@ -130,15 +145,15 @@ def test_a_damaged_table_is_named_and_scored_again(run, pairs, damage, caplog):
 
 def test_pairs_a_runner_left_out_are_refused(pairs, tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "SHARD_PAIRS", 10)
-    with pytest.raises(RuntimeError, match="10 pairs were never scored"):
-        score(
-            pairs,
-            ModelSpec(path=str(tiny_folder)),
-            TwinData(),
-            TRAINING,
-            tmp_path,
-            lambda shards: serial(shards[1:]),
-        )
+    left_out = []
+
+    def run_shards(shards):
+        left_out.append(shards[0].pairs)
+        serial(shards[1:])
+
+    with pytest.raises(RuntimeError, match="pairs were never scored, first p000") as refusal:
+        score(pairs, ModelSpec(path=str(tiny_folder)), TwinData(), TRAINING, tmp_path, run_shards)
+    assert f" {left_out[0]} pairs" in str(refusal.value)
 
 
 def test_scores_that_are_not_finite_stop_with_their_pairs(pairs, tiny_folder, tmp_path):

@@ -37,6 +37,21 @@ class Answers:
         """Tokens of each answer: [B]."""
         return np.array([len(ids) - start for ids, start in zip(self.ids, self.starts, strict=True)])
 
+    def rows(self, numbers: IntArray) -> Self:
+        """Return the sequences with these row numbers."""
+        return type(self)([self.ids[i] for i in numbers], [self.starts[i] for i in numbers])
+
+    def distinct(self, limits: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the row numbers of sequences that differ, and for each sequence which of these it equals.
+
+        An answer stands in several pairs where people compared more than two. Sequences with other `limits`
+        differ ([B], as in `score_answers`).
+        """
+        which: dict[tuple[object, ...], int] = {}
+        keys = zip(map(tuple, self.ids), self.starts, limits.tolist(), strict=True)
+        equal_to = np.array([which.setdefault(key, len(which)) for key in keys])
+        return np.unique(equal_to, return_index=True)[1], equal_to
+
     @classmethod
     def of_pairs(cls, pairs: Mapping[str, Any], max_length: int) -> Self:
         """Return the sequences of tokenised pairs, cut to `max_length` tokens: all chosen, then all rejected.
@@ -161,7 +176,7 @@ def score_answers(
     limits: IntArray,
     on_batch: OnBatch = _silent,
 ) -> AnswerScores:
-    """Score all sequences, in the order of the input.
+    """Score all sequences, in the order of the input; equal ones are computed once.
 
     Args:
         model: The model.
@@ -171,13 +186,13 @@ def score_answers(
         on_batch: `on_batch(done, total)` is called after each batch.
     """
 
-    def summed(batch: Batch, rows: IntArray) -> Tensor:
+    def summed(batch: Batch, limits: IntArray) -> Tensor:
         logp, squares, best = answer_values(model, layout, statistics, batch)
-        limit = torch.tensor(limits[rows], device=logp.device)[:, None]
+        limit = torch.tensor(limits, device=logp.device)[:, None]
         shared = logp.where(batch.answers[:, 1:].cumsum(1).to(logp.device) <= limit, 0)
         return torch.stack([part.sum(1) for part in (logp, shared, squares, best)])
 
-    logp, shared, squares, best = _by_batch(model, layout, summed, answers, on_batch)
+    logp, shared, squares, best = _by_batch(model, layout, summed, answers, limits, on_batch)
     n = answers.lengths
     return AnswerScores(logp, shared, (logp - squares) / n, (logp - best) / n)
 
@@ -187,10 +202,10 @@ def answer_logps(
 ) -> FloatArray:
     """Return only the `logp` of `AnswerScores`, which costs less: [B]."""
 
-    def summed(batch: Batch, _rows: IntArray) -> Tensor:
+    def summed(batch: Batch, _limits: IntArray) -> Tensor:
         return answer_values(model, layout, logps, batch).sum(2)
 
-    return _by_batch(model, layout, summed, answers, on_batch)[0]
+    return _by_batch(model, layout, summed, answers, answers.lengths, on_batch)[0]
 
 
 def padded(answers: Answers) -> Batch:
@@ -206,12 +221,15 @@ def _by_batch(
     layout: Layout,
     summed: Callable[[Batch, IntArray], Tensor],
     answers: Answers,
+    limits: IntArray,
     on_batch: OnBatch,
 ) -> list[FloatArray]:
     """Return `summed` of all sequences, in the order of the input: K arrays of shape [B].
 
-    `summed(batch, rows)` returns K values for each of the sequences with these row numbers: [K, rows].
+    `summed(batch, limits)` returns K values for each of some sequences that differ: [K, rows].
     """
+    first, equal_to = answers.distinct(limits)
+    answers, limits = answers.rows(first), limits[first]
     budget = BATCH_TOKENS[hardware.kind(model.device)]
     if layout is Layout.PACKED:
         batches = prompt_batches(answers, budget)
@@ -219,11 +237,10 @@ def _by_batch(
         batches = length_batches(np.array([len(ids) for ids in answers.ids]), budget)
     sums = []
     for number, rows in enumerate(batches, start=1):
-        batch = padded(Answers([answers.ids[i] for i in rows], [answers.starts[i] for i in rows]))
-        sums.append(summed(batch, rows).double().cpu().numpy())
+        sums.append(summed(padded(answers.rows(rows)), limits[rows]).double().cpu().numpy())
         on_batch(number, len(batches))
-    original_order = np.argsort(np.concatenate(batches))
-    return list(np.concatenate(sums, axis=1)[:, original_order])
+    in_order = np.argsort(np.concatenate(batches))
+    return list(np.concatenate(sums, axis=1)[:, in_order][:, equal_to])
 
 
 def prompt_batches(answers: Answers, tokens: int) -> list[IntArray]:

@@ -26,7 +26,7 @@ from training.model import ModelFiles
 from training.model_path import resolve_model, weights_fingerprint
 from training.rendering import Rendered, render
 from training.scored_folder import DamagedScores, save, verify
-from training.shards import SCORE_COLUMNS, RunShards, Shard, read_shard, serial
+from training.shards import SCORE_COLUMNS, RunShards, Shard, cut, read_shard, serial
 from training.spec import DataSource, ModelSpec, TrainingSpec
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORE_RECIPE = "scores-5"  # raised with every change to what a score is
+SCORE_RECIPE = "scores-6"  # raised with every change to what a score is
 SHARD_PAIRS = 2000
 
 
@@ -137,24 +137,24 @@ def _compute(
     """Have the missing shards scored, and write the table."""
     from datasets import Dataset, concatenate_datasets
 
+    from training.batches import sequence_lengths
+
     work = folder.with_suffix(".parts")
     work.mkdir(exist_ok=True)
-    count = -(-rendered.pairs // SHARD_PAIRS)
+    rows = Dataset.load_from_disk(str(rendered.path))
+    parts = cut(sequence_lengths(rows), -(-rendered.pairs // SHARD_PAIRS))
     shards = [
         Shard(
             tokens=rendered.path,
             model=model,
             dtype=training.dtype,
             max_length=training.max_length,
-            index=index,
-            count=count,
-            pairs=len(range(index, rendered.pairs, count)),
-            out=work / f"{index:04d}-of-{count:04d}.npz",
+            rows=part,
+            out=work / f"{index:04d}-of-{len(parts):04d}.npz",
         )
-        for index in range(count)
+        for index, part in enumerate(parts)
     ]
     run_shards([shard for shard in shards if read_shard(shard.out) is None])
-    rows = Dataset.load_from_disk(str(rendered.path))
     values, check = _collect(shards, np.array(rows["pair_id"][:]), model, work)
     scores = Dataset.from_dict(dict(zip(SCORE_COLUMNS, values, strict=True)))
     description: dict[str, object] = {"identity": identity, "check": check.to_json()}

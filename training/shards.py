@@ -5,8 +5,8 @@ import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,9 +14,6 @@ import numpy as np
 from training.arrays import FloatArray, IntArray
 from training.layout import LayoutCheck
 from training.model import ModelFiles, load_model
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +31,11 @@ SCORE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Shard:
-    """A picklable part of a scoring pass: rows index, index + count, ... of the tokenised pairs by length.
+    """A picklable part of a scoring pass: some consecutive rows of the tokenised pairs.
 
     tokens: The folder of the tokenised pairs.
     model: The reference model's files.
-    pairs: Their number.
+    rows: The numbers of its rows.
     out: The file that `score_shard` writes.
     """
 
@@ -46,10 +43,13 @@ class Shard:
     model: ModelFiles
     dtype: str
     max_length: int
-    index: int
-    count: int
-    pairs: int
+    rows: range
     out: Path
+
+    @property
+    def pairs(self) -> int:
+        """The number of its pairs."""
+        return len(self.rows)
 
     @property
     def key(self) -> str:
@@ -82,9 +82,8 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
     from training.likelihood import Answers, score_answers
     from training.limits import refuse_sequences
 
-    tokens = Dataset.load_from_disk(str(shard.tokens))
-    rows = _longest_first(tokens)[shard.index :: shard.count]
-    answers = Answers.of_pairs(tokens.select(rows)[:], shard.max_length)
+    pairs = Dataset.load_from_disk(str(shard.tokens)).select(shard.rows)
+    answers = Answers.of_pairs(pairs[:], shard.max_length)
     model = load_model(shard.model, shard.dtype)
     refuse_sequences(model, answers, shard.max_length)
     check = check_layout(model, "cuda" if torch.cuda.is_available() else "cpu")
@@ -93,8 +92,18 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
     kinds = (scores.logp, scores.logp_shared, scores.log_weight_sampled, scores.log_weight_greedy)
     values = np.concatenate([kind.reshape(2, -1) for kind in kinds])  # rows in the order of SCORE_COLUMNS
     with tempfile.NamedTemporaryFile(dir=shard.out.parent, suffix=".tmp", delete=False) as unfinished:
-        np.savez(unfinished, rows=rows, values=values, check=json.dumps(check.to_json()))
+        np.savez(unfinished, rows=np.array(shard.rows), values=values, check=json.dumps(check.to_json()))
     return Path(unfinished.name).rename(shard.out)
+
+
+def cut(tokens: IntArray, count: int) -> list[range]:
+    """Cut rows into at most `count` runs of about as many tokens each; no run is empty.
+
+    The pairs of a prompt follow each other in most tables, so that few prompts are in two parts.
+    """
+    share = (np.cumsum(tokens) - tokens / 2) / tokens.sum()  # of all tokens, up to the middle of each row
+    bounds = np.searchsorted(share, np.arange(1, count) / count).tolist()
+    return [range(*ends) for ends in pairwise((0, *bounds, len(tokens))) if ends[0] < ends[1]]
 
 
 @dataclass(frozen=True)
@@ -117,11 +126,3 @@ def read_shard(file: Path) -> ScoredShard | None:
     except (BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
         log.warning("%s: damaged (%s); it will be scored again", file, error)
         return None
-
-
-def _longest_first(tokens: "Dataset") -> IntArray:
-    prompt, chosen, rejected = (
-        np.array(tokens[f"{part}_tokens"][:]) for part in ("prompt", "chosen", "rejected")
-    )
-    order: IntArray = np.argsort(-(prompt + np.maximum(chosen, rejected)), kind="stable")
-    return order

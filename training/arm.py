@@ -24,12 +24,13 @@ from training.batch_cut import BatchCut, expert_loss
 from training.batches import data_order, sequence_lengths
 from training.checkpointing import checkpoint_activations
 from training.checkpoints import Checkpoints
+from training.compiling import compile_for
 from training.curve import curve_table, summarise
 from training.errors import OutOfMemory
 from training.heldout_curve import HeldOut, HeldOutCurve
 from training.layout import Layout, LayoutCheck
 from training.layout_check import check_in_this_process
-from training.lora import causal_lm, peft_config, prepare_adapters, without_dropout_modules
+from training.lora import peft_config, prepare_adapters, without_dropout_modules
 from training.lora_spec import LoraSpec
 from training.model import ModelFiles, load_tokenizer
 from training.model_access import OWN_MODEL, ModelAccess
@@ -37,7 +38,7 @@ from training.objectives import batch_losses, trl_arguments
 from training.optimizer import optimizer_name
 from training.progress import OnStep, ProgressReport
 from training.resharding import Sharding, why_not_resharded
-from training.row_lengths import row_lengths, share_of_fill, tokens_of_rows
+from training.row_lengths import FilledRows
 from training.score_gaps import gap_columns
 from training.scratch import scratch
 from training.spec import MethodSpec, TrainingSpec
@@ -197,7 +198,8 @@ def train_arm(
         if task.lora is not None:
             prepare_adapters(trainer.model, model.dtype)
         if execution.compile:
-            measured.append(_compile(trainer, check, scored, task, execution, order, tell))
+            rows = FilledRows.of(scored, task.training, order, execution.micro_batch)
+            measured.append(compile_for(rows, trainer, check, tell))
         trainer.remove_callback(PrinterCallback)
         if task.training.eval_every:
             assert heldout is not None, "eval_every needs held-out pairs"
@@ -252,30 +254,6 @@ def _check(model: PreTrainedModel, files: ModelFiles, execution: Execution) -> t
     check = check_in_this_process(model, files, "cuda" if torch.cuda.is_available() else "cpu")
     same = execution.check is None or execution.check.layout is check.layout
     return check, [] if same else [f"layout: {check}"]
-
-
-def _compile(
-    trainer: PairTrainer,
-    check: LayoutCheck,
-    scored: Dataset,
-    task: ArmTask,
-    execution: Execution,
-    order: IntArray,
-    tell: Callable[[str], object],
-) -> str:
-    """Compile the trainer's model for rows of a few lengths, or tell why not; return the note of either."""
-    from training.compiled import compiled_or_why_not  # two seconds, for those who ask for it
-
-    lengths = row_lengths(scored, task.training, execution.micro_batch)
-    reason = "batches are padded"
-    if trainer.packs:
-        reason = compiled_or_why_not(causal_lm(trainer.model), lengths, check)
-    if reason:
-        tell(f"layers are not compiled: {reason} ({check.device})")
-        return f"not compiled: {reason}"
-    trainer.fill_rows(lengths)
-    fill = share_of_fill(tokens_of_rows(scored, order, execution.micro_batch), lengths)
-    return f"compiled for rows of {', '.join(map(str, lengths))} tokens; {fill:.1%} of the tokens are fill"
 
 
 def _trl_config(

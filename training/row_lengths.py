@@ -1,6 +1,8 @@
 """Choose the few lengths to which packed rows are filled, so that a compiled model sees few shapes."""
 
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from datasets import Dataset
@@ -15,6 +17,28 @@ LENGTHS = 8
 ENOUGH = 0.03  # share of fill for which fewer lengths do
 STEPS = 1000  # that are drawn to see how long rows are
 MULTIPLE = 8  # tokens, which suits the tiles of matrix products
+
+
+@dataclass(frozen=True)
+class FilledRows:
+    """The rows of an arm, once they are filled.
+
+    lengths: Their lengths in tokens, ascending (`row_lengths`).
+    fill: The share of fill among their tokens.
+    """
+
+    lengths: tuple[int, ...]
+    fill: float
+
+    @classmethod
+    def of(cls, scored: Dataset, training: TrainingSpec, order: IntArray, micro_batch: int) -> Self:
+        """Return them for the pairs of a scored table in the order in which they are trained on."""
+        lengths = row_lengths(scored, training, micro_batch)
+        return cls(lengths, share_of_fill(tokens_of_rows(scored, order, micro_batch), lengths))
+
+    def __str__(self) -> str:
+        lengths = ", ".join(map(str, self.lengths))
+        return f"rows of {lengths} tokens; {self.fill:.1%} of the tokens are fill"
 
 
 def row_lengths(scored: Dataset, training: TrainingSpec, micro_batch: int) -> tuple[int, ...]:

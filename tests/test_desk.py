@@ -199,7 +199,7 @@ def test_when_no_lane_of_a_shape_is_left_its_cells_fail_with_the_reason_and_the_
 def test_a_cell_goes_to_a_lane_of_its_shape_and_other_work_to_any() -> None:
     async def story() -> None:
         desk = new_desk(backoff_s=0, shapes=[SMALL_SHAPE, LARGE_SHAPE])
-        shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, range(7), Path("out"))
+        shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, tuple(range(7)), Path("out"))
         small, large = new_job(1), replace(new_job(2), shape=LARGE_SHAPE)
         attempts = [asyncio.create_task(desk.run(work)) for work in (small, large, shard)]
         await asyncio.sleep(0.01)
@@ -600,7 +600,7 @@ def test_the_lane_with_the_least_to_do_comes_first_and_other_work_waits_for_an_i
         questions = [asyncio.create_task(desk.next(number, visits[number])) for number in (0, 1)]
         asyncio.create_task(desk.run(jobs[1]))  # noqa: RUF006
         assert await questions[1] == jobs[1].key
-        shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, range(7), Path("out"))
+        shard = Shard(Path("t"), ModelFiles("m"), "float32", 8, tuple(range(7)), Path("out"))
         scored = asyncio.create_task(desk.run(shard))
         await asyncio.sleep(1)
         assert not questions[0].done()

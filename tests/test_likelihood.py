@@ -80,28 +80,23 @@ def test_batches_and_chunks_change_nothing(model, sequences, monkeypatch):
 
 @pytest.mark.parametrize("layout", Layout)
 def test_an_answer_in_several_pairs_is_computed_once(model, sequences, layout, monkeypatch):
-    """As after a ranking of four: one chosen answer in three pairs of a prompt."""
+    """As after a ranking of four: the best answer stands in three pairs, with shorter and longer ones."""
     (ids, start), *others = sequences
-    rejected = [(ids[:start] + [7 + k] * (k + 2), start) for k in range(3)]
+    rejected = [(ids[:start] + [7 + k] * tokens, start) for k, tokens in enumerate((2, 4, 30))]
     ranking = [(ids, start)] * 3 + rejected + others
-    limits = np.array([4, 4, 2] + [1] * (3 + len(others)))
+    limits = np.array([2, 4, 9, 2, 4, 9, *[1] * len(others)])
+    answers = Answers(*zip(*ranking, strict=True))
     monkeypatch.setattr(likelihood, "BATCH_TOKENS", {"cpu": 1})  # one sequence per batch
-    told = []
-    scores = score_answers(
-        model,
-        layout,
-        Answers(*zip(*ranking, strict=True)),
-        limits,
-        lambda done, total: told.append((done, total)),
-    )
-    assert (
-        told[-1] == (len(ranking) - 1,) * 2
-    )  # the same answer, cut after 4 tokens in one pair, 2 in another
+    batches = []
+    scores = score_answers(model, layout, answers, limits, lambda _, total: batches.append(total))
+    heldout = answer_logps(model, layout, answers, lambda _, total: batches.append(total))
+    assert batches == [len(ranking) - 2] * 2 * (len(ranking) - 2)
     expected = np.array([paper(model, *sequence) for sequence in ranking]).T
     got = [scores.logp, scores.log_weight_sampled, scores.log_weight_greedy]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
-    shared = [paper(model, ids[: start + limit], start)[0] for limit in (4, 4, 2)]
-    np.testing.assert_allclose(scores.logp_shared[:3], shared, rtol=1e-5)
+    np.testing.assert_allclose(heldout, expected[0], rtol=1e-5)
+    cut = [(ids[: start + limit], start) for (ids, start), limit in zip(ranking, limits, strict=True)]
+    np.testing.assert_allclose(scores.logp_shared, [paper(model, *part)[0] for part in cut], rtol=1e-5)
 
 
 def test_batches_cover_every_row_once_within_the_budget():

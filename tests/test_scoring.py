@@ -1,10 +1,13 @@
 """The scored table: what it holds, and that it is written once, whole, and for its own inputs."""
 
+from itertools import groupby
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import MAX_LENGTH, make_pairs
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -63,15 +66,37 @@ def test_shards_do_not_change_the_table(run, pairs, scored):
 
 
 @given(
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(2, 40)), min_size=1, max_size=60),
     count=st.integers(1, 12),
 )
-def test_parts_are_consecutive_rows_of_about_as_many_tokens(lengths, count):
-    parts = cut(np.array(lengths), count)
-    assert [row for part in parts for row in part] == list(range(len(lengths)))
+def test_parts_hold_about_equally_many_tokens_and_keep_the_pairs_of_a_prompt_together(pairs, count):
+    tokenised = Dataset.from_dict(
+        {
+            "prompt_ids": [[prompt] * 3 for prompt, _ in pairs],
+            "prompt_tokens": [3] * len(pairs),
+            "chosen_tokens": [tokens // 2 for _, tokens in pairs],
+            "rejected_tokens": [tokens - tokens // 2 for _, tokens in pairs],
+        }
+    )
+    parts = cut(tokenised, count)
+    assert sorted(row for part in parts for row in part) == list(range(len(pairs)))
     assert 1 <= len(parts) <= count
-    fair = sum(lengths) / count
-    assert all(sum(lengths[row] for row in part) <= fair + max(lengths) for part in parts)
+    tokens = [3 + answers for _, answers in pairs]
+    assert all(sum(tokens[row] for row in part) <= sum(tokens) / count + max(tokens) for part in parts)
+    prompts = [prompt for part in parts for prompt in dict.fromkeys(pairs[row][0] for row in part)]
+    assert len(prompts) - len(set(prompts)) <= len(parts) - 1
+    in_a_row = [prompt for prompt, _ in groupby(pairs[row][0] for part in parts for row in part)]
+    assert len(in_a_row) == len(set(in_a_row))
+
+
+def test_parts_of_other_rows_are_scored_again(run, pairs, scored, monkeypatch):
+    """As an interrupted pass leaves them that another version of this software has cut."""
+    with pytest.raises(ConnectionError):
+        run(pairs, fail_at=4)
+    monkeypatch.setattr(scoring, "cut", lambda rows, count: cut(rows.select(range(len(rows))[::-1]), count))
+    table = open_scored(run(pairs).path).to_pandas()
+    assert run.scored == list(range(7))
+    pd.testing.assert_frame_equal(table, scored.to_pandas(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_second_pass_scores_nothing(run, pairs):

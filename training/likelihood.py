@@ -1,7 +1,7 @@
 """Compute log-likelihoods of answers under a model, holding the logits of one chunk at a time.
 
-Shape suffixes: B sequences, T positions, N answer tokens of a batch, H hidden, V vocabulary, K values per
-token.
+Shape suffixes: B sequences, R of them, T positions, N answer tokens of a batch, H hidden, V vocabulary,
+K values per token.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,20 +37,19 @@ class Answers:
         """Tokens of each answer: [B]."""
         return np.array([len(ids) - start for ids, start in zip(self.ids, self.starts, strict=True)])
 
-    def rows(self, numbers: IntArray) -> Self:
+    def rows(self, numbers: Sequence[int] | IntArray) -> Self:
         """Return the sequences with these row numbers."""
         return type(self)([self.ids[i] for i in numbers], [self.starts[i] for i in numbers])
 
-    def distinct(self, limits: IntArray) -> tuple[IntArray, IntArray]:
-        """Return the row numbers of sequences that differ, and for each sequence which of these it equals.
+    def distinct(self) -> tuple[Self, list[list[int]]]:
+        """Return each different sequence once, and for each of them the row numbers at which it stands.
 
-        An answer stands in several pairs where people compared more than two. Sequences with other `limits`
-        differ ([B], as in `score_answers`).
+        An answer stands in several pairs where people compared more than two.
         """
-        which: dict[tuple[object, ...], int] = {}
-        keys = zip(map(tuple, self.ids), self.starts, limits.tolist(), strict=True)
-        equal_to = np.array([which.setdefault(key, len(which)) for key in keys])
-        return np.unique(equal_to, return_index=True)[1], equal_to
+        places: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+        for row, (ids, start) in enumerate(zip(self.ids, self.starts, strict=True)):
+            places.setdefault((start, tuple(ids)), []).append(row)
+        return self.rows([rows[0] for rows in places.values()]), list(places.values())
 
     @classmethod
     def of_pairs(cls, pairs: Mapping[str, Any], max_length: int) -> Self:
@@ -186,13 +185,15 @@ def score_answers(
         on_batch: `on_batch(done, total)` is called after each batch.
     """
 
-    def summed(batch: Batch, limits: IntArray) -> Tensor:
-        logp, squares, best = answer_values(model, layout, statistics, batch)
-        limit = torch.tensor(limits, device=logp.device)[:, None]
-        shared = logp.where(batch.answers[:, 1:].cumsum(1).to(logp.device) <= limit, 0)
+    def summed(values_KRT: Tensor, rows: list[int]) -> Tensor:
+        logp, squares, best = values_KRT
+        position = torch.arange(logp.shape[1], device=logp.device)
+        # Position t predicts token t + 1 of the sequence.
+        end = torch.tensor(np.array(answers.starts)[rows] + limits[rows] - 1, device=logp.device)
+        shared = logp.where(position < end[:, None], 0)
         return torch.stack([part.sum(1) for part in (logp, shared, squares, best)])
 
-    logp, shared, squares, best = _by_batch(model, layout, summed, answers, limits, on_batch)
+    logp, shared, squares, best = _by_batch(model, layout, statistics, summed, answers, on_batch)
     n = answers.lengths
     return AnswerScores(logp, shared, (logp - squares) / n, (logp - best) / n)
 
@@ -200,12 +201,12 @@ def score_answers(
 def answer_logps(
     model: PreTrainedModel, layout: Layout, answers: Answers, on_batch: OnBatch = _silent
 ) -> FloatArray:
-    """Return only the `logp` of `AnswerScores`, which costs less: [B]."""
+    """Return only the `logp` of `AnswerScores`, which costs less: [B]. Equal sequences are computed once."""
 
-    def summed(batch: Batch, _limits: IntArray) -> Tensor:
-        return answer_values(model, layout, logps, batch).sum(2)
+    def summed(values_KRT: Tensor, _rows: list[int]) -> Tensor:
+        return values_KRT.sum(2)
 
-    return _by_batch(model, layout, summed, answers, answers.lengths, on_batch)[0]
+    return _by_batch(model, layout, logps, summed, answers, on_batch)[0]
 
 
 def padded(answers: Answers) -> Batch:
@@ -219,28 +220,31 @@ def padded(answers: Answers) -> Batch:
 def _by_batch(
     model: PreTrainedModel,
     layout: Layout,
-    summed: Callable[[Batch, IntArray], Tensor],
+    per_token: PerToken,
+    summed: Callable[[Tensor, list[int]], Tensor],
     answers: Answers,
-    limits: IntArray,
     on_batch: OnBatch,
 ) -> list[FloatArray]:
-    """Return `summed` of all sequences, in the order of the input: K arrays of shape [B].
+    """Return `summed` of all sequences, in the order of the input: arrays of shape [B].
 
-    `summed(batch, limits)` returns K values for each of some sequences that differ: [K, rows].
+    The model computes equal sequences once. `summed(values, rows)` is given `per_token` of the sequences with
+    these R row numbers, [K, R, T - 1], and returns any number of values for each of them: [values, R].
     """
-    first, equal_to = answers.distinct(limits)
-    answers, limits = answers.rows(first), limits[first]
+    distinct, places = answers.distinct()
     budget = BATCH_TOKENS[hardware.kind(model.device)]
     if layout is Layout.PACKED:
-        batches = prompt_batches(answers, budget)
+        batches = prompt_batches(distinct, budget)
     else:
-        batches = length_batches(np.array([len(ids) for ids in answers.ids]), budget)
-    sums = []
-    for number, rows in enumerate(batches, start=1):
-        sums.append(summed(padded(answers.rows(rows)), limits[rows]).double().cpu().numpy())
+        batches = length_batches(np.array([len(ids) for ids in distinct.ids]), budget)
+    sums, order = [], []
+    for number, batch in enumerate(batches, start=1):
+        values = answer_values(model, layout, per_token, padded(distinct.rows(batch)))
+        rows = [row for i in batch for row in places[i]]
+        equal_to = np.repeat(np.arange(len(batch)), [len(places[i]) for i in batch])
+        sums.append(summed(values[:, equal_to], rows).double().cpu().numpy())
+        order += rows
         on_batch(number, len(batches))
-    in_order = np.argsort(np.concatenate(batches))
-    return list(np.concatenate(sums, axis=1)[:, in_order][:, equal_to])
+    return list(np.concatenate(sums, axis=1)[:, np.argsort(order)])
 
 
 def prompt_batches(answers: Answers, tokens: int) -> list[IntArray]:

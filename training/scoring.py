@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCORE_RECIPE = "scores-6"  # raised with every change to what a score is
-SHARD_PAIRS = 2000
+SHARD_PAIRS = 2000  # on average
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,10 @@ def _compute(
     """Have the missing shards scored, and write the table."""
     from datasets import Dataset, concatenate_datasets
 
-    from training.batches import sequence_lengths
-
     work = folder.with_suffix(".parts")
     work.mkdir(exist_ok=True)
     rows = Dataset.load_from_disk(str(rendered.path))
-    parts = cut(sequence_lengths(rows), -(-rendered.pairs // SHARD_PAIRS))
+    parts = cut(rows, -(-rendered.pairs // SHARD_PAIRS))
     shards = [
         Shard(
             tokens=rendered.path,
@@ -154,7 +152,7 @@ def _compute(
         )
         for index, part in enumerate(parts)
     ]
-    run_shards([shard for shard in shards if read_shard(shard.out) is None])
+    run_shards([shard for shard in shards if read_shard(shard) is None])
     values, check = _collect(shards, np.array(rows["pair_id"][:]), model, work)
     scores = Dataset.from_dict(dict(zip(SCORE_COLUMNS, values, strict=True)))
     description: dict[str, object] = {"identity": identity, "check": check.to_json()}
@@ -173,7 +171,7 @@ def _collect(
     filled = np.zeros(len(pair_ids), dtype=bool)
     checks: dict[Layout, LayoutCheck] = {}
     for shard in shards:
-        finished = read_shard(shard.out)
+        finished = read_shard(shard)
         if finished is not None:
             values[:, finished.rows], filled[finished.rows] = finished.values, True
             checks.setdefault(finished.check.layout, finished.check)

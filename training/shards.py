@@ -1,12 +1,13 @@
 """Cut a scoring pass into shards, each scored in any process and written whole or not at all."""
 
+import hashlib
 import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from training.arrays import FloatArray, IntArray
 from training.layout import LayoutCheck
 from training.model import ModelFiles, load_model
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +35,11 @@ SCORE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Shard:
-    """A picklable part of a scoring pass: some consecutive rows of the tokenised pairs.
+    """A picklable part of a scoring pass.
 
     tokens: The folder of the tokenised pairs.
     model: The reference model's files.
-    rows: The numbers of its rows.
+    rows: The row numbers of the pairs that it scores.
     out: The file that `score_shard` writes.
     """
 
@@ -43,7 +47,7 @@ class Shard:
     model: ModelFiles
     dtype: str
     max_length: int
-    rows: range
+    rows: tuple[int, ...]
     out: Path
 
     @property
@@ -96,14 +100,21 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
     return Path(unfinished.name).rename(shard.out)
 
 
-def cut(tokens: IntArray, count: int) -> list[range]:
-    """Cut rows into at most `count` runs of about as many tokens each; no run is empty.
+def cut(pairs: "Dataset", count: int) -> list[tuple[int, ...]]:
+    """Cut the rows of tokenised pairs into at most `count` parts of about equally many tokens; none is empty.
 
-    The pairs of a prompt follow each other in most tables, so that few prompts are in two parts.
+    The pairs of a prompt are in one part, or in two that follow each other: a prompt, and an answer that
+    stands in several of its pairs, is computed once per part.
     """
-    share = (np.cumsum(tokens) - tokens / 2) / tokens.sum()  # of all tokens, up to the middle of each row
-    bounds = np.searchsorted(share, np.arange(1, count) / count).tolist()
-    return [range(*ends) for ends in pairwise((0, *bounds, len(tokens))) if ends[0] < ends[1]]
+    from training.batches import packed_lengths
+
+    prompts = pairs.with_format("numpy")["prompt_ids"]
+    digests = np.array([hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest() for ids in prompts])
+    order = np.argsort(digests, kind="stable")
+    tokens = packed_lengths(pairs)[order]
+    before = np.cumsum(tokens) - tokens / 2  # up to the middle of each pair
+    bounds = np.searchsorted(before, np.arange(1, count) * tokens.sum() / count)
+    return [tuple(part.tolist()) for part in np.split(order, bounds) if len(part)]
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,15 @@ class ScoredShard:
     check: LayoutCheck
 
 
-def read_shard(file: Path) -> ScoredShard | None:
-    """Return a finished shard; None if it is absent or damaged."""
+def read_shard(shard: Shard) -> ScoredShard | None:
+    """Return what a shard holds once it is finished; None if its file is absent, damaged or of other rows."""
     try:
-        with np.load(file, allow_pickle=False) as shard:
-            check = LayoutCheck.from_json(json.loads(str(shard["check"])))
-            return ScoredShard(shard["rows"], shard["values"], check)
+        with np.load(shard.out, allow_pickle=False) as file:
+            check = LayoutCheck.from_json(json.loads(str(file["check"])))
+            finished = ScoredShard(file["rows"], file["values"], check)
     except FileNotFoundError:
         return None
     except (BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
-        log.warning("%s: damaged (%s); it will be scored again", file, error)
+        log.warning("%s: damaged (%s); it will be scored again", shard.out, error)
         return None
+    return finished if tuple(finished.rows.tolist()) == shard.rows else None

@@ -5,7 +5,6 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -71,6 +70,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         from orchestrator.record.lease import lease
         from orchestrator.record.ledger import Ledger
         from orchestrator.run.address import ray_address
+        from orchestrator.run.leaving import leaving
         from training.checkpoint_store import CheckpointStore
 
     if plan.open or again:
@@ -86,7 +86,6 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
         sole_driver(places),
         lease(ledger := Ledger(places, study.faults.record_timeout_s)),
         noting_end(ledger) as note_end,
-        ThreadPoolExecutor(1) as aside,
         ExitStack() as ray,
     ):
         ledger.close_abandoned()
@@ -97,15 +96,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
             plan = _train(plan, data, ledger, notifier, args.verbose, ray)
         else:
             _begin(plan, ledger)
-        leaving = aside.submit(ray.close)  # while the report is written
-        written = report.write(
-            study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
-        )
-        code, line = 0 if written.complete_but_for(plan.only) else 1, str(written).splitlines()[0]
-        notifier.post("ended", line)
-        note_end(Ending(code, line))
-        print(written, flush=True)
-        leaving.result()
+        with leaving(ray):
+            written = report.write(
+                study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
+            )
+            code, line = 0 if written.complete_but_for(plan.only) else 1, str(written).splitlines()[0]
+            notifier.post("ended", line)
+            note_end(Ending(code, line))
+            print(written, flush=True)
     return code
 
 

@@ -4,13 +4,14 @@
     python -m bench.card page                     the results of `all` into docs/speed.md
     python -m bench.card make  [--home FOLDER]    a model of Qwen2.5-0.5B's shape, pairs, their scores
     python -m bench.card probe                    packed, padded and plain numbers, compared
-    python -m bench.card steps [--steps 40]       seconds per step, tokens/s, MFU: DPO, WPO, stock TRL
+    python -m bench.card steps [--steps 40]       seconds per step, tokens/s, MFU: of ours and of stock TRL
     python -m bench.card cell  [--steps 2000]     one cell of v5b's shape: the share of its time inside steps
     python -m bench.card share [--lanes 1 2 3] [--mps]   several cells at once, projected to v5b's 102 arms
     python -m bench.card loop  [--lanes 1 3]      bench/plain_run.py on the same card, projected likewise
 
 This needs neither Ray nor MLflow nor a network: a lane here is a process that runs `orchestrator.run.worker`,
-as a Ray Train worker does. Later calls reuse what an earlier call made in --home.
+as a Ray Train worker does. Later calls reuse what an earlier call made in --home: a second `all` finds the
+pairs scored there, and single parts after `all` need its --pairs 6000.
 """
 
 import argparse

@@ -42,7 +42,7 @@ def parts(small: bool) -> list[Part]:
     return [
         Part("make", ("make",), 150),
         Part("probe", ("probe",), 60),
-        Part("steps", ("steps", "--steps", "4" if small else "40"), 90),
+        Part("steps", ("steps", "--steps", "4" if small else "40"), 110),
         Part("cell", ("cell", "--steps", cell), 120),
         Part("lanes", ("share", "--steps", lane, "--lanes", *lanes), 150),
         Part("lanes, MPS", ("share", "--mps", "--steps", lane, "--lanes", *several), 120),

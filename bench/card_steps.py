@@ -1,4 +1,4 @@
-"""Time single steps on a card for `bench.card`: DPO, WPO and a stock TRL script, one after the other."""
+"""Time single steps on a card for `bench.card`: DPO, WPO, the default engine and stock TRL, in turn."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from training.model import load_model
 from training.scoring import open_scored
 
 PROBE_PAIRS = 8
+DEFAULT_ENGINE = "dpo, without DeepSpeed"  # `resources.deepspeed: auto` on one worker
 
 
 def probe(job: Job) -> list[dict[str, Any]]:
@@ -47,12 +48,13 @@ def steps(jobs: dict[str, Job], small: bool, pairs: int, peak_tflops: float) -> 
     in_order = table.loc[np.array(scored["pair_id"])[order]]
 
     def ours(name: str, clock: StepClock) -> None:
-        method = jobs[name].trial.objective
+        method = jobs[name.split(",")[0]].trial.objective
         task = ArmTask(name, job.model, method, training, 0, rows)
-        train_arm(task, scored, Execution(job.micro_batch, job.deepspeed), on_step=clock.tick)
+        deepspeed = None if name == DEFAULT_ENGINE else job.deepspeed
+        train_arm(task, scored, Execution(job.micro_batch, deepspeed), on_step=clock.tick)
 
     results: list[dict[str, Any]] = []
-    for name in (*jobs, STOCK):
+    for name in (*jobs, DEFAULT_ENGINE, STOCK):
         clock = StepClock()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()

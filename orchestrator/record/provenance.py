@@ -7,7 +7,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 
@@ -38,12 +38,20 @@ def provenance() -> dict[str, str]:
 @cache
 def code_and_libraries() -> Mapping[str, str]:
     """Return tags that identify the code and the libraries of this process, the same for all its life."""
-    tags = {f"version.{name}": version(name) for name in RECORDED_LIBRARIES}
+    tags = {f"version.{name}": _version(name) for name in RECORDED_LIBRARIES}
     tags |= {"version.python": platform.python_version(), SOURCE_TAG: source_sha256(source_files())}
     commit = _git("rev-parse", "HEAD")
     if commit:  # a wheel or a job's upload has no repository; the source's hash still identifies the code
         tags["git_sha"] = commit + (CHANGED if _git("status", "--porcelain", "--untracked-files=no") else "")
     return MappingProxyType(tags)
+
+
+def _version(library: str) -> str:
+    """Return the version of a library. A cell that `bench.card` times needs neither Ray nor MLflow."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def source_files() -> dict[str, str]:

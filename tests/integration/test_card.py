@@ -1,6 +1,8 @@
 """The commands that measure a GPU, run on a CPU: a made-up cell runs, and projections are plain sums."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from bench import card_all, card_check
 from bench.card import V5B_STEPS, CellTime, cell, main
 from bench.card_job import make_job
+from bench.card_steps import DEFAULT_ENGINE
+from bench.steps import STOCK
 from training import packed_row
 
 pytestmark = pytest.mark.integration
@@ -19,6 +23,30 @@ def test_a_made_up_cell_runs(tmp_path: Path) -> None:
     assert row["method"] == "wpo"
     assert 0 < float(row["inside steps"].rstrip("%")) < 100
     assert float(row["s/step"]) > 0
+
+
+NEITHER_RAY_NOR_MLFLOW = """
+import importlib.metadata as metadata, sys
+
+ABSENT = {"ray", "mlflow", "sqlalchemy"}
+version = metadata.version
+
+def only_installed(name):
+    if name in ABSENT:
+        raise metadata.PackageNotFoundError(name)
+    return version(name)
+
+metadata.version = only_installed
+sys.modules.update(dict.fromkeys(ABSENT))  # importing one of them raises ImportError
+from bench.card import main
+main(["cell", "--small", "--steps", "2", "--home", sys.argv[1], "--out", sys.argv[1] + "/rows.json"])
+"""
+
+
+def test_a_cell_is_measured_where_neither_ray_nor_mlflow_is_installed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NEITHER_RAY_NOR_MLFLOW, str(tmp_path)]
+    subprocess.run(command, cwd=card_all.ROOT, check=True)
+    assert json.loads((tmp_path / "rows.json").read_text())[0]["method"] == "dpo"
 
 
 def test_the_check_of_packed_rows_passes_the_right_mask_and_no_other(
@@ -41,6 +69,8 @@ def test_one_call_measures_everything_and_the_page_takes_it(tmp_path: Path) -> N
     assert failed == {"lanes, MPS": "exit code 1: no MPS daemon can run here"}
     assert [part for part in results if not results[part]["rows"]] == ["lanes, MPS"]
     assert all(row["measured"] != "not measured" for row in card_all.targets(results))
+    variants = [row["variant"] for row in results["steps"]["rows"]]
+    assert variants == ["dpo", "wpo", DEFAULT_ENGINE, STOCK]
     copy = tmp_path / "speed.md"
     copy.write_text(card_all.SPEED_PAGE.read_text())
     card_all.write_page(results, copy)

@@ -39,7 +39,7 @@ test:            ## run lint, types and all tests except the long suites
 chaos: install services  ## inject every fault into real sweeps and print a table (80 minutes)
 	$(BIN)/python -m pytest -m chaos tests/chaos tests/integration/test_interruption.py
 
-schedules: install  ## explore a million schedules of desk, agenda, lease and checkpoints: deaths, delays, lost messages (hours)
+schedules: install  ## explore a million schedules of desk, agenda, lease and checkpoints: deaths, delays, lost messages (an hour or more)
 	PYTHONPATH=.:tests $(BIN)/python tests/schedules.py --count 1000000 --processes $$(nproc)
 
 families: install ## compare every architecture of tests/families.py with stock TRL: scores, losses, gradients
@@ -99,7 +99,7 @@ docs: install    ## build the documentation as a site with a search: site/index.
 	$(BIN)/python docs/site.py site
 
 wheelhouse:      ## gather in wheelhouse/ what a machine without internet installs from (docs/clusters.md)
-	$(PYTHON) -m pip wheel -q --disable-pip-version-check -c requirements.lock -w wheelhouse .
+	$(PYTHON) -m pip wheel -q --disable-pip-version-check -c requirements.lock -w wheelhouse '.[qlora]'
 
 card: install    ## measure a GPU in at most 8 minutes; results are kept as they come, and printed as a table
 	$(BIN)/python -m bench.card all

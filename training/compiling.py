@@ -14,7 +14,7 @@ def compile_for(
     """Compile the trainer's model and have its rows filled, where that works.
 
     Args:
-        rows: The lengths to which rows are filled.
+        rows: The lengths to which its rows are filled.
         trainer: A trainer that has not begun.
         check: How batches are given to its model.
         tell: Is given the reason if nothing is compiled.

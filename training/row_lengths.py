@@ -21,10 +21,10 @@ MULTIPLE = 8  # tokens, which suits the tiles of matrix products
 
 @dataclass(frozen=True)
 class FilledRows:
-    """The rows of an arm, once they are filled.
+    """To which lengths an arm's rows are filled, and what that costs.
 
-    lengths: Their lengths in tokens, ascending (`row_lengths`).
-    fill: The share of fill among their tokens.
+    lengths: The lengths in tokens, ascending (`row_lengths`).
+    fill: The share of fill among the tokens of the filled rows.
     """
 
     lengths: tuple[int, ...]
@@ -32,7 +32,7 @@ class FilledRows:
 
     @classmethod
     def of(cls, scored: Dataset, training: TrainingSpec, order: IntArray, micro_batch: int) -> Self:
-        """Return them for the pairs of a scored table in the order in which they are trained on."""
+        """Return the lengths for a scored table, and the fill of an arm with this order of its pairs."""
         lengths = row_lengths(scored, training, micro_batch)
         return cls(lengths, share_of_fill(tokens_of_rows(scored, order, micro_batch), lengths))
 

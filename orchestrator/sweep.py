@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m orchestrat
             plan = _train(plan, data, ledger, notifier, args.verbose, ray)
         else:
             _begin(plan, ledger)
-        with leaving(ray):
+        with interruptible(), leaving(ray):  # in place of Ray's own handlers
             written = report.write(
                 study, data.corpus, plan.agenda.planned, ledger, places, plan.agenda.seed_decisions
             )

@@ -61,6 +61,20 @@ def test_an_interrupted_block_waits_until_the_cluster_is_left():
     assert left
 
 
+def test_an_interrupted_block_does_not_wait_for_a_cluster_that_a_signal_has_ended(monkeypatch):
+    monkeypatch.setattr("orchestrator.run.leaving.INTERRUPTED_S", 0.1)
+    released, left = threading.Event(), []
+
+    def close():
+        released.wait(WAIT_S)
+        left.append(True)
+
+    with pytest.raises(KeyboardInterrupt), leaving(stack(close)):
+        raise KeyboardInterrupt
+    assert not left
+    released.set()
+
+
 def test_no_garbage_of_before_is_collected_meanwhile():
     """Ray ends the process if a reference of its own is freed after its shutdown."""
     gc.disable()

@@ -103,8 +103,8 @@ def score_shard(shard: Shard, on_batch: Callable[[int, int], None] = lambda done
 def cut(pairs: "Dataset", count: int) -> list[tuple[int, ...]]:
     """Cut the rows of tokenised pairs into at most `count` parts of about equally many tokens; none is empty.
 
-    The pairs of a prompt are in one part, or in two that follow each other: a prompt, and an answer that
-    stands in several of its pairs, is computed once per part.
+    The pairs of a prompt are in one part, or in consecutive ones where they do not fit: a prompt, and an
+    answer that stands in several of its pairs, is computed once per part.
     """
     from training.batches import packed_lengths
 

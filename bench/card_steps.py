@@ -47,14 +47,15 @@ def steps(jobs: dict[str, Job], small: bool, pairs: int, peak_tflops: float) -> 
     table = chats(small, pairs).set_index("pair_id", drop=False)
     in_order = table.loc[np.array(scored["pair_id"])[order]]
 
+    engines = dict.fromkeys(jobs, job.deepspeed) | {DEFAULT_ENGINE: None}
+    methods = jobs | {DEFAULT_ENGINE: job}
+
     def ours(name: str, clock: StepClock) -> None:
-        method = jobs[name.split(",")[0]].trial.objective
-        task = ArmTask(name, job.model, method, training, 0, rows)
-        deepspeed = None if name == DEFAULT_ENGINE else job.deepspeed
-        train_arm(task, scored, Execution(job.micro_batch, deepspeed), on_step=clock.tick)
+        task = ArmTask(name, job.model, methods[name].trial.objective, training, 0, rows)
+        train_arm(task, scored, Execution(job.micro_batch, engines[name]), on_step=clock.tick)
 
     results: list[dict[str, Any]] = []
-    for name in (*jobs, DEFAULT_ENGINE, STOCK):
+    for name in (*engines, STOCK):
         clock = StepClock()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
